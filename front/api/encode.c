@@ -1,0 +1,153 @@
+/*
+ * encode.c - the records of reinsert.h as JSON objects
+ *
+ * One table per record: the names here are the names in docs/api.md.  Pure,
+ * any thread.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "api/api_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { TEXT, TEXT_PTR, U32, U64, BOOLEAN, DRIVE_TYPE };
+
+struct column {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+#define D(field, kind) { #field, kind, offsetof(struct ri_drive_info, field) }
+static const struct column drive_columns[] = {
+    D(name, TEXT),         D(type, DRIVE_TYPE), D(state, TEXT),
+    D(medium, TEXT),       D(volume, TEXT),     D(sense, TEXT),
+    D(size_bytes, U64),    D(block_bytes, U32), D(change_count, U32),
+    D(age_ms, U64),        D(write_protected, BOOLEAN),
+    D(locked, BOOLEAN),
+};
+
+#define V(field, kind) { #field, kind, offsetof(struct ri_volume_info, field) }
+static const struct column volume_columns[] = {
+    V(name, TEXT),       V(label, TEXT),      V(uuid, TEXT),
+    V(type, TEXT),       V(state, TEXT),      V(drive, TEXT),
+    V(size_bytes, U64),  V(block_bytes, U32), V(age_ms, U64),
+    V(waiting, U32),     V(clients, U32),     V(read_only, BOOLEAN),
+};
+
+#define P(field, kind) { #field, kind, offsetof(struct ri_prompt_info, field) }
+static const struct column prompt_columns[] = {
+    P(id, U64),       P(volume, TEXT), P(drive, TEXT),
+    P(reason, TEXT),  P(status, U32),  P(title, TEXT),
+    P(text, TEXT),    P(age_ms, U64),  P(waiting, U32),
+};
+
+#define X(field, kind) { #field, kind, offsetof(struct ri_export_info, field) }
+static const struct column export_columns[] = {
+    X(name, TEXT),          X(description, TEXT), X(size_bytes, U64),
+    X(block_bytes, U32),    X(max_bytes, U32),    X(read_only, BOOLEAN),
+    X(can_fua, BOOLEAN),    X(can_trim, BOOLEAN), X(can_zero, BOOLEAN),
+    X(rotational, BOOLEAN),
+};
+
+#define E(field, kind) { #field, kind, offsetof(struct ri_event, field) }
+static const struct column event_columns[] = {
+    E(seq, U64),         E(time_ms, U64),  E(kind, TEXT_PTR),
+    E(drive, TEXT_PTR),  E(volume, TEXT_PTR),
+    E(prompt, U64),      E(text, TEXT_PTR),
+};
+
+static const char *const type_words[] = {
+    [RI_DISK] = "disk", [RI_FLOPPY] = "floppy", [RI_CDROM] = "cdrom",
+};
+
+json_t *
+api_string(const char *text)
+{
+    json_t *value = json_string(text);
+    char *copy;
+
+    if (value != NULL)
+        return value;
+    copy = strdup(text);
+    if (copy == NULL)
+        return NULL;
+    for (char *p = copy; *p != '\0'; p++)
+        if ((unsigned char) *p >= 0x80)
+            *p = '?';
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
+static json_t *
+encode_value(enum kind kind, const void *at)
+{
+    unsigned type;
+
+    switch (kind) {
+    case TEXT:
+        return api_string(at);
+    case TEXT_PTR:
+        return api_string(*(const char *const *) at != NULL
+                              ? *(const char *const *) at
+                              : "");
+    case U32:
+        return json_integer(*(const uint32_t *) at);
+    case U64:
+        return json_integer((json_int_t) *(const uint64_t *) at);
+    case BOOLEAN:
+        return json_boolean(*(const bool *) at);
+    case DRIVE_TYPE:
+        type = *(const enum ri_drive_type *) at;
+        return json_string(type < COUNT(type_words) ? type_words[type]
+                                                    : "unknown");
+    }
+    return NULL;
+}
+
+static json_t *
+encode(const struct column *columns, size_t count, const void *record)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(object, columns[i].name,
+                            encode_value(columns[i].kind,
+                                         (const char *) record +
+                                             columns[i].offset));
+    return object;
+}
+
+json_t *
+api_encode_drive(const struct ri_drive_info *drive)
+{
+    return encode(drive_columns, COUNT(drive_columns), drive);
+}
+
+json_t *
+api_encode_volume(const struct ri_volume_info *volume)
+{
+    return encode(volume_columns, COUNT(volume_columns), volume);
+}
+
+json_t *
+api_encode_prompt(const struct ri_prompt_info *prompt)
+{
+    return encode(prompt_columns, COUNT(prompt_columns), prompt);
+}
+
+json_t *
+api_encode_export(const struct ri_export_info *export_)
+{
+    return encode(export_columns, COUNT(export_columns), export_);
+}
+
+json_t *
+api_encode_event(const struct ri_event *event)
+{
+    return encode(event_columns, COUNT(event_columns), event);
+}

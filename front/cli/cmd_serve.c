@@ -1,0 +1,279 @@
+/*
+ * cmd_serve.c - reinsert serve: the service, in the foreground
+ *
+ * Starts the stack, the NBD server and the control API, says what can be done
+ * with them, and waits for a signal.  The end takes less than a second: a
+ * timer makes sure of it, whatever hangs.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cli/serve.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define END_MS 900
+
+/* --- configuration ------------------------------------------------------------ */
+
+/* 0 or an exit code. */
+static int
+load_config(const struct cli *cli, struct ri_config *config)
+{
+    struct ri_error error = { "" };
+
+    if ((cli->config != NULL) == (cli->arg_count > 0)) {
+        cli_say("serve: %s", cli->config != NULL
+                                 ? "images or --config, not both"
+                                 : "which images?  (or --config FILE)");
+        cli_print_usage(cli->verb);
+        return CLI_USAGE;
+    }
+    if (cli->config != NULL) {
+        if (ri_config_load(cli->config, config, &error) == 0)
+            return 0;
+        /* As compilers write it, for editors: FILE:LINE: what is wrong. */
+        fprintf(stderr, "%s\n", error.text);
+        return CLI_USAGE;
+    }
+    for (int i = 0; i < cli->arg_count; i++) {
+        if (ri_config_add_image(config, cli->args[i], &error) != 0) {
+            cli_say("serve: %s", error.text);
+            return CLI_FAILED;
+        }
+    }
+    return 0;
+}
+
+static bool
+set_listener(struct ri_config *config, const char *address)
+{
+    bool bare = address[0] == '/';
+
+    if ((!bare && strncmp(address, "unix:", 5) != 0 &&
+         strncmp(address, "tcp:", 4) != 0) ||
+        strlen(address) + 5 >= RI_PATH_MAX) {
+        cli_say("serve: --nbd: \"%s\" is neither unix:PATH nor tcp:HOST:PORT",
+                address);
+        return false;
+    }
+    snprintf(config->nbd[config->nbd_count++], RI_PATH_MAX, "%s%s",
+             bare ? "unix:" : "", address);
+    return true;
+}
+
+static bool
+set_control(struct ri_config *config, const char *path)
+{
+    if (strncmp(path, "unix:", 5) == 0)
+        path += 5;
+    if (path[0] == '\0' || strlen(path) >= RI_PATH_MAX) {
+        cli_say("serve: --control: \"%s\" is no path", path);
+        return false;
+    }
+    snprintf(config->control, sizeof config->control, "%s", path);
+    return true;
+}
+
+/* The command line overrides the file; what neither says gets a default. */
+static int
+complete_config(const struct cli *cli, struct ri_config *config)
+{
+    char folder[RI_PATH_MAX];
+    struct ri_error error = { "" };
+    const char *control = cli->control != NULL ? cli->control
+                                               : getenv("REINSERT_CONTROL");
+
+    if (cli->nbd_count > 0)
+        config->nbd_count = 0;
+    for (size_t i = 0; i < cli->nbd_count; i++)
+        if (!set_listener(config, cli->nbd[i]))
+            return CLI_USAGE;
+    if (control != NULL && control[0] == '\0' && cli->control == NULL)
+        control = NULL;
+    if (control != NULL &&
+        (cli->control != NULL || config->control[0] == '\0') &&
+        !set_control(config, control))
+        return CLI_USAGE;
+    if (config->nbd_count > 0 && config->control[0] != '\0')
+        return 0;
+    if (cli_default_folder(folder, sizeof folder, &error) != 0) {
+        cli_say("serve: %s", error.text);
+        return CLI_FAILED;
+    }
+    if (config->nbd_count == 0)
+        snprintf(config->nbd[config->nbd_count++], RI_PATH_MAX,
+                 "unix:%.1000s/nbd.sock", folder);
+    if (config->control[0] == '\0')
+        snprintf(config->control, sizeof config->control,
+                 "%.1000s/control.sock", folder);
+    return 0;
+}
+
+/* --- the end ---------------------------------------------------------------------- */
+
+static const char *volatile end_step = "";
+
+/* Async-signal-safe: says what hangs, and ends the process. */
+static void
+on_alarm(int signal_number)
+{
+    static const char before[] = "reinsert: ended by force, waiting for ";
+    const char *step = end_step;
+
+    (void) signal_number;
+    if (write(STDERR_FILENO, before, sizeof before - 1) < 0 ||
+        write(STDERR_FILENO, step, strlen(step)) < 0 ||
+        write(STDERR_FILENO, "\n", 1) < 0)
+        _exit(CLI_FAILED);
+    _exit(CLI_FAILED);
+}
+
+static void
+start_watchdog(void)
+{
+    struct itimerval timer = { .it_value.tv_usec = END_MS * 1000 };
+    struct sigaction action = { .sa_handler = on_alarm };
+    sigset_t set;
+
+    sigaction(SIGALRM, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* On a thread of its own: it may take as long as the NBD server does. */
+static void *
+stop_api(void *context)
+{
+    struct serving *s = context;
+
+    if (api_server_stop(s->api) != 0)
+        s->left_behind = true;
+    return NULL;
+}
+
+static void
+stop_all(struct serving *s)
+{
+    pthread_t thread;
+    bool parallel;
+
+    end_step = "the drives";
+    if (s->service != NULL)
+        ri_service_shutdown(s->service);
+    end_step = "the clients of the control socket";
+    parallel = pthread_create(&thread, NULL, stop_api, s) == 0;
+    if (!parallel)
+        stop_api(s);
+    end_step = "the NBD clients";
+    if (nbd_server_stop(s->nbd) != 0)
+        s->nbd_left_behind = true;
+    end_step = "the clients of the control socket";
+    if (parallel)
+        pthread_join(thread, NULL);
+    end_step = "the event log";
+    if (s->service != NULL)
+        eventlog_stop(s->log);
+    end_step = "the drives";
+    /* Something still uses it: the end of the process frees it. */
+    if (s->service != NULL && !s->left_behind && !s->nbd_left_behind)
+        ri_service_free(s->service);
+}
+
+/* --- life ---------------------------------------------------------------------------- */
+
+static int
+start_all(const struct cli *cli, const struct ri_config *config,
+          struct serving *s)
+{
+    struct ri_error error = { "" };
+    const char *listeners[RI_LISTEN_MAX];
+
+    for (size_t i = 0; i < config->nbd_count; i++)
+        listeners[i] = config->nbd[i];
+    if (ri_service_start(config, &s->service, &error) != 0)
+        goto failed;
+    if (!cli->quiet)
+        s->log = eventlog_start(s->service);
+    if (api_server_start(s->service, config->control, &s->api, &error) != 0)
+        goto failed;
+    if (nbd_server_start(s->service, listeners, config->nbd_count, &s->nbd,
+                         &error) != 0)
+        goto failed;
+    while (s->address_count < RI_LISTEN_MAX &&
+           nbd_server_address(s->nbd, s->address_count,
+                              s->addresses[s->address_count],
+                              RI_PATH_MAX) == 0) {
+        listeners[s->address_count] = s->addresses[s->address_count];
+        s->address_count++;
+    }
+    api_server_set_listeners(s->api, listeners, s->address_count);
+    s->control = config->control;
+    return 0;
+
+failed:
+    cli_say("serve: %s", error.text);
+    start_watchdog();
+    stop_all(s);
+    return CLI_FAILED;
+}
+
+/* Threads made from now on leave these signals to sigwait. */
+static void
+block_signals(sigset_t *out_set)
+{
+    sigemptyset(out_set);
+    sigaddset(out_set, SIGTERM);
+    sigaddset(out_set, SIGINT);
+    sigaddset(out_set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, out_set, NULL);
+}
+
+static int
+run(struct cli *cli)
+{
+    struct serving s = { 0 };
+    struct ri_config config;
+    sigset_t signals;
+    int which, rc;
+
+    ri_config_init(&config);
+    block_signals(&signals);
+    rc = load_config(cli, &config);
+    if (rc == 0)
+        rc = complete_config(cli, &config);
+    if (rc == 0)
+        rc = start_all(cli, &config, &s);
+    if (rc == 0) {
+        serve_announce(cli, &s);
+        while (sigwait(&signals, &which) != 0)
+            ;
+        start_watchdog();
+        stop_all(&s);
+    }
+    ri_config_free(&config);
+    return rc;
+}
+
+const struct cli_verb cli_verb_serve = {
+    .name = "serve",
+    .args = "IMAGE... | --config FILE [--nbd ADDR] [--control PATH]",
+    .summary = "Run the service: drives with media, volumes over NBD",
+    .text =
+        "Each IMAGE gets an emulated removable drive of its own.  Without --nbd "
+        "and\n--control the sockets are in $XDG_RUNTIME_DIR/reinsert, else "
+        "/run/reinsert for\nroot, else /tmp/reinsert-UID.  Stays in the "
+        "foreground until Ctrl-C or SIGTERM.\n",
+    .options = OPT_CONFIG | OPT_NBD | OPT_CONTROL | OPT_QUIET | OPT_JSON,
+    .args_max = INT_MAX,
+    .run = run,
+};
