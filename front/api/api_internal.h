@@ -18,33 +18,35 @@
 
 #include "api/api.h"
 
-#define API_BODY_MAX (64u * 1024)       /* longer bodies get 413 */
-#define API_DRAIN_MAX (1024u * 1024)    /* read this far to say so politely */
-#define API_RING_MAX 1024               /* events kept for late readers */
+#define API_BODY_MAX        (64u * 1024)   /* longer bodies get 413 */
+#define API_DRAIN_MAX       (1024u * 1024) /* read this far to say so politely */
+#define API_RING_MAX        1024           /* events kept for late readers */
 #define API_CONNECTIONS_MAX 256
 #define API_SUBSCRIBERS_MAX 192
-#define API_PARAMS_MAX 2
-#define API_SEGMENT_MAX 512             /* a path segment, decoded */
+#define API_PARAMS_MAX      2
+#define API_SEGMENT_MAX     512 /* a path segment, decoded */
 
-/* --- listen.c --------------------------------------------------------------- */
+/* --- listen.c ---------------------------------------------------------------
+ */
 
 int api_listen_unix(const char *path, int *out_fd, struct ri_error *out_error);
 
-/* --- events.c --------------------------------------------------------------- */
+/* --- events.c ---------------------------------------------------------------
+ */
 
 struct api_frame {
-    char *text;                 /* as it goes over the wire; owned */
+    char *text; /* as it goes over the wire; owned */
     size_t len;
 };
 
 struct api_subscriber {
     struct api_subscriber *next;
     struct api_events *events;
-    uint64_t seq;               /* next event to send */
-    char *rest;                 /* what did not fit into the last buffer */
+    uint64_t seq; /* next event to send */
+    char *rest;   /* what did not fit into the last buffer */
     size_t rest_len, rest_sent;
-    int wake_fd;                /* eventfd, written when `waiting` */
-    int client_fd;              /* borrowed from the connection */
+    int wake_fd;   /* eventfd, written when `waiting` */
+    int client_fd; /* borrowed from the connection */
     bool waiting;
     bool greeted;
 };
@@ -53,9 +55,9 @@ struct api_events {
     struct ri_service *service;
     uint64_t subscription;
     int keepalive_ms;
-    pthread_mutex_t lock;       /* all below */
-    struct api_frame ring[API_RING_MAX];    /* event n is at n % MAX */
-    uint64_t oldest, end;       /* seq of the oldest kept, of the next to come */
+    pthread_mutex_t lock;                /* all below */
+    struct api_frame ring[API_RING_MAX]; /* event n is at n % MAX */
+    uint64_t oldest, end; /* seq of the oldest kept, of the next to come */
     struct api_subscriber *subscribers;
     unsigned subscriber_count;
     bool stopping;
@@ -69,7 +71,8 @@ void api_events_free(struct api_events *events);
 struct MHD_Response *api_events_response(struct api_events *events,
                                          int client_fd, const char *last_id);
 
-/* --- encode.c --------------------------------------------------------------- */
+/* --- encode.c ---------------------------------------------------------------
+ */
 
 /* Any bytes; what is not UTF-8 becomes '?'. */
 json_t *api_string(const char *text);
@@ -79,68 +82,70 @@ json_t *api_encode_prompt(const struct ri_prompt_info *prompt);
 json_t *api_encode_export(const struct ri_export_info *export_);
 json_t *api_encode_event(const struct ri_event *event);
 
-/* --- server.c --------------------------------------------------------------- */
+/* --- server.c ---------------------------------------------------------------
+ */
 
 struct api_server {
-    struct ri_service *service;     /* borrowed, outlives the server */
+    struct ri_service *service; /* borrowed, outlives the server */
     struct MHD_Daemon *daemon;
     char path[RI_PATH_MAX];
-    dev_t socket_dev;               /* to remove only our own socket */
+    dev_t socket_dev; /* to remove only our own socket */
     ino_t socket_ino;
-    uint64_t start_ms;              /* monotonic */
+    uint64_t start_ms; /* monotonic */
     struct api_events events;
 
-    pthread_mutex_t lock;           /* all below */
+    pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
-    unsigned refs;                  /* the owner, and each running job */
-    unsigned jobs;                  /* calls into the service that may wait */
-    bool stopping;                  /* new requests get 503 */
-    bool abandon;                   /* nobody waits for jobs any more */
+    unsigned refs; /* the owner, and each running job */
+    unsigned jobs; /* calls into the service that may wait */
+    bool stopping; /* new requests get 503 */
+    bool abandon;  /* nobody waits for jobs any more */
     char listeners[RI_LISTEN_MAX][RI_PATH_MAX];
     size_t listener_count;
 };
 
 uint64_t api_now_ms(void);
 
-/* --- routes.c, handlers.c ----------------------------------------------------- */
+/* --- routes.c, handlers.c
+ * ----------------------------------------------------- */
 
 /* One request on its way through a handler. */
 struct api_call {
     struct api_server *server;
     const struct api_route *route;
-    char params[API_PARAMS_MAX][API_SEGMENT_MAX];   /* {NAME}, {ID} */
-    json_t *body;               /* an object, or NULL; owned */
+    char params[API_PARAMS_MAX][API_SEGMENT_MAX]; /* {NAME}, {ID} */
+    json_t *body; /* an object, or NULL; owned */
     /* out */
     unsigned http;
-    json_t *reply;              /* owned */
+    json_t *reply; /* owned */
 };
 
 struct api_field {
-    const char *name;           /* NULL ends the list; all are strings */
+    const char *name; /* NULL ends the list; all are strings */
     const char *text;
 };
 
 enum {
-    API_WAITS = 1,              /* may take seconds: run as a job */
-    API_STREAM = 2,             /* events */
+    API_WAITS = 1,  /* may take seconds: run as a job */
+    API_STREAM = 2, /* events */
 };
 
 #define API_FIELDS_MAX 2
 
 struct api_route {
     const char *method;
-    const char *path;           /* {NAME}: a parameter */
-    const char *text;           /* for GET /v1 */
+    const char *path; /* {NAME}: a parameter */
+    const char *text; /* for GET /v1 */
     unsigned flags;
     void (*run)(struct api_call *call);
-    struct api_field fields[API_FIELDS_MAX];    /* of the body */
+    struct api_field fields[API_FIELDS_MAX]; /* of the body */
 };
 
 /* Finds the route; NULL with the error filled in as the call's reply, and for
  * 405 the methods that would do. */
 const struct api_route *api_route_find(const char *method, const char *path,
-                                       struct api_call *call,
-                                       char *out_allow, size_t allow_max);
+                                       struct api_call *call, char *out_allow,
+                                       size_t allow_max);
 /* Parses and checks the body against route->fields. */
 bool api_body_parse(struct api_call *call, const char *text, size_t len);
 json_t *api_routes_describe(void);

@@ -21,6 +21,7 @@ struct column {
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+/* clang-format off */
 #define D(field, kind) { #field, kind, offsetof(struct ri_drive_info, field) }
 static const struct column drive_columns[] = {
     D(name, TEXT),         D(type, DRIVE_TYPE), D(state, TEXT),
@@ -32,17 +33,16 @@ static const struct column drive_columns[] = {
 
 #define V(field, kind) { #field, kind, offsetof(struct ri_volume_info, field) }
 static const struct column volume_columns[] = {
-    V(name, TEXT),       V(label, TEXT),      V(uuid, TEXT),
-    V(type, TEXT),       V(state, TEXT),      V(drive, TEXT),
-    V(size_bytes, U64),  V(block_bytes, U32), V(age_ms, U64),
-    V(waiting, U32),     V(clients, U32),     V(read_only, BOOLEAN),
+    V(name, TEXT),  V(label, TEXT),  V(uuid, TEXT),      V(type, TEXT),
+    V(state, TEXT), V(drive, TEXT),  V(size_bytes, U64), V(block_bytes, U32),
+    V(age_ms, U64), V(waiting, U32), V(clients, U32),    V(read_only, BOOLEAN),
 };
 
 #define P(field, kind) { #field, kind, offsetof(struct ri_prompt_info, field) }
 static const struct column prompt_columns[] = {
-    P(id, U64),       P(volume, TEXT), P(drive, TEXT),
-    P(reason, TEXT),  P(status, U32),  P(title, TEXT),
-    P(text, TEXT),    P(age_ms, U64),  P(waiting, U32),
+    P(id, U64),      P(volume, TEXT), P(drive, TEXT),
+    P(reason, TEXT), P(status, U32),  P(title, TEXT),
+    P(text, TEXT),   P(age_ms, U64),  P(waiting, U32),
 };
 
 #define X(field, kind) { #field, kind, offsetof(struct ri_export_info, field) }
@@ -55,13 +55,15 @@ static const struct column export_columns[] = {
 
 #define E(field, kind) { #field, kind, offsetof(struct ri_event, field) }
 static const struct column event_columns[] = {
-    E(seq, U64),         E(time_ms, U64),  E(kind, TEXT_PTR),
-    E(drive, TEXT_PTR),  E(volume, TEXT_PTR),
-    E(prompt, U64),      E(text, TEXT_PTR),
+    E(seq, U64),         E(time_ms, U64), E(kind, TEXT_PTR), E(drive, TEXT_PTR),
+    E(volume, TEXT_PTR), E(prompt, U64),  E(text, TEXT_PTR),
 };
+/* clang-format on */
 
 static const char *const type_words[] = {
-    [RI_DISK] = "disk", [RI_FLOPPY] = "floppy", [RI_CDROM] = "cdrom",
+    [RI_DISK] = "disk",
+    [RI_FLOPPY] = "floppy",
+    [RI_CDROM] = "cdrom",
 };
 
 json_t *
@@ -92,13 +94,12 @@ encode_value(enum kind kind, const void *at)
     case TEXT:
         return api_string(at);
     case TEXT_PTR:
-        return api_string(*(const char *const *) at != NULL
-                              ? *(const char *const *) at
-                              : "");
+        return api_string(
+            *(const char *const *) at != NULL ? *(const char *const *) at : "");
     case U32:
         return json_integer(*(const uint32_t *) at);
     case U64:
-        return json_integer((json_int_t) *(const uint64_t *) at);
+        return json_integer((json_int_t) (*(const uint64_t *) at));
     case BOOLEAN:
         return json_boolean(*(const bool *) at);
     case DRIVE_TYPE:
@@ -115,10 +116,10 @@ encode(const struct column *columns, size_t count, const void *record)
     json_t *object = json_object();
 
     for (size_t i = 0; i < count; i++)
-        json_object_set_new(object, columns[i].name,
-                            encode_value(columns[i].kind,
-                                         (const char *) record +
-                                             columns[i].offset));
+        json_object_set_new(
+            object, columns[i].name,
+            encode_value(columns[i].kind,
+                         (const char *) record + columns[i].offset));
     return object;
 }
 

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define KEEPALIVE_MS 15000
-#define CHUNK_BYTES 4096
+#define CHUNK_BYTES  4096
 
 static const char greeting[] = ": events of reinsert\nretry: 1000\n\n";
 static const char keepalive[] = ": still here\n\n";
@@ -46,8 +46,8 @@ make_frame(uint64_t seq, const char *kind, json_t *data)
     json_decref(data);
     if (json == NULL)
         return frame;
-    len = asprintf(&frame.text, "id: %" PRIu64 "\nevent: %s\ndata: %s\n\n",
-                   seq, word, json);
+    len = asprintf(&frame.text, "id: %" PRIu64 "\nevent: %s\ndata: %s\n\n", seq,
+                   word, json);
     free(json);
     if (len < 0)
         frame.text = NULL;
@@ -66,23 +66,34 @@ wake_locked(struct api_events *events)
             continue;
         s->waiting = false;
         if (write(s->wake_fd, &one, sizeof one) < 0)
-            continue;           /* full: it is awake already */
+            continue; /* full: it is awake already */
     }
+}
+
+/* The first event that we are given, or a number that does not follow: begin
+ * anew.  Who only waits for news has missed nothing by that. */
+static void
+begin_ring_locked(struct api_events *events, uint64_t seq)
+{
+    if (events->oldest == events->end)
+        for (struct api_subscriber *s = events->subscribers; s; s = s->next)
+            if (s->seq == events->end)
+                s->seq = seq;
+    events->oldest = seq;
 }
 
 static void
 on_event(void *context, const struct ri_event *event)
 {
     struct api_events *events = context;
-    struct api_frame frame = make_frame(event->seq, event->kind,
-                                        api_encode_event(event));
+    struct api_frame frame =
+        make_frame(event->seq, event->kind, api_encode_event(event));
     struct api_frame *slot;
 
     pthread_mutex_lock(&events->lock);
     if (event->seq >= events->end) {
-        /* The first event, or a number that does not follow: begin anew. */
         if (event->seq != events->end)
-            events->oldest = event->seq;
+            begin_ring_locked(events, event->seq);
         slot = &events->ring[event->seq % API_RING_MAX];
         free(slot->text);
         *slot = frame;
@@ -186,7 +197,7 @@ wait_for_news(struct api_events *events, struct api_subscriber *s)
     if (n == 0)
         return PAUSE_QUIET;
     if (read(s->wake_fd, &count, sizeof count) < 0)
-        return PAUSE_NEWS;      /* somebody else's wake: look again */
+        return PAUSE_NEWS; /* somebody else's wake: look again */
     return PAUSE_NEWS;
 }
 
@@ -234,8 +245,8 @@ on_read(void *context, uint64_t position, char *out, size_t max)
     while (s->rest == NULL) {
         pthread_mutex_lock(&events->lock);
         stopping = events->stopping;
-        frame = stopping ? (struct api_frame) { 0 }
-                         : next_frame_locked(events, s);
+        frame =
+            stopping ? (struct api_frame){ 0 } : next_frame_locked(events, s);
         pthread_mutex_unlock(&events->lock);
         if (stopping)
             return MHD_CONTENT_READER_END_OF_STREAM;

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- errors of the service --------------------------------------------------- */
+/* --- errors of the service ---------------------------------------------------
+ */
 
 /* The one translation from errno to HTTP; the codes are in docs/api.md. */
 static const struct {
@@ -41,8 +42,8 @@ static const struct {
 static void
 fail_errno(struct api_call *call, int rc, const struct ri_error *error)
 {
-    const char *text = error != NULL && error->text[0] != '\0' ? error->text
-                                                               : strerror(-rc);
+    const char *text =
+        error != NULL && error->text[0] != '\0' ? error->text : strerror(-rc);
 
     for (size_t i = 0; i < sizeof error_rows / sizeof error_rows[0]; i++) {
         if (error_rows[i].error == -rc) {
@@ -60,7 +61,8 @@ answer(struct api_call *call, json_t *reply)
     call->reply = reply;
 }
 
-/* --- lists -------------------------------------------------------------------- */
+/* --- lists
+ * -------------------------------------------------------------------- */
 
 #define LIST(name, record, getter, encoder)                                    \
     static int name(struct ri_service *service, json_t **out_list)             \
@@ -121,7 +123,8 @@ api_get_exports(struct api_call *call)
     get_list(call, "exports", list_exports);
 }
 
-/* --- the service -------------------------------------------------------------- */
+/* --- the service
+ * -------------------------------------------------------------- */
 
 void
 api_get_root(struct api_call *call)
@@ -154,8 +157,8 @@ sum(const json_t *rows, const char *field)
     size_t i;
     json_t *row;
 
-    json_array_foreach(rows, i, row)
-        total += json_integer_value(json_object_get(row, field));
+    json_array_foreach(rows, i, row) total +=
+        json_integer_value(json_object_get(row, field));
     return total;
 }
 
@@ -166,9 +169,8 @@ count_equal(const json_t *rows, const char *field, const char *word)
     size_t i;
     json_t *row;
 
-    json_array_foreach(rows, i, row)
-        total += strcmp(json_string_value(json_object_get(row, field)),
-                        word) == 0;
+    json_array_foreach(rows, i, row) total +=
+        strcmp(json_string_value(json_object_get(row, field)), word) == 0;
     return total;
 }
 
@@ -180,14 +182,14 @@ counts(struct ri_service *service, int *out_rc)
     if ((*out_rc = list_drives(service, &drives)) == 0 &&
         (*out_rc = list_volumes(service, &volumes)) == 0 &&
         (*out_rc = list_prompts(service, &prompts)) == 0)
-        object = json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "drives",
-            (json_int_t) json_array_size(drives), "ready",
-            count_equal(drives, "state", "ready"), "volumes",
-            (json_int_t) json_array_size(volumes), "absent",
-            count_equal(volumes, "state", "absent"), "prompts",
-            (json_int_t) json_array_size(prompts), "waiting",
-            sum(volumes, "waiting"), "clients", sum(volumes, "clients"));
+        object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "drives",
+                           (json_int_t) json_array_size(drives), "ready",
+                           count_equal(drives, "state", "ready"), "volumes",
+                           (json_int_t) json_array_size(volumes), "absent",
+                           count_equal(volumes, "state", "absent"), "prompts",
+                           (json_int_t) json_array_size(prompts), "waiting",
+                           sum(volumes, "waiting"), "clients",
+                           sum(volumes, "clients"));
     json_decref(drives);
     json_decref(volumes);
     json_decref(prompts);
@@ -206,15 +208,15 @@ api_get_status(struct api_call *call)
         return;
     }
     answer(call,
-           json_pack("{s:{s:s, s:i, s:I, s:o, s:o}, s:o}", "service",
-                     "version", ri_version(), "pid", (int) getpid(),
-                     "uptime_ms",
+           json_pack("{s:{s:s, s:i, s:I, s:o, s:o}, s:o}", "service", "version",
+                     ri_version(), "pid", (int) getpid(), "uptime_ms",
                      (json_int_t) (api_now_ms() - server->start_ms), "control",
                      api_string(server->path), "nbd", listeners(server),
                      "counts", numbers));
 }
 
-/* --- one drive ------------------------------------------------------------------ */
+/* --- one drive
+ * ------------------------------------------------------------------ */
 
 /* The drive that the path names, as JSON; NULL with 404 when there is none. */
 static json_t *
@@ -229,7 +231,8 @@ find_drive(struct api_call *call)
         fail_errno(call, rc, NULL);
         return NULL;
     }
-    json_array_foreach(drives, i, row) {
+    json_array_foreach(drives, i, row)
+    {
         const char *name = json_string_value(json_object_get(row, "name"));
         size_t len = strlen(known);
 
@@ -282,8 +285,7 @@ drive_exists(struct api_call *call)
 void
 api_post_insert(struct api_call *call)
 {
-    const char *image =
-        json_string_value(json_object_get(call->body, "image"));
+    const char *image = json_string_value(json_object_get(call->body, "image"));
     struct ri_error error = { "" };
     int rc;
 
@@ -327,7 +329,8 @@ api_post_yank(struct api_call *call)
     }
 }
 
-/* --- prompts ---------------------------------------------------------------------- */
+/* --- prompts
+ * ---------------------------------------------------------------------- */
 
 static bool
 parse_id(const char *text, uint64_t *out_id)
@@ -344,8 +347,7 @@ parse_id(const char *text, uint64_t *out_id)
 void
 api_post_answer(struct api_call *call)
 {
-    const char *word =
-        json_string_value(json_object_get(call->body, "answer"));
+    const char *word = json_string_value(json_object_get(call->body, "answer"));
     struct ri_error error = { "" };
     enum ri_answer choice = RI_RETRY;
     uint64_t id = 0;

@@ -65,8 +65,8 @@ clear_stale(const char *path, const struct sockaddr_un *address,
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail(out_error, path, strerror(errno), errno);
-    error = connect(fd, (const void *) address, sizeof *address) == 0 ? 0
-                                                                      : errno;
+    error =
+        connect(fd, (const void *) address, sizeof *address) == 0 ? 0 : errno;
     close(fd);
     if (error == ENOENT)
         return 0;

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 #define NO_FIELDS { { NULL, NULL } }
+/* clang-format on */
 
 static const struct api_route routes[] = {
     { "GET", "/v1", "What there is: every route.", 0, api_get_root, NO_FIELDS },
@@ -21,12 +23,14 @@ static const struct api_route routes[] = {
     { "GET", "/v1/drives", "All drives, with what is in them.", 0,
       api_get_drives, NO_FIELDS },
     { "GET", "/v1/drives/{NAME}", "One drive.", 0, api_get_drive, NO_FIELDS },
-    { "POST", "/v1/drives/{NAME}/insert",
-      "Put an image into an emulated drive and close it.", API_WAITS,
+    { "POST",
+      "/v1/drives/{NAME}/insert",
+      "Put an image into an emulated drive and close it.",
+      API_WAITS,
       api_post_insert,
       { { "image", "path of the image, absolute" } } },
-    { "POST", "/v1/drives/{NAME}/eject",
-      "Flush, unlock and open the drive.", API_WAITS, api_post_eject, NO_FIELDS },
+    { "POST", "/v1/drives/{NAME}/eject", "Flush, unlock and open the drive.",
+      API_WAITS, api_post_eject, NO_FIELDS },
     { "POST", "/v1/drives/{NAME}/yank",
       "Take the medium out of an emulated drive, whatever is going on.",
       API_WAITS, api_post_yank, NO_FIELDS },
@@ -36,12 +40,15 @@ static const struct api_route routes[] = {
       NO_FIELDS },
     { "GET", "/v1/prompts", "The questions that wait for an answer.", 0,
       api_get_prompts, NO_FIELDS },
-    { "POST", "/v1/prompts/{ID}/answer", "Answer a question.", API_WAITS,
+    { "POST",
+      "/v1/prompts/{ID}/answer",
+      "Answer a question.",
+      API_WAITS,
       api_post_answer,
       { { "answer", "retry or cancel" } } },
     { "GET", "/v1/events",
-      "What happens, as server-sent events; Last-Event-ID resumes.",
-      API_STREAM, NULL, NO_FIELDS },
+      "What happens, as server-sent events; Last-Event-ID resumes.", API_STREAM,
+      NULL, NO_FIELDS },
 };
 
 #define ROUTE_COUNT (sizeof routes / sizeof routes[0])
@@ -170,11 +177,11 @@ check_fields(struct api_call *call)
     const char *name;
     json_t *value;
 
-    json_object_foreach(call->body, name, value) {
+    json_object_foreach(call->body, name, value)
+    {
         if (!is_field(route, name)) {
             api_fail(call, 400, "bad-request",
-                     "field \"%s\": %s takes no such field", name,
-                     route->path);
+                     "field \"%s\": %s takes no such field", name, route->path);
             return false;
         }
     }

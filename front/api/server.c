@@ -20,10 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REQUEST_TIMEOUT_S 30    /* a client that says nothing for so long */
-#define STREAM_TIMEOUT_S 300    /* a subscriber that reads nothing for so long */
-#define STACK_BYTES (512 * 1024)
-#define JOBS_END_MS 200         /* of the 300 that a stop may take */
+#define REQUEST_TIMEOUT_S 30  /* a client that says nothing for so long */
+#define STREAM_TIMEOUT_S  300 /* a subscriber that reads nothing for so long */
+#define STACK_BYTES       (512 * 1024)
+#define JOBS_END_MS       200 /* of the 300 that a stop may take */
 
 /* A request while it is being received. */
 struct request {
@@ -31,7 +31,7 @@ struct request {
     char allow[64];
     char *body;
     size_t body_len;
-    size_t received;            /* with what was dropped */
+    size_t received; /* with what was dropped */
 };
 
 /* A call into the service on its own thread; freed by the last of its two
@@ -51,7 +51,8 @@ api_now_ms(void)
     return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
-/* --- life of the object ------------------------------------------------------- */
+/* --- life of the object
+ * ------------------------------------------------------- */
 
 static void
 server_free(struct api_server *server)
@@ -74,7 +75,8 @@ server_unref(struct api_server *server)
         server_free(server);
 }
 
-/* --- jobs ---------------------------------------------------------------------- */
+/* --- jobs
+ * ---------------------------------------------------------------------- */
 
 static void
 call_clear(struct api_call *call)
@@ -137,7 +139,7 @@ run_as_job(struct api_call *call)
     }
     job->call = *call;
     job->refs = 2;
-    call->body = NULL;          /* the job's now */
+    call->body = NULL; /* the job's now */
     pthread_mutex_lock(&server->lock);
     server->refs++;
     server->jobs++;
@@ -161,14 +163,15 @@ run_as_job(struct api_call *call)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* --- replies -------------------------------------------------------------------- */
+/* --- replies
+ * -------------------------------------------------------------------- */
 
 static enum MHD_Result
 send_reply(struct MHD_Connection *connection, struct request *request)
 {
     struct api_call *call = &request->call;
-    char *text = call->reply != NULL ? json_dumps(call->reply, JSON_INDENT(2))
-                                     : NULL;
+    char *text =
+        call->reply != NULL ? json_dumps(call->reply, JSON_INDENT(2)) : NULL;
     struct MHD_Response *response;
     enum MHD_Result result;
     size_t len;
@@ -181,9 +184,9 @@ send_reply(struct MHD_Connection *connection, struct request *request)
             return MHD_NO;
     }
     len = strlen(text);
-    text[len] = '\n';           /* in place of the NUL, which is not sent */
-    response = MHD_create_response_from_buffer(len + 1, text,
-                                               MHD_RESPMEM_MUST_FREE);
+    text[len] = '\n'; /* in place of the NUL, which is not sent */
+    response =
+        MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         free(text);
         return MHD_NO;
@@ -200,12 +203,12 @@ send_reply(struct MHD_Connection *connection, struct request *request)
 static enum MHD_Result
 send_events(struct MHD_Connection *connection, struct request *request)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-        connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct MHD_Response *response = api_events_response(
-        &request->call.server->events, info->connect_fd,
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-                                    "Last-Event-ID"));
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct MHD_Response *response =
+        api_events_response(&request->call.server->events, info->connect_fd,
+                            MHD_lookup_connection_value(
+                                connection, MHD_HEADER_KIND, "Last-Event-ID"));
     enum MHD_Result result;
 
     if (response == NULL) {
@@ -223,7 +226,8 @@ send_events(struct MHD_Connection *connection, struct request *request)
     return result;
 }
 
-/* --- requests -------------------------------------------------------------------- */
+/* --- requests
+ * -------------------------------------------------------------------- */
 
 static void
 request_free(struct request *request)
@@ -356,7 +360,8 @@ keep_escapes(void *cls, struct MHD_Connection *connection, char *text)
     return strlen(text);
 }
 
-/* --- start and stop ---------------------------------------------------------------- */
+/* --- start and stop
+ * ---------------------------------------------------------------- */
 
 static struct MHD_Daemon *
 start_daemon(struct api_server *server, int fd)

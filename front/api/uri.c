@@ -18,8 +18,8 @@ append(char *out, size_t max, size_t *len, const char *text, const char *keep)
                                 "abcdefghijklmnopqrstuvwxyz0123456789-._~";
 
     for (; *text != '\0'; text++) {
-        bool as_is = strchr(plain, *text) != NULL ||
-                     strchr(keep, *text) != NULL;
+        bool as_is =
+            strchr(plain, *text) != NULL || strchr(keep, *text) != NULL;
         size_t need = as_is ? 1 : 3;
 
         if (*len + need >= max)
@@ -32,8 +32,7 @@ append(char *out, size_t max, size_t *len, const char *text, const char *keep)
 }
 
 bool
-api_nbd_uri(const char *address, const char *export_, char *out_uri,
-            size_t max)
+api_nbd_uri(const char *address, const char *export_, char *out_uri, size_t max)
 {
     size_t len = 0;
     bool fits;

@@ -20,9 +20,9 @@
 enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,
-    CLI_USAGE = 2,              /* also a bad configuration */
+    CLI_USAGE = 2, /* also a bad configuration */
     CLI_NOT_READY = 2,
-    CLI_MEDIUM = 3,             /* medium or hardware error */
+    CLI_MEDIUM = 3, /* medium or hardware error */
     CLI_ILLEGAL = 5,
     CLI_PROTECTED = 7,
     CLI_TIMEOUT = 33,
@@ -42,21 +42,21 @@ enum cli_option {
 struct cli {
     const struct cli_verb *verb;
     bool help, json, quiet, watch;
-    bool tty;                   /* stdout is a terminal */
-    const char *control;        /* as given, or NULL */
+    bool tty;            /* stdout is a terminal */
+    const char *control; /* as given, or NULL */
     const char *config;
     const char *nbd[RI_LISTEN_MAX];
     size_t nbd_count;
-    char **args;                /* without options */
+    char **args; /* without options */
     int arg_count;
 };
 
 struct cli_verb {
     const char *name;
-    const char *args;           /* for the usage line */
-    const char *summary;        /* one line of `reinsert help` */
-    const char *text;           /* the rest of its --help */
-    unsigned options;           /* enum cli_option, without OPT_HELP */
+    const char *args;    /* for the usage line */
+    const char *summary; /* one line of `reinsert help` */
+    const char *text;    /* the rest of its --help */
+    unsigned options;    /* enum cli_option, without OPT_HELP */
     int args_min, args_max;
     int (*run)(struct cli *cli);
 };
@@ -65,21 +65,24 @@ extern const struct cli_verb cli_verb_serve, cli_verb_status, cli_verb_insert,
     cli_verb_eject, cli_verb_yank, cli_verb_prompts, cli_verb_answer,
     cli_verb_events, cli_verb_sense, cli_verb_version, cli_verb_help;
 
-/* --- main.c ------------------------------------------------------------------ */
+/* --- main.c ------------------------------------------------------------------
+ */
 
-extern const struct cli_verb *const cli_verbs[];    /* ends with NULL */
+extern const struct cli_verb *const cli_verbs[]; /* ends with NULL */
 const struct cli_verb *cli_verb_find(const char *name);
 /* "reinsert: " and a line, on stderr. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- options.c ----------------------------------------------------------------- */
+/* --- options.c
+ * ----------------------------------------------------------------- */
 
 /* 0, or CLI_USAGE after it said what is wrong. */
 int cli_parse(struct cli *cli, int argc, char **argv);
 void cli_print_usage(const struct cli_verb *verb);
 void cli_print_help(const struct cli_verb *verb);
 
-/* --- paths.c --------------------------------------------------------------------- */
+/* --- paths.c
+ * --------------------------------------------------------------------- */
 
 /* The folder that serve uses by default; made, with mode 0700.  0 or -errno. */
 int cli_default_folder(char *out_path, size_t max, struct ri_error *out_error);
@@ -88,8 +91,12 @@ int cli_default_folder(char *out_path, size_t max, struct ri_error *out_error);
 void cli_control_path(const struct cli *cli, char *out_path, size_t max);
 /* Is it where a client without --control looks? */
 bool cli_control_is_default(const char *path);
+/* For the service, which may run in another folder; free().  The file need not
+ * be there for us to see: the service says so in better words. */
+char *cli_absolute(const char *image);
 
-/* --- client.c ---------------------------------------------------------------------- */
+/* --- client.c
+ * ---------------------------------------------------------------------- */
 
 struct client;
 
@@ -107,11 +114,13 @@ char *client_path(const char *before, const char *name, const char *after);
  * ends with that code. */
 typedef int client_event_fn(void *context, const char *kind, json_t *data);
 
-enum { CLIENT_STOP = -1 };      /* the stream ends with 0 */
+enum { CLIENT_STOP = -1 }; /* the stream ends with 0 */
 
 int client_events(struct client *client, client_event_fn *fn, void *context);
 
-/* --- sse.c --------------------------------------------------------------------------- */
+/* --- sse.c
+ * ---------------------------------------------------------------------------
+ */
 
 struct sse;
 
@@ -120,15 +129,16 @@ struct sse *sse_new(client_event_fn *fn, void *context);
 int sse_feed(struct sse *sse, const char *data, size_t len);
 void sse_free(struct sse *sse);
 
-/* --- output.c -------------------------------------------------------------------------- */
+/* --- output.c
+ * -------------------------------------------------------------------------- */
 
 enum format {
     AS_TEXT,
-    AS_SIZE,                    /* 64 MiB */
-    AS_AGE,                     /* 3 s */
-    AS_AGO,                     /* 3 s ago */
-    AS_FLAG,                    /* yes, or - */
-    AS_DRIVE_STATE,             /* state, and what else to know */
+    AS_SIZE,        /* 64 MiB */
+    AS_AGE,         /* 3 s */
+    AS_AGO,         /* 3 s ago */
+    AS_FLAG,        /* yes, or - */
+    AS_DRIVE_STATE, /* state, and what else to know */
 };
 
 enum { ON_TTY = 1, ON_PIPE = 2, ON_BOTH = 3, SHRINKS = 4 };
@@ -154,7 +164,8 @@ void format_age(uint64_t ms, char *out, size_t max);
 const char *json_text(const json_t *object, const char *field);
 uint64_t json_number(const json_t *object, const char *field);
 
-/* --- eventlog.c -------------------------------------------------------------------------- */
+/* --- eventlog.c
+ * -------------------------------------------------------------------------- */
 
 /* Prints the service's events on stderr from a thread of its own. */
 struct eventlog;
@@ -163,7 +174,9 @@ struct eventlog *eventlog_start(struct ri_service *service);
 /* Waits at most 100 ms for a stderr that does not move. */
 void eventlog_stop(struct eventlog *log);
 
-/* --- sense_text.c ---------------------------------------------------------------------------- */
+/* --- sense_text.c
+ * ----------------------------------------------------------------------------
+ */
 
 #define SENSE_MAX 252
 

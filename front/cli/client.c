@@ -19,7 +19,7 @@
 struct client {
     char path[RI_PATH_MAX];
     const char *verb;
-    CURL *curl;                 /* kept connected between requests */
+    CURL *curl; /* kept connected between requests */
 };
 
 struct buffer {
@@ -32,8 +32,8 @@ static const struct {
     const char *code;
     int exit_code;
 } exit_rows[] = {
-    { "no-medium", CLI_NOT_READY },     { "io-error", CLI_MEDIUM },
-    { "invalid", CLI_ILLEGAL },         { "not-supported", CLI_ILLEGAL },
+    { "no-medium", CLI_NOT_READY },       { "io-error", CLI_MEDIUM },
+    { "invalid", CLI_ILLEGAL },           { "not-supported", CLI_ILLEGAL },
     { "write-protected", CLI_PROTECTED }, { "timeout", CLI_TIMEOUT },
 };
 
@@ -67,7 +67,8 @@ client_path(const char *before, const char *name, const char *after)
     char *escaped = curl_easy_escape(NULL, name, 0);
     char *path = NULL;
 
-    if (escaped == NULL || asprintf(&path, "%s%s%s", before, escaped, after) < 0)
+    if (escaped == NULL ||
+        asprintf(&path, "%s%s%s", before, escaped, after) < 0)
         path = NULL;
     curl_free(escaped);
     return path;
@@ -198,11 +199,12 @@ client_post(struct client *client, const char *path, const json_t *body,
     return rc;
 }
 
-/* --- the stream -------------------------------------------------------------- */
+/* --- the stream --------------------------------------------------------------
+ */
 
 struct stream {
     struct sse *sse;
-    int result;                 /* what the verb's function said */
+    int result; /* what the verb's function said */
 };
 
 static size_t

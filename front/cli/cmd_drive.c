@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static void
 print_drive(const struct cli *cli, const json_t *reply)
@@ -60,26 +59,10 @@ operate(struct cli *cli, const char *action, const json_t *body)
     return rc;
 }
 
-/* The service may run in another folder.  The file need not be there for us to
- * see: the service says so in better words. */
-static char *
-absolute(const char *image)
-{
-    char *path = NULL, *here;
-
-    if (image[0] == '/')
-        return strdup(image);
-    here = getcwd(NULL, 0);
-    if (here == NULL || asprintf(&path, "%s/%s", here, image) < 0)
-        path = NULL;
-    free(here);
-    return path;
-}
-
 static int
 run_insert(struct cli *cli)
 {
-    char *image = absolute(cli->args[1]);
+    char *image = cli_absolute(cli->args[1]);
     json_t *body = image != NULL ? json_pack("{s:s}", "image", image) : NULL;
     int rc;
 

@@ -25,10 +25,10 @@ print_json_overview(void)
     json_t *list = json_array();
 
     for (size_t i = 0; cli_verbs[i] != NULL; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s}", "verb", cli_verbs[i]->name,
-                            "args", cli_verbs[i]->args, "summary",
-                            cli_verbs[i]->summary));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "verb",
+                                              cli_verbs[i]->name, "args",
+                                              cli_verbs[i]->args, "summary",
+                                              cli_verbs[i]->summary));
     print_json(list);
     json_decref(list);
 }

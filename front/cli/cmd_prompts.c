@@ -32,8 +32,7 @@ prompt_print(const struct cli *cli, const json_t *prompt)
     if (!cli->tty) {
         json_t *rows = json_pack("[O]", prompt);
 
-        table_print(cli, "prompt", prompt_columns, COUNT(prompt_columns),
-                    rows);
+        table_print(cli, "prompt", prompt_columns, COUNT(prompt_columns), rows);
         json_decref(rows);
         return;
     }
@@ -42,10 +41,9 @@ prompt_print(const struct cli *cli, const json_t *prompt)
     print_clean(json_text(prompt, "title"));
     putchar('\n');
     print_wrapped(json_text(prompt, "text"), 4);
-    printf("    %d request%s for %s (%s).\n", (int) waiting,
-           waiting == 1 ? " waits" : "s wait", age,
-           json_text(prompt, "reason"));
-    printf("    To answer: reinsert answer %d retry, or cancel\n", id);
+    printf("    Asked %s ago; %d request%s.  %s\n", age, (int) waiting,
+           waiting == 1 ? " waits" : "s wait", json_text(prompt, "reason"));
+    printf("    To answer: reinsert answer %d retry|cancel\n", id);
 }
 
 static void
@@ -56,12 +54,13 @@ print_end(const struct cli *cli, uint64_t id, const char *text)
     putchar('\n');
 }
 
-/* --- watching ------------------------------------------------------------------ */
+/* --- watching
+ * ------------------------------------------------------------------ */
 
 struct watch {
     const struct cli *cli;
     struct client *client;
-    json_t *known;              /* the prompts shown so far */
+    json_t *known; /* the prompts shown so far */
 };
 
 static const json_t *
@@ -70,9 +69,8 @@ find_id(const json_t *prompts, uint64_t id)
     size_t i;
     json_t *row;
 
-    json_array_foreach(prompts, i, row)
-        if (json_number(row, "id") == id)
-            return row;
+    json_array_foreach(prompts, i,
+                       row) if (json_number(row, "id") == id) return row;
     return NULL;
 }
 
@@ -90,17 +88,17 @@ show_changes(struct watch *watch, const json_t *now, const json_t *event)
     size_t i;
     json_t *row;
 
-    json_array_foreach(watch->known, i, row) {
+    json_array_foreach(watch->known, i, row)
+    {
         uint64_t id = json_number(row, "id");
-        const char *why = json_number(event, "prompt") == id
-                              ? json_text(event, "text")
-                              : "";
+        const char *why =
+            json_number(event, "prompt") == id ? json_text(event, "text") : "";
 
         if (find_id(now, id) != NULL)
             continue;
         if (watch->cli->json) {
-            json_t *line = json_pack("{s:I, s:s}", "end", (json_int_t) id,
-                                     "text", why);
+            json_t *line =
+                json_pack("{s:I, s:s}", "end", (json_int_t) id, "text", why);
 
             show_json(line);
             json_decref(line);
@@ -108,7 +106,8 @@ show_changes(struct watch *watch, const json_t *now, const json_t *event)
             print_end(watch->cli, id, why);
         }
     }
-    json_array_foreach(now, i, row) {
+    json_array_foreach(now, i, row)
+    {
         if (find_id(watch->known, json_number(row, "id")) != NULL)
             continue;
         if (watch->cli->json)
@@ -152,7 +151,8 @@ watch_prompts(struct cli *cli, struct client *client)
     return rc;
 }
 
-/* --- once ------------------------------------------------------------------------ */
+/* --- once
+ * ------------------------------------------------------------------------ */
 
 static int
 show_prompts(struct cli *cli, struct client *client)
@@ -165,7 +165,8 @@ show_prompts(struct cli *cli, struct client *client)
         return rc;
     if (cli->json)
         print_json(reply);
-    else if (cli->tty && json_array_size(json_object_get(reply, "prompts")) == 0)
+    else if (cli->tty &&
+             json_array_size(json_object_get(reply, "prompts")) == 0)
         printf("No questions.\n");
     else
         json_array_foreach(json_object_get(reply, "prompts"), i, row)
@@ -232,8 +233,9 @@ const struct cli_verb cli_verb_answer = {
     .name = "answer",
     .args = "ID retry|cancel",
     .summary = "Answer a question",
-    .text = "retry   tries again at once, and asks again if that does not help\n"
-            "cancel  fails the requests that wait with an I/O error\n",
+    .text =
+        "retry   tries again at once, and asks again if that does not help\n"
+        "cancel  fails the requests that wait with an I/O error\n",
     .options = OPT_CONTROL | OPT_JSON,
     .args_min = 2,
     .args_max = 2,

@@ -17,9 +17,9 @@ print_json_info(const struct ri_sense_info *info)
         "{s:i, s:s, s:i, s:i, s:s, s:b, s:{s:s, s:I}, s:b, s:i, s:s}", "key",
         info->key, "key_text", info->key_text, "asc", info->asc, "ascq",
         info->ascq, "text", info->text, "deferred", info->deferred, "status",
-        "name", info->status, "value", (json_int_t) info->status_value,
-        "retry", info->retry, "retry_delay_s", (int) info->retry_delay_s,
-        "action", info->action);
+        "name", info->status, "value", (json_int_t) info->status_value, "retry",
+        info->retry, "retry_delay_s", (int) info->retry_delay_s, "action",
+        info->action);
 
     print_json(object);
     json_decref(object);
@@ -64,8 +64,7 @@ run(struct cli *cli)
     size_t len;
     char why[128];
 
-    if (!sense_parse(cli->args, cli->arg_count, sense, &len, why,
-                     sizeof why)) {
+    if (!sense_parse(cli->args, cli->arg_count, sense, &len, why, sizeof why)) {
         cli_say("sense: %s", why);
         return CLI_USAGE;
     }

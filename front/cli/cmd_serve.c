@@ -21,7 +21,8 @@
 
 #define END_MS 900
 
-/* --- configuration ------------------------------------------------------------ */
+/* --- configuration
+ * ------------------------------------------------------------ */
 
 /* 0 or an exit code. */
 static int
@@ -44,7 +45,12 @@ load_config(const struct cli *cli, struct ri_config *config)
         return CLI_USAGE;
     }
     for (int i = 0; i < cli->arg_count; i++) {
-        if (ri_config_add_image(config, cli->args[i], &error) != 0) {
+        char *image = cli_absolute(cli->args[i]);
+        int rc = image != NULL ? ri_config_add_image(config, image, &error)
+                               : -ENOMEM;
+
+        free(image);
+        if (rc != 0) {
             cli_say("serve: %s", error.text);
             return CLI_FAILED;
         }
@@ -88,8 +94,8 @@ complete_config(const struct cli *cli, struct ri_config *config)
 {
     char folder[RI_PATH_MAX];
     struct ri_error error = { "" };
-    const char *control = cli->control != NULL ? cli->control
-                                               : getenv("REINSERT_CONTROL");
+    const char *control =
+        cli->control != NULL ? cli->control : getenv("REINSERT_CONTROL");
 
     if (cli->nbd_count > 0)
         config->nbd_count = 0;
@@ -117,7 +123,8 @@ complete_config(const struct cli *cli, struct ri_config *config)
     return 0;
 }
 
-/* --- the end ---------------------------------------------------------------------- */
+/* --- the end
+ * ---------------------------------------------------------------------- */
 
 static const char *volatile end_step = "";
 
@@ -189,7 +196,9 @@ stop_all(struct serving *s)
         ri_service_free(s->service);
 }
 
-/* --- life ---------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------
+ */
 
 static int
 start_all(const struct cli *cli, const struct ri_config *config,
@@ -268,11 +277,11 @@ const struct cli_verb cli_verb_serve = {
     .name = "serve",
     .args = "IMAGE... | --config FILE [--nbd ADDR] [--control PATH]",
     .summary = "Run the service: drives with media, volumes over NBD",
-    .text =
-        "Each IMAGE gets an emulated removable drive of its own.  Without --nbd "
-        "and\n--control the sockets are in $XDG_RUNTIME_DIR/reinsert, else "
-        "/run/reinsert for\nroot, else /tmp/reinsert-UID.  Stays in the "
-        "foreground until Ctrl-C or SIGTERM.\n",
+    .text = "Each IMAGE gets an emulated removable drive of its own.  Without "
+            "--nbd "
+            "and\n--control the sockets are in $XDG_RUNTIME_DIR/reinsert, else "
+            "/run/reinsert for\nroot, else /tmp/reinsert-UID.  Stays in the "
+            "foreground until Ctrl-C or SIGTERM.\n",
     .options = OPT_CONFIG | OPT_NBD | OPT_CONTROL | OPT_QUIET | OPT_JSON,
     .args_max = INT_MAX,
     .run = run,

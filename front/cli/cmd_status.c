@@ -56,7 +56,8 @@ print_service(const struct cli *cli, const json_t *service)
                json_text(service, "version"),
                json_integer_value(json_object_get(service, "pid")),
                json_integer_value(json_object_get(service, "uptime_ms")));
-        json_array_foreach(nbd, i, row) {
+        json_array_foreach(nbd, i, row)
+        {
             printf("nbd\t");
             print_clean(json_text(row, "address"));
             printf("\t%s\n", json_text(row, "uri"));
@@ -84,6 +85,25 @@ print_section(const struct cli *cli, const char *record,
     table_print(cli, record, columns, count, rows);
 }
 
+/* Why a drive is not ready, in the words of its last sense data. */
+static void
+print_senses(const json_t *drives)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(drives, i, row)
+    {
+        if (strcmp(json_text(row, "state"), "not ready") != 0 ||
+            json_text(row, "sense")[0] == '\0')
+            continue;
+        print_clean(json_text(row, "name"));
+        printf(" said: ");
+        print_clean(json_text(row, "sense"));
+        putchar('\n');
+    }
+}
+
 static void
 print_all(const struct cli *cli, const json_t *all)
 {
@@ -94,9 +114,12 @@ print_all(const struct cli *cli, const json_t *all)
     print_service(cli, json_object_get(all, "service"));
     print_section(cli, "drive", drive_columns, COUNT(drive_columns),
                   json_object_get(all, "drives"));
+    if (cli->tty)
+        print_senses(json_object_get(all, "drives"));
     print_section(cli, "volume", volume_columns, COUNT(volume_columns),
                   json_object_get(all, "volumes"));
-    json_array_foreach(prompts, i, row) {
+    json_array_foreach(prompts, i, row)
+    {
         if (cli->tty)
             putchar('\n');
         prompt_print(cli, row);

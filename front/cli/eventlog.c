@@ -19,9 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINES 256
+#define LINES      256
 #define LINE_BYTES (RI_TEXT_MAX + 128)
-#define STOP_MS 100
+#define STOP_MS    100
 
 struct eventlog {
     struct ri_service *service;
@@ -32,7 +32,7 @@ struct eventlog {
     unsigned first, count;
     unsigned lost;
     bool stopping;
-    bool ended;                 /* the thread has; it holds nothing any more */
+    bool ended; /* the thread has; it holds nothing any more */
 };
 
 static void

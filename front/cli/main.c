@@ -15,9 +15,9 @@
 
 /* In the order of `reinsert help`. */
 const struct cli_verb *const cli_verbs[] = {
-    &cli_verb_serve,   &cli_verb_status, &cli_verb_insert, &cli_verb_eject,
-    &cli_verb_yank,    &cli_verb_prompts, &cli_verb_answer, &cli_verb_events,
-    &cli_verb_sense,   &cli_verb_version, &cli_verb_help,   NULL,
+    &cli_verb_serve, &cli_verb_status,  &cli_verb_insert, &cli_verb_eject,
+    &cli_verb_yank,  &cli_verb_prompts, &cli_verb_answer, &cli_verb_events,
+    &cli_verb_sense, &cli_verb_version, &cli_verb_help,   NULL,
 };
 
 void
@@ -37,8 +37,10 @@ cli_verb_find(const char *name)
 {
     static const struct {
         const char *spelling, *verb;
-    } others[] = { { "--help", "help" }, { "-h", "help" },
-                   { "--version", "version" }, { "-V", "version" } };
+    } others[] = { { "--help", "help" },
+                   { "-h", "help" },
+                   { "--version", "version" },
+                   { "-V", "version" } };
 
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(name, others[i].spelling) == 0)

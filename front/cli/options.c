@@ -13,14 +13,14 @@ static const struct option_row {
     enum cli_option option;
     char letter;
     const char *name;
-    const char *arg;            /* NULL: takes none */
+    const char *arg; /* NULL: takes none */
     const char *text;
 } rows[] = {
-    { OPT_CONFIG, 'c', "config", "FILE", "read drives and listeners from FILE" },
+    { OPT_CONFIG, 'c', "config", "FILE",
+      "read drives and listeners from FILE" },
     { OPT_NBD, 'n', "nbd", "ADDR",
       "serve NBD at unix:PATH or tcp:HOST:PORT; may be repeated" },
-    { OPT_CONTROL, 's', "control", "PATH",
-      "unix socket of the control API" },
+    { OPT_CONTROL, 's', "control", "PATH", "unix socket of the control API" },
     { OPT_QUIET, 'q', "quiet", NULL, "do not print events" },
     { OPT_WATCH, 'w', "watch", NULL, "go on, and show changes as they happen" },
     { OPT_JSON, 'j', "json", NULL, "print JSON" },
@@ -112,15 +112,15 @@ make_getopt(const struct cli_verb *verb, struct option *out_long,
     for (size_t i = 0; i < ROW_COUNT; i++) {
         if (!takes(verb, &rows[i]))
             continue;
-        out_long[n++] = (struct option) {
-            rows[i].name, rows[i].arg != NULL ? required_argument : no_argument,
-            NULL, rows[i].letter
-        };
+        out_long[n++] = (struct option){ rows[i].name,
+                                         rows[i].arg != NULL ? required_argument
+                                                             : no_argument,
+                                         NULL, rows[i].letter };
         out_short[s++] = rows[i].letter;
         if (rows[i].arg != NULL)
             out_short[s++] = ':';
     }
-    out_long[n] = (struct option) { 0 };
+    out_long[n] = (struct option){ 0 };
     out_short[s] = '\0';
 }
 

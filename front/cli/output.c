@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define COLUMNS_MAX 16
-#define GAP 2
-#define SHRINK_TO 12            /* columns of text a shrunk cell keeps */
+#define GAP         2
+#define SHRINK_TO   12 /* columns of text a shrunk cell keeps */
 
 const char *
 json_text(const json_t *object, const char *field)
@@ -38,7 +38,8 @@ print_json(const json_t *value)
     fflush(stdout);
 }
 
-/* --- words ------------------------------------------------------------------- */
+/* --- words -------------------------------------------------------------------
+ */
 
 void
 format_size(uint64_t bytes, char *out, size_t max)
@@ -170,7 +171,8 @@ print_wrapped(const char *text, int indent)
     free(copy);
 }
 
-/* --- cells -------------------------------------------------------------------- */
+/* --- cells
+ * -------------------------------------------------------------------- */
 
 static char *
 plain_cell(const json_t *value)
@@ -236,7 +238,8 @@ pretty_cell(const struct table_column *column, const json_t *row)
     return plain_cell(value);
 }
 
-/* --- tables --------------------------------------------------------------------- */
+/* --- tables
+ * --------------------------------------------------------------------- */
 
 static void
 print_plain(const char *record, const struct table_column *columns,
@@ -245,7 +248,8 @@ print_plain(const char *record, const struct table_column *columns,
     size_t i;
     json_t *row;
 
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         fputs(record, stdout);
         for (size_t c = 0; c < count; c++) {
             char *cell;
@@ -264,7 +268,7 @@ struct grid {
     const struct table_column *columns[COLUMNS_MAX];
     int widths[COLUMNS_MAX];
     size_t column_count, row_count;
-    char **cells;               /* row by row; each owned */
+    char **cells; /* row by row; each owned */
 };
 
 static bool
@@ -278,13 +282,14 @@ fill_grid(struct grid *grid, const struct table_column *columns, size_t count,
         if (columns[c].flags & ON_TTY)
             grid->columns[grid->column_count++] = &columns[c];
     grid->row_count = json_array_size(rows);
-    grid->cells = calloc(grid->row_count * grid->column_count + 1,
-                         sizeof *grid->cells);
+    grid->cells =
+        calloc(grid->row_count * grid->column_count + 1, sizeof *grid->cells);
     if (grid->cells == NULL)
         return false;
     for (size_t c = 0; c < grid->column_count; c++)
         grid->widths[c] = width_of(grid->columns[c]->heading);
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         for (size_t c = 0; c < grid->column_count; c++) {
             char *cell = pretty_cell(grid->columns[c], row);
 
@@ -348,8 +353,8 @@ print_grid(struct grid *grid)
     putchar('\n');
     for (size_t r = 0; r < grid->row_count; r++) {
         for (size_t c = 0; c <= last; c++)
-            print_cell(grid->cells[r * grid->column_count + c],
-                       grid->widths[c], c == last);
+            print_cell(grid->cells[r * grid->column_count + c], grid->widths[c],
+                       c == last);
         putchar('\n');
     }
 }
@@ -369,8 +374,8 @@ table_print(const struct cli *cli, const char *record,
         fit_grid(&grid);
         print_grid(&grid);
     }
-    for (size_t i = 0; grid.cells != NULL &&
-                       i < grid.row_count * grid.column_count; i++)
+    for (size_t i = 0;
+         grid.cells != NULL && i < grid.row_count * grid.column_count; i++)
         free(grid.cells[i]);
     free(grid.cells);
 }

@@ -43,8 +43,8 @@ cli_default_folder(char *out_path, size_t max, struct ri_error *out_error)
     if (mkdir(places[0], 0700) != 0 && errno != EEXIST) {
         int error = errno;
 
-        snprintf(out_error->text, sizeof out_error->text,
-                 "folder %.400s: %s", places[0], strerror(error));
+        snprintf(out_error->text, sizeof out_error->text, "folder %.400s: %s",
+                 places[0], strerror(error));
         return -error;
     }
     /* /tmp is everybody's: nobody else may have made it for us. */
@@ -57,8 +57,8 @@ cli_default_folder(char *out_path, size_t max, struct ri_error *out_error)
     else if ((st.st_mode & 022) != 0)
         why = "others may write to it";
     if (why != NULL) {
-        snprintf(out_error->text, sizeof out_error->text,
-                 "folder %.400s: %s", places[0], why);
+        snprintf(out_error->text, sizeof out_error->text, "folder %.400s: %s",
+                 places[0], why);
         return -EPERM;
     }
     snprintf(out_path, max, "%s", places[0]);
@@ -110,4 +110,18 @@ cli_control_is_default(const char *path)
 
     cli_control_path(&nothing, found, sizeof found);
     return strcmp(found, path) == 0;
+}
+
+char *
+cli_absolute(const char *image)
+{
+    char *path = NULL, *here;
+
+    if (image[0] == '/')
+        return strdup(image);
+    here = getcwd(NULL, 0);
+    if (here == NULL || asprintf(&path, "%s/%s", here, image) < 0)
+        path = NULL;
+    free(here);
+    return path;
 }

@@ -68,7 +68,7 @@ parse_word(const char *word, uint8_t *sense, size_t *len, char *out_why,
 {
     unsigned value;
     const char *at = word, *end;
-    const char *run = word;     /* where this run of digits began */
+    const char *run = word; /* where this run of digits began */
 
     while (*at != '\0') {
         if (strchr(separators, *at) != NULL) {
@@ -82,8 +82,8 @@ parse_word(const char *word, uint8_t *sense, size_t *len, char *out_why,
         }
         /* A lone digit is a byte by itself, not the end of a longer run. */
         if (end - at == 1 && at != run) {
-            snprintf(out_why, why_max,
-                     "\"%.64s\" has an odd number of digits", word);
+            snprintf(out_why, why_max, "\"%.64s\" has an odd number of digits",
+                     word);
             return false;
         }
         if (*len == SENSE_MAX) {

@@ -14,12 +14,12 @@ struct serving {
     struct ri_service *service;
     struct api_server *api;
     struct nbd_server *nbd;
-    struct eventlog *log;       /* NULL: quiet */
-    const char *control;        /* borrowed from the configuration */
+    struct eventlog *log; /* NULL: quiet */
+    const char *control;  /* borrowed from the configuration */
     char addresses[RI_LISTEN_MAX][RI_PATH_MAX];
     size_t address_count;
-    bool left_behind;           /* calls of the control API did not end */
-    bool nbd_left_behind;       /* nor did connections of NBD clients */
+    bool left_behind;     /* calls of the control API did not end */
+    bool nbd_left_behind; /* nor did connections of NBD clients */
 };
 
 /* Prints what a user needs next: how to list, connect, answer, eject, stop. */

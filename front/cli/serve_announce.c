@@ -146,9 +146,8 @@ say_verbs(const struct cli *cli, const struct serving *s)
                  word);
         say(cli, "insert", "put one in", command);
     }
-    snprintf(command, sizeof command, cli->tty ? "Ctrl-C, or kill %d"
-                                               : "kill %d",
-             (int) getpid());
+    snprintf(command, sizeof command,
+             cli->tty ? "Ctrl-C, or kill %d" : "kill %d", (int) getpid());
     say(cli, "stop", "stop", command);
 }
 

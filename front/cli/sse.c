@@ -20,7 +20,7 @@ struct sse {
     char kind[64];
     json_t *data;
     size_t len;
-    char line[LINE_MAX_BYTES];  /* what lies beyond is cut off */
+    char line[LINE_MAX_BYTES]; /* what lies beyond is cut off */
 };
 
 struct sse *

@@ -52,7 +52,8 @@ fail(struct ri_error *error, int code, const char *format, const char *what)
     return -code;
 }
 
-/* --- configuration ----------------------------------------------------------- */
+/* --- configuration -----------------------------------------------------------
+ */
 
 void
 ri_config_init(struct ri_config *config)
@@ -72,8 +73,8 @@ static struct ri_drive_config *
 add_drive(struct ri_config *config)
 {
     size_t n = config->drive_count + 1;
-    struct ri_drive_config *drives = realloc(config->drives,
-                                             n * sizeof *drives);
+    struct ri_drive_config *drives =
+        realloc(config->drives, n * sizeof *drives);
 
     if (drives == NULL)
         abort();
@@ -154,7 +155,8 @@ ri_config_load(const char *path, struct ri_config *out_config,
     return 0;
 }
 
-/* --- events -------------------------------------------------------------------- */
+/* --- events
+ * -------------------------------------------------------------------- */
 
 void
 fake_emit(struct ri_service *service, const char *kind, const char *drive,
@@ -162,18 +164,20 @@ fake_emit(struct ri_service *service, const char *kind, const char *drive,
 {
     struct timespec now;
     struct ri_event event = {
-        .kind = kind, .drive = drive, .volume = volume,
-        .prompt = prompt, .text = text,
+        .kind = kind,
+        .drive = drive,
+        .volume = volume,
+        .prompt = prompt,
+        .text = text,
     };
 
     clock_gettime(CLOCK_REALTIME, &now);
-    event.time_ms = (uint64_t) now.tv_sec * 1000 +
-                    (uint64_t) now.tv_nsec / 1000000;
+    event.time_ms =
+        (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
     pthread_mutex_lock(&service->event_lock);
     event.seq = ++service->last_event;
     for (size_t i = 0; i < service->subscription_count; i++)
-        service->subscriptions[i].fn(service->subscriptions[i].context,
-                                     &event);
+        service->subscriptions[i].fn(service->subscriptions[i].context, &event);
     pthread_mutex_unlock(&service->event_lock);
 }
 
@@ -185,7 +189,7 @@ ri_subscribe(struct ri_service *service, ri_event_fn *fn, void *context)
 
     pthread_mutex_lock(&service->event_lock);
     s = &service->subscriptions[service->subscription_count++];
-    *s = (struct subscription) { ++service->last_subscription, fn, context };
+    *s = (struct subscription){ ++service->last_subscription, fn, context };
     id = s->id;
     pthread_mutex_unlock(&service->event_lock);
     return id;
@@ -202,22 +206,23 @@ ri_unsubscribe(struct ri_service *service, uint64_t subscription)
     pthread_mutex_unlock(&service->event_lock);
 }
 
-/* --- what there is --------------------------------------------------------------- */
+/* --- what there is
+ * --------------------------------------------------------------- */
 
 #define SNAPSHOT(name, record, field)                                          \
-    int name(struct ri_service *service, struct record **out_list,            \
-             size_t *out_count)                                               \
-    {                                                                         \
-        struct record *copy = malloc(sizeof service->field##s);               \
-                                                                              \
-        if (copy == NULL)                                                     \
-            return -ENOMEM;                                                   \
-        pthread_mutex_lock(&service->lock);                                   \
-        memcpy(copy, service->field##s, sizeof service->field##s);            \
-        *out_count = service->field##_count;                                  \
-        pthread_mutex_unlock(&service->lock);                                 \
-        *out_list = copy;                                                     \
-        return 0;                                                             \
+    int name(struct ri_service *service, struct record **out_list,             \
+             size_t *out_count)                                                \
+    {                                                                          \
+        struct record *copy = malloc(sizeof service->field##s);                \
+                                                                               \
+        if (copy == NULL)                                                      \
+            return -ENOMEM;                                                    \
+        pthread_mutex_lock(&service->lock);                                    \
+        memcpy(copy, service->field##s, sizeof service->field##s);             \
+        *out_count = service->field##_count;                                   \
+        pthread_mutex_unlock(&service->lock);                                  \
+        *out_list = copy;                                                      \
+        return 0;                                                              \
     }
 
 SNAPSHOT(ri_drives, ri_drive_info, drive)
@@ -299,11 +304,13 @@ drop_prompt(struct ri_service *service, uint64_t id, const char *volume)
     if (gone.id == 0)
         return false;
     fake_emit(service, "answer", gone.drive, gone.volume, gone.id,
-              volume != NULL ? "The right medium arrived" : "A person answered");
+              volume != NULL ? "The right medium arrived"
+                             : "A person answered");
     return true;
 }
 
-/* --- what an operator does ---------------------------------------------------------- */
+/* --- what an operator does
+ * ---------------------------------------------------------- */
 
 int
 ri_prompt_answer(struct ri_service *service, uint64_t id, enum ri_answer answer,
@@ -428,7 +435,9 @@ ri_yank(struct ri_service *service, const char *drive,
     return remove_medium(service, drive, true, out_error);
 }
 
-/* --- life ----------------------------------------------------------------------------- */
+/* --- life
+ * -----------------------------------------------------------------------------
+ */
 
 int
 ri_service_start(const struct ri_config *config,
@@ -448,8 +457,7 @@ ri_service_start(const struct ri_config *config,
     for (size_t i = 0; rc == 0 && i < config->drive_count && i < MAX; i++) {
         struct ri_drive_info *drive = &service->drives[service->drive_count++];
 
-        snprintf(drive->name, sizeof drive->name, "%s",
-                 config->drives[i].name);
+        snprintf(drive->name, sizeof drive->name, "%s", config->drives[i].name);
         drive->type = config->drives[i].type;
         drive->age_ms = 3000;
         snprintf(drive->state, sizeof drive->state, "empty");
@@ -484,7 +492,8 @@ ri_service_free(struct ri_service *service)
     free(service);
 }
 
-/* --- exports: named, never opened -------------------------------------------------------- */
+/* --- exports: named, never opened
+ * -------------------------------------------------------- */
 
 int
 ri_exports(struct ri_service *service, struct ri_export_info **out_list,
@@ -509,7 +518,9 @@ ri_exports(struct ri_service *service, struct ri_export_info **out_list,
     return 0;
 }
 
-/* --- words ---------------------------------------------------------------------------------- */
+/* --- words
+ * ----------------------------------------------------------------------------------
+ */
 
 int
 ri_sense_decode(const uint8_t *sense, size_t len,

@@ -17,9 +17,8 @@
 extern unsigned fake_eject_ms;
 extern bool fake_deaf;
 
-void fake_emit(struct ri_service *service, const char *kind,
-               const char *drive, const char *volume, uint64_t prompt,
-               const char *text);
+void fake_emit(struct ri_service *service, const char *kind, const char *drive,
+               const char *volume, uint64_t prompt, const char *text);
 uint64_t fake_raise_prompt(struct ri_service *service, const char *volume,
                            const char *drive);
 

@@ -28,6 +28,6 @@ void fixture_post(struct fixture *f, const char *target, const char *body,
 void fixture_expect(struct fixture *f, const char *method, const char *target,
                     const char *body, int status, const char *code);
 long fixture_ms(void);
-unsigned fixture_count(const char *folder);     /* entries, as of /proc */
+unsigned fixture_count(const char *folder); /* entries, as of /proc */
 
 #endif

@@ -76,8 +76,8 @@ http_request(const char *path, const char *method, const char *target,
     memset(out_reply, 0, sizeof *out_reply);
     if (fd >= 0 && len > 0) {
         for (int sent = 0; sent < len;) {
-            ssize_t n = send(fd, text + sent, (size_t) (len - sent),
-                             MSG_NOSIGNAL);
+            ssize_t n =
+                send(fd, text + sent, (size_t) (len - sent), MSG_NOSIGNAL);
 
             if (n <= 0)
                 break;

@@ -11,8 +11,8 @@
 struct http_reply {
     int status;
     char head[4096];
-    char *body;                 /* free() */
-    json_t *json;               /* or NULL; decref */
+    char *body;   /* free() */
+    json_t *json; /* or NULL; decref */
 };
 
 int http_connect(const char *path);

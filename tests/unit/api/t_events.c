@@ -23,11 +23,11 @@ subscribe(struct fixture *f, const char *last_id)
 {
     char request[256];
     int fd = http_connect(f->control);
-    int len = snprintf(request, sizeof request,
-                       "GET /v1/events HTTP/1.1\r\nHost: x\r\n%s%s%s\r\n",
-                       last_id != NULL ? "Last-Event-ID: " : "",
-                       last_id != NULL ? last_id : "",
-                       last_id != NULL ? "\r\n" : "");
+    int len =
+        snprintf(request, sizeof request,
+                 "GET /v1/events HTTP/1.1\r\nHost: x\r\n%s%s%s\r\n",
+                 last_id != NULL ? "Last-Event-ID: " : "",
+                 last_id != NULL ? last_id : "", last_id != NULL ? "\r\n" : "");
 
     assert_true(fd >= 0);
     assert_int_equal(send(fd, request, (size_t) len, MSG_NOSIGNAL), len);
@@ -72,7 +72,7 @@ resume__after_last_id__only_what_followed(void **state)
     struct fixture *f = *state;
     int fd;
 
-    emit(f, 10);        /* beyond those that the start raised */
+    emit(f, 10); /* beyond those that the start raised */
     fake_emit(f->service, "volume", "", "A", 0, "The last one");
     fd = subscribe(f, "9");
     http_read(fd, buffer, sizeof buffer, "The last one", 5000);
@@ -99,6 +99,25 @@ resume__fell_out_of_the_ring__lost_then_the_oldest(void **state)
     fd = subscribe(f, "999999");
     http_read(fd, buffer, sizeof buffer, "The last one", 10000);
     assert_non_null(strstr(buffer, "event: lost"));
+    close(fd);
+}
+
+static void
+first_event__has_a_high_number__nothing_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct ri_error error;
+    int fd;
+
+    assert_int_equal(api_server_stop(f->server), 0);
+    emit(f, 100);
+    assert_int_equal(
+        api_server_start(f->service, f->control, &f->server, &error), 0);
+    fd = subscribe_and_wait(f, NULL);
+    fake_emit(f->service, "volume", "", "A", 0, "The last one");
+    http_read(fd, buffer, sizeof buffer, "The last one", 5000);
+    assert_non_null(strstr(buffer, "The last one"));
+    assert_null(strstr(buffer, "lost"));
     close(fd);
 }
 
@@ -180,12 +199,13 @@ too_many_readers__503__others_served(void **state)
 int
 main(void)
 {
-#define T(name) \
+#define T(name)                                                                \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(event__arrives_with_id_kind_and_json),
         T(resume__after_last_id__only_what_followed),
         T(resume__fell_out_of_the_ring__lost_then_the_oldest),
+        T(first_event__has_a_high_number__nothing_is_lost),
         T(slow_readers__harm_nobody_and_are_told),
         T(quiet__keepalive_comments),
         T(readers_that_leave__free_their_place_at_once),

@@ -18,8 +18,8 @@
 static const char *
 text_at(const json_t *json, const char *list, size_t i, const char *field)
 {
-    return json_string_value(json_object_get(
-        json_array_get(json_object_get(json, list), i), field));
+    return json_string_value(
+        json_object_get(json_array_get(json_object_get(json, list), i), field));
 }
 
 static void
@@ -30,15 +30,15 @@ root__lists_routes_that_all_exist(void **state)
     size_t i;
 
     fixture_get(*state, "/v1", 200, &root);
-    json_array_foreach(json_object_get(root.json, "routes"), i, row) {
+    json_array_foreach(json_object_get(root.json, "routes"), i, row)
+    {
         /* The method that no route has must meet 405, never 404. */
         http_request(((struct fixture *) *state)->control, "PATCH",
                      json_string_value(json_object_get(row, "path")), "{}",
                      &reply);
         assert_int_equal(reply.status, 405);
-        assert_non_null(
-            strstr(reply.head,
-                   json_string_value(json_object_get(row, "method"))));
+        assert_non_null(strstr(
+            reply.head, json_string_value(json_object_get(row, "method"))));
         http_reply_free(&reply);
     }
     assert_true(i >= 12);
@@ -77,14 +77,12 @@ drives__all_and_one_by_odd_name(void **state)
     struct http_reply reply;
 
     fixture_get(f, "/v1/drives", 200, &reply);
-    assert_string_equal(text_at(reply.json, "drives", 0, "medium"),
-                        f->image_a);
+    assert_string_equal(text_at(reply.json, "drives", 0, "medium"), f->image_a);
     http_reply_free(&reply);
     fixture_get(f, "/v1/drives/odd%20%2f%20name", 200, &reply);
-    assert_string_equal(
-        json_string_value(json_object_get(
-            json_object_get(reply.json, "drive"), "state")),
-        "empty");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_object_get(reply.json, "drive"), "state")),
+                        "empty");
     http_reply_free(&reply);
     fixture_expect(f, "GET", "/v1/drives/none", NULL, 404, "no-drive");
     fixture_expect(f, "GET", "/v1/drives/%zz", NULL, 404, "no-route");
@@ -214,11 +212,9 @@ body__over_64_KiB__413(void **state)
 
     memset(body, ' ', 1 << 18);
     body[1 << 18] = '\0';
-    fixture_expect(f, "POST", "/v1/drives/disk0/eject", body, 413,
-                   "too-large");
+    fixture_expect(f, "POST", "/v1/drives/disk0/eject", body, 413, "too-large");
     body[64 * 1024 + 1] = '\0';
-    fixture_expect(f, "POST", "/v1/drives/disk0/eject", body, 413,
-                   "too-large");
+    fixture_expect(f, "POST", "/v1/drives/disk0/eject", body, 413, "too-large");
     body[0] = '{';
     body[64 * 1024 - 1] = '}';
     body[64 * 1024] = '\0';
@@ -229,7 +225,7 @@ body__over_64_KiB__413(void **state)
 int
 main(void)
 {
-#define T(name) \
+#define T(name)                                                                \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(root__lists_routes_that_all_exist),

@@ -46,9 +46,8 @@ socket_file__live_is_refused__stale_is_replaced(void **state)
     struct http_reply reply;
     int fd;
 
-    assert_int_equal(
-        api_server_start(f->service, f->control, &second, &error),
-        -EADDRINUSE);
+    assert_int_equal(api_server_start(f->service, f->control, &second, &error),
+                     -EADDRINUSE);
     assert_non_null(strstr(error.text, f->control));
     fixture_get(f, "/v1/status", 200, &reply);
     http_reply_free(&reply);
@@ -72,8 +71,8 @@ socket_file__not_a_socket_or_no_place__refused(void **state)
     struct ri_error error = { "" };
     char path[300];
 
-    assert_int_equal(
-        api_server_start(f->service, f->image_a, &second, &error), -EEXIST);
+    assert_int_equal(api_server_start(f->service, f->image_a, &second, &error),
+                     -EEXIST);
     assert_int_equal(access(f->image_a, F_OK), 0);
     assert_int_equal(
         api_server_start(f->service, "/no/such/place", &second, &error),
@@ -96,8 +95,8 @@ stop__leaves_a_socket_that_is_not_ours(void **state)
     struct api_server *other;
 
     assert_int_equal(unlink(f->control), 0);
-    assert_int_equal(
-        api_server_start(f->service, f->control, &other, &error), 0);
+    assert_int_equal(api_server_start(f->service, f->control, &other, &error),
+                     0);
     assert_int_equal(api_server_stop(f->server), 0);
     assert_int_equal(access(f->control, F_OK), 0);
     f->server = other;
@@ -120,8 +119,13 @@ static void
 garbage_and_disconnects__service_goes_on(void **state)
 {
     static const char *const rows[] = {
-        "", "G", "GET", "GET /v1/status", "GET /v1/status HTTP/1.1\r\n",
-        "\r\n\r\n\r\n", "GET /v1/status HTTP/9.9\r\n\r\n",
+        "",
+        "G",
+        "GET",
+        "GET /v1/status",
+        "GET /v1/status HTTP/1.1\r\n",
+        "\r\n\r\n\r\n",
+        "GET /v1/status HTTP/9.9\r\n\r\n",
         "POST /v1/drives/disk0/insert HTTP/1.1\r\nHost: x\r\n"
         "Content-Length: 60000\r\n\r\n{\"image\"",
         "POST /v1/drives/disk0/insert HTTP/1.1\r\nHost: x\r\n"
@@ -172,7 +176,8 @@ thousand_connections__nothing_leaks(void **state)
     assert_true(fixture_count("/proc/self/task") < 12);
 }
 
-/* --- slow calls ---------------------------------------------------------------- */
+/* --- slow calls
+ * ---------------------------------------------------------------- */
 
 static void *
 eject_thread(void *context)
@@ -231,7 +236,7 @@ stop__with_a_call_that_hangs__bounded_and_told(void **state)
     assert_int_equal(api_server_stop(f->server), -EBUSY);
     assert_true(fixture_ms() - start < STOP_MAX_MS);
     join_status(thread);
-    usleep(1200 * 1000);        /* it ends by itself */
+    usleep(1200 * 1000); /* it ends by itself */
     fake_deaf = false;
     assert_int_equal(
         api_server_start(f->service, f->control, &f->server, &error), 0);
@@ -256,7 +261,7 @@ stop__whatever_clients_do__bounded(void **state)
             (void) !send(fds[i], text, strlen(text), MSG_NOSIGNAL);
     }
     usleep(100 * 1000);
-    for (int i = 0; i < 5000; i++)      /* the streams are full, unread */
+    for (int i = 0; i < 5000; i++) /* the streams are full, unread */
         fake_emit(f->service, "drive", "disk0", "A", 0, "Something happened");
     start = fixture_ms();
     assert_int_equal(api_server_stop(f->server), 0);
@@ -270,7 +275,7 @@ stop__whatever_clients_do__bounded(void **state)
 int
 main(void)
 {
-#define T(name) \
+#define T(name)                                                                \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(socket_file__mode_0600),
