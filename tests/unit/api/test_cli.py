@@ -24,6 +24,9 @@ class Service:
         self.folder = folder
         self.env = dict(os.environ, XDG_RUNTIME_DIR=str(folder), **env)
         self.env.pop("REINSERT_CONTROL", None)
+        # The thread sanitizer likes to sleep for a second at the end.
+        self.env["TSAN_OPTIONS"] = "atexit_sleep_ms=0:" + self.env.get(
+            "TSAN_OPTIONS", "")
         self.process = subprocess.Popen(
             [REINSERT, "serve", *args], env=self.env, cwd=folder, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
