@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #define REPLY_MAX (16u * 1024 * 1024)
 
@@ -41,6 +42,7 @@ int
 client_open(const struct cli *cli, struct client **out_client)
 {
     struct client *client = calloc(1, sizeof *client);
+    struct sockaddr_un address;
 
     if (client == NULL || (client->curl = curl_easy_init()) == NULL) {
         free(client);
@@ -49,6 +51,12 @@ client_open(const struct cli *cli, struct client **out_client)
     }
     client->verb = cli->verb->name;
     cli_control_path(cli, client->path, sizeof client->path);
+    if (strlen(client->path) >= sizeof address.sun_path) {
+        cli_say("control socket %s: the path is longer than %zu bytes",
+                client->path, sizeof address.sun_path - 1);
+        client_close(client);
+        return CLI_USAGE;
+    }
     *out_client = client;
     return 0;
 }

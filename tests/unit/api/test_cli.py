@@ -161,6 +161,7 @@ def test_yank_prompt_answer_insert(service):
     (("sense", "xyz"), 2, "xyz"),
     (("help", "nothing"), 2, "nothing"),
     ((), 2, "usage"),
+    (("status", "--control", "/tmp/" + "x" * 120), 2, "107 bytes"),
 ])
 def test_mistakes(service, args, code, word):
     r = service.run(*args)
