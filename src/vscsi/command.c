@@ -1,0 +1,275 @@
+/*
+ * command.c - a command from its CDB to its handler
+ *
+ * The order of the checks is the promise: past the gate, the attention number,
+ * then pending unit attentions, then the CDB, the medium and its range.  The
+ * medium cannot change between the first check and the last byte.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <string.h>
+
+#include "vscsi/vscsi_internal.h"
+
+#define DISK (1u << VSCSI_DISK)
+#define FLOPPY (1u << VSCSI_FLOPPY)
+#define CD (1u << VSCSI_CDROM)
+#define DISKS (DISK | FLOPPY)
+#define ALL (DISK | FLOPPY | CD)
+#define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
+    [code] = { handler, flags, length, types, name, usage },
+
+const struct opcode vscsi_opcodes[256] = {
+#include "vscsi/opcodes.def"
+};
+
+#undef OPCODE_ROW
+#define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
+    _Static_assert(sizeof(usage) == (length), name ": usage bytes");
+#include "vscsi/opcodes.def"
+
+/* --- sense data ---------------------------------------------------------------- */
+
+/* Fixed format has room for 32 bits of LBA, descriptor format for 64. */
+size_t
+sense_build(uint8_t *out, bool descriptor, uint32_t sense,
+            const uint64_t *info)
+{
+    uint8_t key = sense >> 16 & 0x0f;
+    uint8_t deferred = sense & SENSE_DEFERRED ? 1 : 0;
+
+    memset(out, 0, VSCSI_SENSE_MAX);
+    if (descriptor) {
+        out[0] = 0x72 + deferred;
+        out[1] = key;
+        out[2] = (uint8_t) (sense >> 8);
+        out[3] = (uint8_t) sense;
+        if (info == NULL)
+            return 8;
+        out[7] = 12;
+        out[9] = 0x0A;
+        out[10] = 0x80;
+        put64(out + 12, *info);
+        return 20;
+    }
+    out[0] = 0x70 + deferred;
+    out[2] = key;
+    if (info != NULL && *info <= UINT32_MAX) {
+        out[0] |= 0x80;
+        put32(out + 3, (uint32_t) *info);
+    }
+    out[7] = 10;
+    out[12] = (uint8_t) (sense >> 8);
+    out[13] = (uint8_t) sense;
+    return 18;
+}
+
+void
+command_sense(struct vscsi_drive *drive, struct vscsi_command *command,
+              uint32_t sense, const uint64_t *info)
+{
+    bool descriptor = atomic_load_explicit(&drive->d_sense,
+                                           memory_order_relaxed);
+
+    command->status = STATUS_CHECK;
+    command->sense_len = (uint8_t) sense_build(command->sense, descriptor,
+                                               sense, info);
+}
+
+uint32_t
+reply(struct task *task, const void *data, size_t len, size_t alloc)
+{
+    if (len > alloc)
+        len = alloc;
+    if (len > task->data_len)
+        len = task->data_len;
+    if (len > 0)
+        memcpy(task->data, data, len);
+    task->command->transferred = (uint32_t) len;
+    return 0;
+}
+
+bool
+drive_write_protected(const struct vscsi_drive *drive)
+{
+    return drive->write_protect || drive->software_wp ||
+        (drive->medium != NULL && drive->medium->write_protected);
+}
+
+/* --- checks ---------------------------------------------------------------------- */
+
+void
+cdb_range(const uint8_t *cdb, unsigned length, uint64_t *out_lba,
+          uint32_t *out_blocks)
+{
+    switch (length) {
+    case 6:
+        *out_lba = get24(cdb + 1) & 0x1fffff;
+        *out_blocks = cdb[4] != 0 ? cdb[4] : 256;
+        break;
+    case 10:
+        *out_lba = get32(cdb + 2);
+        *out_blocks = get16(cdb + 7);
+        break;
+    case 12:
+        *out_lba = get32(cdb + 2);
+        *out_blocks = cdb[0] == 0xBE ? get24(cdb + 6) : get32(cdb + 6);
+        break;
+    default:
+        *out_lba = get64(cdb + 2);
+        *out_blocks = get32(cdb + 10);
+        break;
+    }
+}
+
+static uint32_t
+check_range(struct task *task)
+{
+    const struct medium *medium = task->medium;
+
+    cdb_range(task->command->cdb, task->op->length, &task->lba,
+              &task->blocks);
+    if (task->lba <= medium->blocks &&
+        task->blocks <= medium->blocks - task->lba)
+        return 0;
+    task->info_valid = true;
+    task->info = task->lba < medium->blocks ? medium->blocks : task->lba;
+    return SENSE_LBA;
+}
+
+static uint32_t
+check_cdb(const struct task *task)
+{
+    const struct vscsi_command *command = task->command;
+    const struct opcode *op = task->op;
+
+    if (op->run == NULL || !(op->types >> task->drive->type & 1))
+        return SENSE_OPCODE;
+    /* NACA is not offered. */
+    if (command->cdb_len < op->length || command->cdb[op->length - 1] & 0x04)
+        return SENSE_CDB_FIELD;
+    if (op->flags & OP_PROT && command->cdb[1] & 0xe0)
+        return SENSE_CDB_FIELD;
+    return 0;
+}
+
+static inline uint32_t
+check_all(struct task *task, uint32_t data_max)
+{
+    struct vscsi_command *command = task->command;
+    unsigned flags = task->op->flags;
+    uint32_t sense = check_cdb(task);
+
+    if (sense != 0)
+        return sense;
+    if ((command->dir == VSCSI_FROM_DRIVE && flags & OP_IN) ||
+        (command->dir == VSCSI_TO_DRIVE && flags & OP_OUT))
+        task->data_len = command->data_len < data_max ? command->data_len
+                                                      : data_max;
+    if (!(flags & OP_MEDIUM))
+        return 0;
+    if (task->drive->not_ready != 0)
+        return task->drive->not_ready;
+    task->medium = task->drive->medium;
+    if (flags & OP_WRITES && drive_write_protected(task->drive))
+        return SENSE_WRITE_PROTECTED;
+    return flags & OP_LBA ? check_range(task) : 0;
+}
+
+/* --- the whole of it ----------------------------------------------------------------- */
+
+/* False: stale, or a unit attention was reported (*out_sense). */
+static inline bool
+admit(struct task *task, uint32_t *out_sense)
+{
+    struct vscsi_command *command = task->command;
+    struct vscsi_nexus *nexus = task->nexus;
+    uint64_t word;
+
+    for (;;) {
+        word = atomic_load_explicit(&nexus->attention, memory_order_acquire);
+        command->attention = (uint32_t) (word >> 32);
+        if (command->attention_in != 0 &&
+            command->attention_in != command->attention) {
+            command->result = VSCSI_STALE;
+            return false;
+        }
+        if ((uint32_t) word == 0 || task->op->flags & OP_UA)
+            return true;
+        /* Else another command has just taken it: the number has moved. */
+        if (attention_take(nexus, out_sense, &command->attention))
+            return false;
+    }
+}
+
+static inline void
+perform(struct task *task, uint32_t data_max, uint32_t recovered)
+{
+    struct vscsi_command *command = task->command;
+    uint32_t sense = 0;
+
+    if (admit(task, &sense)) {
+        sense = check_all(task, data_max);
+        if (sense == 0)
+            sense = task->op->run(task);
+        if (sense == 0)
+            sense = recovered;
+    }
+    if (__builtin_expect(sense != 0, 0))
+        command_sense(task->drive, command, sense,
+                      task->info_valid ? &task->info : NULL);
+}
+
+static void
+perform_alone(struct task *task, uint32_t data_max, uint32_t recovered)
+{
+    gate_close(task->drive);
+    perform(task, data_max, recovered);
+    gate_open(task->drive);
+    drive_raise(task->drive, task->events);
+}
+
+void
+command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
+            uint32_t data_max, uint32_t recovered)
+{
+    struct vscsi_drive *drive = nexus->drive;
+    struct task task;
+
+    task.drive = drive;
+    task.nexus = nexus;
+    task.command = command;
+    task.medium = NULL;
+    task.op = &vscsi_opcodes[command->cdb[0]];
+    task.data = command->data;
+    task.data_len = 0;
+    task.info_valid = false;
+    task.events = 0;
+    command->result = VSCSI_DONE;
+    command->status = STATUS_GOOD;
+    command->sense_len = 0;
+    command->transferred = 0;
+    atomic_fetch_add_explicit(&nexus->commands, 1, memory_order_relaxed);
+    if (__builtin_expect((task.op->flags & OP_ALONE) != 0, 0)) {
+        perform_alone(&task, data_max, recovered);
+        return;
+    }
+    gate_enter(drive);
+    perform(&task, data_max, recovered);
+    gate_leave(drive);
+}
+
+bool
+vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
+{
+    uint32_t data_max = UINT32_MAX, recovered = 0;
+    bool completed;
+
+    if (__builtin_expect(atomic_load_explicit(&nexus->drive->rules,
+                                              memory_order_acquire) != NULL,
+                         0) &&
+        !fault_apply(nexus, command, &data_max, &recovered, &completed))
+        return completed;
+    command_run(nexus, command, data_max, recovered);
+    return true;
+}

@@ -1,0 +1,448 @@
+/*
+ * drive.c - the drive itself: its gate and its mechanism
+ *
+ * Every command passes the gate; whoever changes what commands rely on closes
+ * it, which waits for the commands that run (never longer than their reads and
+ * writes of the image) and holds back new ones.  Events are raised after it is
+ * open again.  Read drive_state.c first.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vscsi/vscsi_internal.h"
+
+/* --- the gate --------------------------------------------------------------- */
+
+void
+gate_signal(struct vscsi_drive *drive)
+{
+    pthread_mutex_lock(&drive->lock);
+    pthread_cond_broadcast(&drive->moved);
+    pthread_mutex_unlock(&drive->lock);
+}
+
+static bool
+gate_is_closed(struct vscsi_drive *drive)
+{
+    return (atomic_load_explicit(&drive->gate, memory_order_acquire) &
+            GATE_CLOSED) != 0;
+}
+
+/* The caller has counted itself in already, and found the gate closed. */
+void
+gate_wait_enter(struct vscsi_drive *drive)
+{
+    do {
+        gate_leave(drive);
+        pthread_mutex_lock(&drive->lock);
+        while (gate_is_closed(drive))
+            pthread_cond_wait(&drive->moved, &drive->lock);
+        pthread_mutex_unlock(&drive->lock);
+    } while (atomic_fetch_add_explicit(&drive->gate, 1,
+                                       memory_order_acquire) & GATE_CLOSED);
+}
+
+void
+gate_close(struct vscsi_drive *drive)
+{
+    pthread_mutex_lock(&drive->lock);
+    while (gate_is_closed(drive))
+        pthread_cond_wait(&drive->moved, &drive->lock);
+    atomic_fetch_or_explicit(&drive->gate, GATE_CLOSED, memory_order_acq_rel);
+    while (atomic_load_explicit(&drive->gate, memory_order_acquire) !=
+           GATE_CLOSED)
+        pthread_cond_wait(&drive->moved, &drive->lock);
+    pthread_mutex_unlock(&drive->lock);
+}
+
+void
+gate_open(struct vscsi_drive *drive)
+{
+    pthread_mutex_lock(&drive->lock);
+    atomic_fetch_and_explicit(&drive->gate, ~GATE_CLOSED,
+                              memory_order_release);
+    pthread_cond_broadcast(&drive->moved);
+    pthread_mutex_unlock(&drive->lock);
+}
+
+/* --- telling the nexuses ------------------------------------------------------ */
+
+void
+drive_attention_all(struct vscsi_drive *drive, uint32_t bits,
+                    const struct vscsi_nexus *except)
+{
+    assert(gate_is_closed(drive));
+    pthread_mutex_lock(&drive->lock);
+    for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next)
+        if (at != except)
+            atomic_fetch_or_explicit(&at->attention, bits,
+                                     memory_order_release);
+    pthread_mutex_unlock(&drive->lock);
+}
+
+/* A removal makes what was there to tell of the old medium pointless. */
+static void
+gesn_all(struct vscsi_drive *drive, unsigned bits)
+{
+    pthread_mutex_lock(&drive->lock);
+    for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next) {
+        if (bits & GESN_REMOVAL)
+            at->gesn = 0;
+        at->gesn |= bits;
+    }
+    pthread_mutex_unlock(&drive->lock);
+}
+
+/* A nexus whose callback runs stays in the list: vscsi_nexus_free waits. */
+void
+drive_raise(struct vscsi_drive *drive, unsigned events)
+{
+    if (events == 0)
+        return;
+    pthread_mutex_lock(&drive->lock);
+    for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next) {
+        if (at->event == NULL)
+            continue;
+        at->in_callback++;
+        pthread_mutex_unlock(&drive->lock);
+        for (unsigned event = 0; event <= VSCSI_EVENT_EJECT_REQUEST; event++)
+            if (events & 1u << event)
+                at->event(at->context, (enum vscsi_event) event);
+        pthread_mutex_lock(&drive->lock);
+        at->in_callback--;
+        pthread_cond_broadcast(&drive->moved);
+    }
+    pthread_mutex_unlock(&drive->lock);
+}
+
+/* --- media come and go; the gate is closed --------------------------------------- */
+
+static unsigned
+become_ready(struct vscsi_drive *drive)
+{
+    uint16_t profile = mmc_profile(drive->medium);
+    unsigned gesn = GESN_NEW_MEDIA;
+
+    drive_set_state(drive, DRIVE_READY, drive->medium);
+    drive_attention_all(drive, UA_MEDIUM, NULL);
+    /* Other features than with the last disc. */
+    if (drive->profile != 0 && drive->profile != profile)
+        gesn |= GESN_OPERATIONAL;
+    drive->profile = profile;
+    gesn_all(drive, gesn);
+    return 1u << VSCSI_EVENT_READY;
+}
+
+static void
+load_fired(struct timer *timer)
+{
+    struct vscsi_drive *drive = (struct vscsi_drive *)
+        ((char *) timer - offsetof(struct vscsi_drive, load));
+    unsigned events = 0;
+
+    /* What was loading may be gone, or another medium be loading by now. */
+    gate_close(drive);
+    if (drive->state == DRIVE_LOADING && timer_now_ns() >= drive->ready_at_ns)
+        events = become_ready(drive);
+    gate_open(drive);
+    drive_raise(drive, events);
+}
+
+/* Without a timer thread the medium is ready at once. */
+static unsigned
+begin_loading(struct vscsi_drive *drive, struct medium *medium, uint32_t ms)
+{
+    drive_set_state(drive, DRIVE_LOADING, medium);
+    drive->ready_at_ns = timer_now_ns() + ms * UINT64_C(1000000);
+    if (ms == 0 || timer_add(&drive->load, drive->ready_at_ns, load_fired))
+        return become_ready(drive);
+    return 0;
+}
+
+unsigned
+drive_take_in(struct vscsi_drive *drive, struct medium *medium)
+{
+    return 1u << VSCSI_EVENT_INSERTED |
+        begin_loading(drive, medium, drive->load_ms);
+}
+
+/* What only the cache held is lost. */
+unsigned
+drive_take_out(struct vscsi_drive *drive)
+{
+    struct medium *medium = drive->medium;
+
+    if (medium == NULL)
+        return 0;
+    timer_forget(&drive->load);
+    if (drive->cache != NULL)
+        cache_drop(drive->cache);
+    drive_set_state(drive, drive->type == VSCSI_CDROM ? DRIVE_OPEN
+                                                      : DRIVE_EMPTY, NULL);
+    medium_close(medium);
+    gesn_all(drive, GESN_REMOVAL);
+    return 1u << VSCSI_EVENT_REMOVED;
+}
+
+unsigned
+drive_not_ready_for(struct vscsi_drive *drive, uint32_t ms)
+{
+    if (drive->medium == NULL)
+        return 0;
+    return begin_loading(drive, drive->medium, ms);
+}
+
+/* An ejected disc lies on the open tray, free for other drives meanwhile. */
+uint32_t
+drive_eject(struct vscsi_drive *drive, unsigned *out_events)
+{
+    char *path = NULL;
+    uint32_t sense;
+
+    if (drive->medium == NULL) {
+        if (drive->type == VSCSI_CDROM && drive->state != DRIVE_OPEN)
+            drive_set_state(drive, DRIVE_OPEN, NULL);
+        return 0;
+    }
+    sense = drive_flush(drive);
+    if (sense != 0)
+        return sense;
+    if (drive->type == VSCSI_CDROM)
+        path = strdup(drive->medium->path);
+    *out_events |= drive_take_out(drive);
+    free(drive->tray_image);
+    drive->tray_image = path;
+    return 0;
+}
+
+/* When somebody took the disc from the tray, it closes empty. */
+unsigned
+drive_close_tray(struct vscsi_drive *drive)
+{
+    struct medium_want want = { drive->tray_image, drive->name,
+                                1u << drive->block_shift, true };
+    struct medium *medium = NULL;
+
+    if (drive->state != DRIVE_OPEN)
+        return 0;
+    if (want.image != NULL)
+        (void) medium_open(&want, &medium, NULL, 0);
+    free(drive->tray_image);
+    drive->tray_image = NULL;
+    if (medium != NULL)
+        return drive_take_in(drive, medium);
+    drive_set_state(drive, DRIVE_EMPTY, NULL);
+    return 0;
+}
+
+/* A nexus that is freed takes its prevention along, gate or no gate. */
+bool
+drive_prevented(struct vscsi_drive *drive)
+{
+    bool prevented;
+
+    pthread_mutex_lock(&drive->lock);
+    prevented = drive->prevents != 0;
+    pthread_mutex_unlock(&drive->lock);
+    return prevented;
+}
+
+/* --- what a hand does --------------------------------------------------------------- */
+
+int
+vscsi_insert(struct vscsi_drive *drive, const char *image, char *out_text,
+             size_t text_max)
+{
+    struct medium_want want = {
+        image, drive->name, 1u << drive->block_shift,
+        drive->write_protect || drive->type == VSCSI_CDROM,
+    };
+    struct medium *medium = NULL;
+    unsigned events = 0;
+    int error = 0;
+    bool full;
+
+    pthread_mutex_lock(&drive->lock);
+    full = drive->medium != NULL;
+    pthread_mutex_unlock(&drive->lock);
+    if (!full)
+        error = medium_open(&want, &medium, out_text, text_max);
+    if (error != 0)
+        return error;
+    if (!full) {
+        gate_close(drive);
+        full = drive->medium != NULL;
+        if (!full) {
+            free(drive->tray_image);
+            drive->tray_image = NULL;
+            events = drive_take_in(drive, medium);
+        }
+        gate_open(drive);
+    }
+    if (full) {
+        medium_close(medium);
+        if (out_text != NULL && text_max != 0)
+            (void) snprintf(out_text, text_max, "drive %s already holds a "
+                            "medium; image %s was not inserted", drive->name,
+                            image);
+        return -EBUSY;
+    }
+    drive_raise(drive, events);
+    return 0;
+}
+
+int
+vscsi_yank(struct vscsi_drive *drive)
+{
+    unsigned events;
+
+    gate_close(drive);
+    events = drive_take_out(drive);
+    gate_open(drive);
+    drive_raise(drive, events);
+    return events != 0 ? 0 : -ENOENT;
+}
+
+int
+vscsi_press_eject(struct vscsi_drive *drive)
+{
+    unsigned events = 0;
+    uint32_t sense = 0;
+
+    gate_close(drive);
+    if (drive_prevented(drive)) {
+        drive_attention_all(drive, UA_EJECT, NULL);
+        gesn_all(drive, GESN_EJECT_REQUEST);
+        events = 1u << VSCSI_EVENT_EJECT_REQUEST;
+    } else {
+        sense = drive_eject(drive, &events);
+    }
+    gate_open(drive);
+    drive_raise(drive, events);
+    return sense == 0 ? 0 : -EIO;
+}
+
+void
+vscsi_reset(struct vscsi_drive *drive)
+{
+    fault_abort_drive(drive);
+    gate_close(drive);
+    pthread_mutex_lock(&drive->lock);
+    drive->prevents = 0;
+    for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next)
+        at->prevents = false;
+    pthread_mutex_unlock(&drive->lock);
+    drive_attention_all(drive, UA_RESET, NULL);
+    gate_open(drive);
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static unsigned
+shift_of(const struct vscsi_config *config)
+{
+    uint32_t bytes = config->block_bytes;
+
+    if (bytes == 0)
+        bytes = config->type == VSCSI_CDROM ? 2048 : 512;
+    switch (config->type) {
+    case VSCSI_CDROM:
+        return bytes == 2048 ? 11 : 0;
+    case VSCSI_FLOPPY:
+        return bytes == 512 ? 9 : 0;
+    case VSCSI_DISK:
+        return bytes == 512 ? 9 : bytes == 2048 ? 11 : bytes == 4096 ? 12 : 0;
+    }
+    return 0;
+}
+
+struct vscsi_drive *
+vscsi_new(const struct vscsi_config *config)
+{
+    const char *name = config->name != NULL ? config->name : "";
+    size_t size = sizeof(struct vscsi_drive) + strlen(name) + 1;
+    unsigned shift = shift_of(config);
+    struct vscsi_drive *drive;
+
+    if (shift == 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    drive = aligned_alloc(64, (size + 63) & ~(size_t) 63);
+    if (drive == NULL)
+        return NULL;
+    memset(drive, 0, size);
+    strcpy(drive->name, name);
+    drive->type = config->type;
+    drive->block_shift = shift;
+    drive->write_protect = config->write_protect;
+    drive->load_ms = config->load_ms;
+    drive->load.owner = drive;
+    drive->state = DRIVE_EMPTY;
+    drive->not_ready = drive_state_sense(drive->type, DRIVE_EMPTY);
+    if (config->cache_volatile && config->type != VSCSI_CDROM) {
+        drive->cache = cache_new();
+        drive->write_cache = drive->cache != NULL;
+        if (drive->cache == NULL) {
+            free(drive);
+            return NULL;
+        }
+    }
+    pthread_mutex_init(&drive->lock, NULL);
+    pthread_cond_init(&drive->moved, NULL);
+    pthread_mutex_init(&drive->fault_lock, NULL);
+    return drive;
+}
+
+/* Switched off in an orderly way: the cache is written out first. */
+void
+vscsi_free(struct vscsi_drive *drive)
+{
+    if (drive == NULL)
+        return;
+    assert(drive->nexuses == NULL);
+    vscsi_fault_clear(drive);
+    gate_close(drive);
+    if (drive->medium != NULL)
+        (void) drive_flush(drive);
+    (void) drive_take_out(drive);
+    gate_open(drive);
+    timer_quiesce(drive);
+    cache_free(drive->cache);
+    free(drive->tray_image);
+    pthread_mutex_destroy(&drive->fault_lock);
+    pthread_cond_destroy(&drive->moved);
+    pthread_mutex_destroy(&drive->lock);
+    free(drive);
+}
+
+void
+vscsi_state(struct vscsi_drive *drive, struct vscsi_state *out_state)
+{
+    const struct medium *medium;
+
+    memset(out_state, 0, sizeof *out_state);
+    pthread_mutex_lock(&drive->lock);
+    medium = drive->medium;
+    out_state->tray_open = drive->state == DRIVE_OPEN;
+    out_state->ready = drive->state == DRIVE_READY;
+    out_state->prevented = drive->prevents != 0;
+    out_state->block_bytes = 1u << drive->block_shift;
+    out_state->medium = medium != NULL;
+    if (medium != NULL) {
+        out_state->write_protected = drive_write_protected(drive);
+        out_state->blocks = medium->blocks;
+        (void) snprintf(out_state->image, sizeof out_state->image, "%s",
+                        medium->path);
+    }
+    out_state->commands = drive->commands_gone;
+    for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next)
+        out_state->commands += atomic_load_explicit(&at->commands,
+                                                    memory_order_relaxed);
+    pthread_mutex_unlock(&drive->lock);
+}

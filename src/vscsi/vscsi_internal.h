@@ -1,0 +1,396 @@
+/*
+ * vscsi_internal.h - what the files of the emulated drive share
+ *
+ * Everything about a drive that a command relies on (state, medium, mode
+ * parameters, queued unit attentions) changes only while its gate is closed:
+ * no command is running then.  So a command that has passed the gate may read
+ * it all without a lock, and sees one medium from beginning to end.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef VSCSI_INTERNAL_H
+#define VSCSI_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include <vscsi.h>
+
+/* --- bytes ------------------------------------------------------------------ */
+
+static inline uint32_t
+get16(const uint8_t *p)
+{
+    return (uint32_t) p[0] << 8 | p[1];
+}
+
+static inline uint32_t
+get24(const uint8_t *p)
+{
+    return (uint32_t) p[0] << 16 | get16(p + 1);
+}
+
+static inline uint32_t
+get32(const uint8_t *p)
+{
+    return get16(p) << 16 | get16(p + 2);
+}
+
+static inline uint64_t
+get64(const uint8_t *p)
+{
+    return (uint64_t) get32(p) << 32 | get32(p + 4);
+}
+
+static inline void
+put16(uint8_t *p, uint32_t value)
+{
+    p[0] = (uint8_t) (value >> 8);
+    p[1] = (uint8_t) value;
+}
+
+static inline void
+put24(uint8_t *p, uint32_t value)
+{
+    p[0] = (uint8_t) (value >> 16);
+    put16(p + 1, value);
+}
+
+static inline void
+put32(uint8_t *p, uint32_t value)
+{
+    put16(p, value >> 16);
+    put16(p + 2, value);
+}
+
+static inline void
+put64(uint8_t *p, uint64_t value)
+{
+    put32(p, (uint32_t) (value >> 32));
+    put32(p + 4, (uint32_t) value);
+}
+
+/* --- sense ------------------------------------------------------------------ */
+
+/* Key, ASC and ASCQ in one number; 0 means that all is well. */
+#define SENSE(key, asc, ascq) \
+    ((uint32_t) (key) << 16 | (uint32_t) (asc) << 8 | (uint32_t) (ascq))
+#define SENSE_DEFERRED 0x01000000u      /* of an earlier command */
+
+enum {
+    SENSE_BECOMING_READY = 0x020401,
+    SENSE_START_NEEDED = 0x020402,
+    SENSE_NO_MEDIUM = 0x023A00,
+    SENSE_NO_MEDIUM_CLOSED = 0x023A01,
+    SENSE_NO_MEDIUM_OPEN = 0x023A02,
+    SENSE_WRITE_ERROR = 0x030C00,
+    SENSE_READ_ERROR = 0x031100,
+    SENSE_LIST_LENGTH = 0x051A00,
+    SENSE_OPCODE = 0x052000,
+    SENSE_LBA = 0x052100,
+    SENSE_CDB_FIELD = 0x052400,
+    SENSE_LIST_FIELD = 0x052600,
+    SENSE_NO_SAVING = 0x053900,
+    SENSE_PREVENTED = 0x055302,
+    SENSE_TRACK_MODE = 0x056400,
+    SENSE_WRITE_PROTECTED = 0x072700,
+    SENSE_NO_SPACE = 0x072707,
+    SENSE_MISCOMPARE = 0x0E1D00,
+};
+
+enum { STATUS_GOOD = 0x00, STATUS_CHECK = 0x02, STATUS_BUSY = 0x08 };
+
+/* --- medium.c: an image, open and locked -------------------------------------- */
+
+struct medium {
+    int fd;
+    bool write_protected;
+    bool thin;                  /* holes can be punched */
+    uint32_t block_bytes;
+    uint64_t blocks;
+    uint64_t size_bytes;
+    _Atomic bool dirty;         /* written to since the last sync */
+    pthread_mutex_t sync_lock;  /* one fdatasync at a time; others join it */
+    dev_t dev;                  /* what the image is known by */
+    ino_t ino;
+    struct medium *next;        /* of the images in use in this process */
+    const char *drive;          /* borrowed from the drive that holds it */
+    char path[];
+};
+
+struct medium_want {
+    const char *image;
+    const char *drive;          /* must outlive the medium */
+    uint32_t block_bytes;
+    bool read_only;
+};
+
+int medium_open(const struct medium_want *want, struct medium **out_medium,
+                char *out_text, size_t text_max);
+void medium_close(struct medium *medium);
+/* 0 or sense; out_done is the bytes before the failure. */
+uint32_t medium_read(struct medium *medium, uint64_t offset, void *data,
+                     size_t len, size_t *out_done);
+uint32_t medium_write(struct medium *medium, uint64_t offset, const void *data,
+                      size_t len, bool fua, size_t *out_done);
+uint32_t medium_zero(struct medium *medium, uint64_t offset, uint64_t len,
+                     bool unmap);
+uint32_t medium_sync(struct medium *medium);
+/* The run of equal allocation that begins at `offset`. */
+void medium_extent(struct medium *medium, uint64_t offset, uint64_t *out_end,
+                   bool *out_hole);
+
+/* --- cache.c: the volatile write cache ------------------------------------------- */
+
+struct cache;
+
+struct cache *cache_new(void);
+void cache_free(struct cache *cache);
+bool cache_holds_data(struct cache *cache);
+uint32_t cache_read(struct cache *cache, struct medium *medium,
+                    uint64_t offset, void *data, size_t len, size_t *out_done);
+/* Fails only when older data cannot be written to the medium to make room. */
+uint32_t cache_write(struct cache *cache, struct medium *medium,
+                     uint64_t offset, const void *data, size_t len);
+/* Writes out what the cache holds of a range (len UINT64_MAX: all of it). */
+uint32_t cache_flush(struct cache *cache, struct medium *medium,
+                     uint64_t offset, uint64_t len);
+void cache_drop(struct cache *cache);
+
+/* --- timer.c: one thread for the whole process ------------------------------------ */
+
+#define TIMER_NEVER UINT64_MAX
+
+struct timer {
+    struct timer *next, *prev;  /* next == NULL: not queued */
+    uint64_t due_ns;
+    void (*fire)(struct timer *timer);  /* without the timers' lock */
+    void *owner;                /* set before timer_add */
+};
+
+uint64_t timer_now_ns(void);
+/* -EAGAIN when the thread cannot be started. */
+int timer_add(struct timer *timer, uint64_t due_ns,
+              void (*fire)(struct timer *timer));
+/* Takes it out without waiting for one that fires right now. */
+void timer_forget(struct timer *timer);
+/* Takes out the first queued one that `match` accepts, or NULL. */
+struct timer *timer_take(bool (*match)(struct timer *timer, const void *key),
+                         const void *key);
+/* Waits while the timer `key`, or one that `key` owns, fires; returns at once
+ * on the timer thread itself. */
+void timer_quiesce(const void *key);
+
+/* --- drive_state.c: the medium in the drive ----------------------------------------- */
+
+enum drive_state {
+    DRIVE_OPEN,                 /* tray out; only drives with a tray */
+    DRIVE_EMPTY,                /* closed, nothing in it */
+    DRIVE_LOADING,              /* a medium is in, becoming ready */
+    DRIVE_READY,
+    DRIVE_STOPPED,              /* by START STOP UNIT; needs a start */
+};
+
+/* The unit attentions a drive can raise, by precedence. */
+enum {
+    UA_RESET = 1u << 0,         /* 29/00 */
+    UA_MEDIUM = 1u << 1,        /* 28/00 */
+    UA_MODE = 1u << 2,          /* 2A/01 */
+    UA_EJECT = 1u << 3,         /* 5A/01 */
+};
+
+/* Events for GET EVENT STATUS NOTIFICATION, in the order they are told. */
+enum {
+    GESN_REMOVAL = 1u << 0,
+    GESN_NEW_MEDIA = 1u << 1,
+    GESN_EJECT_REQUEST = 1u << 2,
+    GESN_OPERATIONAL = 1u << 3,
+};
+
+#define GATE_CLOSED (UINT64_C(1) << 63)
+
+struct fault_rule;
+
+/*
+ * Lock order: gate, lock, fault_lock.  The timers', the cache's and the image
+ * registry's locks are leaves.
+ */
+struct vscsi_drive {
+    /* commands past the gate, and GATE_CLOSED; a cache line of its own */
+    _Alignas(64) _Atomic uint64_t gate;
+
+    /* what commands read; written with the gate closed, under `lock` */
+    _Alignas(64) struct medium *medium;
+    enum drive_state state;
+    uint32_t not_ready;         /* sense of `state`, 0 when ready */
+    enum vscsi_type type;
+    unsigned block_shift;
+    bool write_protect;         /* configured */
+    bool software_wp;           /* mode page 0A, SWP */
+    bool write_cache;           /* mode page 08, WCE */
+    _Atomic bool d_sense;       /* mode page 0A, D_SENSE */
+    struct cache *cache;        /* or NULL */
+    _Atomic(struct fault_rule *) rules;
+
+    pthread_mutex_t lock;       /* nexus list, events, state for onlookers */
+    pthread_cond_t moved;       /* gate opened or drained, callback returned */
+    struct vscsi_nexus *nexuses;
+    unsigned prevents;          /* nexuses that prevent removal */
+    uint64_t commands_gone;     /* of nexuses that were freed */
+    char *tray_image;           /* what lies on the open tray, or NULL */
+    struct timer load;
+    uint64_t ready_at_ns;
+    uint32_t load_ms;
+    uint16_t profile;           /* of the last medium, MMC; 0 before any */
+    pthread_mutex_t fault_lock;
+    char name[];
+};
+
+struct vscsi_nexus {
+    /* attention number << 32 | UA_* that are pending */
+    _Alignas(64) _Atomic uint64_t attention;
+    _Atomic uint64_t commands;
+    struct vscsi_drive *drive;
+    /* under the drive's lock */
+    struct vscsi_nexus *next;
+    vscsi_event_fn *event;
+    void *context;
+    unsigned in_callback;
+    unsigned gesn;              /* GESN_* not yet told */
+    bool prevents;
+};
+
+/* The only writer of state; the gate is closed.  Takes `lock`. */
+void drive_set_state(struct vscsi_drive *drive, enum drive_state to,
+                     struct medium *medium);
+uint32_t drive_state_sense(enum vscsi_type type, enum drive_state state);
+const char *drive_state_name(enum drive_state state);
+bool drive_state_allowed(enum drive_state from, enum drive_state to);
+
+/* --- drive.c: gate and mechanism -------------------------------------------------- */
+
+void gate_wait_enter(struct vscsi_drive *drive);
+void gate_signal(struct vscsi_drive *drive);
+/* Waits for running commands to end, holds back new ones. */
+void gate_close(struct vscsi_drive *drive);
+void gate_open(struct vscsi_drive *drive);
+
+static inline void
+gate_enter(struct vscsi_drive *drive)
+{
+    uint64_t old = atomic_fetch_add_explicit(&drive->gate, 1,
+                                             memory_order_acquire);
+
+    if (__builtin_expect((old & GATE_CLOSED) != 0, 0))
+        gate_wait_enter(drive);
+}
+
+static inline void
+gate_leave(struct vscsi_drive *drive)
+{
+    uint64_t old = atomic_fetch_sub_explicit(&drive->gate, 1,
+                                             memory_order_release);
+
+    if (__builtin_expect(old == (GATE_CLOSED | 1), 0))
+        gate_signal(drive);
+}
+
+/* Gate closed; `except` may be NULL. */
+void drive_attention_all(struct vscsi_drive *drive, uint32_t bits,
+                         const struct vscsi_nexus *except);
+/* The four below: gate closed; they return the events (1 << VSCSI_EVENT_*)
+ * that drive_raise must tell once the gate is open. */
+unsigned drive_take_in(struct vscsi_drive *drive, struct medium *medium);
+unsigned drive_take_out(struct vscsi_drive *drive);
+unsigned drive_not_ready_for(struct vscsi_drive *drive, uint32_t ms);
+unsigned drive_close_tray(struct vscsi_drive *drive);
+/* Writes the cache out, then ejects; sense when that fails. */
+uint32_t drive_eject(struct vscsi_drive *drive, unsigned *out_events);
+bool drive_prevented(struct vscsi_drive *drive);
+void drive_raise(struct vscsi_drive *drive, unsigned events);
+
+/* --- command.c: from CDB to handler ------------------------------------------------- */
+
+struct task {
+    struct vscsi_drive *drive;
+    struct vscsi_nexus *nexus;
+    struct vscsi_command *command;
+    struct medium *medium;      /* set for commands that need one */
+    const struct opcode *op;
+    uint8_t *data;
+    uint32_t data_len;          /* 0 when the direction is wrong */
+    uint64_t lba;
+    uint32_t blocks;
+    uint64_t info;              /* LBA for the sense data */
+    bool info_valid;
+    unsigned events;            /* to raise afterwards */
+};
+
+typedef uint32_t opcode_fn(struct task *task);
+
+enum {
+    OP_IN = 1u << 0,            /* data to the initiator */
+    OP_OUT = 1u << 1,
+    OP_MEDIUM = 1u << 2,        /* needs a ready medium */
+    OP_WRITES = 1u << 3,        /* needs one that may be written */
+    OP_UA = 1u << 4,            /* carried out with a unit attention pending */
+    OP_ALONE = 1u << 5,         /* runs with the gate closed */
+    OP_LBA = 1u << 6,           /* LBA and length where they usually are */
+    OP_PROT = 1u << 7,          /* byte 1, bits 7-5: must be 0 */
+    OP_FAULT_READ = 1u << 8,    /* "read" of a fault rule */
+    OP_FAULT_WRITE = 1u << 9,
+    OP_FAULT_FLUSH = 1u << 10,
+};
+
+struct opcode {
+    opcode_fn *run;             /* NULL: no such command */
+    uint16_t flags;
+    uint8_t length;
+    uint8_t types;              /* 1 << enum vscsi_type */
+    const char *name;
+    const char *usage;          /* CDB usage bits from byte 1 on */
+};
+
+extern const struct opcode vscsi_opcodes[256];
+
+/* Carries the command out now; rules have been applied. */
+void command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
+                 uint32_t data_max, uint32_t recovered);
+void command_sense(struct vscsi_drive *drive, struct vscsi_command *command,
+                   uint32_t sense, const uint64_t *info);
+size_t sense_build(uint8_t *out, bool descriptor, uint32_t sense,
+                   const uint64_t *info);
+uint32_t attention_sense(uint32_t bit);
+bool attention_take(struct vscsi_nexus *nexus, uint32_t *out_sense,
+                    uint32_t *out_number);
+void attention_count(struct vscsi_nexus *nexus);
+void cdb_range(const uint8_t *cdb, unsigned length, uint64_t *out_lba,
+               uint32_t *out_blocks);
+/* Copies a reply, cut to the allocation length and the buffer. */
+uint32_t reply(struct task *task, const void *data, size_t len, size_t alloc);
+bool drive_write_protected(const struct vscsi_drive *drive);
+uint32_t drive_flush(struct vscsi_drive *drive);
+
+/* --- fault.c --------------------------------------------------------------------------- */
+
+/* True: carry the command out now (with *out_max and *out_recovered). */
+bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
+                 uint32_t *out_max, uint32_t *out_recovered,
+                 bool *out_completed);
+/* Ends every delayed or lost command of a drive, or of one nexus. */
+void fault_abort_drive(struct vscsi_drive *drive);
+void fault_abort_nexus(struct vscsi_nexus *nexus);
+
+/* --- mmc.c ---------------------------------------------------------------------------- */
+
+uint16_t mmc_profile(const struct medium *medium);
+
+/* --- handlers: spc.c mode.c sbc.c thin.c mmc.c, named by opcodes.def ------------------- */
+
+#define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
+    opcode_fn handler;
+#include "vscsi/opcodes.def"
+#undef OPCODE_ROW
+
+#endif
