@@ -245,8 +245,9 @@ on_read(void *context, uint64_t position, char *out, size_t max)
     while (s->rest == NULL) {
         pthread_mutex_lock(&events->lock);
         stopping = events->stopping;
-        frame =
-            stopping ? (struct api_frame){ 0 } : next_frame_locked(events, s);
+        frame.text = NULL;
+        if (!stopping)
+            frame = next_frame_locked(events, s);
         pthread_mutex_unlock(&events->lock);
         if (stopping)
             return MHD_CONTENT_READER_END_OF_STREAM;

@@ -163,14 +163,17 @@ show_prompts(struct cli *cli, struct client *client)
 
     if (rc != 0)
         return rc;
-    if (cli->json)
+    if (cli->json) {
         print_json(reply);
-    else if (cli->tty &&
-             json_array_size(json_object_get(reply, "prompts")) == 0)
+    } else if (cli->tty &&
+               json_array_size(json_object_get(reply, "prompts")) == 0) {
         printf("No questions.\n");
-    else
+    } else {
         json_array_foreach(json_object_get(reply, "prompts"), i, row)
+        {
             prompt_print(cli, row);
+        }
+    }
     json_decref(reply);
     return 0;
 }

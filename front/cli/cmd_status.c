@@ -68,7 +68,9 @@ print_service(const struct cli *cli, const json_t *service)
     printf("reinsert %s, process %d, up %s\n", json_text(service, "version"),
            (int) json_number(service, "pid"), age);
     json_array_foreach(nbd, i, row)
+    {
         printf("NBD at %s\n", json_text(row, "uri"));
+    }
 }
 
 static void
@@ -131,7 +133,7 @@ run(struct cli *cli)
 {
     static const char *const parts[] = { "/v1/status", "/v1/drives",
                                          "/v1/volumes", "/v1/prompts" };
-    struct client *client;
+    struct client *client = NULL;
     json_t *all = json_object(), *part;
     int rc = client_open(cli, &client);
 

@@ -75,7 +75,7 @@ format_age(uint64_t ms, char *out, size_t max)
     uint64_t s = ms / 1000;
     size_t i = 0;
 
-    while (s >= rows[i].up_to_s && i < 3)
+    while (i < 3 && s >= rows[i].up_to_s)
         i++;
     snprintf(out, max, "%" PRIu64 " %s", s / rows[i].unit_s, rows[i].word);
 }
