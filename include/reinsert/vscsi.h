@@ -31,8 +31,12 @@ struct vscsi_config {
     uint32_t load_ms;           /* becoming ready for so long after insertion */
 };
 
+/* NULL with errno EINVAL (a block size that such drives do not have) or ENOMEM.
+ * The name is copied. */
 struct vscsi_drive *vscsi_new(const struct vscsi_config *config);
-void vscsi_free(struct vscsi_drive *drive);     /* after the last nexus */
+/* After the last nexus.  Switched off in an orderly way: the cache is written
+ * out. */
+void vscsi_free(struct vscsi_drive *drive);
 
 /* --- the mechanism: what a hand does ---------------------------------------- */
 
@@ -51,7 +55,9 @@ int vscsi_insert(struct vscsi_drive *drive, const char *image,
  * what only the volatile cache held is lost.  -ENOENT: nothing is in. */
 int vscsi_yank(struct vscsi_drive *drive);
 /* The button on the front: opens, or with removal prevented raises an eject
- * request (GESN media event 1, UNIT ATTENTION 5A/01). */
+ * request (GESN media event 1, UNIT ATTENTION 5A/01).  The cache is written out
+ * before it opens: -EIO when it cannot be, and the medium stays in.  An open
+ * tray stays open. */
 int vscsi_press_eject(struct vscsi_drive *drive);
 
 struct vscsi_state {
@@ -77,12 +83,19 @@ enum vscsi_event {
     VSCSI_EVENT_EJECT_REQUEST,
 };
 
-/* Raised on the thread that caused it, with no lock of the drive held. */
+/*
+ * Raised on the thread that caused it (of a hand, of a command, or the timer),
+ * with no lock of the drive held.  Commands and hands may be used from it, the
+ * nexus may not be freed.  Two threads that move the mechanism at once may
+ * raise their events in either order: look at the state, not at the history.
+ */
 typedef void vscsi_event_fn(void *context, enum vscsi_event event);
 
 /* A new nexus starts with UNIT ATTENTION 29/00 pending. */
 struct vscsi_nexus *vscsi_nexus_new(struct vscsi_drive *drive,
                                     vscsi_event_fn *event, void *context);
+/* Ends its delayed commands (VSCSI_ABORTED), and waits for an event callback
+ * that runs.  Not from a callback of its own. */
 void vscsi_nexus_free(struct vscsi_nexus *nexus);
 
 enum vscsi_dir { VSCSI_NO_DATA, VSCSI_FROM_DRIVE, VSCSI_TO_DRIVE };
@@ -106,7 +119,8 @@ enum vscsi_result {
  * command is carried out only while the number is still the same, decided
  * atomically with the start of the command: else the result is VSCSI_STALE and
  * the drive did nothing.  So a command that was meant for one medium cannot
- * reach the next one, whoever was told of the change.
+ * reach the next one, whoever was told of the change.  A UNIT ATTENTION taken
+ * by REQUEST SENSE, or made up by a fault rule, counts as reported.
  */
 struct vscsi_command {
     uint8_t cdb[16];
@@ -132,7 +146,9 @@ struct vscsi_command {
  * false when a fault rule delays or loses it: done is called once, later. */
 bool vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command);
 /* Ends a delayed or lost command: its done is called before this returns, with
- * VSCSI_ABORTED, unless it completed meanwhile. */
+ * VSCSI_ABORTED, unless it completed meanwhile.  If it is completing right now
+ * on the timer thread, this waits until its done has returned, so hold no lock
+ * that done takes. */
 void vscsi_abort(struct vscsi_nexus *nexus, struct vscsi_command *command);
 /* Logical unit or bus reset: delayed commands end, PREVENT is dropped, every
  * nexus gets UNIT ATTENTION 29/00. */
@@ -150,7 +166,11 @@ void vscsi_reset(struct vscsi_drive *drive);
  *          | recovered K/ASC/ASCQ (it is carried out, and the sense reported)
  *          | delay MS | lose | yank | swap IMAGE | reset | busy
  *          | selection-timeout | short BYTES | becoming-ready MS
- * Actions happen before the command, except short and recovered.
+ * Actions happen before the command, except short and recovered.  A command
+ * counts in every rule that it matches.  When several fire, all that move the
+ * mechanism (yank, swap, becoming-ready) act first, then the first of the
+ * others.  A delayed command is checked (attention number, medium, range) when
+ * it is carried out.
  * -EINVAL with a sentence in out_text.
  */
 int vscsi_fault_add(struct vscsi_drive *drive, const char *rule,

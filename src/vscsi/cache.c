@@ -78,7 +78,7 @@ cache_holds_data(struct cache *cache)
     return atomic_load_explicit(&cache->used, memory_order_acquire) != 0;
 }
 
-/* --- lines; the lock is held ---------------------------------------------------- */
+/* --- lines; the lock is held ---------------------------------------------- */
 
 static void
 reset_locked(struct cache *cache)
@@ -186,7 +186,7 @@ cache_drop(struct cache *cache)
     pthread_mutex_unlock(&cache->lock);
 }
 
-/* --- out to the medium ------------------------------------------------------------ */
+/* --- out to the medium ---------------------------------------------------- */
 
 /* Writes the valid parts of one busy line; no lock is held. */
 static uint32_t
@@ -321,7 +321,7 @@ spill_locked(struct cache *cache, struct medium *medium)
     return 0;
 }
 
-/* --- in and out of the cache --------------------------------------------------------- */
+/* --- in and out of the cache ---------------------------------------------- */
 
 /* The line for `number`, not busy; makes room for it if it must. */
 static uint32_t

@@ -28,7 +28,7 @@ const struct opcode vscsi_opcodes[256] = {
     _Static_assert(sizeof(usage) == (length), name ": usage bytes");
 #include "vscsi/opcodes.def"
 
-/* --- sense data ---------------------------------------------------------------- */
+/* --- sense data ----------------------------------------------------------- */
 
 /* Fixed format has room for 32 bits of LBA, descriptor format for 64. */
 size_t
@@ -96,7 +96,7 @@ drive_write_protected(const struct vscsi_drive *drive)
         (drive->medium != NULL && drive->medium->write_protected);
 }
 
-/* --- checks ---------------------------------------------------------------------- */
+/* --- checks --------------------------------------------------------------- */
 
 void
 cdb_range(const uint8_t *cdb, unsigned length, uint64_t *out_lba,
@@ -176,7 +176,7 @@ check_all(struct task *task, uint32_t data_max)
     return flags & OP_LBA ? check_range(task) : 0;
 }
 
-/* --- the whole of it ----------------------------------------------------------------- */
+/* --- the whole of it ------------------------------------------------------ */
 
 /* False: stale, or a unit attention was reported (*out_sense). */
 static inline bool

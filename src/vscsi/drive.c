@@ -16,7 +16,7 @@
 
 #include "vscsi/vscsi_internal.h"
 
-/* --- the gate --------------------------------------------------------------- */
+/* --- the gate ------------------------------------------------------------- */
 
 void
 gate_signal(struct vscsi_drive *drive)
@@ -70,7 +70,7 @@ gate_open(struct vscsi_drive *drive)
     pthread_mutex_unlock(&drive->lock);
 }
 
-/* --- telling the nexuses ------------------------------------------------------ */
+/* --- telling the nexuses -------------------------------------------------- */
 
 void
 drive_attention_all(struct vscsi_drive *drive, uint32_t bits,
@@ -120,7 +120,7 @@ drive_raise(struct vscsi_drive *drive, unsigned events)
     pthread_mutex_unlock(&drive->lock);
 }
 
-/* --- media come and go; the gate is closed --------------------------------------- */
+/* --- media come and go; the gate is closed -------------------------------- */
 
 static unsigned
 become_ready(struct vscsi_drive *drive)
@@ -240,19 +240,7 @@ drive_close_tray(struct vscsi_drive *drive)
     return 0;
 }
 
-/* A nexus that is freed takes its prevention along, gate or no gate. */
-bool
-drive_prevented(struct vscsi_drive *drive)
-{
-    bool prevented;
-
-    pthread_mutex_lock(&drive->lock);
-    prevented = drive->prevents != 0;
-    pthread_mutex_unlock(&drive->lock);
-    return prevented;
-}
-
-/* --- what a hand does --------------------------------------------------------------- */
+/* --- what a hand does ----------------------------------------------------- */
 
 int
 vscsi_insert(struct vscsi_drive *drive, const char *image, char *out_text,
@@ -315,7 +303,7 @@ vscsi_press_eject(struct vscsi_drive *drive)
     uint32_t sense = 0;
 
     gate_close(drive);
-    if (drive_prevented(drive)) {
+    if (drive->prevents != 0) {
         drive_attention_all(drive, UA_EJECT, NULL);
         gesn_all(drive, GESN_EJECT_REQUEST);
         events = 1u << VSCSI_EVENT_EJECT_REQUEST;
@@ -341,7 +329,7 @@ vscsi_reset(struct vscsi_drive *drive)
     gate_open(drive);
 }
 
-/* --- life ------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 static unsigned
 shift_of(const struct vscsi_config *config)

@@ -40,7 +40,7 @@ struct fault_rule {
 _Static_assert(sizeof(struct timer) <=
                sizeof(((struct vscsi_command *) 0)->priv), "room for the node");
 
-/* --- the language --------------------------------------------------------------- */
+/* --- the language --------------------------------------------------------- */
 
 static const struct { const char *word; enum match match; unsigned value; }
 matches[] = {
@@ -264,7 +264,7 @@ vscsi_fault_clear(struct vscsi_drive *drive)
     }
 }
 
-/* --- matching --------------------------------------------------------------------- */
+/* --- matching ------------------------------------------------------------- */
 
 static bool
 rule_matches(const struct fault_rule *rule, const uint8_t *cdb)
@@ -349,7 +349,7 @@ collect(struct vscsi_drive *drive, const uint8_t *cdb,
     return count;
 }
 
-/* --- delayed and lost commands ------------------------------------------------------ */
+/* --- delayed and lost commands -------------------------------------------- */
 
 static struct vscsi_command *
 command_of(struct timer *timer)
@@ -436,7 +436,7 @@ vscsi_abort(struct vscsi_nexus *nexus, struct vscsi_command *command)
         timer_quiesce(key);
 }
 
-/* --- acting ----------------------------------------------------------------------------- */
+/* --- acting --------------------------------------------------------------- */
 
 static void
 answer(struct vscsi_nexus *nexus, struct vscsi_command *command,

@@ -279,10 +279,15 @@ write_some(const struct medium *medium, uint64_t offset, const void *data,
            size_t len, bool fua)
 {
     struct iovec vector = { (void *) (uintptr_t) data, len };
+    ssize_t put;
 
     if (!fua)
         return pwrite(medium->fd, data, len, (off_t) offset);
-    return pwritev2(medium->fd, &vector, 1, (off_t) offset, RWF_DSYNC);
+    put = pwritev2(medium->fd, &vector, 1, (off_t) offset, RWF_DSYNC);
+    if (put >= 0 || errno != EOPNOTSUPP)
+        return put;
+    put = pwrite(medium->fd, data, len, (off_t) offset);
+    return put > 0 && fdatasync(medium->fd) != 0 ? -1 : put;
 }
 
 uint32_t

@@ -28,7 +28,7 @@ current_profile(const struct vscsi_drive *drive)
                                        : PROFILE_NONE;
 }
 
-/* --- GET EVENT STATUS NOTIFICATION ------------------------------------------------ */
+/* --- GET EVENT STATUS NOTIFICATION ---------------------------------------- */
 
 enum { CLASS_OPERATIONAL = 1, CLASS_MEDIA = 4 };
 
@@ -102,7 +102,7 @@ mmc_get_event_status(struct task *task)
     return reply(task, data, sizeof data, get16(cdb + 7));
 }
 
-/* --- GET CONFIGURATION --------------------------------------------------------------- */
+/* --- GET CONFIGURATION ---------------------------------------------------- */
 
 struct feature {
     uint16_t code;
@@ -169,7 +169,7 @@ mmc_get_configuration(struct task *task)
     return reply(task, data, len, get16(cdb + 7));
 }
 
-/* --- the table of contents --------------------------------------------------------------- */
+/* --- the table of contents ------------------------------------------------ */
 
 static void
 put_address(uint8_t *to, bool msf, uint64_t lba)
@@ -304,7 +304,7 @@ mmc_read_track_info(struct task *task)
     return reply(task, data, sizeof data, get16(cdb + 7));
 }
 
-/* --- the rest -------------------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------- */
 
 uint32_t
 mmc_mechanism_status(struct task *task)

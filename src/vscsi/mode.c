@@ -135,7 +135,7 @@ static const struct page pages[] = {
 
 #define PAGES (sizeof pages / sizeof pages[0])
 
-/* --- MODE SENSE --------------------------------------------------------------------- */
+/* --- MODE SENSE ----------------------------------------------------------- */
 
 /* The number of bytes that were put; 0: no such page. */
 static size_t
@@ -228,7 +228,7 @@ mode_sense_10(struct task *task)
     return mode_sense(task, 8, get16(task->command->cdb + 7));
 }
 
-/* --- MODE SELECT ---------------------------------------------------------------------- */
+/* --- MODE SELECT ---------------------------------------------------------- */
 
 static const struct page *
 find_page(const struct vscsi_drive *drive, uint8_t code)

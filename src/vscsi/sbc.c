@@ -109,7 +109,7 @@ sbc_write(struct task *task)
                                   task->command->cdb[1] & FUA);
 }
 
-/* --- verify --------------------------------------------------------------------------- */
+/* --- verify --------------------------------------------------------------- */
 
 /* Reads the range back from the medium; with data, compares as well. */
 static uint32_t
@@ -169,7 +169,7 @@ sbc_write_verify(struct task *task)
                      task->command->transferred);
 }
 
-/* --- cache -------------------------------------------------------------------------------- */
+/* --- cache ---------------------------------------------------------------- */
 
 /* All of it, whatever the range, and before the status even if IMMED is set:
  * both are allowed. */
@@ -194,7 +194,7 @@ sbc_seek(struct task *task)
     return task->lba < task->medium->blocks ? 0 : SENSE_LBA;
 }
 
-/* --- capacity ------------------------------------------------------------------------------ */
+/* --- capacity ------------------------------------------------------------- */
 
 uint32_t
 sbc_read_capacity(struct task *task)

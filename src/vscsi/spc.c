@@ -38,7 +38,7 @@ spc_request_sense(struct task *task)
     return reply(task, data, len, cdb[4]);
 }
 
-/* --- INQUIRY --------------------------------------------------------------------- */
+/* --- INQUIRY -------------------------------------------------------------- */
 
 static const char *const products[] = {
     [VSCSI_DISK] = "REMOVABLE DISK",
@@ -194,7 +194,7 @@ spc_inquiry(struct task *task)
     return SENSE_CDB_FIELD;
 }
 
-/* --- the medium and the door --------------------------------------------------------- */
+/* --- the medium and the door ---------------------------------------------- */
 
 static uint32_t
 stop(struct task *task)
@@ -234,8 +234,8 @@ spc_start_stop(struct task *task)
     case 0x01:
         return start(task);
     case 0x02:
-        return drive_prevented(drive) ? SENSE_PREVENTED
-                                      : drive_eject(drive, &task->events);
+        return drive->prevents != 0 ? SENSE_PREVENTED
+                                    : drive_eject(drive, &task->events);
     default:
         task->events |= drive_close_tray(drive);
         return drive->state == DRIVE_LOADING ? 0 : start(task);
@@ -259,7 +259,7 @@ spc_prevent(struct task *task)
     return 0;
 }
 
-/* --- what there is ---------------------------------------------------------------------- */
+/* --- what there is -------------------------------------------------------- */
 
 uint32_t
 spc_report_luns(struct task *task)

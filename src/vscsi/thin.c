@@ -43,7 +43,7 @@ zero(struct task *task, uint64_t lba, uint64_t blocks, bool unmap)
     return sense;
 }
 
-/* --- UNMAP ------------------------------------------------------------------------ */
+/* --- UNMAP ---------------------------------------------------------------- */
 
 /* All descriptors are checked before the first takes effect. */
 static uint32_t
@@ -91,7 +91,7 @@ thin_unmap(struct task *task)
     return sense;
 }
 
-/* --- WRITE SAME ---------------------------------------------------------------------- */
+/* --- WRITE SAME ----------------------------------------------------------- */
 
 static bool
 all_zero(const uint8_t *data, size_t len)
@@ -144,7 +144,7 @@ thin_write_same(struct task *task)
     return repeat(task, block);
 }
 
-/* --- READ CAPACITY(16), GET LBA STATUS -------------------------------------------------- */
+/* --- READ CAPACITY(16), GET LBA STATUS ------------------------------------ */
 
 static uint32_t
 read_capacity_16(struct task *task, size_t alloc)
@@ -213,7 +213,7 @@ thin_service_in(struct task *task)
     }
 }
 
-/* --- FORMAT UNIT: floppies only ----------------------------------------------------------- */
+/* --- FORMAT UNIT: floppies only ------------------------------------------- */
 
 /* One pass over the whole disk, whatever the list says of single tracks. */
 uint32_t

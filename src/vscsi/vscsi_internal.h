@@ -17,7 +17,7 @@
 
 #include <vscsi.h>
 
-/* --- bytes ------------------------------------------------------------------ */
+/* --- bytes ---------------------------------------------------------------- */
 
 static inline uint32_t
 get16(const uint8_t *p)
@@ -71,7 +71,7 @@ put64(uint8_t *p, uint64_t value)
     put32(p + 4, (uint32_t) value);
 }
 
-/* --- sense ------------------------------------------------------------------ */
+/* --- sense ---------------------------------------------------------------- */
 
 /* Key, ASC and ASCQ in one number; 0 means that all is well. */
 #define SENSE(key, asc, ascq) \
@@ -101,7 +101,7 @@ enum {
 
 enum { STATUS_GOOD = 0x00, STATUS_CHECK = 0x02, STATUS_BUSY = 0x08 };
 
-/* --- medium.c: an image, open and locked -------------------------------------- */
+/* --- medium.c: an image, open and locked ---------------------------------- */
 
 struct medium {
     int fd;
@@ -141,7 +141,7 @@ uint32_t medium_sync(struct medium *medium);
 void medium_extent(struct medium *medium, uint64_t offset, uint64_t *out_end,
                    bool *out_hole);
 
-/* --- cache.c: the volatile write cache ------------------------------------------- */
+/* --- cache.c: the volatile write cache ------------------------------------ */
 
 struct cache;
 
@@ -158,7 +158,7 @@ uint32_t cache_flush(struct cache *cache, struct medium *medium,
                      uint64_t offset, uint64_t len);
 void cache_drop(struct cache *cache);
 
-/* --- timer.c: one thread for the whole process ------------------------------------ */
+/* --- timer.c: one thread for the whole process ---------------------------- */
 
 #define TIMER_NEVER UINT64_MAX
 
@@ -182,7 +182,7 @@ struct timer *timer_take(bool (*match)(struct timer *timer, const void *key),
  * on the timer thread itself. */
 void timer_quiesce(const void *key);
 
-/* --- drive_state.c: the medium in the drive ----------------------------------------- */
+/* --- drive_state.c: the medium in the drive ------------------------------- */
 
 enum drive_state {
     DRIVE_OPEN,                 /* tray out; only drives with a tray */
@@ -236,7 +236,7 @@ struct vscsi_drive {
     pthread_mutex_t lock;       /* nexus list, events, state for onlookers */
     pthread_cond_t moved;       /* gate opened or drained, callback returned */
     struct vscsi_nexus *nexuses;
-    unsigned prevents;          /* nexuses that prevent removal */
+    _Atomic unsigned prevents;  /* nexuses that prevent removal */
     uint64_t commands_gone;     /* of nexuses that were freed */
     char *tray_image;           /* what lies on the open tray, or NULL */
     struct timer load;
@@ -268,7 +268,7 @@ uint32_t drive_state_sense(enum vscsi_type type, enum drive_state state);
 const char *drive_state_name(enum drive_state state);
 bool drive_state_allowed(enum drive_state from, enum drive_state to);
 
-/* --- drive.c: gate and mechanism -------------------------------------------------- */
+/* --- drive.c: gate and mechanism ------------------------------------------ */
 
 void gate_wait_enter(struct vscsi_drive *drive);
 void gate_signal(struct vscsi_drive *drive);
@@ -307,10 +307,9 @@ unsigned drive_not_ready_for(struct vscsi_drive *drive, uint32_t ms);
 unsigned drive_close_tray(struct vscsi_drive *drive);
 /* Writes the cache out, then ejects; sense when that fails. */
 uint32_t drive_eject(struct vscsi_drive *drive, unsigned *out_events);
-bool drive_prevented(struct vscsi_drive *drive);
 void drive_raise(struct vscsi_drive *drive, unsigned events);
 
-/* --- command.c: from CDB to handler ------------------------------------------------- */
+/* --- command.c: from CDB to handler --------------------------------------- */
 
 struct task {
     struct vscsi_drive *drive;
@@ -372,7 +371,7 @@ uint32_t reply(struct task *task, const void *data, size_t len, size_t alloc);
 bool drive_write_protected(const struct vscsi_drive *drive);
 uint32_t drive_flush(struct vscsi_drive *drive);
 
-/* --- fault.c --------------------------------------------------------------------------- */
+/* --- fault.c -------------------------------------------------------------- */
 
 /* True: carry the command out now (with *out_max and *out_recovered). */
 bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
@@ -382,11 +381,11 @@ bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
 void fault_abort_drive(struct vscsi_drive *drive);
 void fault_abort_nexus(struct vscsi_nexus *nexus);
 
-/* --- mmc.c ---------------------------------------------------------------------------- */
+/* --- mmc.c ---------------------------------------------------------------- */
 
 uint16_t mmc_profile(const struct medium *medium);
 
-/* --- handlers: spc.c mode.c sbc.c thin.c mmc.c, named by opcodes.def ------------------- */
+/* --- handlers: spc.c mode.c sbc.c thin.c mmc.c, named by opcodes.def ------ */
 
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
     opcode_fn handler;

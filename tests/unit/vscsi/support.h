@@ -44,6 +44,12 @@ count_event(void *context, enum vscsi_event event)
                        __ATOMIC_SEQ_CST);
 }
 
+static inline unsigned
+events_of(struct rig *rig, enum vscsi_event event)
+{
+    return __atomic_load_n(&rig->events[event], __ATOMIC_SEQ_CST);
+}
+
 static inline void
 make_image(const char *path, char fill, uint64_t bytes)
 {

@@ -6,8 +6,10 @@
  */
 #include "support.h"
 
+#include "vscsi/vscsi_internal.h"
+
 SETUP(disk, .type = VSCSI_DISK)
-SETUP(slow_disk, .type = VSCSI_DISK, .load_ms = 30)
+SETUP(slow_disk, .type = VSCSI_DISK, .load_ms = 150)
 SETUP(cd, .type = VSCSI_CDROM)
 
 static int
@@ -141,9 +143,8 @@ loading__not_ready_then_attention(void **state)
     assert_int_equal(TUR(rig), 0x062900);
     assert_int_equal(insert(rig, rig->a), 0);
     assert_int_equal(TUR(rig), 0x020401);
-    assert_int_equal(rig->events[VSCSI_EVENT_READY], 0);
-    WAIT_FOR(__atomic_load_n(&rig->events[VSCSI_EVENT_READY],
-                             __ATOMIC_SEQ_CST) == 1);
+    assert_int_equal(events_of(rig, VSCSI_EVENT_READY), 0);
+    WAIT_FOR(events_of(rig, VSCSI_EVENT_READY) == 1);
     assert_int_equal(TUR(rig), 0x062800);
     assert_int_equal(TUR(rig), 0);
 }
@@ -155,8 +156,8 @@ loading__yanked_meanwhile__never_ready(void **state)
 
     assert_int_equal(insert(rig, rig->a), 0);
     assert_int_equal(vscsi_yank(rig->drive), 0);
-    usleep(50000);
-    assert_int_equal(rig->events[VSCSI_EVENT_READY], 0);
+    usleep(200000);
+    assert_int_equal(events_of(rig, VSCSI_EVENT_READY), 0);
     assert_int_equal(TUR(rig), 0x062900);
     assert_int_equal(TUR(rig), 0x023A00);
 }
@@ -342,6 +343,24 @@ new__block_sizes__only_what_such_drives_have(void **state)
     }
 }
 
+/* No arrow leads to STOPPED but from READY, none from a state to itself but
+ * loading again; each state has a name. */
+static void
+states__arrows(void **state)
+{
+    (void) state;
+    for (int from = DRIVE_OPEN; from <= DRIVE_STOPPED; from++) {
+        assert_non_null(drive_state_name((enum drive_state) from));
+        for (int to = DRIVE_OPEN; to <= DRIVE_STOPPED; to++) {
+            bool want = to == DRIVE_STOPPED ? from == DRIVE_READY
+                : from != to || from == DRIVE_LOADING;
+
+            assert_int_equal(drive_state_allowed((enum drive_state) from,
+                                                 (enum drive_state) to), want);
+        }
+    }
+}
+
 int
 main(void)
 {
@@ -363,6 +382,7 @@ main(void)
         TEST(reset__attention_first_prevent_gone, disk),
         TEST(insert__full_drive_or_image_elsewhere__busy_with_names, disk),
         TEST(state__counts_commands_of_all_nexuses, disk),
+        cmocka_unit_test(states__arrows),
         cmocka_unit_test(new__block_sizes__only_what_such_drives_have),
     };
 

@@ -200,12 +200,11 @@ becoming_ready__for_a_while(void **state)
     unsigned before;
 
     settle(rig);
-    before = rig->events[VSCSI_EVENT_READY];
-    rule(rig, "at 1 read do becoming-ready 20");
+    before = events_of(rig, VSCSI_EVENT_READY);
+    rule(rig, "at 1 read do becoming-ready 150");
     assert_int_equal(read_10(rig, 0, 1, 512), 0x020401);
     assert_int_equal(TUR(rig), 0x020401);
-    WAIT_FOR(__atomic_load_n(&rig->events[VSCSI_EVENT_READY],
-                             __ATOMIC_SEQ_CST) == before + 1);
+    WAIT_FOR(events_of(rig, VSCSI_EVENT_READY) == before + 1);
     assert_int_equal(TUR(rig), 0x062800);
     assert_int_equal(read_10(rig, 0, 1, 512), 0);
 }
@@ -240,7 +239,7 @@ delay__medium_changed_meanwhile__attention(void **state)
     char text[64];
 
     settle(rig);
-    rule(rig, "at 1 read do delay 30");
+    rule(rig, "at 1 read do delay 150");
     assert_false(start_read(rig));
     assert_int_equal(vscsi_yank(rig->drive), 0);
     assert_int_equal(vscsi_insert(rig->drive, rig->b, text, sizeof text), 0);

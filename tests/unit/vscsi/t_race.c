@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 #define SWAPS 1000
-#define WRITERS 2
+#define WRITERS 3               /* the last has a nexus of its own */
 #define LABEL_LBA 0             /* tells the media apart; never written */
 
 SETUP(disk, .type = VSCSI_DISK)
@@ -97,7 +97,8 @@ swap__under_stamped_writes__no_foreign_block(void **state)
     for (int i = 0; i < WRITERS; i++) {
         writers[i].rig = rig;
         writers[i].seed = 1000u + (unsigned) i;
-        writers[i].nexus = rig->nexus;
+        writers[i].nexus = i < WRITERS - 1 ? rig->nexus
+            : vscsi_nexus_new(rig->drive, NULL, NULL);
         pthread_create(&threads[i], NULL, writer_main, &writers[i]);
     }
     for (int i = 0; i < SWAPS; i++) {
@@ -112,6 +113,7 @@ swap__under_stamped_writes__no_foreign_block(void **state)
         written += writers[i].written;
         assert_int_equal(writers[i].bad, 0);
     }
+    vscsi_nexus_free(writers[WRITERS - 1].nexus);
     assert_int_equal(vscsi_yank(rig->drive), 0);
     assert_true(written > SWAPS);
     check_image(rig->a, 'a');
