@@ -1,0 +1,63 @@
+/*
+ * ntddk.h - what legacy and class drivers use beyond wdm.h
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef _NTDDK_
+#define _NTDDK_
+
+#include <wdm.h>
+
+/* --- hard errors ------------------------------------------------------------ */
+
+/*
+ * <= DISPATCH.  Records DeviceObject as the device to verify for the thread
+ * that issued the IRP.  The IRP must have a thread; a class driver that has
+ * none remembers the call and makes it with the next IRP that has one
+ * (IoSetHardErrorOrVerifyDevice page).
+ */
+VOID NTAPI IoSetHardErrorOrVerifyDevice(PIRP Irp, PDEVICE_OBJECT DeviceObject);
+
+/* Any IRQL; a macro in the WDK.  TRUE for exactly seven statuses. */
+BOOLEAN NTAPI IoIsErrorUserInduced(NTSTATUS Status);
+
+/*
+ * <= APC; file systems only.  The IRP is marked pending and IoStatus.Status
+ * holds the error; the caller returns STATUS_PENDING and does not touch the IRP
+ * again: it is completed or dispatched again, perhaps before this returns.
+ */
+VOID NTAPI IoRaiseHardError(PIRP Irp, PVPB Vpb,
+                            PDEVICE_OBJECT RealDeviceObject);
+/* <= APC.  TRUE: queued; nobody waits for an answer. */
+BOOLEAN NTAPI IoRaiseInformationalHardError(NTSTATUS ErrorStatus,
+                                            PUNICODE_STRING String,
+                                            PKTHREAD Thread);
+/* <= DISPATCH.  Returns whether hard errors were enabled before. */
+BOOLEAN NTAPI IoSetThreadHardErrorMode(BOOLEAN EnableHardErrors);
+
+VOID NTAPI IoSetMasterIrpStatus(PIRP MasterIrp, NTSTATUS Status);
+PIRP NTAPI IoMakeAssociatedIrp(PIRP Irp, CCHAR StackSize);
+
+/* --- registry: answered from the configuration ---------------------------------- */
+
+NTSTATUS NTAPI IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName,
+                                    PUNICODE_STRING DeviceName);
+NTSTATUS NTAPI IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName);
+
+typedef struct _CONFIGURATION_INFORMATION {
+    ULONG DiskCount;
+    ULONG FloppyCount;
+    ULONG CdRomCount;
+    ULONG TapeCount;
+    ULONG ScsiPortCount;
+    ULONG SerialCount;
+    ULONG ParallelCount;
+    BOOLEAN AtDiskPrimaryAddressClaimed;
+    BOOLEAN AtDiskSecondaryAddressClaimed;
+    ULONG Version;
+    ULONG MediumChangerCount;
+} CONFIGURATION_INFORMATION, *PCONFIGURATION_INFORMATION;
+
+PCONFIGURATION_INFORMATION NTAPI IoGetConfigurationInformation(VOID);
+
+#endif

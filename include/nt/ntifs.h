@@ -1,0 +1,89 @@
+/*
+ * ntifs.h - what file systems use beyond ntddk.h
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef _NTIFS_
+#define _NTIFS_
+
+#include <ntddk.h>
+
+/* < DISPATCH.  The list follows FsDevice's DeviceType. */
+VOID NTAPI IoRegisterFileSystem(PDEVICE_OBJECT DeviceObject);
+VOID NTAPI IoUnregisterFileSystem(PDEVICE_OBJECT DeviceObject);
+
+/*
+ * < DISPATCH; waits.  DeviceObject is the storage device.  Returns the status
+ * of the verify: STATUS_SUCCESS, STATUS_WRONG_VOLUME (a mount of what is there
+ * now was tried) or what the file system's verify said; with nothing mounted
+ * before, a mount is tried and STATUS_SUCCESS returned.
+ */
+NTSTATUS NTAPI IoVerifyVolume(PDEVICE_OBJECT DeviceObject,
+                              BOOLEAN AllowRawMount);
+
+/* <= DISPATCH; one global lock over VPB flags, counts and RealDevice->Vpb. */
+VOID NTAPI IoAcquireVpbSpinLock(PKIRQL Irql);
+VOID NTAPI IoReleaseVpbSpinLock(KIRQL Irql);
+
+/* <= DISPATCH: a thread's "device to verify"; no reference is held. */
+PDEVICE_OBJECT NTAPI IoGetDeviceToVerify(PETHREAD Thread);
+VOID NTAPI IoSetDeviceToVerify(PETHREAD Thread, PDEVICE_OBJECT DeviceObject);
+
+PIRP NTAPI IoGetTopLevelIrp(VOID);
+VOID NTAPI IoSetTopLevelIrp(PIRP Irp);
+PDEVICE_OBJECT NTAPI IoGetBaseFileSystemDeviceObject(PFILE_OBJECT FileObject);
+PEPROCESS NTAPI IoGetRequestorProcess(PIRP Irp);
+
+BOOLEAN NTAPI FsRtlIsTotalDeviceFailure(NTSTATUS Status);
+BOOLEAN NTAPI FsRtlIsNtstatusExpected(NTSTATUS Ntstatus);
+
+#define FSRTL_FSP_TOP_LEVEL_IRP       0x01
+#define FSRTL_CACHE_TOP_LEVEL_IRP     0x02
+#define FSRTL_MOD_WRITE_TOP_LEVEL_IRP 0x03
+#define FSRTL_FAST_IO_TOP_LEVEL_IRP   0x04
+
+typedef enum _HARDERROR_RESPONSE_OPTION {
+    OptionAbortRetryIgnore,
+    OptionOk,
+    OptionOkCancel,
+    OptionRetryCancel,
+    OptionYesNo,
+    OptionYesNoCancel,
+    OptionShutdownSystem,
+    OptionOkNoWait,
+    OptionCancelTryContinue,
+} HARDERROR_RESPONSE_OPTION;
+
+typedef enum _HARDERROR_RESPONSE {
+    ResponseReturnToCaller,
+    ResponseNotHandled,
+    ResponseAbort,
+    ResponseCancel,
+    ResponseIgnore,
+    ResponseNo,
+    ResponseOk,
+    ResponseRetry,
+    ResponseYes,
+    ResponseTryAgain,
+    ResponseContinue,
+} HARDERROR_RESPONSE;
+
+#define MAXIMUM_HARDERROR_PARAMETERS 5
+#define HARDERROR_OVERRIDE_ERRORMODE 0x10000000
+
+/* PASSIVE; waits for the answer. */
+NTSTATUS NTAPI ExRaiseHardError(NTSTATUS ErrorStatus, ULONG NumberOfParameters,
+                                ULONG UnicodeStringParameterMask,
+                                PULONG_PTR Parameters,
+                                ULONG ValidResponseOptions, PULONG Response);
+
+#define FSCTL_LOCK_VOLUME                                                     \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 6, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define FSCTL_UNLOCK_VOLUME                                                   \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 7, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define FSCTL_DISMOUNT_VOLUME                                                 \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 8, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define FSCTL_IS_VOLUME_MOUNTED                                               \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 10, METHOD_BUFFERED, FILE_ANY_ACCESS)
+
+#endif

@@ -1,0 +1,1382 @@
+/*
+ * wdm.h - the driver model: objects, IRPs, dispatcher objects, I/O routines
+ *
+ * Layouts, values and names are those of the WDK on x64 (checked by a test
+ * against two independent sets of headers).  Each group names the IRQL its
+ * routines may be called at: "<= DISPATCH" and so on.  The rules of a routine
+ * are on its documentation page (learn.microsoft.com, wdm); where we differ,
+ * it says so here.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef _WDM_H_
+#define _WDM_H_
+
+#include <ntdef.h>
+#include <ntstatus.h>
+
+/* --- IRQL ------------------------------------------------------------------- */
+
+#define PASSIVE_LEVEL  0
+#define LOW_LEVEL      0
+#define APC_LEVEL      1
+#define DISPATCH_LEVEL 2
+#define HIGH_LEVEL     15
+
+KIRQL NTAPI KeGetCurrentIrql(VOID);
+VOID NTAPI KeRaiseIrql(KIRQL NewIrql, PKIRQL OldIrql);
+KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID);
+VOID NTAPI KeLowerIrql(KIRQL NewIrql);
+
+/* --- opaque and shared types --------------------------------------------------- */
+
+typedef struct _KTHREAD *PKTHREAD, *PRKTHREAD;
+typedef struct _ETHREAD *PETHREAD;
+typedef struct _EPROCESS *PEPROCESS;
+typedef struct _OBJECT_TYPE *POBJECT_TYPE;
+typedef struct _IO_TIMER *PIO_TIMER;
+typedef struct _IO_WORKITEM *PIO_WORKITEM;
+typedef struct _DEVICE_OBJECT *PDEVICE_OBJECT;
+typedef struct _DRIVER_OBJECT *PDRIVER_OBJECT;
+typedef struct _FILE_OBJECT *PFILE_OBJECT;
+typedef struct _IRP *PIRP;
+typedef struct _MDL MDL, *PMDL;
+typedef struct _KDPC KDPC, *PKDPC, *PRKDPC;
+typedef struct _KAPC KAPC, *PKAPC, *PRKAPC;
+
+typedef struct _IO_STATUS_BLOCK {
+    union {
+        NTSTATUS Status;
+        PVOID Pointer;
+    };
+    ULONG_PTR Information;
+} IO_STATUS_BLOCK, *PIO_STATUS_BLOCK;
+
+typedef VOID NTAPI IO_APC_ROUTINE(PVOID ApcContext,
+                                  PIO_STATUS_BLOCK IoStatusBlock,
+                                  ULONG Reserved);
+typedef IO_APC_ROUTINE *PIO_APC_ROUTINE;
+
+/* --- spin locks: <= DISPATCH; the holder runs at DISPATCH ------------------------ */
+
+typedef ULONG_PTR KSPIN_LOCK, *PKSPIN_LOCK;
+
+VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock);
+KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock);
+VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
+VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
+VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
+#define KeAcquireSpinLock(SpinLock, OldIrql)                                  \
+    (*(OldIrql) = KeAcquireSpinLockRaiseToDpc(SpinLock))
+
+/* --- dispatcher objects -------------------------------------------------------------- */
+
+typedef struct _DISPATCHER_HEADER {
+    union {
+        volatile LONG Lock;
+        struct {
+            UCHAR Type;
+            UCHAR Signalling;
+            UCHAR Size;
+            UCHAR DpcActive;
+        };
+    };
+    LONG SignalState;
+    LIST_ENTRY WaitListHead;
+} DISPATCHER_HEADER, *PDISPATCHER_HEADER;
+
+typedef enum _EVENT_TYPE { NotificationEvent, SynchronizationEvent } EVENT_TYPE;
+typedef enum _TIMER_TYPE { NotificationTimer, SynchronizationTimer } TIMER_TYPE;
+typedef enum _WAIT_TYPE { WaitAll, WaitAny } WAIT_TYPE;
+
+typedef struct _KEVENT {
+    DISPATCHER_HEADER Header;
+} KEVENT, *PKEVENT, *PRKEVENT;
+
+typedef struct _KSEMAPHORE {
+    DISPATCHER_HEADER Header;
+    LONG Limit;
+} KSEMAPHORE, *PKSEMAPHORE, *PRKSEMAPHORE;
+
+typedef struct _KMUTANT {
+    DISPATCHER_HEADER Header;
+    LIST_ENTRY MutantListEntry;
+    struct _KTHREAD *OwnerThread;
+    BOOLEAN Abandoned;
+    UCHAR ApcDisable;
+} KMUTANT, *PKMUTANT, *PRKMUTANT, KMUTEX, *PKMUTEX, *PRKMUTEX;
+
+typedef struct _KTIMER {
+    DISPATCHER_HEADER Header;
+    ULARGE_INTEGER DueTime;
+    LIST_ENTRY TimerListEntry;
+    struct _KDPC *Dpc;
+    ULONG Processor;
+    ULONG Period;
+} KTIMER, *PKTIMER, *PRKTIMER;
+
+typedef struct _KWAIT_BLOCK {
+    LIST_ENTRY WaitListEntry;
+    struct _KTHREAD *Thread;
+    PVOID Object;
+    struct _KWAIT_BLOCK *NextWaitBlock;
+    USHORT WaitKey;
+    UCHAR WaitType;
+    volatile UCHAR BlockState;
+    LONG SpareLong;
+} KWAIT_BLOCK, *PKWAIT_BLOCK, *PRKWAIT_BLOCK;
+
+#define THREAD_WAIT_OBJECTS  3
+#define MAXIMUM_WAIT_OBJECTS 64
+
+typedef enum _KWAIT_REASON {
+    Executive,
+    FreePage,
+    PageIn,
+    PoolAllocation,
+    DelayExecution,
+    Suspended,
+    UserRequest,
+} KWAIT_REASON;
+
+#define EVENT_INCREMENT     1
+#define IO_NO_INCREMENT     0
+#define IO_CD_ROM_INCREMENT 1
+#define IO_DISK_INCREMENT   1
+#define SEMAPHORE_INCREMENT 1
+
+/* Initialize, set, reset, read: <= DISPATCH. */
+VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State);
+LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+LONG NTAPI KeResetEvent(PRKEVENT Event);
+VOID NTAPI KeClearEvent(PRKEVENT Event);
+LONG NTAPI KeReadStateEvent(PRKEVENT Event);
+VOID NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count,
+                                 LONG Limit);
+LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment,
+                              LONG Adjustment, BOOLEAN Wait);
+LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore);
+VOID NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level);
+LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait);
+LONG NTAPI KeReadStateMutex(PRKMUTEX Mutex);
+
+/* Waits: <= APC (DISPATCH only with a zero timeout).  Timeout in 100 ns units,
+ * negative: relative; NULL: no limit. */
+NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
+                                     KPROCESSOR_MODE WaitMode,
+                                     BOOLEAN Alertable, PLARGE_INTEGER Timeout);
+NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[],
+                                        WAIT_TYPE WaitType,
+                                        KWAIT_REASON WaitReason,
+                                        KPROCESSOR_MODE WaitMode,
+                                        BOOLEAN Alertable,
+                                        PLARGE_INTEGER Timeout,
+                                        PKWAIT_BLOCK WaitBlockArray);
+NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode,
+                                      BOOLEAN Alertable,
+                                      PLARGE_INTEGER Interval);
+#define KeWaitForMutexObject KeWaitForSingleObject
+
+/* --- DPCs, timers: <= DISPATCH -------------------------------------------------------- */
+
+typedef VOID NTAPI KDEFERRED_ROUTINE(struct _KDPC *Dpc, PVOID DeferredContext,
+                                     PVOID SystemArgument1,
+                                     PVOID SystemArgument2);
+typedef KDEFERRED_ROUTINE *PKDEFERRED_ROUTINE;
+
+struct _KDPC {
+    UCHAR Type;
+    UCHAR Importance;
+    volatile USHORT Number;
+    LIST_ENTRY DpcListEntry;
+    PKDEFERRED_ROUTINE DeferredRoutine;
+    PVOID DeferredContext;
+    PVOID SystemArgument1;
+    PVOID SystemArgument2;
+    PVOID DpcData;
+};
+
+VOID NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,
+                           PVOID DeferredContext);
+BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1,
+                               PVOID SystemArgument2);
+BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc);
+VOID NTAPI KeFlushQueuedDpcs(VOID);
+
+VOID NTAPI KeInitializeTimer(PKTIMER Timer);
+VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type);
+BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc);
+BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period,
+                           PKDPC Dpc);
+BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer);
+BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer);
+
+/* Any IRQL. System time: 100 ns since 1601.  Tick: 15.625 ms (156250 units). */
+VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime);
+VOID NTAPI KeQueryTickCount(PLARGE_INTEGER CurrentCount);
+ULONG NTAPI KeQueryTimeIncrement(VOID);
+ULONGLONG NTAPI KeQueryInterruptTime(VOID);
+LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER Frequency);
+
+/* --- threads and APCs -------------------------------------------------------------------- */
+
+typedef VOID NTAPI KSTART_ROUTINE(PVOID StartContext);
+typedef KSTART_ROUTINE *PKSTART_ROUTINE;
+typedef struct _OBJECT_ATTRIBUTES *POBJECT_ATTRIBUTES;
+typedef struct _CLIENT_ID *PCLIENT_ID;
+
+PKTHREAD NTAPI KeGetCurrentThread(VOID);
+#define PsGetCurrentThread() ((PETHREAD) KeGetCurrentThread())
+/* ObjectAttributes, ProcessHandle and ClientId must be NULL here. */
+NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
+                                    POBJECT_ATTRIBUTES ObjectAttributes,
+                                    HANDLE ProcessHandle, PCLIENT_ID ClientId,
+                                    PKSTART_ROUTINE StartRoutine,
+                                    PVOID StartContext);
+NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus);
+BOOLEAN NTAPI PsIsSystemThread(PETHREAD Thread);
+VOID NTAPI KeEnterCriticalRegion(VOID);
+VOID NTAPI KeLeaveCriticalRegion(VOID);
+BOOLEAN NTAPI KeAreApcsDisabled(VOID);
+BOOLEAN NTAPI KeAreAllApcsDisabled(VOID);
+
+/* --- executive: work items, interlocked, lists, pool ---------------------------------------- */
+
+typedef enum _WORK_QUEUE_TYPE {
+    CriticalWorkQueue,
+    DelayedWorkQueue,
+    HyperCriticalWorkQueue,
+} WORK_QUEUE_TYPE;
+
+typedef VOID NTAPI WORKER_THREAD_ROUTINE(PVOID Parameter);
+typedef WORKER_THREAD_ROUTINE *PWORKER_THREAD_ROUTINE;
+
+typedef struct _WORK_QUEUE_ITEM {
+    LIST_ENTRY List;
+    PWORKER_THREAD_ROUTINE WorkerRoutine;
+    PVOID Parameter;
+} WORK_QUEUE_ITEM, *PWORK_QUEUE_ITEM;
+
+#define ExInitializeWorkItem(Item, Routine, Context)                          \
+    ((Item)->WorkerRoutine = (Routine), (Item)->Parameter = (Context),        \
+     (Item)->List.Flink = NULL)
+VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem,
+                           WORK_QUEUE_TYPE QueueType);
+
+typedef VOID NTAPI IO_WORKITEM_ROUTINE(PDEVICE_OBJECT DeviceObject,
+                                       PVOID Context);
+typedef IO_WORKITEM_ROUTINE *PIO_WORKITEM_ROUTINE;
+PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject);
+VOID NTAPI IoQueueWorkItem(PIO_WORKITEM IoWorkItem,
+                           PIO_WORKITEM_ROUTINE WorkerRoutine,
+                           WORK_QUEUE_TYPE QueueType, PVOID Context);
+VOID NTAPI IoFreeWorkItem(PIO_WORKITEM IoWorkItem);
+
+FORCEINLINE LONG
+InterlockedIncrement(LONG volatile *Addend)
+{
+    return __atomic_add_fetch(Addend, 1, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG
+InterlockedDecrement(LONG volatile *Addend)
+{
+    return __atomic_sub_fetch(Addend, 1, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG
+InterlockedExchange(LONG volatile *Target, LONG Value)
+{
+    return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG
+InterlockedExchangeAdd(LONG volatile *Addend, LONG Value)
+{
+    return __atomic_fetch_add(Addend, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG
+InterlockedOr(LONG volatile *Target, LONG Set)
+{
+    return __atomic_fetch_or(Target, Set, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG
+InterlockedAnd(LONG volatile *Target, LONG Keep)
+{
+    return __atomic_fetch_and(Target, Keep, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG
+InterlockedCompareExchange(LONG volatile *Destination, LONG Exchange,
+                           LONG Comparand)
+{
+    __atomic_compare_exchange_n(Destination, &Comparand, Exchange, 0,
+                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return Comparand;
+}
+
+#define InterlockedExchangePointer(Target, Value)                             \
+    __atomic_exchange_n((Target), (Value), __ATOMIC_SEQ_CST)
+
+FORCEINLINE VOID
+InitializeListHead(PLIST_ENTRY ListHead)
+{
+    ListHead->Flink = ListHead->Blink = ListHead;
+}
+
+FORCEINLINE BOOLEAN
+IsListEmpty(const LIST_ENTRY *ListHead)
+{
+    return ListHead->Flink == ListHead;
+}
+
+FORCEINLINE BOOLEAN
+RemoveEntryList(PLIST_ENTRY Entry)
+{
+    Entry->Blink->Flink = Entry->Flink;
+    Entry->Flink->Blink = Entry->Blink;
+    return Entry->Flink == Entry->Blink;
+}
+
+FORCEINLINE VOID
+InsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
+{
+    Entry->Flink = ListHead;
+    Entry->Blink = ListHead->Blink;
+    ListHead->Blink->Flink = Entry;
+    ListHead->Blink = Entry;
+}
+
+FORCEINLINE VOID
+InsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
+{
+    Entry->Blink = ListHead;
+    Entry->Flink = ListHead->Flink;
+    ListHead->Flink->Blink = Entry;
+    ListHead->Flink = Entry;
+}
+
+FORCEINLINE PLIST_ENTRY
+RemoveHeadList(PLIST_ENTRY ListHead)
+{
+    PLIST_ENTRY entry = ListHead->Flink;
+
+    RemoveEntryList(entry);
+    return entry;
+}
+
+FORCEINLINE PLIST_ENTRY
+RemoveTailList(PLIST_ENTRY ListHead)
+{
+    PLIST_ENTRY entry = ListHead->Blink;
+
+    RemoveEntryList(entry);
+    return entry;
+}
+
+PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead,
+                                              PLIST_ENTRY ListEntry,
+                                              PKSPIN_LOCK Lock);
+PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead,
+                                              PLIST_ENTRY ListEntry,
+                                              PKSPIN_LOCK Lock);
+PLIST_ENTRY NTAPI ExInterlockedRemoveHeadList(PLIST_ENTRY ListHead,
+                                              PKSPIN_LOCK Lock);
+
+typedef enum _POOL_TYPE {
+    NonPagedPool = 0,
+    PagedPool = 1,
+    NonPagedPoolCacheAligned = 4,
+    NonPagedPoolNx = 512,
+} POOL_TYPE;
+
+/* <= DISPATCH.  Not zeroed.  NULL when there is none left (or by fault). */
+PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes,
+                                  ULONG Tag);
+VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
+VOID NTAPI ExFreePool(PVOID P);
+
+#define RtlCopyMemory(d, s, n)   __builtin_memcpy((d), (s), (n))
+#define RtlMoveMemory(d, s, n)   __builtin_memmove((d), (s), (n))
+#define RtlZeroMemory(d, n)      __builtin_memset((d), 0, (n))
+#define RtlFillMemory(d, n, v)   __builtin_memset((d), (v), (n))
+#define RtlEqualMemory(a, b, n)  (!__builtin_memcmp((a), (b), (n)))
+SIZE_T NTAPI RtlCompareMemory(const VOID *Source1, const VOID *Source2,
+                              SIZE_T Length);
+
+VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING DestinationString,
+                                PCWSTR SourceString);
+VOID NTAPI RtlInitAnsiString(PANSI_STRING DestinationString,
+                             PCSZ SourceString);
+VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING DestinationString,
+                                PCUNICODE_STRING SourceString);
+BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1,
+                                    PCUNICODE_STRING String2,
+                                    BOOLEAN CaseInSensitive);
+LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING String1,
+                                   PCUNICODE_STRING String2,
+                                   BOOLEAN CaseInSensitive);
+NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING Destination,
+                                        PCWSTR Source);
+VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING UnicodeString);
+NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString,
+                                            PCANSI_STRING SourceString,
+                                            BOOLEAN AllocateDestinationString);
+
+ULONG DbgPrint(PCSTR Format, ...) __attribute__((format(printf, 1, 2)));
+#if defined(REINSERT_CHECKED) || !defined(NDEBUG)
+#define KdPrint(args) DbgPrint args
+#else
+#define KdPrint(args) ((void) 0)
+#endif
+VOID NTAPI RtlAssert(PVOID FailedAssertion, PVOID FileName, ULONG LineNumber,
+                     PSTR Message);
+#define NT_ASSERT(exp)                                                        \
+    ((exp) ? (void) 0                                                         \
+           : RtlAssert((PVOID) #exp, (PVOID) __FILE__, __LINE__, NULL))
+#ifndef ASSERT
+#define ASSERT NT_ASSERT
+#endif
+#define PAGED_CODE() NT_ASSERT(KeGetCurrentIrql() <= APC_LEVEL)
+DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG BugCheckCode,
+                                          ULONG_PTR BugCheckParameter1,
+                                          ULONG_PTR BugCheckParameter2,
+                                          ULONG_PTR BugCheckParameter3,
+                                          ULONG_PTR BugCheckParameter4);
+#define NO_MORE_IRP_STACK_LOCATIONS    0x35
+#define MULTIPLE_IRP_COMPLETE_REQUESTS 0x44
+#define IRQL_NOT_LESS_OR_EQUAL         0x0A
+#define DRIVER_VERIFIER_DETECTED_VIOLATION 0xC4
+
+/* --- memory descriptor lists ------------------------------------------------------------------ */
+
+/* Describes virtual memory only: no page frame numbers follow the header. */
+struct _MDL {
+    struct _MDL *Next;
+    CSHORT Size;
+    CSHORT MdlFlags;
+    struct _EPROCESS *Process;
+    PVOID MappedSystemVa;
+    PVOID StartVa;
+    ULONG ByteCount;
+    ULONG ByteOffset;
+};
+
+#define PAGE_SIZE  0x1000
+#define PAGE_SHIFT 12
+#define PAGE_ALIGN(Va)  ((PVOID) ((ULONG_PTR) (Va) & ~(ULONG_PTR) 0xFFF))
+#define BYTE_OFFSET(Va) ((ULONG) ((ULONG_PTR) (Va) & 0xFFF))
+
+#define MDL_MAPPED_TO_SYSTEM_VA     0x0001
+#define MDL_PAGES_LOCKED            0x0002
+#define MDL_SOURCE_IS_NONPAGED_POOL 0x0004
+#define MDL_ALLOCATED_FIXED_SIZE    0x0008
+#define MDL_PARTIAL                 0x0010
+
+typedef enum _LOCK_OPERATION {
+    IoReadAccess,
+    IoWriteAccess,
+    IoModifyAccess,
+} LOCK_OPERATION;
+
+typedef enum _MM_PAGE_PRIORITY {
+    LowPagePriority = 0,
+    NormalPagePriority = 16,
+    HighPagePriority = 32,
+} MM_PAGE_PRIORITY;
+
+PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length,
+                         BOOLEAN SecondaryBuffer, BOOLEAN ChargeQuota,
+                         PIRP Irp);
+VOID NTAPI IoFreeMdl(PMDL Mdl);
+VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl,
+                             PVOID VirtualAddress, ULONG Length);
+VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList);
+VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList,
+                               KPROCESSOR_MODE AccessMode,
+                               LOCK_OPERATION Operation);
+VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList);
+#define MmInitializeMdl(Mdl, BaseVa, Length_)                                 \
+    ((Mdl)->Next = NULL, (Mdl)->Size = sizeof(MDL), (Mdl)->MdlFlags = 0,      \
+     (Mdl)->Process = NULL, (Mdl)->MappedSystemVa = NULL,                     \
+     (Mdl)->StartVa = PAGE_ALIGN(BaseVa),                                     \
+     (Mdl)->ByteOffset = BYTE_OFFSET(BaseVa),                                 \
+     (Mdl)->ByteCount = (ULONG) (Length_))
+#define MmGetMdlVirtualAddress(Mdl)                                           \
+    ((PVOID) ((PUCHAR) (Mdl)->StartVa + (Mdl)->ByteOffset))
+#define MmGetMdlByteCount(Mdl)  ((Mdl)->ByteCount)
+#define MmGetMdlByteOffset(Mdl) ((Mdl)->ByteOffset)
+#define MmGetSystemAddressForMdlSafe(Mdl, Priority)                           \
+    ((void) (Priority), MmGetMdlVirtualAddress(Mdl))
+
+/* --- device queues: inserted and removed at DISPATCH ---------------------------------------------- */
+
+typedef struct _KDEVICE_QUEUE {
+    CSHORT Type;
+    CSHORT Size;
+    LIST_ENTRY DeviceListHead;
+    KSPIN_LOCK Lock;
+    union {
+        BOOLEAN Busy;
+        struct {
+            LONG64 Reserved : 8;
+            LONG64 Hint : 56;
+        };
+    };
+} KDEVICE_QUEUE, *PKDEVICE_QUEUE;
+
+typedef struct _KDEVICE_QUEUE_ENTRY {
+    LIST_ENTRY DeviceListEntry;
+    ULONG SortKey;
+    BOOLEAN Inserted;
+} KDEVICE_QUEUE_ENTRY, *PKDEVICE_QUEUE_ENTRY;
+
+VOID NTAPI KeInitializeDeviceQueue(PKDEVICE_QUEUE DeviceQueue);
+BOOLEAN NTAPI KeInsertDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
+                                  PKDEVICE_QUEUE_ENTRY DeviceQueueEntry);
+BOOLEAN NTAPI KeInsertByKeyDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
+                                       PKDEVICE_QUEUE_ENTRY DeviceQueueEntry,
+                                       ULONG SortKey);
+PKDEVICE_QUEUE_ENTRY NTAPI KeRemoveDeviceQueue(PKDEVICE_QUEUE DeviceQueue);
+BOOLEAN NTAPI KeRemoveEntryDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
+                                       PKDEVICE_QUEUE_ENTRY DeviceQueueEntry);
+
+/* --- APC (the record only; APCs are delivered inside waits) ---------------------------------------- */
+
+typedef VOID NTAPI KNORMAL_ROUTINE(PVOID NormalContext, PVOID SystemArgument1,
+                                   PVOID SystemArgument2);
+typedef KNORMAL_ROUTINE *PKNORMAL_ROUTINE;
+typedef VOID NTAPI KKERNEL_ROUTINE(struct _KAPC *Apc,
+                                   PKNORMAL_ROUTINE *NormalRoutine,
+                                   PVOID *NormalContext,
+                                   PVOID *SystemArgument1,
+                                   PVOID *SystemArgument2);
+typedef KKERNEL_ROUTINE *PKKERNEL_ROUTINE;
+typedef VOID NTAPI KRUNDOWN_ROUTINE(struct _KAPC *Apc);
+typedef KRUNDOWN_ROUTINE *PKRUNDOWN_ROUTINE;
+
+struct _KAPC {
+    UCHAR Type;
+    UCHAR SpareByte0;
+    UCHAR Size;
+    UCHAR SpareByte1;
+    ULONG SpareLong0;
+    struct _KTHREAD *Thread;
+    LIST_ENTRY ApcListEntry;
+    PKKERNEL_ROUTINE KernelRoutine;
+    PKRUNDOWN_ROUTINE RundownRoutine;
+    PKNORMAL_ROUTINE NormalRoutine;
+    PVOID NormalContext;
+    PVOID SystemArgument1;
+    PVOID SystemArgument2;
+    CCHAR ApcStateIndex;
+    KPROCESSOR_MODE ApcMode;
+    BOOLEAN Inserted;
+};
+
+/* --- device, driver, volume, file objects ------------------------------------------------------------ */
+
+#define IO_TYPE_DEVICE 3
+#define IO_TYPE_DRIVER 4
+#define IO_TYPE_FILE   5
+#define IO_TYPE_IRP    6
+#define IO_TYPE_VPB    10
+
+#define FILE_DEVICE_CD_ROM              0x02
+#define FILE_DEVICE_CD_ROM_FILE_SYSTEM  0x03
+#define FILE_DEVICE_CONTROLLER          0x04
+#define FILE_DEVICE_DISK                0x07
+#define FILE_DEVICE_DISK_FILE_SYSTEM    0x08
+#define FILE_DEVICE_FILE_SYSTEM         0x09
+#define FILE_DEVICE_NETWORK_FILE_SYSTEM 0x14
+#define FILE_DEVICE_TAPE                0x1F
+#define FILE_DEVICE_TAPE_FILE_SYSTEM    0x20
+#define FILE_DEVICE_UNKNOWN             0x22
+#define FILE_DEVICE_VIRTUAL_DISK        0x24
+#define FILE_DEVICE_MASS_STORAGE        0x2D
+#define FILE_DEVICE_CHANGER             0x30
+
+#define FILE_REMOVABLE_MEDIA           0x00000001
+#define FILE_READ_ONLY_DEVICE          0x00000002
+#define FILE_FLOPPY_DISKETTE           0x00000004
+#define FILE_WRITE_ONCE_MEDIA          0x00000008
+#define FILE_REMOTE_DEVICE             0x00000010
+#define FILE_DEVICE_IS_MOUNTED         0x00000020
+#define FILE_VIRTUAL_VOLUME            0x00000040
+#define FILE_AUTOGENERATED_DEVICE_NAME 0x00000080
+#define FILE_DEVICE_SECURE_OPEN        0x00000100
+
+#define DO_VERIFY_VOLUME           0x00000002
+#define DO_BUFFERED_IO             0x00000004
+#define DO_EXCLUSIVE               0x00000008
+#define DO_DIRECT_IO               0x00000010
+#define DO_MAP_IO_BUFFER           0x00000020
+#define DO_DEVICE_HAS_NAME         0x00000040
+#define DO_DEVICE_INITIALIZING     0x00000080
+#define DO_SHUTDOWN_REGISTERED     0x00000800
+#define DO_BUS_ENUMERATED_DEVICE   0x00001000
+#define DO_POWER_PAGABLE           0x00002000
+#define DO_POWER_INRUSH            0x00004000
+#define DO_LOW_PRIORITY_FILESYSTEM 0x00010000
+
+#define VPB_MOUNTED               0x0001
+#define VPB_LOCKED                0x0002
+#define VPB_PERSISTENT            0x0004
+#define VPB_REMOVE_PENDING        0x0008
+#define VPB_RAW_MOUNT             0x0010
+#define VPB_DIRECT_WRITES_ALLOWED 0x0020
+
+#define MAXIMUM_VOLUME_LABEL_LENGTH (32 * sizeof(WCHAR))
+
+/* Reference counted; protected by the VPB spin lock (ntifs.h). */
+typedef struct _VPB {
+    CSHORT Type;
+    CSHORT Size;
+    USHORT Flags;
+    USHORT VolumeLabelLength;             /* bytes */
+    struct _DEVICE_OBJECT *DeviceObject;  /* the file system's volume device */
+    struct _DEVICE_OBJECT *RealDevice;    /* the storage device */
+    ULONG SerialNumber;
+    ULONG ReferenceCount;
+    WCHAR VolumeLabel[MAXIMUM_VOLUME_LABEL_LENGTH / sizeof(WCHAR)];
+} VPB, *PVPB;
+
+typedef enum _IO_ALLOCATION_ACTION {
+    KeepObject = 1,
+    DeallocateObject,
+    DeallocateObjectKeepRegisters,
+} IO_ALLOCATION_ACTION;
+
+typedef IO_ALLOCATION_ACTION NTAPI DRIVER_CONTROL(PDEVICE_OBJECT DeviceObject,
+                                                  PIRP Irp,
+                                                  PVOID MapRegisterBase,
+                                                  PVOID Context);
+typedef DRIVER_CONTROL *PDRIVER_CONTROL;
+
+typedef struct _WAIT_CONTEXT_BLOCK {
+    KDEVICE_QUEUE_ENTRY WaitQueueEntry;
+    PDRIVER_CONTROL DeviceRoutine;
+    PVOID DeviceContext;
+    ULONG NumberOfMapRegisters;
+    PVOID DeviceObject;
+    PVOID CurrentIrp;
+    PKDPC BufferChainingDpc;
+} WAIT_CONTEXT_BLOCK, *PWAIT_CONTEXT_BLOCK;
+
+typedef struct DECLSPEC_ALIGN(16) _DEVICE_OBJECT {
+    CSHORT Type;
+    USHORT Size;
+    LONG ReferenceCount;
+    struct _DRIVER_OBJECT *DriverObject;
+    struct _DEVICE_OBJECT *NextDevice;
+    struct _DEVICE_OBJECT *AttachedDevice;
+    struct _IRP *CurrentIrp;
+    PIO_TIMER Timer;
+    ULONG Flags;                    /* change with InterlockedOr/And only */
+    ULONG Characteristics;
+    PVPB Vpb;
+    PVOID DeviceExtension;
+    DEVICE_TYPE DeviceType;
+    CCHAR StackSize;
+    union {
+        LIST_ENTRY ListEntry;
+        WAIT_CONTEXT_BLOCK Wcb;
+    } Queue;
+    ULONG AlignmentRequirement;
+    KDEVICE_QUEUE DeviceQueue;
+    KDPC Dpc;
+    ULONG ActiveThreadCount;
+    PVOID SecurityDescriptor;
+    KEVENT DeviceLock;
+    USHORT SectorSize;
+    USHORT Spare1;
+    struct _DEVOBJ_EXTENSION *DeviceObjectExtension;
+    PVOID Reserved;
+} DEVICE_OBJECT;
+
+typedef struct _DEVOBJ_EXTENSION {
+    CSHORT Type;
+    USHORT Size;
+    PDEVICE_OBJECT DeviceObject;
+} DEVOBJ_EXTENSION, *PDEVOBJ_EXTENSION;
+
+#define IRP_MJ_CREATE                   0x00
+#define IRP_MJ_CREATE_NAMED_PIPE        0x01
+#define IRP_MJ_CLOSE                    0x02
+#define IRP_MJ_READ                     0x03
+#define IRP_MJ_WRITE                    0x04
+#define IRP_MJ_QUERY_INFORMATION        0x05
+#define IRP_MJ_SET_INFORMATION          0x06
+#define IRP_MJ_QUERY_EA                 0x07
+#define IRP_MJ_SET_EA                   0x08
+#define IRP_MJ_FLUSH_BUFFERS            0x09
+#define IRP_MJ_QUERY_VOLUME_INFORMATION 0x0A
+#define IRP_MJ_SET_VOLUME_INFORMATION   0x0B
+#define IRP_MJ_DIRECTORY_CONTROL        0x0C
+#define IRP_MJ_FILE_SYSTEM_CONTROL      0x0D
+#define IRP_MJ_DEVICE_CONTROL           0x0E
+#define IRP_MJ_INTERNAL_DEVICE_CONTROL  0x0F
+#define IRP_MJ_SCSI                     0x0F
+#define IRP_MJ_SHUTDOWN                 0x10
+#define IRP_MJ_LOCK_CONTROL             0x11
+#define IRP_MJ_CLEANUP                  0x12
+#define IRP_MJ_CREATE_MAILSLOT          0x13
+#define IRP_MJ_QUERY_SECURITY           0x14
+#define IRP_MJ_SET_SECURITY             0x15
+#define IRP_MJ_POWER                    0x16
+#define IRP_MJ_SYSTEM_CONTROL           0x17
+#define IRP_MJ_DEVICE_CHANGE            0x18
+#define IRP_MJ_QUERY_QUOTA              0x19
+#define IRP_MJ_SET_QUOTA                0x1A
+#define IRP_MJ_PNP                      0x1B
+#define IRP_MJ_MAXIMUM_FUNCTION         0x1B
+
+#define IRP_MN_USER_FS_REQUEST  0x00
+#define IRP_MN_MOUNT_VOLUME     0x01
+#define IRP_MN_VERIFY_VOLUME    0x02
+#define IRP_MN_LOAD_FILE_SYSTEM 0x03
+#define IRP_MN_KERNEL_CALL      0x04
+
+#define IRP_MN_START_DEVICE                0x00
+#define IRP_MN_QUERY_REMOVE_DEVICE         0x01
+#define IRP_MN_REMOVE_DEVICE               0x02
+#define IRP_MN_CANCEL_REMOVE_DEVICE        0x03
+#define IRP_MN_STOP_DEVICE                 0x04
+#define IRP_MN_QUERY_STOP_DEVICE           0x05
+#define IRP_MN_CANCEL_STOP_DEVICE          0x06
+#define IRP_MN_QUERY_DEVICE_RELATIONS      0x07
+#define IRP_MN_QUERY_INTERFACE             0x08
+#define IRP_MN_QUERY_CAPABILITIES          0x09
+#define IRP_MN_QUERY_DEVICE_TEXT           0x0C
+#define IRP_MN_QUERY_ID                    0x13
+#define IRP_MN_QUERY_PNP_DEVICE_STATE      0x14
+#define IRP_MN_DEVICE_USAGE_NOTIFICATION   0x16
+#define IRP_MN_SURPRISE_REMOVAL            0x17
+
+#define IRP_MN_WAIT_WAKE      0x00
+#define IRP_MN_POWER_SEQUENCE 0x01
+#define IRP_MN_SET_POWER      0x02
+#define IRP_MN_QUERY_POWER    0x03
+
+typedef NTSTATUS NTAPI DRIVER_INITIALIZE(struct _DRIVER_OBJECT *DriverObject,
+                                         PUNICODE_STRING RegistryPath);
+typedef DRIVER_INITIALIZE *PDRIVER_INITIALIZE;
+typedef NTSTATUS NTAPI DRIVER_ADD_DEVICE(struct _DRIVER_OBJECT *DriverObject,
+                                         PDEVICE_OBJECT PhysicalDeviceObject);
+typedef DRIVER_ADD_DEVICE *PDRIVER_ADD_DEVICE;
+typedef NTSTATUS NTAPI DRIVER_DISPATCH(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+typedef DRIVER_DISPATCH *PDRIVER_DISPATCH;
+typedef VOID NTAPI DRIVER_STARTIO(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+typedef DRIVER_STARTIO *PDRIVER_STARTIO;
+typedef VOID NTAPI DRIVER_UNLOAD(struct _DRIVER_OBJECT *DriverObject);
+typedef DRIVER_UNLOAD *PDRIVER_UNLOAD;
+typedef VOID NTAPI DRIVER_CANCEL(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+typedef DRIVER_CANCEL *PDRIVER_CANCEL;
+typedef NTSTATUS NTAPI IO_COMPLETION_ROUTINE(PDEVICE_OBJECT DeviceObject,
+                                             PIRP Irp, PVOID Context);
+typedef IO_COMPLETION_ROUTINE *PIO_COMPLETION_ROUTINE;
+
+typedef struct _DRIVER_EXTENSION {
+    struct _DRIVER_OBJECT *DriverObject;
+    PDRIVER_ADD_DEVICE AddDevice;
+    ULONG Count;
+    UNICODE_STRING ServiceKeyName;
+} DRIVER_EXTENSION, *PDRIVER_EXTENSION;
+
+typedef struct _DRIVER_OBJECT {
+    CSHORT Type;
+    CSHORT Size;
+    PDEVICE_OBJECT DeviceObject;
+    ULONG Flags;
+    PVOID DriverStart;
+    ULONG DriverSize;
+    PVOID DriverSection;
+    PDRIVER_EXTENSION DriverExtension;
+    UNICODE_STRING DriverName;
+    PUNICODE_STRING HardwareDatabase;
+    struct _FAST_IO_DISPATCH *FastIoDispatch;
+    PDRIVER_INITIALIZE DriverInit;
+    PDRIVER_STARTIO DriverStartIo;
+    PDRIVER_UNLOAD DriverUnload;
+    PDRIVER_DISPATCH MajorFunction[IRP_MJ_MAXIMUM_FUNCTION + 1];
+} DRIVER_OBJECT;
+
+#define FO_FILE_OPEN                 0x00000001
+#define FO_SYNCHRONOUS_IO            0x00000002
+#define FO_ALERTABLE_IO              0x00000004
+#define FO_NO_INTERMEDIATE_BUFFERING 0x00000008
+#define FO_WRITE_THROUGH             0x00000010
+#define FO_STREAM_FILE               0x00000100
+#define FO_DIRECT_DEVICE_OPEN        0x00000800
+#define FO_FILE_MODIFIED             0x00001000
+#define FO_CLEANUP_COMPLETE          0x00004000
+#define FO_VOLUME_OPEN               0x00400000
+
+typedef struct _SECTION_OBJECT_POINTERS *PSECTION_OBJECT_POINTERS;
+typedef struct _IO_COMPLETION_CONTEXT *PIO_COMPLETION_CONTEXT;
+
+typedef struct _FILE_OBJECT {
+    CSHORT Type;
+    CSHORT Size;
+    PDEVICE_OBJECT DeviceObject;
+    PVPB Vpb;
+    PVOID FsContext;
+    PVOID FsContext2;
+    PSECTION_OBJECT_POINTERS SectionObjectPointer;
+    PVOID PrivateCacheMap;
+    NTSTATUS FinalStatus;
+    struct _FILE_OBJECT *RelatedFileObject;
+    BOOLEAN LockOperation;
+    BOOLEAN DeletePending;
+    BOOLEAN ReadAccess;
+    BOOLEAN WriteAccess;
+    BOOLEAN DeleteAccess;
+    BOOLEAN SharedRead;
+    BOOLEAN SharedWrite;
+    BOOLEAN SharedDelete;
+    ULONG Flags;
+    UNICODE_STRING FileName;
+    LARGE_INTEGER CurrentByteOffset;
+    volatile ULONG Waiters;
+    volatile ULONG Busy;
+    PVOID LastLock;
+    KEVENT Lock;
+    KEVENT Event;
+    volatile PIO_COMPLETION_CONTEXT CompletionContext;
+    KSPIN_LOCK IrpListLock;
+    LIST_ENTRY IrpList;
+    volatile PVOID FileObjectExtension;
+} FILE_OBJECT;
+
+/* --- IRP ------------------------------------------------------------------------------------------------ */
+
+#define IRP_NOCACHE                0x00000001
+#define IRP_PAGING_IO              0x00000002
+#define IRP_MOUNT_COMPLETION       0x00000002
+#define IRP_SYNCHRONOUS_API        0x00000004
+#define IRP_ASSOCIATED_IRP         0x00000008
+#define IRP_BUFFERED_IO            0x00000010
+#define IRP_DEALLOCATE_BUFFER      0x00000020
+#define IRP_INPUT_OPERATION        0x00000040
+#define IRP_SYNCHRONOUS_PAGING_IO  0x00000040
+#define IRP_CREATE_OPERATION       0x00000080
+#define IRP_READ_OPERATION         0x00000100
+#define IRP_WRITE_OPERATION        0x00000200
+#define IRP_CLOSE_OPERATION        0x00000400
+#define IRP_DEFER_IO_COMPLETION    0x00000800
+
+#define IRP_QUOTA_CHARGED          0x01
+#define IRP_ALLOCATED_MUST_SUCCEED 0x02
+#define IRP_ALLOCATED_FIXED_SIZE   0x04
+#define IRP_LOOKASIDE_ALLOCATION   0x08
+
+#define SL_PENDING_RETURNED  0x01
+#define SL_ERROR_RETURNED    0x02
+#define SL_INVOKE_ON_CANCEL  0x20
+#define SL_INVOKE_ON_SUCCESS 0x40
+#define SL_INVOKE_ON_ERROR   0x80
+
+/* Stack location Flags; the meaning depends on the major function. */
+#define SL_KEY_SPECIFIED          0x01
+#define SL_OVERRIDE_VERIFY_VOLUME 0x02
+#define SL_WRITE_THROUGH          0x04
+#define SL_FT_SEQUENTIAL_WRITE    0x08
+#define SL_FORCE_DIRECT_WRITE     0x10
+#define SL_ALLOW_RAW_MOUNT        0x01
+
+typedef enum _DEVICE_RELATION_TYPE {
+    BusRelations,
+    EjectionRelations,
+    PowerRelations,
+    RemovalRelations,
+    TargetDeviceRelation,
+    SingleBusRelations,
+    TransportRelations,
+} DEVICE_RELATION_TYPE;
+
+typedef enum _BUS_QUERY_ID_TYPE {
+    BusQueryDeviceID,
+    BusQueryHardwareIDs,
+    BusQueryCompatibleIDs,
+    BusQueryInstanceID,
+    BusQueryDeviceSerialNumber,
+    BusQueryContainerID,
+} BUS_QUERY_ID_TYPE;
+
+typedef enum _DEVICE_TEXT_TYPE {
+    DeviceTextDescription,
+    DeviceTextLocationInformation,
+} DEVICE_TEXT_TYPE;
+
+typedef enum _SYSTEM_POWER_STATE {
+    PowerSystemUnspecified,
+    PowerSystemWorking,
+    PowerSystemSleeping1,
+    PowerSystemSleeping2,
+    PowerSystemSleeping3,
+    PowerSystemHibernate,
+    PowerSystemShutdown,
+    PowerSystemMaximum,
+} SYSTEM_POWER_STATE;
+
+typedef enum _DEVICE_POWER_STATE {
+    PowerDeviceUnspecified,
+    PowerDeviceD0,
+    PowerDeviceD1,
+    PowerDeviceD2,
+    PowerDeviceD3,
+    PowerDeviceMaximum,
+} DEVICE_POWER_STATE;
+
+typedef enum _POWER_STATE_TYPE {
+    SystemPowerState,
+    DevicePowerState,
+} POWER_STATE_TYPE;
+
+typedef union _POWER_STATE {
+    SYSTEM_POWER_STATE SystemState;
+    DEVICE_POWER_STATE DeviceState;
+} POWER_STATE;
+
+typedef enum _DEVICE_USAGE_NOTIFICATION_TYPE {
+    DeviceUsageTypeUndefined,
+    DeviceUsageTypePaging,
+    DeviceUsageTypeHibernation,
+    DeviceUsageTypeDumpFile,
+} DEVICE_USAGE_NOTIFICATION_TYPE;
+
+typedef struct _DEVICE_RELATIONS {
+    ULONG Count;
+    PDEVICE_OBJECT Objects[1];
+} DEVICE_RELATIONS, *PDEVICE_RELATIONS;
+
+struct _SCSI_REQUEST_BLOCK;
+
+#define POINTER_ALIGNMENT DECLSPEC_ALIGN(8)
+
+typedef struct _IO_STACK_LOCATION {
+    UCHAR MajorFunction;
+    UCHAR MinorFunction;
+    UCHAR Flags;
+    UCHAR Control;
+    union {
+        struct {
+            PVOID SecurityContext;
+            ULONG Options;
+            USHORT POINTER_ALIGNMENT FileAttributes;
+            USHORT ShareAccess;
+            ULONG POINTER_ALIGNMENT EaLength;
+        } Create;
+        /*
+         * Read and Write: with SL_KEY_SPECIFIED a volume file system tells the
+         * class driver in Key the media change count under which it verified
+         * the volume; see README.md of the class library.
+         */
+        struct {
+            ULONG Length;
+            ULONG POINTER_ALIGNMENT Key;
+            LARGE_INTEGER ByteOffset;
+        } Read;
+        struct {
+            ULONG Length;
+            ULONG POINTER_ALIGNMENT Key;
+            LARGE_INTEGER ByteOffset;
+        } Write;
+        struct {
+            ULONG Length;
+            ULONG POINTER_ALIGNMENT FsInformationClass;
+        } QueryVolume;
+        struct {
+            ULONG OutputBufferLength;
+            ULONG POINTER_ALIGNMENT InputBufferLength;
+            ULONG POINTER_ALIGNMENT FsControlCode;
+            PVOID Type3InputBuffer;
+        } FileSystemControl;
+        struct {
+            ULONG OutputBufferLength;
+            ULONG POINTER_ALIGNMENT InputBufferLength;
+            ULONG POINTER_ALIGNMENT IoControlCode;
+            PVOID Type3InputBuffer;
+        } DeviceIoControl;
+        struct {
+            PVPB Vpb;
+            PDEVICE_OBJECT DeviceObject;
+        } MountVolume;
+        struct {
+            PVPB Vpb;
+            PDEVICE_OBJECT DeviceObject;
+        } VerifyVolume;
+        struct {
+            struct _SCSI_REQUEST_BLOCK *Srb;
+        } Scsi;
+        struct {
+            DEVICE_RELATION_TYPE Type;
+        } QueryDeviceRelations;
+        struct {
+            const GUID *InterfaceType;
+            USHORT Size;
+            USHORT Version;
+            PVOID Interface;
+            PVOID InterfaceSpecificData;
+        } QueryInterface;
+        struct {
+            struct _DEVICE_CAPABILITIES *Capabilities;
+        } DeviceCapabilities;
+        struct {
+            BUS_QUERY_ID_TYPE IdType;
+        } QueryId;
+        struct {
+            DEVICE_TEXT_TYPE DeviceTextType;
+            ULONG POINTER_ALIGNMENT LocaleId;
+        } QueryDeviceText;
+        struct {
+            BOOLEAN InPath;
+            BOOLEAN Reserved[3];
+            DEVICE_USAGE_NOTIFICATION_TYPE POINTER_ALIGNMENT Type;
+        } UsageNotification;
+        struct {
+            ULONG SystemContext;
+            POWER_STATE_TYPE POINTER_ALIGNMENT Type;
+            POWER_STATE POINTER_ALIGNMENT State;
+            ULONG POINTER_ALIGNMENT ShutdownType;
+        } Power;
+        struct {
+            PVOID AllocatedResources;
+            PVOID AllocatedResourcesTranslated;
+        } StartDevice;
+        struct {
+            ULONG_PTR ProviderId;
+            PVOID DataPath;
+            ULONG BufferSize;
+            PVOID Buffer;
+        } WMI;
+        struct {
+            PVOID Argument1;
+            PVOID Argument2;
+            PVOID Argument3;
+            PVOID Argument4;
+        } Others;
+    } Parameters;
+    PDEVICE_OBJECT DeviceObject;
+    PFILE_OBJECT FileObject;
+    PIO_COMPLETION_ROUTINE CompletionRoutine;
+    PVOID Context;
+} IO_STACK_LOCATION, *PIO_STACK_LOCATION;
+
+typedef struct DECLSPEC_ALIGN(16) _IRP {
+    CSHORT Type;
+    USHORT Size;
+    PMDL MdlAddress;
+    ULONG Flags;
+    union {
+        struct _IRP *MasterIrp;
+        volatile LONG IrpCount;
+        PVOID SystemBuffer;
+    } AssociatedIrp;
+    LIST_ENTRY ThreadListEntry;
+    IO_STATUS_BLOCK IoStatus;
+    KPROCESSOR_MODE RequestorMode;
+    BOOLEAN PendingReturned;
+    CHAR StackCount;
+    CHAR CurrentLocation;
+    BOOLEAN Cancel;
+    KIRQL CancelIrql;
+    CCHAR ApcEnvironment;
+    UCHAR AllocationFlags;
+    PIO_STATUS_BLOCK UserIosb;
+    PKEVENT UserEvent;
+    union {
+        struct {
+            union {
+                PIO_APC_ROUTINE UserApcRoutine;
+                PVOID IssuingProcess;
+            };
+            PVOID UserApcContext;
+        } AsynchronousParameters;
+        LARGE_INTEGER AllocationSize;
+    } Overlay;
+    volatile PDRIVER_CANCEL CancelRoutine;
+    PVOID UserBuffer;
+    union {
+        struct {
+            union {
+                KDEVICE_QUEUE_ENTRY DeviceQueueEntry;
+                PVOID DriverContext[4];
+            };
+            PETHREAD Thread;
+            PCHAR AuxiliaryBuffer;
+            LIST_ENTRY ListEntry;
+            union {
+                struct _IO_STACK_LOCATION *CurrentStackLocation;
+                ULONG PacketType;
+            };
+            PFILE_OBJECT OriginalFileObject;
+        } Overlay;
+        KAPC Apc;
+        PVOID CompletionKey;
+    } Tail;
+} IRP;
+
+FORCEINLINE PIO_STACK_LOCATION
+IoGetCurrentIrpStackLocation(PIRP Irp)
+{
+    return Irp->Tail.Overlay.CurrentStackLocation;
+}
+
+FORCEINLINE PIO_STACK_LOCATION
+IoGetNextIrpStackLocation(PIRP Irp)
+{
+    return Irp->Tail.Overlay.CurrentStackLocation - 1;
+}
+
+FORCEINLINE VOID
+IoSetNextIrpStackLocation(PIRP Irp)
+{
+    Irp->CurrentLocation--;
+    Irp->Tail.Overlay.CurrentStackLocation--;
+}
+
+FORCEINLINE VOID
+IoSkipCurrentIrpStackLocation(PIRP Irp)
+{
+    Irp->CurrentLocation++;
+    Irp->Tail.Overlay.CurrentStackLocation++;
+}
+
+FORCEINLINE VOID
+IoCopyCurrentIrpStackLocationToNext(PIRP Irp)
+{
+    PIO_STACK_LOCATION from = IoGetCurrentIrpStackLocation(Irp);
+    PIO_STACK_LOCATION to = IoGetNextIrpStackLocation(Irp);
+
+    RtlCopyMemory(to, from, offsetof(IO_STACK_LOCATION, CompletionRoutine));
+    to->Control = 0;
+}
+
+FORCEINLINE VOID
+IoMarkIrpPending(PIRP Irp)
+{
+    IoGetCurrentIrpStackLocation(Irp)->Control |= SL_PENDING_RETURNED;
+}
+
+FORCEINLINE VOID
+IoSetCompletionRoutine(PIRP Irp, PIO_COMPLETION_ROUTINE CompletionRoutine,
+                       PVOID Context, BOOLEAN InvokeOnSuccess,
+                       BOOLEAN InvokeOnError, BOOLEAN InvokeOnCancel)
+{
+    PIO_STACK_LOCATION next = IoGetNextIrpStackLocation(Irp);
+
+    next->CompletionRoutine = CompletionRoutine;
+    next->Context = Context;
+    next->Control = (UCHAR) ((InvokeOnSuccess ? SL_INVOKE_ON_SUCCESS : 0) |
+                             (InvokeOnError ? SL_INVOKE_ON_ERROR : 0) |
+                             (InvokeOnCancel ? SL_INVOKE_ON_CANCEL : 0));
+}
+
+#define IoSizeOfIrp(StackSize)                                                \
+    ((USHORT) (sizeof(IRP) + (StackSize) * sizeof(IO_STACK_LOCATION)))
+
+/* <= DISPATCH unless noted. */
+PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota);
+VOID NTAPI IoFreeIrp(PIRP Irp);
+VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize);
+VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Iostatus);
+NTSTATUS FASTCALL IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+#define IoCallDriver IofCallDriver
+VOID FASTCALL IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost);
+#define IoCompleteRequest IofCompleteRequest
+BOOLEAN NTAPI IoCancelIrp(PIRP Irp);
+VOID NTAPI IoAcquireCancelSpinLock(PKIRQL Irql);
+VOID NTAPI IoReleaseCancelSpinLock(KIRQL Irql);
+FORCEINLINE PDRIVER_CANCEL
+IoSetCancelRoutine(PIRP Irp, PDRIVER_CANCEL CancelRoutine)
+{
+    return __atomic_exchange_n(&Irp->CancelRoutine, CancelRoutine,
+                               __ATOMIC_SEQ_CST);
+}
+/* <= APC */
+PIRP NTAPI IoBuildDeviceIoControlRequest(
+    ULONG IoControlCode, PDEVICE_OBJECT DeviceObject, PVOID InputBuffer,
+    ULONG InputBufferLength, PVOID OutputBuffer, ULONG OutputBufferLength,
+    BOOLEAN InternalDeviceIoControl, PKEVENT Event,
+    PIO_STATUS_BLOCK IoStatusBlock);
+PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction,
+                                        PDEVICE_OBJECT DeviceObject,
+                                        PVOID Buffer, ULONG Length,
+                                        PLARGE_INTEGER StartingOffset,
+                                        PKEVENT Event,
+                                        PIO_STATUS_BLOCK IoStatusBlock);
+PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction,
+                                         PDEVICE_OBJECT DeviceObject,
+                                         PVOID Buffer, ULONG Length,
+                                         PLARGE_INTEGER StartingOffset,
+                                         PIO_STATUS_BLOCK IoStatusBlock);
+/* <= APC: forwards the IRP down and waits; the IRP comes back to the caller. */
+BOOLEAN NTAPI IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+
+/* --- devices: PASSIVE unless noted ---------------------------------------------------------------------- */
+
+NTSTATUS NTAPI IoCreateDevice(PDRIVER_OBJECT DriverObject,
+                              ULONG DeviceExtensionSize,
+                              PUNICODE_STRING DeviceName,
+                              DEVICE_TYPE DeviceType,
+                              ULONG DeviceCharacteristics, BOOLEAN Exclusive,
+                              PDEVICE_OBJECT *DeviceObject);
+VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject);
+PDEVICE_OBJECT NTAPI IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice,
+                                                 PDEVICE_OBJECT TargetDevice);
+VOID NTAPI IoDetachDevice(PDEVICE_OBJECT TargetDevice);
+PDEVICE_OBJECT NTAPI IoGetAttachedDevice(PDEVICE_OBJECT DeviceObject);
+PDEVICE_OBJECT NTAPI IoGetAttachedDeviceReference(PDEVICE_OBJECT DeviceObject);
+NTSTATUS NTAPI IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName,
+                                        ACCESS_MASK DesiredAccess,
+                                        PFILE_OBJECT *FileObject,
+                                        PDEVICE_OBJECT *DeviceObject);
+PDEVICE_OBJECT NTAPI IoGetRelatedDeviceObject(PFILE_OBJECT FileObject);
+NTSTATUS NTAPI IoAllocateDriverObjectExtension(
+    PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress,
+    ULONG DriverObjectExtensionSize, PVOID *DriverObjectExtension);
+PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject,
+                                       PVOID ClientIdentificationAddress);
+VOID NTAPI IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key,
+                         PDRIVER_CANCEL CancelFunction);
+VOID NTAPI IoStartNextPacket(PDEVICE_OBJECT DeviceObject, BOOLEAN Cancelable);
+/* <= DISPATCH */
+VOID FASTCALL ObfReferenceObject(PVOID Object);
+VOID FASTCALL ObfDereferenceObject(PVOID Object);
+#define ObReferenceObject   ObfReferenceObject
+#define ObDereferenceObject ObfDereferenceObject
+
+#define FILE_READ_DATA       0x0001
+#define FILE_WRITE_DATA      0x0002
+#define FILE_READ_ATTRIBUTES 0x0080
+#define READ_CONTROL         0x00020000
+#define WRITE_DAC            0x00040000
+#define WRITE_OWNER          0x00080000
+#define SYNCHRONIZE          0x00100000
+
+/* --- remove locks ------------------------------------------------------------------------------------------ */
+
+typedef struct _IO_REMOVE_LOCK_COMMON_BLOCK {
+    BOOLEAN Removed;
+    BOOLEAN Reserved[3];
+    volatile LONG IoCount;
+    KEVENT RemoveEvent;
+} IO_REMOVE_LOCK_COMMON_BLOCK;
+
+typedef struct _IO_REMOVE_LOCK {
+    IO_REMOVE_LOCK_COMMON_BLOCK Common;
+} IO_REMOVE_LOCK, *PIO_REMOVE_LOCK;
+
+VOID NTAPI IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag,
+                                    ULONG MaxLockedMinutes,
+                                    ULONG HighWatermark, ULONG RemlockSize);
+NTSTATUS NTAPI IoAcquireRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag,
+                                     PCSTR File, ULONG Line,
+                                     ULONG RemlockSize);
+VOID NTAPI IoReleaseRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag,
+                                 ULONG RemlockSize);
+VOID NTAPI IoReleaseRemoveLockAndWaitEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag,
+                                        ULONG RemlockSize);
+#define IoInitializeRemoveLock(Lock, Tag, Maxmin, HighWater)                  \
+    IoInitializeRemoveLockEx(Lock, Tag, Maxmin, HighWater,                    \
+                             sizeof(IO_REMOVE_LOCK))
+#define IoAcquireRemoveLock(RemoveLock, Tag)                                  \
+    IoAcquireRemoveLockEx(RemoveLock, Tag, __FILE__, __LINE__,                \
+                          sizeof(IO_REMOVE_LOCK))
+#define IoReleaseRemoveLock(RemoveLock, Tag)                                  \
+    IoReleaseRemoveLockEx(RemoveLock, Tag, sizeof(IO_REMOVE_LOCK))
+#define IoReleaseRemoveLockAndWait(RemoveLock, Tag)                           \
+    IoReleaseRemoveLockAndWaitEx(RemoveLock, Tag, sizeof(IO_REMOVE_LOCK))
+
+/* --- plug and play, power ---------------------------------------------------------------------------------------- */
+
+typedef enum _IO_NOTIFICATION_EVENT_CATEGORY {
+    EventCategoryReserved,
+    EventCategoryHardwareProfileChange,
+    EventCategoryDeviceInterfaceChange,
+    EventCategoryTargetDeviceChange,
+} IO_NOTIFICATION_EVENT_CATEGORY;
+
+typedef NTSTATUS NTAPI DRIVER_NOTIFICATION_CALLBACK_ROUTINE(
+    PVOID NotificationStructure, PVOID Context);
+typedef DRIVER_NOTIFICATION_CALLBACK_ROUTINE
+    *PDRIVER_NOTIFICATION_CALLBACK_ROUTINE;
+
+typedef struct _TARGET_DEVICE_CUSTOM_NOTIFICATION {
+    USHORT Version;
+    USHORT Size;
+    GUID Event;
+    PFILE_OBJECT FileObject;
+    LONG NameBufferOffset;
+    UCHAR CustomDataBuffer[1];
+} TARGET_DEVICE_CUSTOM_NOTIFICATION, *PTARGET_DEVICE_CUSTOM_NOTIFICATION;
+
+typedef VOID NTAPI DEVICE_CHANGE_COMPLETE_CALLBACK(PVOID Context);
+typedef DEVICE_CHANGE_COMPLETE_CALLBACK *PDEVICE_CHANGE_COMPLETE_CALLBACK;
+
+/* PASSIVE.  EventCategoryData: the FILE_OBJECT for target device changes. */
+NTSTATUS NTAPI IoRegisterPlugPlayNotification(
+    IO_NOTIFICATION_EVENT_CATEGORY EventCategory, ULONG EventCategoryFlags,
+    PVOID EventCategoryData, PDRIVER_OBJECT DriverObject,
+    PDRIVER_NOTIFICATION_CALLBACK_ROUTINE CallbackRoutine, PVOID Context,
+    PVOID *NotificationEntry);
+NTSTATUS NTAPI IoUnregisterPlugPlayNotification(PVOID NotificationEntry);
+/* <= DISPATCH; the callbacks run on a worker, in order for one device. */
+NTSTATUS NTAPI IoReportTargetDeviceChangeAsynchronous(
+    PDEVICE_OBJECT PhysicalDeviceObject, PVOID NotificationStructure,
+    PDEVICE_CHANGE_COMPLETE_CALLBACK Callback, PVOID Context);
+VOID NTAPI IoInvalidateDeviceRelations(PDEVICE_OBJECT DeviceObject,
+                                       DEVICE_RELATION_TYPE Type);
+NTSTATUS NTAPI PoCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+VOID NTAPI PoStartNextPowerIrp(PIRP Irp);
+
+/* --- error log ----------------------------------------------------------------------------------------------------- */
+
+typedef struct _IO_ERROR_LOG_PACKET {
+    UCHAR MajorFunctionCode;
+    UCHAR RetryCount;
+    USHORT DumpDataSize;
+    USHORT NumberOfStrings;
+    USHORT StringOffset;
+    USHORT EventCategory;
+    NTSTATUS ErrorCode;
+    ULONG UniqueErrorValue;
+    NTSTATUS FinalStatus;
+    ULONG SequenceNumber;
+    ULONG IoControlCode;
+    LARGE_INTEGER DeviceOffset;
+    ULONG DumpData[1];
+} IO_ERROR_LOG_PACKET, *PIO_ERROR_LOG_PACKET;
+
+#define ERROR_LOG_MAXIMUM_SIZE 240
+
+/* <= DISPATCH */
+PVOID NTAPI IoAllocateErrorLogEntry(PVOID IoObject, UCHAR EntrySize);
+VOID NTAPI IoWriteErrorLogEntry(PVOID ElEntry);
+VOID NTAPI IoFreeErrorLogEntry(PVOID ElEntry);
+
+/* --- control codes --------------------------------------------------------------------------------------------------- */
+
+#define METHOD_BUFFERED   0
+#define METHOD_IN_DIRECT  1
+#define METHOD_OUT_DIRECT 2
+#define METHOD_NEITHER    3
+
+#define FILE_ANY_ACCESS     0
+#define FILE_SPECIAL_ACCESS FILE_ANY_ACCESS
+#define FILE_READ_ACCESS    0x0001
+#define FILE_WRITE_ACCESS   0x0002
+
+#define CTL_CODE(DeviceType, Function, Method, Access)                        \
+    (((DeviceType) << 16) | ((Access) << 14) | ((Function) << 2) | (Method))
+#define DEVICE_TYPE_FROM_CTL_CODE(ctrlCode) (((ULONG) ((ctrlCode) &0xffff0000)) >> 16)
+#define METHOD_FROM_CTL_CODE(ctrlCode)      ((ULONG) ((ctrlCode) &3))
+
+#define IO_REPARSE 0
+#define IO_REMOUNT 1
+#define FILE_OPENED 0x00000001
+
+#endif
