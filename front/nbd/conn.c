@@ -24,7 +24,7 @@
 #define SPIN_NS         60000u  /* how long to poll before sleeping */
 #define SPIN_WORTH_NS   150000u /* a shorter sleep: polling might have paid */
 #define SPIN_CREDIT_MAX 16u
-#define SPIN_PAUSES     24      /* between two looks at the socket */
+#define SPIN_PAUSES     64      /* between two looks at the socket */
 #define IDLE_MS         1000    /* then spare buffers are given back */
 #define IDLE_KEEP_BYTES (64u * 1024)
 #define LINGER_MS       50      /* for the client to take the last replies */

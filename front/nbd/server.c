@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SOCKET_BUFFER_BYTES (4 << 20)   /* the kernel gives what it may */
+#define SOCKET_BUFFER_BYTES (1 << 20)   /* the kernel gives what it may */
 #define BACK_OFF_MS         50          /* out of descriptors or threads */
 
 struct nbd_server *

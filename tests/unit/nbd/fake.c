@@ -53,7 +53,12 @@ run(struct ri_service *service, struct ri_request *request)
         }
         return 0;
     case RI_BLOCK_STATUS:
-        /* alternating blocks of data and hole, longer than asked for */
+        if (!service->stripes) {
+            request->extents[0] = (struct ri_extent){ left, 0 };
+            request->extent_count = 1;
+            return 0;
+        }
+        /* data and holes by turns, further than asked for */
         while (left > 0 && request->extent_count < request->extent_max) {
             size_t i = request->extent_count++;
 

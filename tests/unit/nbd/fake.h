@@ -25,6 +25,7 @@ struct ri_service {
     unsigned slow_us;               /* > 0: complete on another thread */
     bool stubborn;                  /* held ones ignore ri_cancel */
     bool no_zero;                   /* can_zero is false */
+    bool stripes;                   /* extents: 64 KiB of data, of hole, ... */
     uint32_t block_bytes;
 
     pthread_mutex_t lock;           /* below */

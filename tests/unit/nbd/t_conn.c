@@ -1,0 +1,326 @@
+/*
+ * t_conn.c - requests that wait, and clients that vanish, dawdle or lie
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define HOLD    (8u << 20)      /* requests from here on wait */
+
+static void
+hold(struct bench *bench)
+{
+    bench->service->hold_from = HOLD;
+    bench->service->hold_end = HOLD * 2;
+}
+
+static void
+write_sector(int fd, uint64_t cookie, uint64_t offset)
+{
+    static const uint8_t data[512] = { 42 };
+
+    client_request(fd, 0, NBD_CMD_WRITE, cookie, offset, sizeof data);
+    client_send(fd, data, sizeof data);
+}
+
+/* In one piece: many small ones fill the socket with their overhead. */
+static void
+send_trims(int fd, unsigned count)
+{
+    uint8_t *data = malloc(count * 28), *at = data;
+
+    for (unsigned i = 0; i < count; i++) {
+        at = put_be32(at, NBD_REQUEST_MAGIC);
+        at = put_be16(put_be16(at, 0), NBD_CMD_TRIM);
+        at = put_be32(put_be64(put_be64(at, i), HOLD), 512);
+    }
+    client_send(fd, data, (size_t) (at - data));
+    free(data);
+}
+
+static void
+thousand_waiting__same_connection__goes_on(void **state)
+{
+    struct bench *bench = *state;
+    struct nbd_counters counters;
+    int fd;
+    uint32_t error;
+
+    hold(bench);
+    fd = client_open(bench, "A", false);
+    for (unsigned i = 0; i < 1000; i++) {
+        write_sector(fd, 10000 + i, HOLD + 512 * i);
+        client_request(fd, 0, NBD_CMD_READ, i, 512 * i, 512);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        uint8_t data[512];
+
+        assert_int_equal(client_simple(fd, i), 0);
+        client_receive(fd, data, sizeof data);
+    }
+    assert_true(fake_await_held(bench->service, 1000));
+    fake_release(bench->service, 0, 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_true(client_any(fd, &error) >= 10000);
+        assert_int_equal(error, 0);
+    }
+    /* counted before the thread sleeps: a round trip makes sure of it */
+    close(fd);
+    assert_true(fake_await_opens(bench->service, 0));
+    nbd_server_counters(bench->server, &counters);
+    assert_true(counters.requests == 2000);
+    assert_true(counters.waited == 1000);
+}
+
+static void
+waiting_read__completed_on_another_thread__data_arrive(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t data[65536];
+    uint32_t error;
+    int fd;
+
+    bench->service->slow_us = 1;
+    fd = client_open(bench, "A", false);
+    for (unsigned round = 0; round < 50; round++) {
+        for (unsigned i = 0; i < 16; i++)
+            client_request(fd, 0, NBD_CMD_READ, i, 65536 * i, 65536);
+        for (unsigned i = 0; i < 16; i++) {
+            assert_true(client_any(fd, &error) < 16);
+            assert_int_equal(error, 0);
+            client_receive(fd, data, sizeof data);
+        }
+    }
+    close(fd);
+}
+
+static void
+client_vanishes__64_waiting__all_cancelled(void **state)
+{
+    struct bench *bench = *state;
+    int fd, other;
+
+    hold(bench);
+    other = client_open(bench, "A", false);
+    fd = client_open(bench, "A", false);
+    for (unsigned i = 0; i < 64; i++)
+        write_sector(fd, i, HOLD + 512 * i);
+    assert_true(fake_await_held(bench->service, 64));
+    close(fd);
+    assert_true(fake_await_held(bench->service, 0));
+    assert_true(fake_await_opens(bench->service, 1));
+    assert_int_equal(bench->service->cancelled, 64);
+    write_sector(other, 1, 0);
+    assert_int_equal(client_simple(other, 1), 0);
+    close(other);
+}
+
+/* What cannot be cancelled is awaited; the connection's memory stays. */
+static void
+client_vanishes__requests_that_ignore_cancel__awaited(void **state)
+{
+    struct bench *bench = *state;
+    int fd;
+
+    hold(bench);
+    bench->service->stubborn = true;
+    fd = client_open(bench, "A", false);
+    for (unsigned i = 0; i < 64; i++)
+        write_sector(fd, i, HOLD + 512 * i);
+    assert_true(fake_await_held(bench->service, 64));
+    close(fd);
+    usleep(20000);
+    assert_int_equal(bench->service->opens, 1);
+    fake_release(bench->service, EIO, 0xC0000120);
+    assert_true(fake_await_opens(bench->service, 0));
+}
+
+static void
+disc__requests_waiting__answered_before_the_end(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t byte;
+    uint32_t error;
+    int fd;
+
+    hold(bench);
+    fd = client_open(bench, "A", false);
+    for (unsigned i = 0; i < 8; i++)
+        write_sector(fd, i, HOLD + 512 * i);
+    client_request(fd, 0, NBD_CMD_DISC, 0, 0, 0);
+    shutdown(fd, SHUT_WR);
+    assert_true(fake_await_held(bench->service, 8));
+    fake_release(bench->service, 0, 0);
+    for (unsigned i = 0; i < 8; i++) {
+        client_any(fd, &error);
+        assert_int_equal(error, 0);
+    }
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+}
+
+static void
+disc__client_gone_for_good__cancelled(void **state)
+{
+    struct bench *bench = *state;
+    int fd;
+
+    hold(bench);
+    fd = client_open(bench, "A", false);
+    write_sector(fd, 1, HOLD);
+    assert_true(fake_await_held(bench->service, 1));
+    client_request(fd, 0, NBD_CMD_DISC, 0, 0, 0);
+    close(fd);
+    assert_true(fake_await_opens(bench->service, 0));
+}
+
+static void
+half_a_header_or_payload__then_gone__nothing_written(void **state)
+{
+    struct bench *bench = *state;
+    int fd = client_open(bench, "A", false);
+    size_t before;
+
+    client_send(fd, "\x25\x60\x95\x13\0\0\0", 7);
+    close(fd);
+    assert_true(fake_await_opens(bench->service, 0));
+    before = bench->service->submits;
+    fd = client_open(bench, "A", false);
+    client_request(fd, 0, NBD_CMD_WRITE, 1, 0, 1u << 20);
+    client_send(fd, "only this", 9);
+    close(fd);
+    assert_true(fake_await_opens(bench->service, 0));
+    fd = client_open(bench, "CD", false);
+    client_request(fd, 0, NBD_CMD_WRITE, 1, 0, 1u << 20);
+    client_send(fd, "only this", 9);
+    close(fd);
+    assert_true(fake_await_opens(bench->service, 0));
+    assert_int_equal(bench->service->submits, before);
+}
+
+/* It asks for 64 MiB and takes them a byte at a time at first: the server
+ * neither blocks others nor piles up more than a little. */
+static void
+reader_of_single_bytes__nobody_else_waits(void **state)
+{
+    struct bench *bench = *state;
+    int slow = client_open(bench, "A", false);
+    int fd = client_open(bench, "A", false);
+    uint8_t *data = malloc(1u << 20);
+
+    for (unsigned i = 0; i < 64; i++)
+        client_request(slow, 0, NBD_CMD_READ, i, 0, 1u << 20);
+    for (unsigned i = 0; i < 200; i++) {
+        uint8_t byte;
+
+        client_receive(slow, &byte, 1);
+        write_sector(fd, i, 4096);
+        assert_int_equal(client_simple(fd, i), 0);
+    }
+    assert_true(bench->service->submits < 200 + 20);
+    client_receive(slow, data, (1u << 20) + 16 - 200);
+    for (unsigned i = 1; i < 64; i++) {
+        assert_int_equal(client_simple(slow, i), 0);
+        client_receive(slow, data, 1u << 20);
+    }
+    free(data);
+    close(slow);
+    close(fd);
+}
+
+/* More than may be in flight: reading stops, and goes on. */
+static void
+more_than_the_limit_waiting__stalls_and_goes_on(void **state)
+{
+    enum { LIMIT = 16384, MORE = 500 };
+    struct bench *bench = *state;
+    uint32_t error;
+    int fd;
+
+    hold(bench);
+    fd = client_open(bench, "A", false);
+    send_trims(fd, LIMIT + MORE);
+    assert_true(fake_await_held(bench->service, LIMIT));
+    fake_release(bench->service, EIO, 0);
+    for (unsigned i = 0; i < LIMIT; i++)
+        client_any(fd, &error);
+    assert_true(fake_await_held(bench->service, MORE));
+    fake_release(bench->service, EIO, 0);
+    for (unsigned i = 0; i < MORE; i++)
+        client_any(fd, &error);
+    close(fd);
+}
+
+/* The same, and the client dies: only a hang-up can tell. */
+static void
+stalled__client_vanishes__noticed(void **state)
+{
+    struct bench *bench = *state;
+    int fd;
+
+    hold(bench);
+    fd = client_open(bench, "A", false);
+    send_trims(fd, 16384 + 100);
+    assert_true(fake_await_held(bench->service, 16384));
+    close(fd);
+    assert_true(fake_await_opens(bench->service, 0));
+}
+
+/* Buffers too have a limit: 256 MiB, here 64 writes of 4 MiB. */
+static void
+buffers__over_the_limit__stalls_and_goes_on(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t *data;
+    int fd;
+
+    hold(bench);
+    fd = client_open(bench, "A", false);
+    for (unsigned i = 0; i < 80; i++)
+        client_request(fd, 0, NBD_CMD_READ, i, HOLD, 4u << 20);
+    assert_true(fake_await_held(bench->service, 64));
+    data = malloc(4u << 20);
+    fake_release(bench->service, 0, 0);
+    for (unsigned i = 0; i < 64; i++) {
+        uint32_t error;
+
+        client_any(fd, &error);
+        client_receive(fd, data, 4u << 20);
+    }
+    assert_true(fake_await_held(bench->service, 16));
+    free(data);
+    close(fd);
+}
+
+#define WITH_BENCH(f) cmocka_unit_test_setup_teardown(f, bench_up, bench_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(thousand_waiting__same_connection__goes_on),
+        WITH_BENCH(waiting_read__completed_on_another_thread__data_arrive),
+        WITH_BENCH(client_vanishes__64_waiting__all_cancelled),
+        WITH_BENCH(client_vanishes__requests_that_ignore_cancel__awaited),
+        WITH_BENCH(disc__requests_waiting__answered_before_the_end),
+        WITH_BENCH(disc__client_gone_for_good__cancelled),
+        WITH_BENCH(half_a_header_or_payload__then_gone__nothing_written),
+        WITH_BENCH(reader_of_single_bytes__nobody_else_waits),
+        WITH_BENCH(more_than_the_limit_waiting__stalls_and_goes_on),
+        WITH_BENCH(stalled__client_vanishes__noticed),
+        WITH_BENCH(buffers__over_the_limit__stalls_and_goes_on),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
