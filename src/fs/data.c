@@ -1,0 +1,372 @@
+/*
+ * data.c - requests for a volume: down to its drive, or into waiting
+ *
+ * A request goes down on the thread that brought it.  When the answer is that
+ * something about the medium must be settled first, the request is posted to
+ * the volume's worker, where the one decision is made (decide): verify and send
+ * again, put the question to a person, or fail.
+ *
+ * Context: fs_data at <= APC_LEVEL; the completion routine at <= DISPATCH_LEVEL
+ * posts only.  One worker per volume runs at a time.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fs/fs_internal.h"
+
+#include <ntddstor.h>
+
+#include "base/status.h"
+#include "base/trace.h"
+
+/* What a request knew when it was sent. */
+#define SENT_GENERATION(irp) ((irp)->Tail.Overlay.DriverContext[0])
+
+static NTSTATUS
+finish(PIRP irp, NTSTATUS status)
+{
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = 0;
+    IoCompleteRequest(irp, IO_DISK_INCREMENT);
+    return STATUS_PENDING;
+}
+
+static BOOLEAN
+is_keyed(PIRP irp)
+{
+    UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
+
+    return major == IRP_MJ_READ || major == IRP_MJ_WRITE;
+}
+
+/* --- waiting -------------------------------------------------------------------- */
+
+static VOID NTAPI
+work(PVOID parameter)
+{
+    fs_run_posted(parameter);
+}
+
+/* Hands a request (or none: whatever waits already) to the worker.
+ * <= DISPATCH_LEVEL. */
+void
+fs_post(struct volume *volume, PIRP irp)
+{
+    BOOLEAN start;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    if (irp != NULL)
+        InsertTailList(&volume->posted, &irp->Tail.Overlay.ListEntry);
+    start = !volume->worker_busy && !IsListEmpty(&volume->posted);
+    if (start)
+        volume->worker_busy = TRUE;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (start) {
+        ExInitializeWorkItem(&volume->work, work, volume);
+        ExQueueWorkItem(&volume->work, DelayedWorkQueue);
+    }
+}
+
+/* The request waits for a person, or for the arrival of the medium. */
+NTSTATUS
+fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
+{
+    PETHREAD thread = irp->Tail.Overlay.Thread;
+    PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
+
+    if (fs.shutting_down)
+        return finish(irp, STATUS_SYSTEM_SHUTDOWN);
+    IoMarkIrpPending(irp);
+    irp->IoStatus.Status = reason;
+    irp->IoStatus.Information = 0;
+    if (thread != NULL)
+        IoSetDeviceToVerify(thread, NULL);
+    IoRaiseHardError(irp, volume->vpb, real);
+    return STATUS_PENDING;
+}
+
+/* --- down --------------------------------------------------------------------------- */
+
+static void
+end_running(struct volume *volume, PIRP irp)
+{
+    if (!is_keyed(irp))
+        __atomic_sub_fetch(&volume->unkeyed, 1, __ATOMIC_RELEASE);
+    __atomic_sub_fetch(&volume->running, 1, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) != VOL_MOUNTED)
+        KeSetEvent(&volume->idle, 0, FALSE);
+}
+
+/* A flush says "all of it is on this medium": true only if the medium was the
+ * volume's all the while. */
+static BOOLEAN
+still_the_same(struct volume *volume, PIRP irp)
+{
+    PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
+
+    return __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE) ==
+               (ULONG) (ULONG_PTR) SENT_GENERATION(irp) &&
+           (__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
+            DO_VERIFY_VOLUME) == 0;
+}
+
+static NTSTATUS NTAPI
+data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    struct volume *volume = context;
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    NTSTATUS status = irp->IoStatus.Status;
+    BOOLEAN settle;
+
+    (void) device;
+    if (own->MajorFunction == IRP_MJ_WRITE &&
+        own->Parameters.Write.ByteOffset.QuadPart < PROBE_BYTES) {
+        __atomic_sub_fetch(&volume->head_running, 1, __ATOMIC_RELEASE);
+        fs_refresh_soon(volume);
+    }
+    if (NT_SUCCESS(status)) {
+        settle = !is_keyed(irp) && !still_the_same(volume, irp);
+        if (settle)
+            irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
+    } else {
+        settle = IoIsErrorUserInduced(status) ||
+                 status == STATUS_IO_DEVICE_ERROR;
+    }
+    end_running(volume, irp);
+    if (!settle)
+        return STATUS_SUCCESS;
+    fs_post(volume, irp);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+/* A write of ours to the blocks that tell the volume: what they hold is not
+ * certain until they were read again. */
+static void
+touch_head_locked(struct volume *volume, PIO_STACK_LOCATION own)
+{
+    ULONG64 offset = (ULONG64) own->Parameters.Write.ByteOffset.QuadPart;
+
+    identity_touch(&volume->id, offset, own->Parameters.Write.Length);
+    volume->head_dirty = TRUE;
+    volume->head_generation++;
+    volume->head_running++;
+}
+
+static void
+build_next(struct volume *volume, PIRP irp, ULONG count)
+{
+    PIO_STACK_LOCATION next;
+
+    IoCopyCurrentIrpStackLocationToNext(irp);
+    next = IoGetNextIrpStackLocation(irp);
+    if (is_keyed(irp)) {
+        next->Flags |= SL_KEY_SPECIFIED;
+        next->Parameters.Read.Key = count;
+        if (volume->write_through && next->MajorFunction == IRP_MJ_WRITE)
+            next->Flags |= SL_WRITE_THROUGH;
+    }
+    IoSetCompletionRoutine(irp, data_done, volume, TRUE, TRUE, TRUE);
+}
+
+/* Sends the request down if the volume is there and verified. */
+static NTSTATUS
+send_down(struct volume *volume, PIRP irp)
+{
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    PDEVICE_OBJECT target = volume->target;
+    enum vol_state state;
+    NTSTATUS reason;
+    ULONG count;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    state = volume->state;
+    reason = volume->reason;
+    if (state == VOL_MOUNTED &&
+        (__atomic_load_n(&volume->real->Flags, __ATOMIC_ACQUIRE) &
+         DO_VERIFY_VOLUME) != 0)
+        state = VOL_VERIFYING;
+    SENT_GENERATION(irp) = (PVOID) (ULONG_PTR) volume->generation;
+    if (state != VOL_MOUNTED) {
+        KeReleaseSpinLock(&volume->lock, irql);
+        if (state == VOL_ABSENT)
+            return fs_wait_for_medium(volume, irp, reason);
+        irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
+        fs_post(volume, irp);
+        return STATUS_PENDING;
+    }
+    target = volume->target;
+    count = volume->count;
+    __atomic_add_fetch(&volume->running, 1, __ATOMIC_RELAXED);
+    if (!is_keyed(irp))
+        __atomic_add_fetch(&volume->unkeyed, 1, __ATOMIC_RELAXED);
+    if (own->MajorFunction == IRP_MJ_WRITE &&
+        own->Parameters.Write.ByteOffset.QuadPart < PROBE_BYTES)
+        touch_head_locked(volume, own);
+    KeReleaseSpinLock(&volume->lock, irql);
+    build_next(volume, irp, count);
+    IoCallDriver(target, irp);
+    return STATUS_PENDING;
+}
+
+static NTSTATUS
+check_range(struct volume *volume, PIO_STACK_LOCATION own)
+{
+    ULONG64 offset = (ULONG64) own->Parameters.Read.ByteOffset.QuadPart;
+    ULONG length = own->Parameters.Read.Length;
+    ULONG block = volume->id.block_bytes;
+
+    if (offset % block != 0 || length % block != 0)
+        return STATUS_INVALID_PARAMETER;
+    if (offset > volume->id.size_bytes ||
+        length > volume->id.size_bytes - offset)
+        return own->MajorFunction == IRP_MJ_WRITE ? STATUS_DISK_FULL
+                                                  : STATUS_END_OF_FILE;
+    return STATUS_SUCCESS;
+}
+
+/*
+ * IRP_MJ_READ, WRITE, FLUSH_BUFFERS and DEVICE_CONTROL of a volume device.
+ * Always answers STATUS_PENDING; the request may have completed by then.
+ * Completes with: what the drive said; STATUS_INVALID_PARAMETER, _DISK_FULL,
+ * _END_OF_FILE for a bad range; after a cancelled prompt the status that was
+ * asked about; STATUS_CANCELLED; STATUS_SYSTEM_SHUTDOWN.
+ */
+NTSTATUS NTAPI
+fs_data(PDEVICE_OBJECT device, PIRP irp)
+{
+    struct volume *volume = device->DeviceExtension;
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    NTSTATUS status;
+
+    IoMarkIrpPending(irp);
+    if (is_keyed(irp)) {
+        status = check_range(volume, own);
+        if (!NT_SUCCESS(status))
+            return finish(irp, status);
+    } else if (own->MajorFunction == IRP_MJ_FLUSH_BUFFERS &&
+               volume->head_dirty) {
+        /* Before a flush is acknowledged we know the volume by what it is
+         * now: a new label must not make it a stranger. */
+        fs_refresh(volume);
+    }
+    return send_down(volume, irp);
+}
+
+/* --- the decision ---------------------------------------------------------------------- */
+
+static BOOLEAN
+vpb_is_on_device(struct volume *volume)
+{
+    BOOLEAN yes;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    yes = volume->real != NULL && volume->real->Vpb == volume->vpb;
+    IoReleaseVpbSpinLock(irql);
+    return yes;
+}
+
+/* Verifies the volume in its drive; afterwards its state says what came out. */
+static void
+verify_now(struct volume *volume)
+{
+    PDEVICE_OBJECT real = volume->real;
+    NTSTATUS status;
+
+    if (!vpb_is_on_device(volume)) {
+        fs_volume_set_state(volume, VOL_ABSENT, STATUS_WRONG_VOLUME);
+        return;
+    }
+    InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
+    fs_volume_set_state(volume, VOL_VERIFYING, STATUS_VERIFY_REQUIRED);
+    status = IoVerifyVolume(real, FALSE);
+    TRACE(TRACE_VERIFY, "verify dev=%p: %s\n", (void *) real,
+          status_name(status));
+    /* The verification sets the state itself; this is for one that could not
+     * even be asked for. */
+    if (__atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) == VOL_VERIFYING)
+        fs_volume_set_state(volume, VOL_ABSENT,
+                            NT_SUCCESS(status) ? STATUS_WRONG_VOLUME : status);
+}
+
+enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };
+
+/* Pure: what to do about a request that came back with status. */
+static enum verdict
+decide(NTSTATUS status, BOOLEAN settled_since, BOOLEAN on_device)
+{
+    if (status == STATUS_VERIFY_REQUIRED || status == STATUS_WRONG_VOLUME)
+        return settled_since ? SEND_AGAIN : VERIFY_FIRST;
+    if (status == STATUS_NO_MEDIA_IN_DEVICE)
+        return settled_since ? SEND_AGAIN : MARK_ABSENT;
+    if (status == STATUS_IO_DEVICE_ERROR && settled_since)
+        return SEND_AGAIN;
+    /* The drive holds another volume now: the error was about that one. */
+    if (status == STATUS_IO_DEVICE_ERROR && !on_device)
+        return VERIFY_FIRST;
+    return IoIsErrorUserInduced(status) ? ASK : FAIL;
+}
+
+static void
+settle(struct volume *volume, PIRP irp)
+{
+    NTSTATUS status = irp->IoStatus.Status;
+    PETHREAD thread = irp->Tail.Overlay.Thread;
+    ULONG generation = __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE);
+    BOOLEAN settled =
+        generation != (ULONG) (ULONG_PTR) SENT_GENERATION(irp) ||
+        !fs_volume_mounted(volume);
+    BOOLEAN on_device = vpb_is_on_device(volume);
+
+    /* The drive's own choice of device to verify is not to be relied on: ours
+     * is the volume's.  It must not stay behind. */
+    if (thread != NULL && IoGetDeviceToVerify(thread) != NULL)
+        IoSetDeviceToVerify(thread, NULL);
+    if (fs.shutting_down || irp->Cancel) {
+        finish(irp, irp->Cancel ? STATUS_CANCELLED : STATUS_SYSTEM_SHUTDOWN);
+        return;
+    }
+    switch (decide(status, settled, on_device)) {
+    case VERIFY_FIRST:
+        verify_now(volume);
+        send_down(volume, irp);
+        break;
+    case MARK_ABSENT:
+        fs_volume_set_state(volume, VOL_ABSENT, status);
+        send_down(volume, irp);
+        break;
+    case SEND_AGAIN:
+        send_down(volume, irp);
+        break;
+    case ASK:
+        fs_wait_for_medium(volume, irp, status);
+        break;
+    case FAIL:
+        finish(irp, status);
+        break;
+    }
+}
+
+/* While an eject is under way, requests stay posted; it runs them at its end. */
+void
+fs_run_posted(struct volume *volume)
+{
+    KIRQL irql;
+
+    for (;;) {
+        PIRP irp = NULL;
+
+        KeAcquireSpinLock(&volume->lock, &irql);
+        if (!IsListEmpty(&volume->posted) &&
+            (volume->state != VOL_EJECTING || fs.shutting_down))
+            irp = CONTAINING_RECORD(RemoveHeadList(&volume->posted), IRP,
+                                    Tail.Overlay.ListEntry);
+        else
+            volume->worker_busy = FALSE;
+        KeReleaseSpinLock(&volume->lock, irql);
+        if (irp == NULL)
+            return;
+        settle(volume, irp);
+    }
+}

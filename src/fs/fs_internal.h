@@ -1,0 +1,101 @@
+/*
+ * fs_internal.h - volumes, and who does what with them
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef FS_FS_INTERNAL_H
+#define FS_FS_INTERNAL_H
+
+#include "fs/fs.h"
+#include "fs/identity.h"
+
+#define FS_TAG 0x6C6F5652       /* 'RVol' */
+
+/*
+ * A volume.  `lock` guards everything from state on; it is a leaf: nothing is
+ * called with it held but list and thread primitives.  The VPB spin lock is
+ * never taken inside it.
+ *
+ * count is the media change count of the drive under which the volume was
+ * verified.  Every read and write carries it in Key, so the class driver can
+ * refuse a request that was decided before a change.
+ */
+struct volume {
+    LIST_ENTRY link;               /* fs.volumes */
+    PDEVICE_OBJECT device;         /* ours */
+    PVPB vpb;                      /* holds a reference */
+    struct identity id;            /* changed by the verifying thread only */
+    BOOLEAN duplicate;
+
+    KSPIN_LOCK lock;
+    enum vol_state state;
+    NTSTATUS reason;
+    PDEVICE_OBJECT real;           /* the drive; borrowed */
+    PDEVICE_OBJECT target;         /* top of its stack */
+    ULONG count;
+    ULONG generation;              /* moves with every verification */
+    ULONG64 since_ms;
+    LONG running;                  /* requests below us */
+    LONG unkeyed;                  /* of these, without a Key */
+    KEVENT idle;                   /* set while running is 0 and wanted */
+    LIST_ENTRY posted;             /* IRPs for the worker, in order */
+    BOOLEAN worker_busy;
+    BOOLEAN accept_unknown;        /* a person vouched for the medium */
+    BOOLEAN read_only;
+    BOOLEAN write_through;         /* the drive has a volatile cache */
+    BOOLEAN can_trim;
+    BOOLEAN trim_zeroes;
+
+    /* writes of ours to the blocks that identify the volume */
+    BOOLEAN head_dirty;
+    LONG head_running;
+    ULONG head_generation;
+    BOOLEAN refresh_due;
+    KTIMER refresh_timer;
+    KDPC refresh_dpc;
+    WORK_QUEUE_ITEM work;          /* the worker of this volume */
+    WORK_QUEUE_ITEM refresh_work;
+};
+
+struct fs {
+    PDRIVER_OBJECT driver;
+    PDEVICE_OBJECT control_disk;   /* what is registered, per kind of drive */
+    PDEVICE_OBJECT control_cd;
+    KSPIN_LOCK lock;               /* the list; outside of every volume lock */
+    LIST_ENTRY volumes;
+    BOOLEAN shutting_down;
+    fs_observer_fn *observer;
+    void *observer_context;
+};
+
+extern struct fs fs;
+
+/* volume.c */
+struct volume *fs_volume_new(PVPB vpb, const struct identity *id);
+void fs_volume_set_state(struct volume *volume, enum vol_state to,
+                         NTSTATUS why);
+BOOLEAN fs_volume_mounted(struct volume *volume);
+
+/* device_io.c: requests of our own, with SL_OVERRIDE_VERIFY_VOLUME */
+NTSTATUS fs_ioctl(PDEVICE_OBJECT target, ULONG code, const void *in,
+                  ULONG in_len, void *out, ULONG out_len,
+                  ULONG_PTR *out_information);
+NTSTATUS fs_media_count(PDEVICE_OBJECT target, ULONG *out_count);
+NTSTATUS fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
+                        void *buffer, ULONG length);
+NTSTATUS fs_flush_device(PDEVICE_OBJECT target);
+
+/* data.c */
+NTSTATUS NTAPI fs_data(PDEVICE_OBJECT device, PIRP irp);
+void fs_post(struct volume *volume, PIRP irp);
+NTSTATUS fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason);
+void fs_run_posted(struct volume *volume);
+
+/* mount.c */
+NTSTATUS fs_mount(PDEVICE_OBJECT target, PVPB vpb);
+NTSTATUS fs_verify(struct volume *volume);
+void fs_refresh_soon(struct volume *volume);
+void fs_refresh_init(struct volume *volume);
+NTSTATUS fs_refresh(struct volume *volume);
+
+#endif

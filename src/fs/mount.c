@@ -1,0 +1,500 @@
+/*
+ * mount.c - which volume is this?  Mount, verify, revive
+ *
+ * A mount reads the identity of the medium and looks for a volume that is
+ * known: then that one comes back, with its own VPB, in whichever drive
+ * (cdfs and fastfat do so for the same drive).  A verify compares the medium
+ * with the one volume that it is asked about.
+ *
+ * Context: PASSIVE_LEVEL, under the drive's DeviceLock, which the I/O manager
+ * holds around both.  Takes fs.lock, the VPB lock and volume locks one at a
+ * time, never nested.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fs/fs_internal.h"
+
+#include <ntddcdrm.h>
+#include <ntdddisk.h>
+#include <ntddstor.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "base/trace.h"
+
+#define READ_TRIES     5
+#define REFRESH_MS     300
+
+struct reader {
+    PDEVICE_OBJECT target;
+    ULONG count;
+};
+
+/* What the drive says of its medium and of itself. */
+struct medium {
+    ULONG count;
+    ULONG64 size_bytes;
+    ULONG block_bytes;
+    BOOLEAN read_only;
+    BOOLEAN write_through;
+    BOOLEAN can_trim;
+    BOOLEAN trim_zeroes;
+    struct identity id;
+};
+
+static NTSTATUS
+read_range(void *context, ULONG64 offset, void *buffer, ULONG length)
+{
+    struct reader *reader = context;
+
+    return fs_read_device(reader->target, reader->count, offset, buffer,
+                          length);
+}
+
+static NTSTATUS
+query(PDEVICE_OBJECT target, STORAGE_PROPERTY_ID id, void *out, ULONG len)
+{
+    STORAGE_PROPERTY_QUERY in = { .PropertyId = id,
+                                  .QueryType = PropertyStandardQuery };
+
+    RtlZeroMemory(out, len);
+    return fs_ioctl(target, IOCTL_STORAGE_QUERY_PROPERTY, &in, sizeof in, out,
+                    len, NULL);
+}
+
+static void
+ask_abilities(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
+              struct medium *medium)
+{
+    STORAGE_WRITE_CACHE_PROPERTY cache;
+    DEVICE_TRIM_DESCRIPTOR trim;
+    DEVICE_LB_PROVISIONING_DESCRIPTOR thin;
+
+    medium->read_only =
+        real->DeviceType == FILE_DEVICE_CD_ROM ||
+        (real->Characteristics & FILE_READ_ONLY_DEVICE) != 0 ||
+        fs_ioctl(target, IOCTL_DISK_IS_WRITABLE, NULL, 0, NULL, 0, NULL) ==
+            STATUS_MEDIA_WRITE_PROTECTED;
+    if (medium->read_only)
+        return;
+    medium->write_through =
+        NT_SUCCESS(query(target, StorageDeviceWriteCacheProperty, &cache,
+                         sizeof cache)) &&
+        cache.WriteCacheEnabled == WriteCacheEnabled;
+    medium->can_trim =
+        NT_SUCCESS(query(target, StorageDeviceTrimProperty, &trim,
+                         sizeof trim)) &&
+        trim.TrimEnabled;
+    medium->trim_zeroes =
+        medium->can_trim &&
+        NT_SUCCESS(query(target, StorageDeviceLBProvisioningProperty, &thin,
+                         sizeof thin)) &&
+        thin.ThinProvisioningReadZeros;
+}
+
+static NTSTATUS
+look_once(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
+{
+    STORAGE_READ_CAPACITY capacity = { 0 };
+    struct reader reader = { .target = target };
+    NTSTATUS status = fs_media_count(target, &medium->count);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    status = fs_ioctl(target, IOCTL_STORAGE_READ_CAPACITY, NULL, 0, &capacity,
+                      sizeof capacity, NULL);
+    if (!NT_SUCCESS(status))
+        return status;
+    medium->block_bytes = capacity.BlockLength;
+    medium->size_bytes = (ULONG64) capacity.DiskLength.QuadPart;
+    if (medium->block_bytes < 512 || medium->size_bytes == 0 ||
+        (medium->block_bytes & (medium->block_bytes - 1)) != 0 ||
+        medium->block_bytes > 65536)
+        return STATUS_UNRECOGNIZED_MEDIA;
+    ask_abilities(real, target, medium);
+    reader.count = medium->count;
+    return identity_read(read_range, &reader, medium->size_bytes,
+                         medium->block_bytes, medium->read_only, &medium->id);
+}
+
+/* The medium may change while we look: then look again. */
+static NTSTATUS
+look(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
+{
+    NTSTATUS status = STATUS_IO_DEVICE_ERROR;
+
+    for (int i = 0; i < READ_TRIES; i++) {
+        status = look_once(real, target, medium);
+        if (status != STATUS_VERIFY_REQUIRED &&
+            status != STATUS_IO_DEVICE_ERROR)
+            break;
+    }
+    return status;
+}
+
+/* The medium in the drive is the volume's: from now on requests go there. */
+static void
+settle_in(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
+          const struct medium *medium)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    volume->real = real;
+    volume->target = target;
+    volume->count = medium->count;
+    volume->read_only = medium->read_only;
+    volume->write_through = medium->write_through;
+    volume->can_trim = medium->can_trim;
+    volume->trim_zeroes = medium->trim_zeroes;
+    volume->accept_unknown = FALSE;
+    if (!volume->head_dirty)
+        volume->id = medium->id;
+    KeReleaseSpinLock(&volume->lock, irql);
+}
+
+/*
+ * Clears the drive's flag, now that the volume is settled, and looks whether a
+ * change slipped in between: one bit cannot count.
+ */
+static void
+clear_verify(PDEVICE_OBJECT real, PDEVICE_OBJECT target, ULONG count)
+{
+    ULONG now;
+
+    InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
+    if (!NT_SUCCESS(fs_media_count(target, &now)) || now != count)
+        InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
+}
+
+static BOOLEAN
+is_this(struct volume *volume, const struct identity *seen)
+{
+    enum identity_match match;
+    BOOLEAN accept;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    match = identity_compare(&volume->id, seen);
+    accept = volume->accept_unknown;
+    KeReleaseSpinLock(&volume->lock, irql);
+    return match == ID_SAME || (match == ID_CANNOT_TELL && accept);
+}
+
+static void
+wait_for_unkeyed(struct volume *volume)
+{
+    LARGE_INTEGER soon = { .QuadPart = -100 * 10000 };
+
+    while (__atomic_load_n(&volume->unkeyed, __ATOMIC_ACQUIRE) > 0) {
+        KeClearEvent(&volume->idle);
+        if (__atomic_load_n(&volume->unkeyed, __ATOMIC_ACQUIRE) > 0)
+            KeWaitForSingleObject(&volume->idle, Executive, KernelMode, FALSE,
+                                  &soon);
+    }
+}
+
+/*
+ * IRP_MN_VERIFY_VOLUME.  STATUS_SUCCESS: the volume is in its drive.
+ * STATUS_WRONG_VOLUME: another one is.  Otherwise what the drive said; then
+ * the flag stays set.  In all cases the volume's state follows.
+ */
+NTSTATUS
+fs_verify(struct volume *volume)
+{
+    PDEVICE_OBJECT real = volume->real;
+    PDEVICE_OBJECT target = volume->target;
+    struct medium *medium;
+    NTSTATUS status;
+
+    if ((__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
+         DO_VERIFY_VOLUME) == 0 &&
+        fs_volume_mounted(volume))
+        return STATUS_SUCCESS;
+    medium = ExAllocatePoolWithTag(NonPagedPool, sizeof *medium, FS_TAG);
+    if (medium == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlZeroMemory(medium, sizeof *medium);
+    /* Requests without a Key were decided by the flag alone: let them end
+     * before it is cleared. */
+    wait_for_unkeyed(volume);
+    status = look(real, target, medium);
+    if (NT_SUCCESS(status) && !is_this(volume, &medium->id))
+        status = STATUS_WRONG_VOLUME;
+    TRACE(TRACE_VERIFY, "verify %s: %s\n", volume->id.label,
+          status_name(status));
+    if (NT_SUCCESS(status)) {
+        settle_in(volume, real, target, medium);
+        fs_volume_set_state(volume, VOL_MOUNTED, STATUS_SUCCESS);
+        clear_verify(real, target, medium->count);
+        fs_refresh_soon(volume);
+    } else {
+        fs_volume_set_state(volume, VOL_ABSENT, status);
+        if (status == STATUS_WRONG_VOLUME)
+            InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
+    }
+    ExFreePoolWithTag(medium, FS_TAG);
+    return status;
+}
+
+/* --- mount -------------------------------------------------------------------- */
+
+struct search {
+    const struct identity *seen;
+    PDEVICE_OBJECT real;
+    struct volume *absent;      /* known, and not anywhere */
+    struct volume *elsewhere;   /* known, and mounted in another drive */
+};
+
+static BOOLEAN
+match_one(void *context, struct volume *volume)
+{
+    struct search *search = context;
+
+    if (!is_this(volume, search->seen))
+        return TRUE;
+    if (fs_volume_mounted(volume) && volume->real != search->real) {
+        search->elsewhere = volume;
+        return TRUE;
+    }
+    search->absent = volume;
+    return FALSE;
+}
+
+/* Is the volume really still in the drive where it was last?  Asks the drive;
+ * no answer, or a change since, means no. */
+static BOOLEAN
+is_still_there(struct volume *volume)
+{
+    ULONG count;
+
+    if (NT_SUCCESS(fs_media_count(volume->target, &count)) &&
+        count == volume->count)
+        return TRUE;
+    fs_volume_set_state(volume, VOL_ABSENT, STATUS_NO_MEDIA_IN_DEVICE);
+    return FALSE;
+}
+
+static PVPB
+new_vpb(PDEVICE_OBJECT real)
+{
+    PVPB vpb = ExAllocatePoolWithTag(NonPagedPool, sizeof *vpb, 'bpV ');
+
+    if (vpb != NULL) {
+        RtlZeroMemory(vpb, sizeof *vpb);
+        vpb->Type = IO_TYPE_VPB;
+        vpb->Size = sizeof *vpb;
+        vpb->RealDevice = real;
+    }
+    return vpb;
+}
+
+/*
+ * The volume's own VPB goes onto the drive that the medium is in now, so that
+ * everything opened before works again; the one that the mount brought is
+ * thrown away.  A drive that it is taken from gets an empty one.
+ */
+static NTSTATUS
+move_vpb(struct volume *volume, PDEVICE_OBJECT real, PVPB brought)
+{
+    PDEVICE_OBJECT from = volume->vpb->RealDevice;
+    PVPB spare = new_vpb(from);
+    BOOLEAN unused;
+    KIRQL irql;
+
+    if (spare == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    IoAcquireVpbSpinLock(&irql);
+    if (from != real && from->Vpb == volume->vpb) {
+        spare->Flags = volume->vpb->Flags & VPB_REMOVE_PENDING;
+        from->Vpb = spare;
+        spare = NULL;
+    }
+    volume->vpb->RealDevice = real;
+    volume->vpb->Flags |= VPB_MOUNTED;
+    real->Vpb = volume->vpb;
+    unused = brought != volume->vpb && brought->ReferenceCount == 0;
+    IoReleaseVpbSpinLock(irql);
+    if (unused)
+        ExFreePool(brought);
+    if (spare != NULL)
+        ExFreePool(spare);
+    return STATUS_SUCCESS;
+}
+
+static void
+label_vpb(PVPB vpb, const struct identity *id)
+{
+    ULONG serial = 0;
+    USHORT n = 0;
+
+    for (const char *p = id->label;
+         *p != '\0' && n < MAXIMUM_VOLUME_LABEL_LENGTH / sizeof(WCHAR); p++)
+        vpb->VolumeLabel[n++] = (UCHAR) *p;
+    vpb->VolumeLabelLength = (USHORT) (n * sizeof(WCHAR));
+    for (const char *p = id->uuid; *p != '\0'; p++)
+        serial = serial * 31 + (UCHAR) *p;
+    vpb->SerialNumber = serial;
+}
+
+static NTSTATUS
+revive(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
+       PVPB brought, struct medium *medium)
+{
+    NTSTATUS status = move_vpb(volume, real, brought);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    settle_in(volume, real, target, medium);
+    fs_volume_set_state(volume, VOL_MOUNTED, STATUS_SUCCESS);
+    fs_refresh_soon(volume);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS
+introduce(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
+          struct medium *medium, BOOLEAN duplicate)
+{
+    struct volume *volume;
+
+    label_vpb(vpb, &medium->id);
+    volume = fs_volume_new(vpb, &medium->id);
+    if (volume == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    volume->duplicate = duplicate;
+    volume->device->StackSize = (CCHAR) (target->StackSize + 1);
+    volume->device->SectorSize = (USHORT) medium->block_bytes;
+    settle_in(volume, real, target, medium);
+    fs_volume_set_state(volume, VOL_MOUNTED, STATUS_SUCCESS);
+    return STATUS_SUCCESS;
+}
+
+/*
+ * IRP_MN_MOUNT_VOLUME.  Mounts anything that can be read.  A volume equal to
+ * one that is verified to be in another drive at this moment is a copy and
+ * becomes a volume of its own.
+ */
+NTSTATUS
+fs_mount(PDEVICE_OBJECT target, PVPB vpb)
+{
+    PDEVICE_OBJECT real = vpb->RealDevice;
+    struct search search = { .real = real };
+    struct medium *medium =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *medium, FS_TAG);
+    NTSTATUS status;
+
+    if (medium == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlZeroMemory(medium, sizeof *medium);
+    status = look(real, target, medium);
+    if (NT_SUCCESS(status)) {
+        search.seen = &medium->id;
+        fs_each_volume(match_one, &search);
+        if (search.absent == NULL && search.elsewhere != NULL &&
+            !is_still_there(search.elsewhere))
+            search.absent = search.elsewhere;
+        if (search.absent != NULL)
+            status = revive(search.absent, real, target, vpb, medium);
+        else
+            status = introduce(real, target, vpb, medium,
+                               search.elsewhere != NULL);
+    }
+    if (NT_SUCCESS(status))
+        clear_verify(real, target, medium->count);
+    TRACE(TRACE_FS, "mount on %p: %s %s: %s\n", (void *) real,
+          medium->id.type, medium->id.label, status_name(status));
+    ExFreePoolWithTag(medium, FS_TAG);
+    return status;
+}
+
+/* --- after writes of our own to the blocks that tell the volume ----------------- */
+
+/* Reads the identity again while the medium is certainly the volume's. */
+NTSTATUS
+fs_refresh(struct volume *volume)
+{
+    struct reader reader;
+    struct identity *id;
+    BOOLEAN read_only, quiet;
+    ULONG64 size;
+    ULONG block, before, generation;
+    NTSTATUS status = STATUS_SUCCESS;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    volume->refresh_due = FALSE;
+    quiet = volume->head_dirty && volume->state == VOL_MOUNTED &&
+            volume->head_running == 0;
+    before = volume->head_generation;
+    generation = volume->generation;
+    reader = (struct reader){ volume->target, volume->count };
+    size = volume->id.size_bytes;
+    block = volume->id.block_bytes;
+    read_only = volume->read_only;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (!quiet)
+        return STATUS_SUCCESS;
+    id = ExAllocatePoolWithTag(NonPagedPool, sizeof *id, FS_TAG);
+    if (id == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    status = identity_read(read_range, &reader, size, block, read_only, id);
+    KeAcquireSpinLock(&volume->lock, &irql);
+    if (NT_SUCCESS(status) && volume->head_generation == before &&
+        volume->generation == generation) {
+        volume->id = *id;
+        volume->head_dirty = FALSE;
+    }
+    KeReleaseSpinLock(&volume->lock, irql);
+    ExFreePoolWithTag(id, FS_TAG);
+    return status;
+}
+
+static VOID NTAPI
+refresh_work(PVOID parameter)
+{
+    struct volume *volume = parameter;
+
+    fs_refresh(volume);
+    fs_refresh_soon(volume);
+}
+
+static VOID NTAPI
+refresh_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
+{
+    struct volume *volume = context;
+
+    (void) dpc;
+    (void) argument1;
+    (void) argument2;
+    ExInitializeWorkItem(&volume->refresh_work, refresh_work, volume);
+    ExQueueWorkItem(&volume->refresh_work, DelayedWorkQueue);
+}
+
+void
+fs_refresh_init(struct volume *volume)
+{
+    KeInitializeTimer(&volume->refresh_timer);
+    KeInitializeDpc(&volume->refresh_dpc, refresh_dpc, volume);
+}
+
+/* <= DISPATCH_LEVEL.  Cheap when nothing was written there. */
+void
+fs_refresh_soon(struct volume *volume)
+{
+    LARGE_INTEGER due = { .QuadPart = -REFRESH_MS * 10000LL };
+    BOOLEAN start = FALSE;
+    KIRQL irql;
+
+    if (!__atomic_load_n(&volume->head_dirty, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&volume->refresh_due, __ATOMIC_RELAXED))
+        return;
+    KeAcquireSpinLock(&volume->lock, &irql);
+    if (volume->head_dirty && !volume->refresh_due &&
+        volume->state == VOL_MOUNTED) {
+        volume->refresh_due = TRUE;
+        start = TRUE;
+    }
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (start)
+        KeSetTimer(&volume->refresh_timer, due, &volume->refresh_dpc);
+}

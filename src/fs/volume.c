@@ -1,0 +1,188 @@
+/*
+ * volume.c - a volume: its life, its state, who may look at it
+ *
+ *              fs_verify: same          fs_eject
+ *   VERIFYING ----------------> MOUNTED --------> EJECTING
+ *      ^  |    (worker) <------- | ^ \              |
+ *      |  | no medium, other     | |  \ medium gone | opened
+ *      |  v                      | |   v            v
+ *      +- ABSENT <---------------+ +-- (fs_mount, fs_verify: back again)
+ *
+ * fs_volume_set_state is the only writer.  The list of volumes and every
+ * volume stay until the service ends.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fs/fs_internal.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/trace.h"
+
+static const char *const state_names[] = {
+    [VOL_MOUNTED] = "mounted",
+    [VOL_VERIFYING] = "verifying",
+    [VOL_EJECTING] = "ejecting",
+    [VOL_ABSENT] = "absent",
+};
+
+static const BOOLEAN allowed[4][4] = {
+    [VOL_MOUNTED] = { [VOL_MOUNTED] = 1, [VOL_VERIFYING] = 1,
+                      [VOL_EJECTING] = 1, [VOL_ABSENT] = 1 },
+    [VOL_VERIFYING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
+    [VOL_EJECTING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
+    [VOL_ABSENT] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
+};
+
+void
+fs_volume_set_state(struct volume *volume, enum vol_state to, NTSTATUS why)
+{
+    enum vol_state from;
+    BOOLEAN changed = FALSE;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    from = volume->state;
+    if (allowed[from][to]) {
+        changed = from != to || volume->reason != why;
+        volume->state = to;
+        volume->reason = why;
+        if (to == VOL_MOUNTED || to == VOL_ABSENT)
+            volume->generation++;
+        if (from != to)
+            volume->since_ms = clock_coarse_ms();
+    }
+    KeReleaseSpinLock(&volume->lock, irql);
+    KeSetEvent(&volume->idle, 0, FALSE);
+    TRACE(TRACE_FS, "volume %s: %s -> %s (%s)%s\n", volume->id.label,
+          state_names[from], state_names[to], status_name(why),
+          allowed[from][to] ? "" : " refused");
+    if (changed && fs.observer != NULL)
+        fs.observer(fs.observer_context, volume, to);
+}
+
+BOOLEAN
+fs_volume_mounted(struct volume *volume)
+{
+    return __atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) == VOL_MOUNTED;
+}
+
+/* Owns the VPB's reference that it takes. */
+struct volume *
+fs_volume_new(PVPB vpb, const struct identity *id)
+{
+    PDEVICE_OBJECT device;
+    struct volume *volume;
+    KIRQL irql;
+
+    if (!NT_SUCCESS(IoCreateDevice(fs.driver, sizeof *volume, NULL,
+                                   vpb->RealDevice->DeviceType ==
+                                           FILE_DEVICE_CD_ROM
+                                       ? FILE_DEVICE_CD_ROM_FILE_SYSTEM
+                                       : FILE_DEVICE_DISK_FILE_SYSTEM,
+                                   0, FALSE, &device)))
+        return NULL;
+    volume = device->DeviceExtension;
+    volume->device = device;
+    volume->vpb = vpb;
+    volume->id = *id;
+    volume->state = VOL_ABSENT;
+    volume->reason = STATUS_NO_MEDIA_IN_DEVICE;
+    volume->since_ms = clock_coarse_ms();
+    KeInitializeSpinLock(&volume->lock);
+    KeInitializeEvent(&volume->idle, NotificationEvent, FALSE);
+    InitializeListHead(&volume->posted);
+    fs_refresh_init(volume);
+    InterlockedOr((LONG volatile *) &device->Flags, DO_DIRECT_IO);
+    InterlockedAnd((LONG volatile *) &device->Flags, ~DO_DEVICE_INITIALIZING);
+
+    IoAcquireVpbSpinLock(&irql);
+    vpb->DeviceObject = device;
+    vpb->ReferenceCount++;
+    IoReleaseVpbSpinLock(irql);
+    KeAcquireSpinLock(&fs.lock, &irql);
+    InsertTailList(&fs.volumes, &volume->link);
+    KeReleaseSpinLock(&fs.lock, irql);
+    return volume;
+}
+
+void
+fs_set_observer(fs_observer_fn *fn, void *context)
+{
+    fs.observer_context = context;
+    fs.observer = fn;
+}
+
+void
+fs_volume_info(struct volume *volume, struct fs_volume_info *out_info)
+{
+    struct fs_volume_info info = { 0 };
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    memcpy(info.type, volume->id.type, sizeof info.type);
+    memcpy(info.uuid, volume->id.uuid, sizeof info.uuid);
+    memcpy(info.label, volume->id.label, sizeof info.label);
+    info.size_bytes = volume->id.size_bytes;
+    info.block_bytes = volume->id.block_bytes;
+    info.state = volume->state;
+    info.reason = volume->reason;
+    info.drive = volume->real;
+    info.since_ms = volume->since_ms;
+    info.read_only = volume->read_only;
+    info.can_trim = volume->can_trim;
+    info.trim_zeroes = volume->trim_zeroes;
+    info.duplicate = volume->duplicate;
+    KeReleaseSpinLock(&volume->lock, irql);
+    *out_info = info;
+}
+
+/* Volumes are only ever added, at the tail, so the walk needs the lock for
+ * each step alone. */
+void
+fs_each_volume(BOOLEAN (*fn)(void *context, struct volume *volume),
+               void *context)
+{
+    PLIST_ENTRY entry = &fs.volumes;
+    KIRQL irql;
+
+    for (;;) {
+        KeAcquireSpinLock(&fs.lock, &irql);
+        entry = entry->Flink;
+        KeReleaseSpinLock(&fs.lock, irql);
+        if (entry == &fs.volumes ||
+            !fn(context, CONTAINING_RECORD(entry, struct volume, link)))
+            return;
+    }
+}
+
+PDEVICE_OBJECT
+fs_volume_device(struct volume *volume)
+{
+    return volume->device;
+}
+
+struct volume *
+fs_volume_of(PVPB vpb)
+{
+    PDEVICE_OBJECT device = vpb != NULL ? vpb->DeviceObject : NULL;
+
+    if (device == NULL || device->DriverObject != fs.driver)
+        return NULL;
+    return device->DeviceExtension;
+}
+
+struct volume *
+fs_volume_on(PDEVICE_OBJECT drive)
+{
+    struct volume *volume = NULL;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    if (drive->Vpb != NULL && (drive->Vpb->Flags & VPB_MOUNTED) != 0)
+        volume = fs_volume_of(drive->Vpb);
+    IoReleaseVpbSpinLock(irql);
+    return volume;
+}
