@@ -1,0 +1,46 @@
+# What people type.  Everything real is in meson.build and tools/.
+#
+# SPDX-License-Identifier: MIT
+BUILD ?= build
+PYTHON = /usr/bin/python3
+REINSERT = $(BUILD)/front/cli/reinsert
+
+.PHONY: all deps build demo test conformance bench lint fmt install clean
+
+all: build
+
+# The packages, by their Debian names; nothing happens when all are there.
+deps:
+	@tools/deps
+
+build: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
+	@ninja -C $(BUILD)
+
+# One yank, told line by line, with real clients.
+demo: build
+	@$(PYTHON) tools/demo.py $(REINSERT)
+
+# Everything; REINSERT_SEED replays the swaps, REINSERT_SWAPS says how many.
+test: build
+	@$(PYTHON) tools/run-tests.py $(BUILD)
+
+# The tests that are named after a rule of the specification.
+conformance: build
+	@$(PYTHON) tools/run-tests.py --rules $(BUILD)
+
+bench: build
+	@BUILD=$(BUILD) bench/run
+
+lint: deps
+	@tools/lint
+
+fmt:
+	@tools/lint --fix
+
+# To /usr/local, or as meson's --prefix said.
+install: build
+	@meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD)
