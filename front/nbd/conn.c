@@ -102,7 +102,7 @@ conn_stop(struct nbd_conn *conn)
     wake(conn);
 }
 
-/* --- requests that wait -------------------------------------------------- */
+/* --- requests that wait --------------------------------------------------- */
 
 /* Any thread.  The connection lives at least until completing is back at 0. */
 static void
@@ -187,7 +187,7 @@ take_finished(struct nbd_conn *conn, bool answer)
     }
 }
 
-/* --- the socket --------------------------------------------------------------- */
+/* --- the socket ----------------------------------------------------------- */
 
 static void
 compact(struct nbd_conn *conn)
@@ -425,7 +425,7 @@ conn_send(struct nbd_conn *conn, const void *data, size_t bytes)
     return 0;
 }
 
-/* --- from beginning to end -------------------------------------------------- */
+/* --- from beginning to end ------------------------------------------------ */
 
 /* Nothing is owed to the client any more. */
 static bool

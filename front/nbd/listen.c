@@ -29,7 +29,7 @@ fail(struct ri_error *out_error, int error, const char *address,
     return -error;
 }
 
-/* --- unix sockets ------------------------------------------------------------ */
+/* --- unix sockets --------------------------------------------------------- */
 
 /* 0: nobody listens there and the file was removed. */
 static int
@@ -99,7 +99,7 @@ open_unix(struct nbd_listener *listener, const char *text,
     return 0;
 }
 
-/* --- TCP ------------------------------------------------------------------------ */
+/* --- TCP ------------------------------------------------------------------ */
 
 /* Splits "HOST:PORT" or "[HOST]:PORT". */
 static int

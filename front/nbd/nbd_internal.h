@@ -37,7 +37,7 @@
 
 /* --- pool.c: requests and their buffers, recycled ------------------------- */
 
-#define POOL_HEADROOM       64          /* before the data, for a reply header */
+#define POOL_HEADROOM       64          /* before the data: reply header */
 #define POOL_MIN_SHIFT      12
 #define POOL_CLASSES        20          /* 4 KiB to 2 GiB */
 #define POOL_NO_BUFFER      0xff
@@ -74,7 +74,7 @@ void pool_put(struct nbd_pool *pool, struct nbd_request *request);
 /* Frees what is not in use, beyond a little. */
 void pool_trim(struct nbd_pool *pool, size_t keep_bytes);
 
-/* --- reply.c: what goes out ------------------------------------------------ */
+/* --- reply.c: what goes out ----------------------------------------------- */
 
 #define OUT_PIECES          512
 #define OUT_ARENA_BYTES     (32u * 1024)
@@ -103,7 +103,7 @@ int reply_send(struct nbd_conn *conn);
 void reply_drop(struct nbd_conn *conn);
 int nbd_wire_errno(int error);
 
-/* --- command.c: what comes in ---------------------------------------------- */
+/* --- command.c: what comes in --------------------------------------------- */
 
 /* Takes every whole request out of conn->rx and runs it.  -1: the client broke
  * the protocol, drop it. */
@@ -111,13 +111,13 @@ int command_parse(struct nbd_conn *conn);
 /* Part of conn->payload arrived in its place. */
 void command_payload(struct nbd_conn *conn, size_t bytes);
 
-/* --- handshake.c ------------------------------------------------------------- */
+/* --- handshake.c ---------------------------------------------------------- */
 
 enum handshake_result { HANDSHAKE_DROP, HANDSHAKE_END, HANDSHAKE_SERVE };
 
 enum handshake_result nbd_handshake(struct nbd_conn *conn);
 
-/* --- conn.c ---------------------------------------------------------------------- */
+/* --- conn.c --------------------------------------------------------------- */
 
 struct nbd_conn {
     struct nbd_server *server;          /* holds a reference */
@@ -174,7 +174,7 @@ int conn_need(struct nbd_conn *conn, size_t bytes);
 int conn_send(struct nbd_conn *conn, const void *data, size_t bytes);
 uint64_t nbd_now_ns(void);
 
-/* --- listen.c ------------------------------------------------------------------ */
+/* --- listen.c ------------------------------------------------------------- */
 
 struct nbd_listener {
     int fd;
@@ -189,7 +189,7 @@ int listener_open(struct nbd_listener *listener, const char *text,
                   struct ri_error *out_error);
 void listener_close(struct nbd_listener *listener);
 
-/* --- server.c ------------------------------------------------------------------ */
+/* --- server.c ------------------------------------------------------------- */
 
 struct nbd_server {
     struct ri_service *service;         /* borrowed */

@@ -166,7 +166,7 @@ add_short(struct nbd_conn *conn, struct nbd_request *request)
 {
     struct nbd_out *out = &conn->out;
     uint8_t *start = out->arena + out->arena_used;
-    struct iovec *last = &out->iov[out->count - 1];
+    struct iovec *last = NULL;
     uint8_t *end;
 
     if (request->ri.error != 0 && conn->structured)
@@ -174,7 +174,9 @@ add_short(struct nbd_conn *conn, struct nbd_request *request)
     else
         end = put_simple(start, request);
     out->arena_used += (size_t) (end - start);
-    if (out->count > out->first && out->owner[out->count - 1] == NULL &&
+    if (out->count > out->first && out->owner[out->count - 1] == NULL)
+        last = &out->iov[out->count - 1];
+    if (last != NULL &&
         (uint8_t *) last->iov_base + last->iov_len == start) {
         last->iov_len += (size_t) (end - start);
         out->bytes += (size_t) (end - start);

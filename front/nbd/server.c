@@ -141,7 +141,7 @@ join_ended(struct nbd_server *server)
     }
 }
 
-/* --- accepting ------------------------------------------------------------------ */
+/* --- accepting ------------------------------------------------------------ */
 
 static int
 start_thread(struct nbd_conn *conn)
@@ -246,7 +246,7 @@ accept_main(void *context)
     return NULL;
 }
 
-/* --- start and stop ----------------------------------------------------------- */
+/* --- start and stop ------------------------------------------------------- */
 
 static void
 close_listeners(struct nbd_server *server)

@@ -179,6 +179,18 @@ fake_await_opens(struct ri_service *service, size_t count)
     return await(service, &service->opens, count);
 }
 
+size_t
+fake_submits(struct ri_service *service)
+{
+    return __atomic_load_n(&service->submits, __ATOMIC_RELAXED);
+}
+
+unsigned
+fake_last_flags(struct ri_service *service)
+{
+    return __atomic_load_n(&service->last_flags, __ATOMIC_RELAXED);
+}
+
 void
 fake_release(struct ri_service *service, int error, uint32_t status)
 {
@@ -200,7 +212,7 @@ fake_release(struct ri_service *service, int error, uint32_t status)
     }
 }
 
-/* --- reinsert.h --------------------------------------------------------------- */
+/* --- reinsert.h ----------------------------------------------------------- */
 
 void
 ri_service_shutdown(struct ri_service *service)

@@ -43,6 +43,9 @@ void fake_free(struct ri_service *service);
 /* Waits until so many are held (at most some seconds). */
 bool fake_await_held(struct ri_service *service, size_t count);
 bool fake_await_opens(struct ri_service *service, size_t count);
+/* Requests submitted so far; the flags of the last one. */
+size_t fake_submits(struct ri_service *service);
+unsigned fake_last_flags(struct ri_service *service);
 /* Completes what is held: error 0 carries it out. */
 void fake_release(struct ri_service *service, int error, uint32_t status);
 

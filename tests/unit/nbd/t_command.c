@@ -91,7 +91,8 @@ writes__a_thousand_in_one_go__all_carried_out(void **state)
 static void
 write__byte_by_byte__carried_out(void **state)
 {
-    int fd = client_open(*state, "A", false);
+    struct bench *bench = *state;
+    int fd = client_open(bench, "A", false);
     uint8_t data[28 + 512] = { 0 }, *at = put_be32(data, NBD_REQUEST_MAGIC);
 
     at = put_be16(put_be16(at, NBD_CMD_FLAG_FUA), NBD_CMD_WRITE);
@@ -99,7 +100,7 @@ write__byte_by_byte__carried_out(void **state)
     for (size_t i = 0; i < sizeof data; i++)
         client_send(fd, data + i, 1);
     assert_int_equal(client_simple(fd, 5), 0);
-    assert_int_equal(((struct bench *) *state)->service->last_flags, RI_FUA);
+    assert_int_equal(fake_last_flags(bench->service), RI_FUA);
     close(fd);
 }
 
@@ -125,7 +126,7 @@ simple__every_other_command__succeeds(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         client_request(fd, rows[i].flags, rows[i].type, i, 4096, 65536);
         assert_int_equal(client_simple(fd, i), 0);
-        assert_int_equal(bench->service->last_flags, rows[i].want_flags);
+        assert_int_equal(fake_last_flags(bench->service), rows[i].want_flags);
     }
     close(fd);
 }
