@@ -281,7 +281,7 @@ verify_now(struct volume *volume)
     InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
     fs_volume_set_state(volume, VOL_VERIFYING, STATUS_VERIFY_REQUIRED);
     status = IoVerifyVolume(real, FALSE);
-    TRACE(TRACE_VERIFY, "verify dev=%p: %s\n", (void *) real,
+    TRACE(TRACE_VERIFY, "verify dev=%p: %s", (void *) real,
           status_name(status));
     /* The verification sets the state itself; this is for one that could not
      * even be asked for. */

@@ -221,7 +221,7 @@ fs_verify(struct volume *volume)
     status = look(real, target, medium);
     if (NT_SUCCESS(status) && !is_this(volume, &medium->id))
         status = STATUS_WRONG_VOLUME;
-    TRACE(TRACE_VERIFY, "verify %s: %s\n", volume->id.label,
+    TRACE(TRACE_VERIFY, "verify %s: %s", volume->id.label,
           status_name(status));
     if (NT_SUCCESS(status)) {
         settle_in(volume, real, target, medium);
@@ -401,7 +401,7 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
     }
     if (NT_SUCCESS(status))
         clear_verify(real, target, medium->count);
-    TRACE(TRACE_FS, "mount on %p: %s %s: %s\n", (void *) real,
+    TRACE(TRACE_FS, "mount on %p: %s %s: %s", (void *) real,
           medium->id.type, medium->id.label, status_name(status));
     ExFreePoolWithTag(medium, FS_TAG);
     return status;

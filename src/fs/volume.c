@@ -56,7 +56,7 @@ fs_volume_set_state(struct volume *volume, enum vol_state to, NTSTATUS why)
     }
     KeReleaseSpinLock(&volume->lock, irql);
     KeSetEvent(&volume->idle, 0, FALSE);
-    TRACE(TRACE_FS, "volume %s: %s -> %s (%s)%s\n", volume->id.label,
+    TRACE(TRACE_FS, "volume %s: %s -> %s (%s)%s", volume->id.label,
           state_names[from], state_names[to], status_name(why),
           allowed[from][to] ? "" : " refused");
     if (changed && fs.observer != NULL)

@@ -1,0 +1,67 @@
+/*
+ * prompt.h - the hard-error port: one question per volume and reason
+ *
+ * Requests that cannot go on until somebody does something wait here, as
+ * pending IRPs: no thread waits.  A prompt ends by an answer, by the arrival of
+ * the volume, by the policy for absent operators, or when nobody waits any
+ * more.
+ *
+ * Context: prompt_raise at <= APC_LEVEL, all else PASSIVE_LEVEL.  One spin
+ * lock; no callback of the host runs under it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROMPT_PROMPT_H
+#define PROMPT_PROMPT_H
+
+#include <ntifs.h>
+#include <reinsert.h>
+
+enum prompt_event {
+    PROMPT_ASKED,
+    PROMPT_CHANGED,             /* same question, another reason */
+    PROMPT_STILL,               /* retried, and still in need */
+    PROMPT_RETRIED,
+    PROMPT_CANCELLED,
+    PROMPT_ARRIVED,
+    PROMPT_TIMED_OUT,
+    PROMPT_DROPPED,             /* nobody waits any more */
+};
+
+/* What the broker needs of the rest of the system. */
+struct prompt_host {
+    void *context;
+    /* Names for people; both RI_NAME_MAX. */
+    void (*describe)(void *context, PVPB vpb, PDEVICE_OBJECT real,
+                     char *out_volume, char *out_drive);
+    /* Must requests that failed with status still wait for this volume? */
+    BOOLEAN (*needed)(void *context, PVPB vpb, NTSTATUS status);
+    /* A person answered retry: looks into the drive; TRUE when it is back. */
+    BOOLEAN (*try_again)(void *context, PVPB vpb);
+    void (*retry)(PIRP irp);
+    void (*fail)(PIRP irp, NTSTATUS status);
+    void (*event)(void *context, enum prompt_event event,
+                  const struct ri_prompt_info *prompt);
+};
+
+void prompt_init(const struct prompt_host *host, unsigned timeout_s,
+                 enum ri_no_operator policy);
+
+/* The hard-error port (io_harderr_port.raise). */
+NTSTATUS prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
+                      NTSTATUS status);
+/* -ENOENT, or 0.  A retry that finds nothing leaves the prompt as it is. */
+int prompt_answer(uint64_t id, enum ri_answer answer);
+/* The volume is there: its prompts end, its requests go on (on a worker). */
+void prompt_arrived(PVPB vpb);
+/* Why it is away has changed: the question is put anew, as the same prompt. */
+void prompt_reason(PVPB vpb, NTSTATUS status);
+void prompt_fail_all(NTSTATUS status);
+/* Snapshot, oldest first; freed with free().  -ENOMEM. */
+int prompt_list(struct ri_prompt_info **out_list, size_t *out_count);
+uint32_t prompt_waiting(PVPB vpb);
+/* The events' words: "volume V ...", RI_TEXT_MAX. */
+void prompt_event_text(enum prompt_event event,
+                       const struct ri_prompt_info *prompt, char *out_text);
+
+#endif
