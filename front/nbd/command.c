@@ -177,6 +177,7 @@ take_payload(struct nbd_conn *conn, struct nbd_request *request)
     conn->rx_start += bytes;
     conn->payload = request;
     conn->payload_done = 0;
+    conn->took_payload = true;
     conn->rx_want = request->ri.length_bytes >= LARGE_WRITE ? 4096 : RX_BYTES;
     command_payload(conn, bytes);
 }
@@ -217,6 +218,7 @@ take_request(struct nbd_conn *conn, const struct header *header)
         return 1;
     conn->rx_start += NBD_REQUEST_BYTES;
     conn->requests++;
+    conn->taken++;
     if (error != 0)
         return refuse(conn, command, header, error);
     request = pool_get(&conn->pool, bytes);

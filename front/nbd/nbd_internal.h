@@ -153,6 +153,10 @@ struct nbd_conn {
     struct nbd_request *waiting;        /* pended, or on the finished stack */
     size_t waiting_count;
     unsigned spin_credit;
+    unsigned taken;                     /* requests, in this turn */
+    bool took_payload;                  /* a write among them */
+    unsigned window;                    /* most taken at a time, lately */
+    unsigned window_age;
     uint64_t requests, waited;          /* not yet added to the server's */
     struct nbd_pool pool;
     struct nbd_out out;
