@@ -362,7 +362,7 @@ cache_write(struct cache *cache, struct medium *medium, uint64_t offset,
 {
     const uint8_t *from = data;
     uint32_t sense = 0;
-    uint16_t at;
+    uint16_t at = 0;
 
     while (len > 0) {
         size_t within = offset % LINE_BYTES;
