@@ -398,6 +398,11 @@ PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes,
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
 VOID NTAPI ExFreePool(PVOID P);
 
+/* Opaque; a member of documented records.  The routines are not offered. */
+typedef struct DECLSPEC_ALIGN(64) _NPAGED_LOOKASIDE_LIST {
+    ULONG_PTR L[16];
+} NPAGED_LOOKASIDE_LIST, *PNPAGED_LOOKASIDE_LIST;
+
 #define RtlCopyMemory(d, s, n)   __builtin_memcpy((d), (s), (n))
 #define RtlMoveMemory(d, s, n)   __builtin_memmove((d), (s), (n))
 #define RtlZeroMemory(d, n)      __builtin_memset((d), 0, (n))
