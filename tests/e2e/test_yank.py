@@ -166,7 +166,7 @@ def test_wrong_medium_three_times_then_the_right_one(one, media):
         write.waits(0.1)
         s.yank("disk")
     assert [volumes.checksum(i) for i in wrong] == before
-    assert s.one_prompt("ARCHIVE-A")["volume"] == first["volume"]
+    assert [p["id"] for p in s.prompts()] == [first["id"]]
     s.insert("disk", media.a)
     write.good()
     s.no_prompt()
