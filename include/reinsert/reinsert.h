@@ -42,6 +42,8 @@ struct ri_drive_config {
     enum ri_cache cache;
     bool readonly;              /* media are write protected in this drive */
     char medium[RI_PATH_MAX];   /* image inserted at the start, or "" */
+    unsigned load_ms;           /* a medium becomes ready after so long */
+    char *faults;               /* rules of vscsi.h, a line each; owned */
     unsigned line;              /* where FILE names it, 0 for none */
 };
 

@@ -298,7 +298,9 @@ decide(NTSTATUS status, BOOLEAN settled_since, BOOLEAN on_device)
 {
     if (status == STATUS_VERIFY_REQUIRED || status == STATUS_WRONG_VOLUME)
         return settled_since ? SEND_AGAIN : VERIFY_FIRST;
-    if (status == STATUS_NO_MEDIA_IN_DEVICE)
+    if (status == STATUS_NO_MEDIA_IN_DEVICE ||
+        status == STATUS_DEVICE_NOT_READY ||
+        status == STATUS_UNRECOGNIZED_MEDIA)
         return settled_since ? SEND_AGAIN : MARK_ABSENT;
     if (status == STATUS_IO_DEVICE_ERROR && settled_since)
         return SEND_AGAIN;

@@ -47,6 +47,7 @@ void fs_volume_info(struct volume *volume, struct fs_volume_info *out_info);
 void fs_each_volume(BOOLEAN (*fn)(void *context, struct volume *volume),
                     void *context);
 PDEVICE_OBJECT fs_volume_device(struct volume *volume);
+PVPB fs_volume_vpb(struct volume *volume);
 /* The volume that a VPB belongs to, or NULL. */
 struct volume *fs_volume_of(PVPB vpb);
 /* The volume that is mounted on a drive now, or NULL. */

@@ -164,6 +164,12 @@ fs_volume_device(struct volume *volume)
     return volume->device;
 }
 
+PVPB
+fs_volume_vpb(struct volume *volume)
+{
+    return volume->vpb;
+}
+
 struct volume *
 fs_volume_of(PVPB vpb)
 {

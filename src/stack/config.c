@@ -1,0 +1,520 @@
+/*
+ * config.c - the configuration: defaults, INI files, images on a command line
+ *
+ * inih splits lines; what they may say is the table `keys`.  The first thing
+ * that is wrong ends the reading, with its line.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "stack/stack_internal.h"
+
+struct reading {
+    const char *path;
+    FILE *file;
+    struct ri_config *config;
+    struct ri_error *error;
+    unsigned line;
+    unsigned service_line;
+    char seen[512];             /* keys of this section, "a\nb\n" */
+    char section[RI_NAME_MAX + 16];
+    int rc;
+};
+
+void
+ri_config_init(struct ri_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->on_no_operator = RI_NO_OPERATOR_WAIT;
+}
+
+void
+ri_config_free(struct ri_config *config)
+{
+    for (size_t i = 0; i < config->drive_count; i++)
+        free(config->drives[i].faults);
+    free(config->drives);
+    ri_config_init(config);
+}
+
+int
+ri_fail(struct ri_error *out_error, int rc, const char *format, ...)
+{
+    va_list args;
+
+    if (out_error != NULL) {
+        va_start(args, format);
+        vsnprintf(out_error->text, sizeof out_error->text, format, args);
+        va_end(args);
+    }
+    return rc;
+}
+
+static int
+wrong(struct reading *r, const char *format, ...)
+{
+    char what[RI_TEXT_MAX / 2];
+    va_list args;
+
+    if (r->rc != 0)
+        return 0;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    r->rc = ri_fail(r->error, -EINVAL, "%.200s:%u: %s", r->path, r->line,
+                    what);
+    return 0;
+}
+
+static struct ri_drive_config *
+add_drive(struct ri_config *config)
+{
+    struct ri_drive_config *more =
+        realloc(config->drives, (config->drive_count + 1) * sizeof *more);
+
+    if (more == NULL)
+        return NULL;
+    config->drives = more;
+    more += config->drive_count++;
+    memset(more, 0, sizeof *more);
+    return more;
+}
+
+/* --- values ----------------------------------------------------------------- */
+
+static int
+copy_text(struct reading *r, const char *key, const char *value, char *out,
+          size_t max)
+{
+    if (value[0] == '\0')
+        return wrong(r, "%s: a value is missing", key);
+    if (strlen(value) >= max)
+        return wrong(r, "%s: longer than %zu bytes", key, max - 1);
+    snprintf(out, max, "%s", value);
+    return 1;
+}
+
+static int
+one_of(struct reading *r, const char *key, const char *value,
+       const char *const *words, int *out)
+{
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcmp(words[i], value) == 0) {
+            *out = i;
+            return 1;
+        }
+    if (words[2] == NULL)
+        return wrong(r, "%s: \"%.60s\" is neither %s nor %s", key, value,
+                     words[0], words[1]);
+    return wrong(r, "%s: \"%.60s\" is none of %s, %s, %s", key, value,
+                 words[0], words[1], words[2]);
+}
+
+static int
+number(struct reading *r, const char *key, const char *value, unsigned max,
+       unsigned *out)
+{
+    char *end;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(value, &end, 10);
+    if (!isdigit((unsigned char) value[0]) || *end != '\0' || errno != 0 ||
+        n > max)
+        return wrong(r, "%s: \"%.60s\" is no number from 0 to %u", key, value,
+                     max);
+    *out = (unsigned) n;
+    return 1;
+}
+
+static int
+check_socket_path(struct reading *r, const char *key, const char *path)
+{
+    if (path[0] == '\0')
+        return wrong(r, "%s: the path of the socket is missing", key);
+    if (strlen(path) >= sizeof ((struct sockaddr_un *) 0)->sun_path)
+        return wrong(r, "%s: a socket's path has at most %zu bytes", key,
+                     sizeof ((struct sockaddr_un *) 0)->sun_path - 1);
+    return 1;
+}
+
+static int
+set_nbd(struct reading *r, const char *key, const char *value)
+{
+    struct ri_config *config = r->config;
+    const char *port = strrchr(value, ':');
+
+    if (strncmp(value, "unix:", 5) == 0) {
+        if (!check_socket_path(r, key, value + 5))
+            return 0;
+    } else if (strncmp(value, "tcp:", 4) == 0) {
+        unsigned n;
+
+        if (port == value + 3 || port == value + 4)
+            return wrong(r, "%s: tcp wants tcp:HOST:PORT", key);
+        if (!number(r, key, port + 1, 65535, &n))
+            return 0;
+    } else {
+        return wrong(r, "%s: \"%.60s\" is neither unix:PATH nor tcp:HOST:PORT",
+                     key, value);
+    }
+    if (config->nbd_count == RI_LISTEN_MAX)
+        return wrong(r, "%s: at most %d of these", key, RI_LISTEN_MAX);
+    if (!copy_text(r, key, value, config->nbd[config->nbd_count],
+                   sizeof config->nbd[0]))
+        return 0;
+    config->nbd_count++;
+    return 1;
+}
+
+static int
+set_control(struct reading *r, const char *key, const char *value)
+{
+    return check_socket_path(r, key, value) &&
+           copy_text(r, key, value, r->config->control,
+                     sizeof r->config->control);
+}
+
+static int
+set_timeout(struct reading *r, const char *key, const char *value)
+{
+    return number(r, key, value, 31536000, &r->config->prompt_timeout_s);
+}
+
+static int
+set_no_operator(struct reading *r, const char *key, const char *value)
+{
+    static const char *const words[] = { "wait", "cancel", NULL };
+    int n;
+
+    if (!one_of(r, key, value, words, &n))
+        return 0;
+    r->config->on_no_operator = (enum ri_no_operator) n;
+    return 1;
+}
+
+static struct ri_drive_config *
+this_drive(struct reading *r)
+{
+    return &r->config->drives[r->config->drive_count - 1];
+}
+
+static int
+set_type(struct reading *r, const char *key, const char *value)
+{
+    static const char *const words[] = { "disk", "floppy", "cdrom", NULL };
+    int n;
+
+    if (!one_of(r, key, value, words, &n))
+        return 0;
+    this_drive(r)->type = (enum ri_drive_type) n;
+    return 1;
+}
+
+static int
+set_port(struct reading *r, const char *key, const char *value)
+{
+    if (strcmp(value, "virtual") != 0)
+        return wrong(r, "%s: \"%.60s\" is not a port; there is \"virtual\"",
+                     key, value);
+    return 1;
+}
+
+static int
+set_medium(struct reading *r, const char *key, const char *value)
+{
+    struct stat st;
+
+    if (!copy_text(r, key, value, this_drive(r)->medium,
+                   sizeof this_drive(r)->medium))
+        return 0;
+    if (stat(value, &st) != 0)
+        return wrong(r, "%s: %.150s: %s", key, value, strerror(errno));
+    if (access(value, R_OK) != 0)
+        return wrong(r, "%s: %.150s: %s", key, value, strerror(errno));
+    return 1;
+}
+
+static int
+set_cache(struct reading *r, const char *key, const char *value)
+{
+    static const char *const words[] = { "none", "volatile", NULL };
+    int n;
+
+    if (!one_of(r, key, value, words, &n))
+        return 0;
+    this_drive(r)->cache = (enum ri_cache) n;
+    return 1;
+}
+
+static int
+set_readonly(struct reading *r, const char *key, const char *value)
+{
+    static const char *const words[] = { "yes", "no",    "true", "false",
+                                         "on",  "off",   "1",    "0",
+                                         NULL };
+
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcasecmp(words[i], value) == 0) {
+            this_drive(r)->readonly = i % 2 == 0;
+            return 1;
+        }
+    return wrong(r, "%s: \"%.60s\" is neither yes nor no", key, value);
+}
+
+static int
+set_load_ms(struct reading *r, const char *key, const char *value)
+{
+    return number(r, key, value, 3600000, &this_drive(r)->load_ms);
+}
+
+static int
+add_fault(struct reading *r, const char *key, const char *value)
+{
+    struct ri_drive_config *drive = this_drive(r);
+    size_t old = drive->faults != NULL ? strlen(drive->faults) : 0;
+    char *more = realloc(drive->faults, old + strlen(value) + 2);
+
+    if (more == NULL)
+        return wrong(r, "%s: out of memory", key);
+    sprintf(more + old, "%s\n", value);
+    drive->faults = more;
+    return 1;
+}
+
+static const struct key {
+    const char *section, *name;
+    bool repeats;
+    int (*set)(struct reading *r, const char *key, const char *value);
+} keys[] = {
+    { "service", "nbd", true, set_nbd },
+    { "service", "control", false, set_control },
+    { "service", "prompt-timeout", false, set_timeout },
+    { "service", "on-no-operator", false, set_no_operator },
+    { "drive", "type", false, set_type },
+    { "drive", "port", false, set_port },
+    { "drive", "medium", false, set_medium },
+    { "drive", "cache", false, set_cache },
+    { "drive", "readonly", false, set_readonly },
+    { "drive", "load-ms", false, set_load_ms },
+    { "drive", "fault", true, add_fault },
+};
+
+/* --- sections ------------------------------------------------------------------ */
+
+/* What may be a drive's name: it appears in URLs, export names and tables. */
+static const char *
+name_fault(const char *name)
+{
+    if (name[0] == '\0')
+        return "the drive has no name";
+    if (strlen(name) > 64)
+        return "a drive's name has at most 64 bytes";
+    for (const char *p = name; *p != '\0'; p++)
+        if ((unsigned char) *p <= ' ' || *p == 0x7F ||
+            strchr("/:\"\\?#%", *p) != NULL)
+            return "a drive's name has no blanks, control characters or "
+                   "any of / : \" \\ ? # %";
+    return NULL;
+}
+
+static int
+start_drive(struct reading *r, const char *name)
+{
+    const char *fault = name_fault(name);
+    struct ri_drive_config *drive;
+
+    if (fault != NULL)
+        return wrong(r, "%s", fault);
+    for (size_t i = 0; i < r->config->drive_count; i++)
+        if (strcmp(r->config->drives[i].name, name) == 0)
+            return wrong(r, "drive %s is there already, on line %u", name,
+                         r->config->drives[i].line);
+    drive = add_drive(r->config);
+    if (drive == NULL)
+        return wrong(r, "out of memory");
+    snprintf(drive->name, sizeof drive->name, "%s", name);
+    drive->line = r->line;
+    return 1;
+}
+
+static int
+start_section(struct reading *r, const char *section)
+{
+    r->seen[0] = '\0';
+    snprintf(r->section, sizeof r->section, "%s", section);
+    if (strcmp(section, "service") == 0) {
+        if (r->service_line != 0)
+            return wrong(r, "[service] is there already, on line %u",
+                         r->service_line);
+        r->service_line = r->line;
+        return 1;
+    }
+    if (strncmp(section, "drive ", 6) == 0)
+        return start_drive(r, section + 6 + strspn(section + 6, " \t"));
+    return wrong(r, "[%.60s]: there are [service] and [drive NAME]", section);
+}
+
+static int
+set_key(struct reading *r, const char *name, const char *value)
+{
+    const char *section = strcmp(r->section, "service") == 0 ? "service"
+                                                             : "drive";
+    char mark[64];
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (strcmp(keys[i].section, section) != 0 ||
+            strcmp(keys[i].name, name) != 0)
+            continue;
+        snprintf(mark, sizeof mark, "\n%s\n", name);
+        if (!keys[i].repeats && strstr(r->seen, mark) != NULL)
+            return wrong(r, "%s: given twice", name);
+        if (strlen(r->seen) + strlen(mark) < sizeof r->seen)
+            strcat(r->seen, mark);
+        return keys[i].set(r, name, value);
+    }
+    return wrong(r, "\"%.60s\" is no key of [%s]", name, section);
+}
+
+/* inih tells sections only through their keys, so the lines are read here:
+ * this sees each before inih does. */
+static char *
+read_line(char *line, int max, void *stream)
+{
+    struct reading *r = stream;
+    char *got = fgets(line, max, r->file), *start, *end;
+
+    if (got == NULL || r->rc != 0)
+        return NULL;
+    r->line++;
+    if (strchr(line, '\n') == NULL && !feof(r->file)) {
+        wrong(r, "the line is longer than %d bytes", max - 2);
+        return NULL;
+    }
+    start = line + strspn(line, " \t");
+    end = strchr(start, ']');
+    if (*start == '[' && end != NULL) {
+        char name[RI_PATH_MAX];
+
+        snprintf(name, sizeof name, "%.*s", (int) (end - start - 1),
+                 start + 1);
+        start_section(r, name);
+    }
+    return r->rc == 0 ? got : NULL;
+}
+
+static int
+take_key(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *r = user;
+
+    if (r->rc != 0)
+        return 0;
+    if (section[0] == '\0')
+        return wrong(r, "\"%.60s\" stands before any section", name);
+    return set_key(r, name, value != NULL ? value : "");
+}
+
+int
+ri_config_load(const char *path, struct ri_config *out_config,
+               struct ri_error *out_error)
+{
+    struct ri_config config;
+    struct reading r = { .path = path, .config = &config,
+                         .error = out_error };
+    int line;
+
+    r.file = fopen(path, "re");
+    if (r.file == NULL)
+        return ri_fail(out_error, -errno, "%.400s: %s", path,
+                       strerror(errno));
+    ri_config_init(&config);
+    line = ini_parse_stream(read_line, &r, take_key, &r);
+    if (r.rc == 0 && ferror(r.file))
+        r.rc = ri_fail(out_error, -EIO, "%.400s: cannot be read", path);
+    fclose(r.file);
+    if (r.rc == 0 && line > 0) {
+        r.line = (unsigned) line;
+        wrong(&r, "neither [section] nor key = value");
+    }
+    if (r.rc == 0 && config.drive_count == 0) {
+        r.line = r.line > 0 ? r.line : 1;
+        wrong(&r, "no [drive NAME] is given");
+    }
+    if (r.rc != 0) {
+        ri_config_free(&config);
+        return r.rc;
+    }
+    *out_config = config;
+    return 0;
+}
+
+/* --- images on the command line ---------------------------------------------------- */
+
+static enum ri_drive_type
+type_of_image(int fd)
+{
+    char id[6] = "";
+
+    for (int sector = 16; sector < 20; sector++) {
+        if (pread(fd, id, 5, sector * 2048 + 1) != 5)
+            break;
+        if (strcmp(id, "CD001") == 0 || strcmp(id, "BEA01") == 0)
+            return RI_CDROM;
+    }
+    return RI_DISK;
+}
+
+static void
+name_drive(const struct ri_config *config, struct ri_drive_config *drive)
+{
+    const char *stem = drive->type == RI_CDROM ? "cdrom" : "disk";
+
+    for (unsigned n = 0;; n++) {
+        bool taken = false;
+
+        snprintf(drive->name, sizeof drive->name, "%s%u", stem, n);
+        for (size_t i = 0; i + 1 < config->drive_count; i++)
+            taken = taken ||
+                    strcmp(config->drives[i].name, drive->name) == 0;
+        if (!taken)
+            return;
+    }
+}
+
+int
+ri_config_add_image(struct ri_config *config, const char *image,
+                    struct ri_error *out_error)
+{
+    int fd = open(image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct ri_drive_config *drive;
+    enum ri_drive_type type;
+
+    if (fd < 0)
+        return ri_fail(out_error, -errno, "%.400s: %s", image,
+                       strerror(errno));
+    type = type_of_image(fd);
+    close(fd);
+    if (strlen(image) >= RI_PATH_MAX)
+        return ri_fail(out_error, -ENAMETOOLONG, "%.400s: path too long",
+                       image);
+    drive = add_drive(config);
+    if (drive == NULL)
+        return ri_fail(out_error, -ENOMEM, "out of memory");
+    drive->type = type;
+    snprintf(drive->medium, sizeof drive->medium, "%s", image);
+    name_drive(config, drive);
+    return 0;
+}

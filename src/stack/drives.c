@@ -1,0 +1,251 @@
+/*
+ * drives.c - drives: made, watched, and what a hand does to them
+ *
+ * The mount manager of this system: when a drive reports that something came
+ * in or went, it is looked at (drive_look), which lets the I/O manager verify
+ * or mount.  Looking twice, or at once from two threads, does no harm: the
+ * drive's DeviceLock puts them in order.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <ioevent.h>
+#include <ntddstor.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "io/io.h"
+#include "port/port.h"
+#include "stack/stack_internal.h"
+
+struct drive *
+drive_find(struct ri_service *service, const char *name,
+           struct ri_error *out_error)
+{
+    for (size_t i = 0; i < service->drive_count; i++)
+        if (strcmp(service->drives[i].config.name, name) == 0)
+            return &service->drives[i];
+    ri_fail(out_error, -ENODEV, "no drive is called %.200s", name);
+    return NULL;
+}
+
+struct drive *
+drive_of(struct ri_service *service, PDEVICE_OBJECT fdo)
+{
+    for (size_t i = 0; i < service->drive_count; i++)
+        if (service->drives[i].fdo == fdo)
+            return &service->drives[i];
+    return NULL;
+}
+
+/* --- looking -------------------------------------------------------------------- */
+
+void
+drive_look(struct drive *drive)
+{
+    ULONG count = 0;
+    NTSTATUS status = io_device_control(
+        drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0, &count,
+        sizeof count, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+    struct fs_volume_info info;
+    struct volume *volume;
+
+    if (status == STATUS_NO_MEDIA_IN_DEVICE) {
+        fs_media_gone(drive->fdo);
+        return;
+    }
+    if (!NT_SUCCESS(status))
+        return;
+    __atomic_store_n(&drive->count, count, __ATOMIC_RELAXED);
+    /* Twice: the first may find that what was mounted is gone, and that
+     * nothing could be mounted in its place. */
+    for (int i = 0; i < 2; i++) {
+        volume = fs_volume_on(drive->fdo);
+        if (volume != NULL && (drive->fdo->Flags & DO_VERIFY_VOLUME) == 0) {
+            fs_volume_info(volume, &info);
+            if (info.state != VOL_ABSENT)
+                return;
+        }
+        status = IoVerifyVolume(drive->fdo, TRUE);
+    }
+    if (fs_volume_on(drive->fdo) == NULL)
+        event_send(drive->service, "drive", drive->config.name, "", 0,
+                   "drive %s: its medium cannot be mounted (%s)",
+                   drive->config.name, status_name(status));
+}
+
+static NTSTATUS NTAPI
+media_changed(PVOID structure, PVOID context)
+{
+    PTARGET_DEVICE_CUSTOM_NOTIFICATION notification = structure;
+    struct drive *drive = context;
+
+    if (IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_ARRIVAL) ||
+        IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_REMOVAL))
+        drive_look(drive);
+    else if (IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_EJECT_REQUEST) &&
+             !drive->service->stopping)
+        ri_eject(drive->service, drive->config.name, NULL);
+    return STATUS_SUCCESS;
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static int
+make_device(struct drive *drive, struct ri_error *out_error)
+{
+    const struct ri_drive_config *config = &drive->config;
+    struct vscsi_config device = {
+        .name = config->name,
+        .type = config->type == RI_CDROM    ? VSCSI_CDROM
+                : config->type == RI_FLOPPY ? VSCSI_FLOPPY
+                                            : VSCSI_DISK,
+        .cache_volatile = config->cache == RI_CACHE_VOLATILE,
+        .write_protect = config->readonly,
+        .load_ms = config->load_ms,
+    };
+    char text[RI_TEXT_MAX - 80] = "", rule[256];
+    const char *line = config->faults, *end;
+    int rc = 0;
+
+    drive->device = vscsi_new(&device);
+    if (drive->device == NULL)
+        return ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
+                       config->name);
+    for (; rc == 0 && line != NULL && (end = strchr(line, '\n')) != NULL;
+         line = end + 1) {
+        snprintf(rule, sizeof rule, "%.*s", (int) (end - line), line);
+        rc = vscsi_fault_add(drive->device, rule, text, sizeof text);
+    }
+    if (rc == 0 && config->medium[0] != '\0')
+        rc = vscsi_insert(drive->device, config->medium, text, sizeof text);
+    if (rc != 0)
+        ri_fail(out_error, rc, "drive %s: %s", config->name, text);
+    return rc;
+}
+
+/* The names of the start are the configuration's business. */
+int
+drive_start(struct ri_service *service, struct drive *drive,
+            struct ri_error *out_error)
+{
+    PDRIVER_OBJECT driver =
+        drive->config.type == RI_CDROM ? service->cdrom : service->disk;
+    NTSTATUS status;
+    int rc = make_device(drive, out_error);
+
+    if (rc != 0)
+        return rc;
+    status = port_add_virtual(service->port, drive->device,
+                              drive->config.name, &drive->pdo);
+    if (NT_SUCCESS(status)) {
+        status = io_start_device(driver, drive->pdo);
+        drive->fdo = IoGetAttachedDevice(drive->pdo);
+    }
+    if (NT_SUCCESS(status))
+        status = io_open_device(drive->fdo, FILE_READ_ATTRIBUTES,
+                                &drive->file);
+    if (NT_SUCCESS(status))
+        status = IoRegisterPlugPlayNotification(
+            EventCategoryTargetDeviceChange, 0, drive->file, service->fs,
+            media_changed, drive, &drive->notification);
+    if (!NT_SUCCESS(status))
+        return ri_fail(out_error, -EIO, "drive %s: cannot be started: %s",
+                       drive->config.name, status_name(status));
+    drive_look(drive);
+    return 0;
+}
+
+void
+drive_stop(struct drive *drive)
+{
+    if (drive->notification != NULL)
+        IoUnregisterPlugPlayNotification(drive->notification);
+    if (drive->file != NULL)
+        io_close_file(drive->file);
+    if (drive->pdo != NULL) {
+        if (drive->fdo != NULL && drive->fdo != drive->pdo)
+            io_surprise_remove_device(drive->pdo);
+        port_remove_unit(drive->pdo);
+    }
+    if (drive->device != NULL)
+        vscsi_free(drive->device);
+}
+
+/* --- what an operator does ------------------------------------------------------- */
+
+int
+ri_insert(struct ri_service *service, const char *name, const char *image,
+          struct ri_error *out_error)
+{
+    struct drive *drive = drive_find(service, name, out_error);
+    char text[RI_TEXT_MAX] = "";
+    int rc;
+
+    if (drive == NULL)
+        return -ENODEV;
+    rc = vscsi_insert(drive->device, image, text, sizeof text);
+    if (rc != 0)
+        return ri_fail(out_error, rc, "%s", text);
+    event_send(service, "drive", drive->config.name, "", 0,
+               "drive %s: %.300s was put in", drive->config.name, image);
+    drive_look(drive);
+    return 0;
+}
+
+int
+ri_yank(struct ri_service *service, const char *name,
+        struct ri_error *out_error)
+{
+    struct drive *drive = drive_find(service, name, out_error);
+
+    if (drive == NULL)
+        return -ENODEV;
+    if (vscsi_yank(drive->device) != 0)
+        return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
+    event_send(service, "drive", drive->config.name, "", 0,
+               "drive %s: its medium was pulled out", drive->config.name);
+    drive_look(drive);
+    return 0;
+}
+
+static int
+eject_errno(NTSTATUS status)
+{
+    switch (status) {
+    case STATUS_NO_MEDIA_IN_DEVICE:
+        return -ENOMEDIUM;
+    case STATUS_DEVICE_BUSY:
+    case STATUS_FILES_OPEN:
+        return -EBUSY;
+    default:
+        return -EIO;
+    }
+}
+
+int
+ri_eject(struct ri_service *service, const char *name,
+         struct ri_error *out_error)
+{
+    struct drive *drive = drive_find(service, name, out_error);
+    struct vscsi_state state;
+    NTSTATUS status;
+
+    if (drive == NULL)
+        return -ENODEV;
+    vscsi_state(drive->device, &state);
+    if (!state.medium)
+        return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
+    status = fs_eject(drive->fdo);
+    if (!NT_SUCCESS(status))
+        return ri_fail(out_error, eject_errno(status),
+                       "drive %s: not ejected: %s", name,
+                       status_name(status));
+    event_send(service, "drive", drive->config.name, "", 0,
+               "drive %s: flushed and opened; the medium may be taken",
+               drive->config.name);
+    drive_look(drive);
+    return 0;
+}

@@ -1,0 +1,151 @@
+/*
+ * info.c - snapshots of drives and volumes
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "port/port.h"
+#include "prompt/prompt.h"
+#include "stack/stack_internal.h"
+
+static void
+fill_drive(struct ri_service *service, struct drive *drive,
+           struct ri_drive_info *out)
+{
+    struct volume *volume = fs_volume_on(drive->fdo);
+    struct fs_volume_info info;
+    struct port_unit_info unit;
+    struct ri_sense_info sense;
+    struct vscsi_state state;
+
+    vscsi_state(drive->device, &state);
+    port_unit_info(drive->pdo, &unit);
+    snprintf(out->name, sizeof out->name, "%s", drive->config.name);
+    out->type = drive->config.type;
+    snprintf(out->state, sizeof out->state, "%s",
+             state.ready       ? "ready"
+             : state.medium    ? "not ready"
+             : state.tray_open ? "open"
+                               : "empty");
+    snprintf(out->medium, sizeof out->medium, "%s", state.image);
+    if (volume != NULL) {
+        fs_volume_info(volume, &info);
+        if (info.state != VOL_ABSENT && info.drive == drive->fdo)
+            volume_name(service, volume, out->volume);
+    }
+    if (unit.sense_len > 0 &&
+        ri_sense_decode(unit.sense, unit.sense_len, &sense, NULL) == 0)
+        snprintf(out->sense, sizeof out->sense, "%X/%02X/%02X %.400s",
+                 sense.key, sense.asc, sense.ascq, sense.text);
+    if (state.medium) {
+        out->block_bytes = state.block_bytes;
+        out->size_bytes = state.blocks * state.block_bytes;
+    }
+    out->change_count = __atomic_load_n(&drive->count, __ATOMIC_RELAXED);
+    out->age_ms = clock_coarse_ms() - unit.last_answer_ms;
+    out->write_protected = state.write_protected;
+    out->locked = state.prevented;
+}
+
+int
+ri_drives(struct ri_service *service, struct ri_drive_info **out_list,
+          size_t *out_count)
+{
+    struct ri_drive_info *list =
+        calloc(service->drive_count + 1, sizeof *list);
+
+    if (list == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < service->drive_count; i++)
+        fill_drive(service, &service->drives[i], &list[i]);
+    *out_list = list;
+    *out_count = service->drive_count;
+    return 0;
+}
+
+static const char *const state_words[] = {
+    [VOL_MOUNTED] = "mounted",
+    [VOL_VERIFYING] = "verifying",
+    [VOL_EJECTING] = "ejecting",
+    [VOL_ABSENT] = "absent",
+};
+
+struct listing {
+    struct ri_service *service;
+    struct ri_volume_info *list;
+    size_t n, max;
+};
+
+static BOOLEAN
+fill_volume(void *context, struct volume *volume)
+{
+    struct listing *listing = context;
+    struct ri_volume_info *out = &listing->list[listing->n];
+    struct fs_volume_info info;
+    struct drive *drive;
+
+    if (listing->n == listing->max)
+        return FALSE;
+    fs_volume_info(volume, &info);
+    drive = drive_of(listing->service, info.drive);
+    volume_name(listing->service, volume, out->name);
+    snprintf(out->label, sizeof out->label, "%.127s", info.label);
+    snprintf(out->uuid, sizeof out->uuid, "%s", info.uuid);
+    snprintf(out->type, sizeof out->type, "%s", info.type);
+    snprintf(out->state, sizeof out->state, "%s", state_words[info.state]);
+    snprintf(out->drive, sizeof out->drive, "%s",
+             drive != NULL ? drive->config.name : "");
+    out->size_bytes = info.size_bytes;
+    out->block_bytes = info.block_bytes;
+    out->age_ms = clock_coarse_ms() - info.since_ms;
+    out->waiting = prompt_waiting(fs_volume_vpb(volume));
+    out->clients = export_clients(listing->service, volume);
+    out->read_only = info.read_only;
+    listing->n++;
+    return TRUE;
+}
+
+int
+ri_volumes(struct ri_service *service, struct ri_volume_info **out_list,
+           size_t *out_count)
+{
+    struct listing listing = { .service = service, .max = volume_count() };
+
+    listing.list = calloc(listing.max + 1, sizeof *listing.list);
+    if (listing.list == NULL)
+        return -ENOMEM;
+    fs_each_volume(fill_volume, &listing);
+    *out_list = listing.list;
+    *out_count = listing.n;
+    return 0;
+}
+
+int
+ri_prompts(struct ri_service *service, struct ri_prompt_info **out_list,
+           size_t *out_count)
+{
+    (void) service;
+    return prompt_list(out_list, out_count);
+}
+
+int
+ri_prompt_answer(struct ri_service *service, uint64_t id,
+                 enum ri_answer answer, struct ri_error *out_error)
+{
+    int rc;
+
+    (void) service;
+    if (answer != RI_RETRY && answer != RI_CANCEL)
+        return ri_fail(out_error, -EINVAL, "answers are retry and cancel");
+    rc = prompt_answer(id, answer);
+    if (rc != 0)
+        return ri_fail(out_error, rc,
+                       "there is no prompt %llu; it may have been answered",
+                       (unsigned long long) id);
+    return 0;
+}

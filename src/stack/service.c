@@ -1,0 +1,237 @@
+/*
+ * service.c - the whole system: started, shut down, freed
+ *
+ * Also the glue between rooms that do not know each other: the file system's
+ * states go to the prompt broker, the broker's needs to the file system, and
+ * all of it to the events.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "cdrom/cdrom.h"
+#include "disk/disk.h"
+#include "io/io.h"
+#include "ke/ke.h"
+#include "port/port.h"
+#include "prompt/prompt.h"
+#include "stack/stack_internal.h"
+
+/* --- the prompt broker's host ------------------------------------------------- */
+
+static void
+host_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
+              char *out_drive)
+{
+    struct ri_service *service = context;
+    struct volume *volume = fs_volume_of(vpb);
+    struct drive *drive = drive_of(service, real);
+
+    out_volume[0] = '\0';
+    if (volume != NULL)
+        volume_name(service, volume, out_volume);
+    snprintf(out_drive, RI_NAME_MAX, "%s",
+             drive != NULL ? drive->config.name : "");
+}
+
+static BOOLEAN
+host_needed(void *context, PVPB vpb, NTSTATUS status)
+{
+    struct volume *volume = fs_volume_of(vpb);
+    struct fs_volume_info info;
+
+    (void) context;
+    if (volume == NULL)
+        return FALSE;
+    fs_volume_info(volume, &info);
+    /* These two are about a volume that is there. */
+    if (status == STATUS_MEDIA_WRITE_PROTECTED || status == STATUS_IO_TIMEOUT)
+        return TRUE;
+    return info.state == VOL_ABSENT;
+}
+
+static BOOLEAN
+host_try_again(void *context, PVPB vpb)
+{
+    struct volume *volume = fs_volume_of(vpb);
+
+    (void) context;
+    return volume != NULL && fs_try_again(volume);
+}
+
+static void
+host_event(void *context, enum prompt_event event,
+           const struct ri_prompt_info *prompt)
+{
+    char text[RI_TEXT_MAX];
+    bool open = event <= PROMPT_STILL;
+
+    prompt_event_text(event, prompt, text);
+    event_send(context, open ? "prompt" : "answer", prompt->drive,
+               prompt->volume, prompt->id, "%s", text);
+}
+
+/* --- the file system's observer -------------------------------------------------- */
+
+static void
+volume_changed(void *context, struct volume *volume, enum vol_state state)
+{
+    struct ri_service *service = context;
+    char name[RI_NAME_MAX];
+    struct fs_volume_info info;
+    struct drive *drive;
+    const char *where;
+
+    if (state != VOL_MOUNTED && state != VOL_ABSENT)
+        return;
+    volume_name(service, volume, name);
+    fs_volume_info(volume, &info);
+    drive = drive_of(service, info.drive);
+    where = drive != NULL ? drive->config.name : "";
+    if (state == VOL_MOUNTED) {
+        event_send(service, "volume", where, name, 0,
+                   "volume %s (%s) is in drive %s", name, info.type, where);
+        prompt_arrived(fs_volume_vpb(volume));
+        return;
+    }
+    event_send(service, "volume", where, name, 0,
+               info.reason == STATUS_WRONG_VOLUME
+                   ? "drive %2$s holds another medium than volume %1$s; it is "
+                     "refused for it"
+                   : "volume %1$s is away; it was in drive %2$s (%3$s)",
+               name, where, status_name(info.reason));
+    prompt_reason(fs_volume_vpb(volume), info.reason);
+}
+
+/* --- start --------------------------------------------------------------------------- */
+
+static NTSTATUS
+load_drivers(struct ri_service *service)
+{
+    const struct {
+        const char *name;
+        PDRIVER_INITIALIZE entry;
+        PDRIVER_OBJECT *out;
+    } drivers[] = {
+        { "port", port_driver_entry, &service->port },
+        { "disk", disk_driver_entry, &service->disk },
+        { "cdrom", cdrom_driver_entry, &service->cdrom },
+        { "volume", fs_driver_entry, &service->fs },
+    };
+    NTSTATUS status = io_init();
+
+    for (size_t i = 0;
+         NT_SUCCESS(status) && i < sizeof drivers / sizeof drivers[0]; i++)
+        status = io_load_driver(drivers[i].name, drivers[i].entry,
+                                drivers[i].out);
+    return status;
+}
+
+static void
+connect_rooms(struct ri_service *service, const struct ri_config *config)
+{
+    struct prompt_host host = {
+        .context = service,
+        .describe = host_describe,
+        .needed = host_needed,
+        .try_again = host_try_again,
+        .retry = io_harderr_retry,
+        .fail = io_harderr_fail,
+        .event = host_event,
+    };
+    struct io_harderr_port port = { .raise = prompt_raise, .ctx = service };
+
+    prompt_init(&host, config->prompt_timeout_s, config->on_no_operator);
+    io_set_harderr_port(&port);
+    fs_set_observer(volume_changed, service);
+}
+
+int
+ri_service_start(const struct ri_config *config,
+                 struct ri_service **out_service, struct ri_error *out_error)
+{
+    struct ri_service *service = calloc(1, sizeof *service);
+    NTSTATUS status;
+    int rc = 0;
+
+    if (service == NULL)
+        return ri_fail(out_error, -ENOMEM, "out of memory");
+    pthread_mutex_init(&service->export_lock, NULL);
+    pthread_mutex_init(&service->event_lock, NULL);
+    service->drives = calloc(config->drive_count + 1, sizeof(struct drive));
+    if (service->drives == NULL) {
+        free(service);
+        return ri_fail(out_error, -ENOMEM, "out of memory");
+    }
+    status = load_drivers(service);
+    if (!NT_SUCCESS(status))
+        rc = ri_fail(out_error, -EIO, "the drivers cannot be loaded: %s",
+                     status_name(status));
+    else
+        connect_rooms(service, config);
+    for (size_t i = 0; rc == 0 && i < config->drive_count; i++) {
+        struct drive *drive = &service->drives[i];
+
+        drive->service = service;
+        drive->config = config->drives[i];
+        service->drive_count = i + 1;
+        rc = drive_start(service, drive, out_error);
+        drive->config.faults = NULL;
+    }
+    if (rc != 0) {
+        ri_service_shutdown(service);
+        ri_service_free(service);
+        return rc;
+    }
+    *out_service = service;
+    return 0;
+}
+
+/* --- end ------------------------------------------------------------------------------ */
+
+void
+ri_service_shutdown(struct ri_service *service)
+{
+    if (__atomic_exchange_n(&service->stopping, true, __ATOMIC_ACQ_REL))
+        return;
+    if (service->fs != NULL)
+        fs_shutdown();
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    exports_cancel_all(service);
+}
+
+void
+ri_service_free(struct ri_service *service)
+{
+    if (service == NULL)
+        return;
+    for (size_t i = 0; i < service->drive_count; i++)
+        drive_stop(&service->drives[i]);
+    fs_set_observer(NULL, NULL);
+    io_set_harderr_port(NULL);
+    if (service->fs != NULL)
+        io_unload_driver(service->fs);
+    if (service->cdrom != NULL)
+        io_unload_driver(service->cdrom);
+    if (service->disk != NULL)
+        io_unload_driver(service->disk);
+    if (service->port != NULL)
+        io_unload_driver(service->port);
+    io_shutdown();
+    while (service->subscribers != NULL)
+        ri_unsubscribe(service, service->subscribers->id);
+    pthread_mutex_destroy(&service->export_lock);
+    pthread_mutex_destroy(&service->event_lock);
+    free(service->drives);
+    free(service);
+}
+
+const char *
+ri_version(void)
+{
+    return REINSERT_VERSION;
+}

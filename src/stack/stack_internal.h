@@ -1,0 +1,97 @@
+/*
+ * stack_internal.h - the service behind reinsert.h
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef STACK_STACK_INTERNAL_H
+#define STACK_STACK_INTERNAL_H
+
+#include <ntifs.h>
+#include <pthread.h>
+#include <reinsert.h>
+#include <vscsi.h>
+
+#include "fs/fs.h"
+
+struct drive {
+    struct ri_service *service;
+    struct ri_drive_config config;      /* faults: not owned here */
+    struct vscsi_drive *device;
+    PDEVICE_OBJECT pdo;
+    PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB */
+    PFILE_OBJECT file;                  /* for notifications */
+    PVOID notification;
+    ULONG count;                        /* at the last look; atomic */
+};
+
+struct subscriber {
+    struct subscriber *next;
+    uint64_t id;
+    ri_event_fn *fn;
+    void *context;
+};
+
+/*
+ * Locks, none inside another: export_lock (open exports), event_lock (held
+ * while subscribers are called, one event at a time).  Drives are fixed after
+ * the start.
+ */
+struct ri_service {
+    PDRIVER_OBJECT port, disk, cdrom, fs;
+    struct drive *drives;
+    size_t drive_count;
+    bool stopping;                      /* atomic */
+
+    pthread_mutex_t export_lock;
+    struct ri_export *exports;          /* open ones */
+
+    pthread_mutex_t event_lock;
+    struct subscriber *subscribers;
+    uint64_t last_event, last_subscriber;
+};
+
+/* config.c */
+int ri_fail(struct ri_error *out_error, int rc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* drives.c */
+struct drive *drive_find(struct ri_service *service, const char *name,
+                         struct ri_error *out_error);
+struct drive *drive_of(struct ri_service *service, PDEVICE_OBJECT fdo);
+int drive_start(struct ri_service *service, struct drive *drive,
+                struct ri_error *out_error);
+void drive_stop(struct drive *drive);
+/* Looks what is in the drive now, and lets the file system settle it. */
+void drive_look(struct drive *drive);
+
+/* names.c */
+/* The export name of a volume now, unique; RI_NAME_MAX. */
+void volume_name(struct ri_service *service, struct volume *volume,
+                 char *out_name);
+struct volume *volume_find(struct ri_service *service, const char *name);
+size_t volume_count(void);
+
+/* events.c */
+void event_send(struct ri_service *service, const char *kind,
+                const char *drive, const char *volume, uint64_t prompt,
+                const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+
+/* exports.c */
+uint32_t export_clients(struct ri_service *service, struct volume *volume);
+/* Ends whatever waits, for the end of the service. */
+void exports_cancel_all(struct ri_service *service);
+
+/* request.c */
+struct ri_export {
+    struct ri_export *next;
+    struct ri_service *service;
+    struct volume *volume;
+    PDEVICE_OBJECT device;
+    struct ri_export_info info;
+    bool can_trim, trim_zeroes;
+    pthread_mutex_t lock;               /* the list of waiting requests */
+    LIST_ENTRY waiting;
+};
+
+#endif
