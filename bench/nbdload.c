@@ -28,10 +28,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RX_BYTES    (1u << 20)
-#define DEPTH_MAX   256
-#define REQUEST     28
-#define REPLY       16
+#define RX_BYTES  (1u << 20)
+#define DEPTH_MAX 256
+#define REQUEST   28
+#define REPLY     16
 
 struct load {
     int fd;
@@ -40,7 +40,7 @@ struct load {
     uint64_t size, next, random;
     uint64_t done, in_flight;
     uint8_t headers[DEPTH_MAX][REQUEST];
-    uint8_t *data;              /* what writes carry */
+    uint8_t *data; /* what writes carry */
 };
 
 static void
@@ -86,8 +86,7 @@ get(const uint8_t *at, unsigned bytes)
 static void
 receive_all(int fd, void *buffer, size_t bytes)
 {
-    if (bytes > 0 &&
-        recv(fd, buffer, bytes, MSG_WAITALL) != (ssize_t) bytes)
+    if (bytes > 0 && recv(fd, buffer, bytes, MSG_WAITALL) != (ssize_t) bytes)
         die("the server closed the connection");
 }
 
@@ -122,8 +121,7 @@ connect_unix(const char *path)
     if (strlen(path) >= sizeof address.sun_path)
         die("the path is too long");
     strcpy(address.sun_path, path);
-    if (fd < 0 ||
-        connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
+    if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
         die_errno(path);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     return fd;
@@ -207,7 +205,7 @@ send_requests(struct load *load, unsigned count)
         put(&at, next_offset(load), 8);
         put(&at, load->block, 4);
         if (!load->write && pieces > 0) {
-            iov[0].iov_len += REQUEST;  /* the headers are one array */
+            iov[0].iov_len += REQUEST; /* the headers are one array */
             continue;
         }
         iov[pieces++] = (struct iovec){ load->headers[i], REQUEST };
@@ -226,8 +224,7 @@ struct parser {
 
 /* Returns how many replies ended in these bytes. */
 static unsigned
-parse(struct load *load, struct parser *parser, const uint8_t *at,
-      size_t bytes)
+parse(struct load *load, struct parser *parser, const uint8_t *at, size_t bytes)
 {
     unsigned ended = 0;
 
@@ -235,8 +232,7 @@ parse(struct load *load, struct parser *parser, const uint8_t *at,
         size_t take;
 
         if (parser->payload_left > 0) {
-            take = bytes < parser->payload_left ? bytes
-                                                : parser->payload_left;
+            take = bytes < parser->payload_left ? bytes : parser->payload_left;
             parser->payload_left -= take;
             ended += parser->payload_left == 0;
             at += take;

@@ -15,9 +15,9 @@
 #include "nbd/nbd_internal.h"
 #include "nbd/proto.h"
 
-#define EXTENTS_MAX     1024    /* in one reply to a block status request */
-#define LARGE_WRITE     (32u * 1024)
-#define DISCARD_MAX     (128u << 20) /* payload worth reading to refuse it */
+#define EXTENTS_MAX 1024 /* in one reply to a block status request */
+#define LARGE_WRITE (32u * 1024)
+#define DISCARD_MAX (128u << 20) /* payload worth reading to refuse it */
 
 static const struct nbd_command commands[] = {
     [NBD_CMD_READ] = { "read", RI_READ, NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_DF,
@@ -121,8 +121,7 @@ fill_request(struct nbd_conn *conn, struct nbd_request *request,
     if (command->props & CMD_REPLY_EXTENTS) {
         ri->buffer = NULL;
         ri->extents = (struct ri_extent *) (void *) request->data;
-        ri->extent_max =
-            header->flags & NBD_CMD_FLAG_REQ_ONE ? 1 : EXTENTS_MAX;
+        ri->extent_max = header->flags & NBD_CMD_FLAG_REQ_ONE ? 1 : EXTENTS_MAX;
     }
     if ((command->props & CMD_RANGE) == 0)
         ri->offset_bytes = ri->length_bytes = 0;
@@ -251,7 +250,7 @@ is_out_full(struct nbd_conn *conn)
 {
     if (conn->out.bytes >= OUT_SEND_BYTES && !conn->out.blocked &&
         reply_send(conn) < 0)
-        return false;   /* the next send finds the same error */
+        return false; /* the next send finds the same error */
     return conn->out.ready != NULL || conn->out.bytes >= OUT_STALL_BYTES;
 }
 

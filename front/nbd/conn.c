@@ -25,13 +25,13 @@
 #define SPIN_NS         60000u  /* how long to poll before sleeping */
 #define SPIN_WORTH_NS   150000u /* a shorter sleep: polling might have paid */
 #define SPIN_CREDIT_MAX 16u
-#define SPIN_PAUSES     64      /* between two looks at the socket */
-#define NAP_NS          30000   /* for the client to send more */
-#define NAP_WINDOW      8u      /* clients with fewer in flight get none */
-#define NAP_POOR        3u      /* so few after a nap: it was in vain */
-#define IDLE_MS         1000    /* then spare buffers are given back */
+#define SPIN_PAUSES     64    /* between two looks at the socket */
+#define NAP_NS          30000 /* for the client to send more */
+#define NAP_WINDOW      8u    /* clients with fewer in flight get none */
+#define NAP_POOR        3u    /* so few after a nap: it was in vain */
+#define IDLE_MS         1000  /* then spare buffers are given back */
 #define IDLE_KEEP_BYTES (64u * 1024)
-#define LINGER_MS       50      /* for the client to take the last replies */
+#define LINGER_MS       50 /* for the client to take the last replies */
 
 uint64_t
 nbd_now_ns(void)
@@ -121,8 +121,7 @@ request_done(struct ri_request *ri)
     do
         request->next = top;
     while (!atomic_compare_exchange_weak(&conn->finished, &top, request));
-    if (atomic_load(&conn->sleeping) &&
-        atomic_exchange(&conn->sleeping, false))
+    if (atomic_load(&conn->sleeping) && atomic_exchange(&conn->sleeping, false))
         wake(conn);
     atomic_fetch_sub(&conn->completing, 1);
 }
@@ -396,7 +395,7 @@ wait_for_work(struct nbd_conn *conn, bool may_read, int timeout_ms)
     if (conn->out.blocked)
         events |= POLLOUT;
     else if (conn->stalled)
-        events |= POLLRDHUP;    /* or nothing would show that it has gone */
+        events |= POLLRDHUP; /* or nothing would show that it has gone */
     revents = sleep_idle(conn, events, timeout_ms);
     if (!may_read && (revents & gone))
         return -1;
@@ -561,7 +560,7 @@ conn_run(struct nbd_conn *conn)
     uint64_t stop_ms = 0;
     int result;
 
-    prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0);     /* else a nap takes twice */
+    prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0); /* else a nap takes twice */
     shaken = nbd_handshake(conn);
     result = shaken == HANDSHAKE_END ? 1 : -1;
 

@@ -17,8 +17,8 @@
 #include "nbd/command.h"
 #include "nbd/proto.h"
 
-#define ALLOCATION      "base:allocation"
-#define ZEROES_BYTES    124     /* after the reply to EXPORT_NAME */
+#define ALLOCATION       "base:allocation"
+#define ZEROES_BYTES     124 /* after the reply to EXPORT_NAME */
 #define EXPORT_MAX_BYTES (64u << 20)
 
 enum next { NEXT_OPTION, NEXT_SERVE, NEXT_END, NEXT_DROP };
@@ -26,7 +26,7 @@ enum next { NEXT_OPTION, NEXT_SERVE, NEXT_END, NEXT_DROP };
 struct option {
     uint32_t id;
     uint32_t length;
-    const uint8_t *data;        /* in conn->rx, until the next receive */
+    const uint8_t *data; /* in conn->rx, until the next receive */
 };
 
 static int
@@ -37,7 +37,7 @@ send_reply(struct nbd_conn *conn, uint32_t option, uint32_t type,
     uint8_t *at = put_be64(buffer, NBD_OPTION_REPLY_MAGIC);
 
     if (bytes > 1024)
-        bytes = 1024;           /* error texts only */
+        bytes = 1024; /* error texts only */
     at = put_be32(at, option);
     at = put_be32(at, type);
     at = put_be32(at, (uint32_t) bytes);
@@ -121,7 +121,7 @@ opt_export_name(struct nbd_conn *conn, const struct option *option)
 
     if (!copy_name(option->data, option->length, name) ||
         ri_open(conn->server->service, name, &conn->export_, &error) < 0)
-        return NEXT_DROP;       /* this option has no way to say more */
+        return NEXT_DROP; /* this option has no way to say more */
     take_info(conn->export_, &conn->info);
     at = put_be64(buffer, conn->info.size_bytes);
     put_be16(at, (uint16_t) transmission_flags(conn, &conn->info));
@@ -311,7 +311,7 @@ match_queries(const struct option *option, uint32_t at, bool list,
     count = get_be32(option->data + at);
     at += 4;
     if (count == 0)
-        match = list;           /* no query lists everything */
+        match = list; /* no query lists everything */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t length;
 

@@ -24,8 +24,8 @@ static int
 fail(struct ri_error *out_error, int error, const char *address,
      const char *what)
 {
-    snprintf(out_error->text, sizeof out_error->text, "%.300s: %.200s",
-             address, what);
+    snprintf(out_error->text, sizeof out_error->text, "%.300s: %.200s", address,
+             what);
     return -error;
 }
 
@@ -118,7 +118,7 @@ split_host(const char *from, char *out_host, size_t host_max, char *out_port,
         if (host_end - host < 1 || *--host_end != ']')
             return -1;
     } else if (memchr(from, ':', (size_t) (colon - from)) != NULL) {
-        return -1;              /* IPv6 needs its brackets */
+        return -1; /* IPv6 needs its brackets */
     }
     if (host_end <= host || (size_t) (host_end - host) >= host_max)
         return -1;
@@ -163,8 +163,8 @@ note_address(struct nbd_listener *listener)
     bool is_v6;
 
     if (getsockname(listener->fd, (struct sockaddr *) &bound, &length) == 0)
-        getnameinfo((struct sockaddr *) &bound, length, host, sizeof host,
-                    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+        getnameinfo((struct sockaddr *) &bound, length, host, sizeof host, port,
+                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
     is_v6 = strchr(host, ':') != NULL;
     snprintf(listener->address, sizeof listener->address,
              is_v6 ? "tcp:[%.255s]:%s" : "tcp:%.255s:%s", host, port);
@@ -213,8 +213,7 @@ listener_open(struct nbd_listener *listener, const char *text,
         return open_unix(listener, text, out_error);
     if (strncmp(text, "tcp:", 4) == 0)
         return open_tcp(listener, text, out_error);
-    return fail(out_error, EINVAL, text,
-                "expected unix:PATH or tcp:HOST:PORT");
+    return fail(out_error, EINVAL, text, "expected unix:PATH or tcp:HOST:PORT");
 }
 
 /* The file goes only while it is still ours. */

@@ -18,7 +18,7 @@ class_of(size_t bytes)
     unsigned class = 0;
 
     while (((size_t) 1 << (POOL_MIN_SHIFT + class)) < bytes)
-        class++;
+        class ++;
     return class;
 }
 
@@ -109,7 +109,7 @@ pool_put(struct nbd_pool *pool, struct nbd_request *request)
 void
 pool_trim(struct nbd_pool *pool, size_t keep_bytes)
 {
-    for (unsigned class = POOL_CLASSES; class-- > 0;) {
+    for (unsigned class = POOL_CLASSES; class -- > 0;) {
         while (pool->buffers[class] != NULL && pool->free_bytes > keep_bytes) {
             void *base = pool->buffers[class];
 

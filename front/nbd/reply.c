@@ -87,9 +87,9 @@ error_text(const struct nbd_request *request, char *out_text, size_t text_max)
 
     for (size_t i = 0; i < sizeof status_names / sizeof status_names[0]; i++)
         if (status_names[i].status == status) {
-            length = snprintf(out_text, text_max, "%s: %s (0x%08" PRIX32 ")",
-                              request->command->name, status_names[i].name,
-                              status);
+            length =
+                snprintf(out_text, text_max, "%s: %s (0x%08" PRIX32 ")",
+                         request->command->name, status_names[i].name, status);
             return (size_t) length;
         }
     if (status != 0)
@@ -176,8 +176,7 @@ add_short(struct nbd_conn *conn, struct nbd_request *request)
     out->arena_used += (size_t) (end - start);
     if (out->count > out->first && out->owner[out->count - 1] == NULL)
         last = &out->iov[out->count - 1];
-    if (last != NULL &&
-        (uint8_t *) last->iov_base + last->iov_len == start) {
+    if (last != NULL && (uint8_t *) last->iov_base + last->iov_len == start) {
         last->iov_len += (size_t) (end - start);
         out->bytes += (size_t) (end - start);
     } else {
@@ -194,9 +193,9 @@ add_read(struct nbd_conn *conn, struct nbd_request *request)
 
     if (conn->structured) {
         start = request->data - NBD_CHUNK_BYTES - 8;
-        put_be64(put_chunk(start, request, NBD_REPLY_TYPE_OFFSET_DATA,
-                           bytes + 8),
-                 request->ri.offset_bytes);
+        put_be64(
+            put_chunk(start, request, NBD_REPLY_TYPE_OFFSET_DATA, bytes + 8),
+            request->ri.offset_bytes);
     } else {
         start = request->data - NBD_SIMPLE_REPLY_BYTES;
         put_simple(start, request);

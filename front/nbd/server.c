@@ -23,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SOCKET_BUFFER_BYTES (1 << 20)   /* the kernel gives what it may */
-#define BACK_OFF_MS         50          /* out of descriptors or threads */
+#define SOCKET_BUFFER_BYTES (1 << 20) /* the kernel gives what it may */
+#define BACK_OFF_MS         50        /* out of descriptors or threads */
 
 struct nbd_server *
 server_new(struct ri_service *service)
@@ -230,8 +230,8 @@ accept_main(void *context)
 
     pthread_setname_np(pthread_self(), "nbd-accept");
     for (size_t i = 0; i < count; i++)
-        polls[i] = (struct pollfd){ .fd = server->listeners[i].fd,
-                                    .events = POLLIN };
+        polls[i] =
+            (struct pollfd){ .fd = server->listeners[i].fd, .events = POLLIN };
     polls[count] = (struct pollfd){ .fd = server->wake_fd, .events = POLLIN };
     while (!atomic_load(&server->stopping)) {
         if (poll(polls, count + 1, -1) <= 0)

@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define SIZE    (16u << 20)
+#define SIZE (16u << 20)
 
 uint64_t
 now_ms(void)
@@ -45,8 +45,8 @@ bench_up(void **state)
     bench->service = fake_new(NULL, SIZE);
     listener = bench->listener;
     if (bench->service == NULL ||
-        nbd_server_start(bench->service, &listener, 1, &bench->server,
-                         &error) < 0) {
+        nbd_server_start(bench->service, &listener, 1, &bench->server, &error) <
+            0) {
         fprintf(stderr, "%s\n", error.text);
         return -1;
     }
@@ -65,7 +65,7 @@ bench_down(void **state)
             return -1;
     }
     if (bench->service->opens != 0)
-        return -1;              /* an export was not closed */
+        return -1; /* an export was not closed */
     fake_free(bench->service);
     free(bench);
     return 0;
@@ -80,8 +80,8 @@ client_connect(const char *path)
 
     strcpy(address.sun_path, path);
     assert_true(fd >= 0);
-    assert_int_equal(
-        connect(fd, (struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof address),
+                     0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     return fd;

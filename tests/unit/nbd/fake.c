@@ -159,8 +159,7 @@ await(struct ri_service *service, const size_t *counter, size_t count)
     end.tv_sec += 10;
     pthread_mutex_lock(&service->lock);
     while (*counter != count &&
-           pthread_cond_timedwait(&service->changed, &service->lock, &end) ==
-               0)
+           pthread_cond_timedwait(&service->changed, &service->lock, &end) == 0)
         continue;
     reached = *counter == count;
     pthread_mutex_unlock(&service->lock);

@@ -15,9 +15,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SIZE    (16u << 20)
+#define SIZE (16u << 20)
 
-static struct chunk chunk;      /* too large for the stack */
+static struct chunk chunk; /* too large for the stack */
 
 static void
 fill(uint8_t *data, size_t bytes, unsigned seed)
@@ -37,7 +37,7 @@ write_at(int fd, uint16_t flags, uint64_t cookie, uint64_t offset,
 static void
 write_then_read__all_sizes__same_data(void **state)
 {
-    static const uint32_t sizes[] = { 512,   4096,    8192,    65536,
+    static const uint32_t sizes[] = { 512,    4096,    8192,   65536,
                                       262144, 1048576, 4194304 };
     int fd = client_open(*state, "A", false);
     uint8_t *out = malloc(FAKE_MAX_BYTES), *in = malloc(FAKE_MAX_BYTES);

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define HOLD    (8u << 20)      /* requests from here on wait */
+#define HOLD (8u << 20) /* requests from here on wait */
 
 static void
 hold(struct bench *bench)

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SIZE    (16u << 20)
+#define SIZE (16u << 20)
 
 static int
 greeted(void **state)
@@ -159,7 +159,7 @@ info__everything_asked__sent_and_no_transmission(void **state)
     }
     assert_int_equal(reply.type, NBD_REP_ACK);
     assert_int_equal(seen, 0xf);
-    client_go(fd, "A");         /* still negotiating */
+    client_go(fd, "A"); /* still negotiating */
     close(fd);
 }
 
@@ -190,7 +190,7 @@ info__wrong_names__refused_and_negotiation_goes_on(void **state)
     assert_int_equal(info(fd, name), NBD_REP_ERR_UNKNOWN);
     memset(name, 'x', 4097);
     assert_int_equal(info(fd, name), NBD_REP_ERR_TOO_BIG);
-    client_option(fd, NBD_OPT_INFO, "\0\0\0\1\0\0\0", 7);    /* a NUL */
+    client_option(fd, NBD_OPT_INFO, "\0\0\0\1\0\0\0", 7); /* a NUL */
     assert_int_equal(client_option_end(fd, NULL), NBD_REP_ERR_UNKNOWN);
     client_go(fd, "A");
     close(fd);
@@ -203,13 +203,13 @@ info__malformed__err_invalid(void **state)
         const char *data;
         size_t bytes;
     } rows[] = {
-        { "", 0 },                          /* no length */
+        { "", 0 }, /* no length */
         { "\0\0\0", 3 },
-        { "\0\0\0\1A", 5 },                 /* no count */
-        { "\0\0\0\7A\0\0", 7 },             /* name past the end */
+        { "\0\0\0\1A", 5 },     /* no count */
+        { "\0\0\0\7A\0\0", 7 }, /* name past the end */
         { "\377\377\377\377A\0\0", 7 },
-        { "\0\0\0\1A\0\1", 7 },             /* one request, missing */
-        { "\0\0\0\1A\0\0\0", 8 },           /* too long */
+        { "\0\0\0\1A\0\1", 7 },   /* one request, missing */
+        { "\0\0\0\1A\0\0\0", 8 }, /* too long */
     };
     int fd = greeted(state);
 
@@ -315,22 +315,22 @@ meta_context__query_forms__as_documented(void **state)
         unsigned count;
     } rows[] = {
         { NBD_OPT_LIST_META_CONTEXT, "\0\0\0\0", 4, NBD_REP_ACK, 1 },
-        { NBD_OPT_LIST_META_CONTEXT, "\0\0\0\1\0\0\0\5base:", 13,
-          NBD_REP_ACK, 1 },
-        { NBD_OPT_LIST_META_CONTEXT, "\0\0\0\1\0\0\0\5qemu:", 13,
-          NBD_REP_ACK, 0 },
+        { NBD_OPT_LIST_META_CONTEXT, "\0\0\0\1\0\0\0\5base:", 13, NBD_REP_ACK,
+          1 },
+        { NBD_OPT_LIST_META_CONTEXT, "\0\0\0\1\0\0\0\5qemu:", 13, NBD_REP_ACK,
+          0 },
         { NBD_OPT_SET_META_CONTEXT, "\0\0\0\0", 4, NBD_REP_ACK, 0 },
-        { NBD_OPT_SET_META_CONTEXT, "\0\0\0\1\0\0\0\5base:", 13,
-          NBD_REP_ACK, 0 },
-        { NBD_OPT_SET_META_CONTEXT,
-          "\0\0\0\2\0\0\0\1x\0\0\0\17base:allocation", 28, NBD_REP_ACK, 1 },
+        { NBD_OPT_SET_META_CONTEXT, "\0\0\0\1\0\0\0\5base:", 13, NBD_REP_ACK,
+          0 },
+        { NBD_OPT_SET_META_CONTEXT, "\0\0\0\2\0\0\0\1x\0\0\0\17base:allocation",
+          28, NBD_REP_ACK, 1 },
         { NBD_OPT_SET_META_CONTEXT, "\0\0\0", 3, NBD_REP_ERR_INVALID, 0 },
         { NBD_OPT_SET_META_CONTEXT, "\0\0\0\1\0\0\0\11x", 9,
           NBD_REP_ERR_INVALID, 0 },
         { NBD_OPT_SET_META_CONTEXT, "\0\0\0\1\0\0\0\1xy", 10,
           NBD_REP_ERR_INVALID, 0 },
-        { NBD_OPT_SET_META_CONTEXT, "\377\377\377\377", 4,
-          NBD_REP_ERR_INVALID, 0 },
+        { NBD_OPT_SET_META_CONTEXT, "\377\377\377\377", 4, NBD_REP_ERR_INVALID,
+          0 },
     };
     int fd = greeted(state);
 
@@ -339,9 +339,9 @@ meta_context__query_forms__as_documented(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         unsigned count;
 
-        assert_int_equal(meta(fd, rows[i].option, rows[i].rest, rows[i].bytes,
-                              &count),
-                         rows[i].want);
+        assert_int_equal(
+            meta(fd, rows[i].option, rows[i].rest, rows[i].bytes, &count),
+            rows[i].want);
         assert_int_equal(count, rows[i].count);
     }
     close(fd);

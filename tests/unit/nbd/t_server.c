@@ -92,8 +92,7 @@ stale_socket__replaced__and_removed_at_the_end(void **state)
 
     snprintf(address.sun_path, sizeof address.sun_path, "/tmp/t_nbd.%d.stale",
              (int) getpid());
-    assert_int_equal(
-        bind(fd, (struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
     listen(fd, 1);
     close(fd);
     snprintf(text, sizeof text, "unix:%s", address.sun_path);
@@ -158,25 +157,20 @@ unix_and_tcp__any_port__both_serve(void **state)
 
     snprintf(path, sizeof path, "/tmp/t_nbd.%d.both", (int) getpid());
     snprintf(text, sizeof text, "unix:%s", path);
-    assert_int_equal(start(bench, text, "tcp:127.0.0.1:0", &server, &error),
-                     0);
-    assert_int_equal(nbd_server_address(server, 0, address, sizeof address),
-                     0);
+    assert_int_equal(start(bench, text, "tcp:127.0.0.1:0", &server, &error), 0);
+    assert_int_equal(nbd_server_address(server, 0, address, sizeof address), 0);
     assert_string_equal(address, text);
-    assert_int_equal(nbd_server_address(server, 1, address, sizeof address),
-                     0);
+    assert_int_equal(nbd_server_address(server, 1, address, sizeof address), 0);
     assert_string_not_equal(address, "tcp:127.0.0.1:0");
     assert_int_equal(nbd_server_address(server, 2, address, sizeof address),
                      -ENOENT);
-    assert_int_equal(nbd_server_address(server, 0, address, 3),
-                     -ENAMETOOLONG);
+    assert_int_equal(nbd_server_address(server, 0, address, 3), -ENAMETOOLONG);
     fd = connect_port(address);
     client_greet(fd, 3);
     client_go(fd, "A");
     client_request(fd, 0, NBD_CMD_FLUSH, 1, 0, 0);
     assert_int_equal(client_simple(fd, 1), 0);
-    assert_int_equal(start(bench, address, NULL, &second, &error),
-                     -EADDRINUSE);
+    assert_int_equal(start(bench, address, NULL, &second, &error), -EADDRINUSE);
     close(fd);
     fd = client_connect(path);
     client_greet(fd, 3);
@@ -192,7 +186,7 @@ ipv6__in_brackets__accepted(void **state)
     char address[64];
 
     if (start(*state, "tcp:[::1]:0", NULL, &server, &error) < 0)
-        skip();                 /* no IPv6 here */
+        skip(); /* no IPv6 here */
     nbd_server_address(server, 0, address, sizeof address);
     assert_memory_equal(address, "tcp:[::1]:", 10);
     assert_int_equal(nbd_server_stop(server), 0);
@@ -296,7 +290,7 @@ stop__requests_that_never_complete__left_behind(void **state)
     fake_release(bench->service, EIO, 0);
     assert_true(fake_await_opens(bench->service, 0));
     close(fd);
-    usleep(20000);              /* its thread has nothing left but to end */
+    usleep(20000); /* its thread has nothing left but to end */
 }
 
 #define WITH_BENCH(f) cmocka_unit_test_setup_teardown(f, bench_up, bench_down)
