@@ -30,7 +30,9 @@ conformance: build
 	@$(PYTHON) tools/run-tests.py --rules $(BUILD)
 
 bench: build
-	@BUILD=$(BUILD) bench/run
+	@$(PYTHON) bench/bench.py --server $(REINSERT) \
+	    --nbdload $(BUILD)/bench/nbdload
+	@test ! -x $(BUILD)/bench/irp || $(BUILD)/bench/irp
 
 lint: deps
 	@tools/lint

@@ -255,13 +255,21 @@ class Pending:
                 self.error = error
         return self.ended
 
+    def turn(self):
+        """Lets the connection work; its end is the end of the request."""
+        try:
+            self.client.handle.poll(20)
+        except nbd.Error as error:
+            if not self.over():
+                self.ended, self.error = True, error
+
     def wait(self, seconds=10.0):
         """The error, or None."""
         end = time.monotonic() + seconds * SLOW
         while not self.over():
             assert time.monotonic() < end, (
                 f"a request waits for more than {seconds:g} s")
-            self.client.handle.poll(20)
+            self.turn()
         return self.error
 
     def good(self, seconds=10.0):
@@ -278,7 +286,7 @@ class Pending:
         """It is not done, and is not going to be for a while."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.client.handle.poll(20)
+            self.turn()
             assert not self.over(), f"it did not wait: {self.error}"
 
 
@@ -290,9 +298,7 @@ class Client:
         self.handle.connect_uri(uri)
 
     def close(self):
-        if self.handle is not None:
-            self.handle.close()
-            self.handle = None
+        self.handle = None          # libnbd closes with the last reference
 
     @property
     def size(self):

@@ -309,7 +309,7 @@ def test_cancel_then_use_again(one, media):
         for write in writes:
             # one that came after the answer asks again
             while not write.over():
-                c.handle.poll(20)
+                write.turn()
                 for prompt in s.prompts():
                     try:
                         s.answer(prompt, "cancel")
