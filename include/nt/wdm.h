@@ -234,6 +234,8 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
                                     PKSTART_ROUTINE StartRoutine,
                                     PVOID StartContext);
 NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus);
+/* PASSIVE.  Handles of threads only: a handle is the thread object's address. */
+NTSTATUS NTAPI ZwClose(HANDLE Handle);
 BOOLEAN NTAPI PsIsSystemThread(PETHREAD Thread);
 VOID NTAPI KeEnterCriticalRegion(VOID);
 VOID NTAPI KeLeaveCriticalRegion(VOID);

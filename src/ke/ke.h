@@ -70,7 +70,7 @@ void ke_worker_stats(struct ke_worker_stats *out_stats);
 
 /* Prints the rule that was broken and who broke it, and bug checks with
  * DRIVER_VERIFIER_DETECTED_VIOLATION. */
-void ke_rule_broken(const char *rule, const void *caller)
+VOID NTAPI ke_rule_broken(const char *rule, const void *caller)
     __attribute__((noreturn, cold));
 
 #endif

@@ -27,8 +27,9 @@ struct _KTHREAD {
     UCHAR wait_type;            /* WAIT_TYPE */
     ULONG wait_count;
     PKWAIT_BLOCK wait_blocks;   /* on the waiter's stack, or its caller's */
-    NTSTATUS wait_status;       /* valid once woken */
-    uint64_t wait_deadline;     /* 100 ns of interrupt time */
+    NTSTATUS wait_status;       /* valid once it no longer waits */
+    PKTHREAD wake_next;         /* among those that ke_unlock lets run */
+    uint64_t wait_deadline;     /* ns of clock_now_ns, or KE_NO_DEADLINE */
     LIST_ENTRY timed_entry;     /* in the list of waits with a deadline */
     LIST_ENTRY mutants;         /* KMUTANT.MutantListEntry, owned mutexes */
 
@@ -42,6 +43,8 @@ struct _KTHREAD {
     BOOLEAN apc_running;
     BOOLEAN system;
     void *exit_jump;            /* jmp_buf of a system thread */
+    PKSTART_ROUTINE start;      /* system threads */
+    PVOID start_context;
 
     LONG references;            /* atomic */
 };

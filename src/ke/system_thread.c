@@ -1,0 +1,180 @@
+/*
+ * system_thread.c - threads that ke starts itself
+ *
+ * Each is joined: by the next one that ends, or by ke_shutdown.  They block all
+ * signals, which belong to the embedding program.
+ *
+ * A thread handle is the address of the thread object and holds a reference;
+ * threads are the only objects that have handles here.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "ke_internal.h"
+
+#include "base/fault.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct spawned {
+    LIST_ENTRY entry;           /* in `over`, once it is */
+    pthread_t id;
+    void (*fn)(void *);
+    void *context;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
+static unsigned alive;                          /* lock */
+static LIST_ENTRY over = { &over, &over };      /* lock: not yet joined */
+
+/* Joins the threads that have ended. */
+static void
+join_ended_locked(void)
+{
+    while (!IsListEmpty(&over)) {
+        struct spawned *one =
+            CONTAINING_RECORD(RemoveHeadList(&over), struct spawned, entry);
+
+        pthread_mutex_unlock(&lock);
+        pthread_join(one->id, NULL);
+        free(one);
+        pthread_mutex_lock(&lock);
+    }
+}
+
+static void *
+start(void *argument)
+{
+    struct spawned *me = argument;
+
+    me->fn(me->context);
+    pthread_mutex_lock(&lock);
+    join_ended_locked();
+    InsertTailList(&over, &me->entry);
+    alive--;
+    pthread_cond_broadcast(&fewer);
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+int
+ke_spawn(void (*fn)(void *), void *context)
+{
+    struct spawned *one = malloc(sizeof *one);
+    sigset_t all, before;
+    int error;
+
+    if (one == NULL)
+        return -ENOMEM;
+    one->fn = fn;
+    one->context = context;
+    sigfillset(&all);
+    pthread_mutex_lock(&lock);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = fault_hit("thread")
+                ? EAGAIN
+                : pthread_create(&one->id, NULL, start, one);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        alive++;
+    pthread_mutex_unlock(&lock);
+    if (error != 0)
+        free(one);
+    return -error;
+}
+
+void
+ke_spawned_join(void)
+{
+    pthread_mutex_lock(&lock);
+    while (alive != 0)
+        pthread_cond_wait(&fewer, &lock);
+    join_ended_locked();
+    pthread_mutex_unlock(&lock);
+}
+
+unsigned
+ke_spawned_count(void)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&lock);
+    n = alive;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+static void
+system_main(void *argument)
+{
+    PETHREAD thread = argument;
+    jmp_buf out;
+
+    ke_thread_adopt(thread);
+    thread->Tcb.exit_jump = &out;
+    if (setjmp(out) == 0)
+        thread->Tcb.start(thread->Tcb.start_context);
+    thread->Tcb.exit_jump = NULL;
+    KE_RULE(ke_irql == PASSIVE_LEVEL, "a system thread ends at PASSIVE_LEVEL");
+}
+
+/* The handle is closed with ZwClose. */
+NTSTATUS NTAPI
+PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
+                     POBJECT_ATTRIBUTES ObjectAttributes, HANDLE ProcessHandle,
+                     PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
+                     PVOID StartContext)
+{
+    PETHREAD thread;
+
+    KE_RULE_PASSIVE("PsCreateSystemThread");
+    if (ObjectAttributes != NULL || ProcessHandle != NULL || ClientId != NULL)
+        return STATUS_NOT_SUPPORTED;
+    thread = ke_thread_new();
+    if (thread == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    thread->Tcb.system = TRUE;
+    thread->Tcb.start = StartRoutine;
+    thread->Tcb.start_context = StartContext;
+    ke_thread_ref(thread);
+    if (ke_spawn(system_main, thread) != 0) {
+        ke_thread_unref(thread);
+        ke_thread_unref(thread);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    *ThreadHandle = thread;
+    return STATUS_SUCCESS;
+}
+
+/* Does not return, unless the caller is not a system thread. */
+NTSTATUS NTAPI
+PsTerminateSystemThread(NTSTATUS ExitStatus)
+{
+    PETHREAD thread = ke_current();
+
+    KE_RULE_PASSIVE("PsTerminateSystemThread");
+    if (thread->Tcb.exit_jump == NULL)
+        return STATUS_INVALID_PARAMETER;
+    longjmp(*(jmp_buf *) thread->Tcb.exit_jump, 1);
+}
+
+BOOLEAN NTAPI
+PsIsSystemThread(PETHREAD Thread)
+{
+    return Thread->Tcb.system;
+}
+
+NTSTATUS NTAPI
+ZwClose(HANDLE Handle)
+{
+    PETHREAD thread = Handle;
+
+    KE_RULE_PASSIVE("ZwClose");
+    if (thread == NULL || thread->Tcb.Header.Type != KE_THREAD)
+        return STATUS_INVALID_HANDLE;
+    ke_thread_unref(thread);
+    return STATUS_SUCCESS;
+}
