@@ -192,7 +192,7 @@ class Story:
     def yank_in_the_middle(self, client):
         before = self.written()
         self.until("the stream is on its way",
-                   lambda: self.written() >= before + 8)
+                   lambda: self.written() >= before + 96)
         check(client.poll() is None, "the client ended before the yank")
         self.type("yank", "disk")
         self.until("a question", lambda: len(self.prompts()) > 0, 1.0)
@@ -273,10 +273,10 @@ class Story:
 
     def the_cancel(self):
         tell("--- the same, and this time the operator gives up")
+        self.type("eject", "disk")
         with open(self.a, "r+b") as image:
             image.seek(self.range[0])
             image.write(bytes(self.range[1]))
-        self.type("eject", "disk")
         self.type("insert", "disk", self.a)
         self.client = self.fio("again", "--do_verify=0", "--rate=6m")
         self.yank_in_the_middle(self.client)
