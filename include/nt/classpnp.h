@@ -35,7 +35,7 @@ struct _CLASS_INIT_DATA;
 typedef struct _CLASS_INIT_DATA CLASS_INIT_DATA, *PCLASS_INIT_DATA;
 struct _DEVICE_CAPABILITIES;
 
-/* --- callbacks -------------------------------------------------------------- */
+/* --- callbacks ------------------------------------------------------------ */
 
 /*
  * <= DISPATCH, after the library interpreted a failed request.  May change
@@ -136,7 +136,7 @@ typedef NTSTATUS NTAPI CLASS_WMI_FUNCTION_CONTROL(
     CLASSENABLEDISABLEFUNCTION Function, BOOLEAN Enable);
 typedef CLASS_WMI_FUNCTION_CONTROL *PCLASS_WMI_FUNCTION_CONTROL;
 
-/* --- what a driver hands to ClassInitialize --------------------------------- */
+/* --- what a driver hands to ClassInitialize ------------------------------- */
 
 typedef struct _CLASS_WMI_INFO {
     ULONG GuidCount;
@@ -193,7 +193,7 @@ typedef struct _CLASS_DRIVER_EXTENSION {
     struct _CLASS_WORKING_SET *WorkingSet;
 } CLASS_DRIVER_EXTENSION, *PCLASS_DRIVER_EXTENSION;
 
-/* --- device extensions; a driver's own data follows ------------------------- */
+/* --- device extensions; a driver's own data follows ----------------------- */
 
 typedef struct _FILE_OBJECT_EXTENSION {
     PFILE_OBJECT FileObject;
@@ -380,7 +380,7 @@ typedef struct _FUNCTIONAL_DEVICE_EXTENSION {
 #define CLASS_SPECIAL_MODIFY_CACHE_UNSUCCESSFUL 0x00000040
 #define CLASS_SPECIAL_FUA_NOT_SUPPORTED         0x00000080
 
-/* --- life of driver and device: PASSIVE ------------------------------------- */
+/* --- life of driver and device: PASSIVE ----------------------------------- */
 
 /* Argument1: the driver object, Argument2: the registry path.  Returns an
  * NTSTATUS, as ULONG. */
@@ -400,7 +400,7 @@ NTSTATUS NTAPI ClassGetDescriptor(PDEVICE_OBJECT DeviceObject,
                                   PSTORAGE_DESCRIPTOR_HEADER *Descriptor);
 ULONG NTAPI ClassQueryTimeOutRegistryValue(PDEVICE_OBJECT DeviceObject);
 
-/* --- remove lock: <= DISPATCH ----------------------------------------------- */
+/* --- remove lock: <= DISPATCH --------------------------------------------- */
 
 /* Returns NO_REMOVE, or why not to go on; the lock is held in every case. */
 ULONG NTAPI ClassAcquireRemoveLockEx(PDEVICE_OBJECT DeviceObject, PVOID Tag,
@@ -409,9 +409,9 @@ VOID NTAPI ClassReleaseRemoveLock(PDEVICE_OBJECT DeviceObject, PIRP Tag);
 #define ClassAcquireRemoveLock(devobj, tag)                                   \
     ClassAcquireRemoveLockEx(devobj, tag, __FILE__, __LINE__)
 
-/* --- IRPs ------------------------------------------------------------------- */
+/* --- IRPs ----------------------------------------------------------------- */
 
-/* <= DISPATCH.  Releases nothing; IoCompleteRequest with the library's checks. */
+/* <= DISPATCH.  Holds on to the remove lock. */
 VOID NTAPI ClassCompleteRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp,
                                 CCHAR PriorityBoost);
 /* A completion routine: sets the event in Context and stops the completion. */
@@ -431,7 +431,7 @@ VOID NTAPI ClassSendDeviceIoControlSynchronous(
 NTSTATUS NTAPI ClassDeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp);
 NTSTATUS NTAPI ClassInternalIoControl(PDEVICE_OBJECT DeviceObject, PIRP Irp);
 
-/* --- SRBs ------------------------------------------------------------------- */
+/* --- SRBs ----------------------------------------------------------------- */
 
 /* <= APC.  Waits, with retries.  Sense goes to the library. */
 NTSTATUS NTAPI ClassSendSrbSynchronous(PDEVICE_OBJECT DeviceObject,
@@ -459,7 +459,7 @@ BOOLEAN NTAPI ClassInterpretSenseInfo(PDEVICE_OBJECT DeviceObject,
                                       NTSTATUS *Status, ULONG *RetryInterval);
 VOID NTAPI ClassReleaseQueue(PDEVICE_OBJECT DeviceObject);
 
-/* --- device parameters: <= APC ---------------------------------------------- */
+/* --- device parameters: <= APC -------------------------------------------- */
 
 NTSTATUS NTAPI ClassReadDriveCapacity(PDEVICE_OBJECT DeviceObject);
 /* Returns the number of bytes read, 0 on failure. */
@@ -469,7 +469,7 @@ PVOID NTAPI ClassFindModePage(PCHAR ModeSenseBuffer, ULONG Length,
                               UCHAR PageMode, BOOLEAN Use6Byte);
 VOID NTAPI ClassSendStartUnit(PDEVICE_OBJECT DeviceObject);
 
-/* --- media change detection ------------------------------------------------- */
+/* --- media change detection ----------------------------------------------- */
 
 VOID NTAPI ClassInitializeMediaChangeDetection(
     PFUNCTIONAL_DEVICE_EXTENSION FdoExtension, PUCHAR EventPrefix);

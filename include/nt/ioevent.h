@@ -8,7 +8,7 @@
 
 #include <ntdef.h>
 
-/* --- media: by the class drivers -------------------------------------------- */
+/* --- media: by the class drivers ------------------------------------------ */
 
 DEFINE_GUID(GUID_IO_MEDIA_ARRIVAL, 0xd07433c0, 0xa98e, 0x11d2, 0x91,
             0x7a, 0x00, 0xa0, 0xc9, 0x06, 0x8f, 0xf3);
@@ -37,7 +37,7 @@ typedef struct _DEVICE_EVENT_EXTERNAL_REQUEST {
     LARGE_INTEGER SystemTime;
 } DEVICE_EVENT_EXTERNAL_REQUEST, *PDEVICE_EVENT_EXTERNAL_REQUEST;
 
-/* --- volumes: by the file systems -------------------------------------------- */
+/* --- volumes: by the file systems ----------------------------------------- */
 
 DEFINE_GUID(GUID_IO_VOLUME_MOUNT, 0xb5804878, 0x1a96, 0x11d2, 0x8f,
             0xfd, 0x00, 0xa0, 0xc9, 0xa0, 0x6d, 0x32);

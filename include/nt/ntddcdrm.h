@@ -62,7 +62,7 @@
 
 #pragma pack(push, 1)
 
-/* --- table of contents; numbers are big-endian byte arrays ------------------ */
+/* --- table of contents; numbers are big-endian byte arrays ---------------- */
 
 #define MAXIMUM_NUMBER_TRACKS 100
 
@@ -110,7 +110,7 @@ typedef struct _CDROM_READ_TOC_EX {
 
 #pragma pack(pop)
 
-/* --- IOCTL_CDROM_DISK_TYPE -------------------------------------------------- */
+/* --- IOCTL_CDROM_DISK_TYPE ------------------------------------------------ */
 
 typedef struct _CDROM_DISK_DATA {
     ULONG DiskData;
@@ -119,7 +119,7 @@ typedef struct _CDROM_DISK_DATA {
 #define CDROM_DISK_AUDIO_TRACK 0x00000001
 #define CDROM_DISK_DATA_TRACK  0x00000002
 
-/* --- raw reads -------------------------------------------------------------- */
+/* --- raw reads ------------------------------------------------------------ */
 
 typedef enum _TRACK_MODE_TYPE {
     YellowMode2,

@@ -61,7 +61,7 @@
 #define IOCTL_DISK_GET_MEDIA_TYPES                                            \
     CTL_CODE(IOCTL_DISK_BASE, 0x0300, METHOD_BUFFERED, FILE_ANY_ACCESS)
 
-/* --- geometry --------------------------------------------------------------- */
+/* --- geometry ------------------------------------------------------------- */
 
 typedef enum _MEDIA_TYPE {
     Unknown,
@@ -127,7 +127,7 @@ typedef struct _REASSIGN_BLOCKS {
     ULONG BlockNumber[1];
 } REASSIGN_BLOCKS, *PREASSIGN_BLOCKS;
 
-/* --- cache ------------------------------------------------------------------ */
+/* --- cache ---------------------------------------------------------------- */
 
 typedef enum {
     EqualPriority,
@@ -156,7 +156,7 @@ typedef struct _DISK_CACHE_INFORMATION {
     };
 } DISK_CACHE_INFORMATION, *PDISK_CACHE_INFORMATION;
 
-/* --- partitions ------------------------------------------------------------- */
+/* --- partitions ----------------------------------------------------------- */
 
 typedef enum _PARTITION_STYLE {
     PARTITION_STYLE_MBR,

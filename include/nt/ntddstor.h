@@ -12,7 +12,7 @@
 
 #define IOCTL_STORAGE_BASE FILE_DEVICE_MASS_STORAGE
 
-/* --- device interface classes ----------------------------------------------- */
+/* --- device interface classes --------------------------------------------- */
 
 DEFINE_GUID(GUID_DEVINTERFACE_DISK, 0x53f56307, 0xb6bf, 0x11d0, 0x94, 0xf2,
             0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
@@ -31,7 +31,7 @@ DEFINE_GUID(GUID_DEVINTERFACE_FLOPPY, 0x53f56311, 0xb6bf, 0x11d0, 0x94, 0xf2,
 DEFINE_GUID(GUID_DEVINTERFACE_STORAGEPORT, 0x2accfe60, 0xc130, 0x11d2, 0xb0,
             0x82, 0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
 
-/* --- control codes ------------------------------------------------------------ */
+/* --- control codes -------------------------------------------------------- */
 
 #define IOCTL_STORAGE_SET_READ_AHEAD                                          \
     CTL_CODE(IOCTL_STORAGE_BASE, 0x0100, METHOD_BUFFERED, FILE_READ_ACCESS)
@@ -90,7 +90,7 @@ DEFINE_GUID(GUID_DEVINTERFACE_STORAGEPORT, 0x2accfe60, 0xc130, 0x11d2, 0xb0,
 #define IOCTL_STORAGE_CHECK_PRIORITY_HINT_SUPPORT                             \
     CTL_CODE(IOCTL_STORAGE_BASE, 0x0620, METHOD_BUFFERED, FILE_ANY_ACCESS)
 
-/* --- media and devices ---------------------------------------------------------- */
+/* --- media and devices ---------------------------------------------------- */
 
 typedef struct _PREVENT_MEDIA_REMOVAL {
     BOOLEAN PreventMediaRemoval;
@@ -274,7 +274,7 @@ typedef struct _GET_MEDIA_TYPES {
     DEVICE_MEDIA_INFO MediaInfo[1];
 } GET_MEDIA_TYPES, *PGET_MEDIA_TYPES;
 
-/* --- properties ------------------------------------------------------------------- */
+/* --- properties ----------------------------------------------------------- */
 
 typedef enum _STORAGE_QUERY_TYPE {
     PropertyStandardQuery,
@@ -415,7 +415,7 @@ typedef struct _DEVICE_LB_PROVISIONING_DESCRIPTOR {
     ULONGLONG UnmapGranularityAlignment;    /* bytes */
 } DEVICE_LB_PROVISIONING_DESCRIPTOR, *PDEVICE_LB_PROVISIONING_DESCRIPTOR;
 
-/* --- data set management -------------------------------------------------------- */
+/* --- data set management -------------------------------------------------- */
 
 typedef ULONG DEVICE_DATA_MANAGEMENT_SET_ACTION;
 

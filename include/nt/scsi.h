@@ -291,7 +291,7 @@ typedef union _CDB {
 #define SERVICE_ACTION_READ_CAPACITY16 0x10
 #define SERVICE_ACTION_GET_LBA_STATUS  0x12
 
-/* --- operation codes; some are shared between device types ------------------ */
+/* --- operation codes; some are shared between device types ---------------- */
 
 #define SCSIOP_TEST_UNIT_READY               0x00
 #define SCSIOP_REWIND                        0x01
@@ -482,7 +482,7 @@ typedef union _CDB {
 #define SCSIOP_DENON_READ_TOC                0xE9
 #define SCSIOP_DENON_READ_SUBCODE            0xEB
 
-/* --- SCSI status ------------------------------------------------------------ */
+/* --- SCSI status ---------------------------------------------------------- */
 
 #define SCSISTAT_GOOD                  0x00
 #define SCSISTAT_CHECK_CONDITION       0x02
@@ -494,7 +494,7 @@ typedef union _CDB {
 #define SCSISTAT_COMMAND_TERMINATED    0x22
 #define SCSISTAT_QUEUE_FULL            0x28
 
-/* --- sense data ------------------------------------------------------------- */
+/* --- sense data ----------------------------------------------------------- */
 
 typedef struct _SENSE_DATA {
     UCHAR ErrorCode : 7;
@@ -673,7 +673,7 @@ typedef struct _SCSI_SENSE_DESCRIPTOR_INFORMATION {
 #define SCSI_SENSEQ_SPACE_ALLOC_FAILED      0x07
 #define SCSI_SENSEQ_CAPACITY_DATA_CHANGED   0x09
 
-/* --- INQUIRY ---------------------------------------------------------------- */
+/* --- INQUIRY -------------------------------------------------------------- */
 
 typedef struct _INQUIRYDATA {
     UCHAR DeviceType : 5;
@@ -824,7 +824,7 @@ typedef struct _VPD_LOGICAL_BLOCK_PROVISIONING_PAGE {
     UCHAR Reserved2;
 } VPD_LOGICAL_BLOCK_PROVISIONING_PAGE, *PVPD_LOGICAL_BLOCK_PROVISIONING_PAGE;
 
-/* --- READ CAPACITY ---------------------------------------------------------- */
+/* --- READ CAPACITY -------------------------------------------------------- */
 
 /* Big-endian on the wire; class drivers turn them round in place. */
 typedef struct _READ_CAPACITY_DATA {
@@ -853,7 +853,7 @@ typedef struct _READ_CAPACITY16_DATA {
     UCHAR Reserved3[16];
 } READ_CAPACITY16_DATA, *PREAD_CAPACITY16_DATA;
 
-/* --- mode parameters -------------------------------------------------------- */
+/* --- mode parameters ------------------------------------------------------ */
 
 typedef struct _MODE_PARAMETER_HEADER {
     UCHAR ModeDataLength;
@@ -1061,7 +1061,7 @@ typedef struct _MODE_RIGID_GEOMETRY_PAGE {
 #define MODE_PAGE_DEVICE_CAPABILITIES           0x1F
 #define MODE_PAGE_CAPABILITIES                  0x2A
 
-/* --- UNMAP, GET LBA STATUS -------------------------------------------------- */
+/* --- UNMAP, GET LBA STATUS ------------------------------------------------ */
 
 typedef struct _UNMAP_BLOCK_DESCRIPTOR {
     UCHAR StartingLba[8];
@@ -1094,7 +1094,7 @@ typedef struct _LBA_STATUS_LIST_HEADER {
     LBA_STATUS_DESCRIPTOR Descriptors[0];
 } LBA_STATUS_LIST_HEADER, *PLBA_STATUS_LIST_HEADER;
 
-/* --- GET EVENT STATUS NOTIFICATION ------------------------------------------ */
+/* --- GET EVENT STATUS NOTIFICATION ---------------------------------------- */
 
 #define NOTIFICATION_NO_CLASS_EVENTS                 0x0
 #define NOTIFICATION_OPERATIONAL_CHANGE_CLASS_EVENTS 0x1
@@ -1164,7 +1164,7 @@ typedef struct _NOTIFICATION_BUSY_STATUS {
     UCHAR Time[2];
 } NOTIFICATION_BUSY_STATUS, *PNOTIFICATION_BUSY_STATUS;
 
-/* --- byte order ------------------------------------------------------------- */
+/* --- byte order ----------------------------------------------------------- */
 
 typedef union _TWO_BYTE {
     struct {

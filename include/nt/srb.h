@@ -58,7 +58,7 @@ typedef struct _SCSI_REQUEST_BLOCK {
 
 #define SCSI_REQUEST_BLOCK_SIZE sizeof(SCSI_REQUEST_BLOCK)
 
-/* --- Function --------------------------------------------------------------- */
+/* --- Function ------------------------------------------------------------- */
 
 #define SRB_FUNCTION_EXECUTE_SCSI          0x00
 #define SRB_FUNCTION_CLAIM_DEVICE          0x01
@@ -87,7 +87,7 @@ typedef struct _SCSI_REQUEST_BLOCK {
 #define SRB_FUNCTION_PNP                   0x25
 #define SRB_FUNCTION_DUMP_POINTERS         0x26
 
-/* --- SrbStatus: a value and two modifier bits ----------------------------------- */
+/* --- SrbStatus: a value and two modifier bits ----------------------------- */
 
 #define SRB_STATUS_PENDING                0x00
 #define SRB_STATUS_SUCCESS                0x01
@@ -124,7 +124,7 @@ typedef struct _SCSI_REQUEST_BLOCK {
 #define SRB_STATUS(Status)                                                    \
     ((Status) & ~(SRB_STATUS_AUTOSENSE_VALID | SRB_STATUS_QUEUE_FROZEN))
 
-/* --- SrbFlags --------------------------------------------------------------------- */
+/* --- SrbFlags ------------------------------------------------------------- */
 
 #define SRB_FLAGS_NO_DATA_TRANSFER         0x00000000
 #define SRB_FLAGS_QUEUE_ACTION_ENABLE      0x00000002
