@@ -1,0 +1,184 @@
+/*
+ * t_config.c - configuration files, good and bad
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <reinsert.h>
+
+static char path[] = "/tmp/config-XXXXXX";
+
+static int
+load(const char *text, struct ri_config *out, struct ri_error *error)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    memset(error, 0, sizeof *error);
+    return ri_config_load(path, out, error);
+}
+
+static void
+good__every_key__is_taken(void **state)
+{
+    struct ri_config config;
+    struct ri_error error;
+
+    (void) state;
+    assert_int_equal(load("# a comment\n"
+                          "[service]\n"
+                          "nbd = unix:/tmp/a.sock\n"
+                          "nbd = tcp:127.0.0.1:10809\n"
+                          "control = /tmp/c.sock\n"
+                          "prompt-timeout = 30\n"
+                          "on-no-operator = cancel\n"
+                          "\n"
+                          "[drive left]\n"
+                          "type = disk\n"
+                          "port = virtual\n"
+                          "medium = /dev/null\n"
+                          "cache = volatile\n"
+                          "readonly = yes\n"
+                          "load-ms = 5\n"
+                          "fault = at 1 read do sense 3/11/0\n"
+                          "fault = at 2 write do delay 5\n"
+                          "[drive right]\n"
+                          "type = cdrom\n",
+                          &config, &error),
+                     0);
+    assert_int_equal(config.nbd_count, 2);
+    assert_string_equal(config.nbd[1], "tcp:127.0.0.1:10809");
+    assert_string_equal(config.control, "/tmp/c.sock");
+    assert_int_equal(config.prompt_timeout_s, 30);
+    assert_int_equal(config.on_no_operator, RI_NO_OPERATOR_CANCEL);
+    assert_int_equal(config.drive_count, 2);
+    assert_string_equal(config.drives[0].name, "left");
+    assert_int_equal(config.drives[0].cache, RI_CACHE_VOLATILE);
+    assert_true(config.drives[0].readonly);
+    assert_int_equal(config.drives[0].load_ms, 5);
+    assert_string_equal(config.drives[0].faults,
+                        "at 1 read do sense 3/11/0\nat 2 write do delay 5\n");
+    assert_int_equal(config.drives[1].type, RI_CDROM);
+    assert_string_equal(config.drives[1].medium, "");
+    ri_config_free(&config);
+}
+
+static void
+bad__names_the_line_and_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned line;
+        const char *says;
+    } bad[] = {
+        { "", 1, "no [drive NAME]" },
+        { "[drive d]\ntype = tape\n", 2, "type" },
+        { "[drive d]\ntype = \n", 2, "type" },
+        { "[drive d]\nspeed = 3\n", 2, "speed" },
+        { "[drive d]\n\n[drive d]\n", 3, "line 1" },
+        { "[drive ]\n", 1, "no name" },
+        { "[drive a/b]\n", 1, "/" },
+        { "[drive a b]\n", 1, "blanks" },
+        { "[drives]\n", 1, "drives" },
+        { "x = 1\n", 1, "before any section" },
+        { "[drive d]\ncache = warm\n", 2, "warm" },
+        { "[drive d]\nreadonly = maybe\n", 2, "maybe" },
+        { "[drive d]\nport = iscsi\n", 2, "iscsi" },
+        { "[drive d]\ntype = disk\ntype = disk\n", 3, "twice" },
+        { "[drive d]\nmedium = /no/such/image\n", 2, "/no/such/image" },
+        { "[drive d]\nload-ms = -1\n", 2, "-1" },
+        { "[drive d]\nwhat is this\n", 2, "key = value" },
+        { "[service]\nnbd = /tmp/x\n[drive d]\n", 2, "unix:PATH" },
+        { "[service]\nnbd = tcp:127.0.0.1\n[drive d]\n", 2, "HOST:PORT" },
+        { "[service]\nnbd = tcp:127.0.0.1:70000\n[drive d]\n", 2, "70000" },
+        { "[service]\nprompt-timeout = soon\n[drive d]\n", 2, "soon" },
+        { "[service]\non-no-operator = beep\n[drive d]\n", 2, "beep" },
+        { "[service]\n[service]\n[drive d]\n", 2, "line 1" },
+    };
+    struct ri_config config;
+    struct ri_error error;
+    char place[64];
+
+    (void) state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        memset(&config, 0x5A, sizeof config);
+        assert_true(load(bad[i].text, &config, &error) < 0);
+        snprintf(place, sizeof place, "%s:%u: ", path, bad[i].line);
+        if (strncmp(error.text, place, strlen(place)) != 0 ||
+            strstr(error.text, bad[i].says) == NULL)
+            fail_msg("case %zu: \"%s\" lacks \"%s\" or \"%s\"", i, error.text,
+                     place, bad[i].says);
+        assert_int_equal(config.drive_count, 0x5A5A5A5A5A5A5A5A);
+    }
+}
+
+static void
+missing_file__is_named(void **state)
+{
+    struct ri_config config;
+    struct ri_error error;
+
+    (void) state;
+    assert_int_equal(ri_config_load("/no/such/file", &config, &error),
+                     -ENOENT);
+    assert_non_null(strstr(error.text, "/no/such/file"));
+}
+
+static void
+images__type_by_content__names_in_order(void **state)
+{
+    char iso[] = "/tmp/config-iso-XXXXXX";
+    struct ri_config config;
+    struct ri_error error;
+    int fd = mkstemp(iso);
+
+    (void) state;
+    assert_int_equal(pwrite(fd, "\1CD001", 6, 16 * 2048), 6);
+    ri_config_init(&config);
+    assert_int_equal(ri_config_add_image(&config, path, &error), 0);
+    assert_int_equal(ri_config_add_image(&config, iso, &error), 0);
+    assert_int_equal(ri_config_add_image(&config, path, &error), 0);
+    assert_string_equal(config.drives[0].name, "disk0");
+    assert_string_equal(config.drives[1].name, "cdrom0");
+    assert_int_equal(config.drives[1].type, RI_CDROM);
+    assert_string_equal(config.drives[2].name, "disk1");
+    assert_int_equal(ri_config_add_image(&config, "/no/image", &error),
+                     -ENOENT);
+    assert_non_null(strstr(error.text, "/no/image"));
+    assert_int_equal(config.drive_count, 3);
+    ri_config_free(&config);
+    close(fd);
+    unlink(iso);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good__every_key__is_taken),
+        cmocka_unit_test(bad__names_the_line_and_what_is_wrong),
+        cmocka_unit_test(missing_file__is_named),
+        cmocka_unit_test(images__type_by_content__names_in_order),
+    };
+    int fd = mkstemp(path), failed;
+
+    if (fd < 0)
+        return 1;
+    close(fd);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(path);
+    return failed != 0;
+}
