@@ -31,7 +31,7 @@ finish(PIRP irp, NTSTATUS status)
 }
 
 static BOOLEAN
-is_keyed(PIRP irp)
+is_transfer(PIRP irp)
 {
     UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
 
@@ -88,10 +88,8 @@ fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
 /* --- down --------------------------------------------------------------------------- */
 
 static void
-end_running(struct volume *volume, PIRP irp)
+end_running(struct volume *volume)
 {
-    if (!is_keyed(irp))
-        __atomic_sub_fetch(&volume->unkeyed, 1, __ATOMIC_RELEASE);
     __atomic_sub_fetch(&volume->running, 1, __ATOMIC_RELEASE);
     if (__atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) != VOL_MOUNTED)
         KeSetEvent(&volume->idle, 0, FALSE);
@@ -125,14 +123,15 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
         fs_refresh_soon(volume);
     }
     if (NT_SUCCESS(status)) {
-        settle = !is_keyed(irp) && !still_the_same(volume, irp);
+        settle = own->MajorFunction == IRP_MJ_FLUSH_BUFFERS &&
+                 !still_the_same(volume, irp);
         if (settle)
             irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
     } else {
         settle = IoIsErrorUserInduced(status) ||
                  status == STATUS_IO_DEVICE_ERROR;
     }
-    end_running(volume, irp);
+    end_running(volume);
     if (!settle)
         return STATUS_SUCCESS;
     fs_post(volume, irp);
@@ -159,12 +158,14 @@ build_next(struct volume *volume, PIRP irp, ULONG count)
 
     IoCopyCurrentIrpStackLocationToNext(irp);
     next = IoGetNextIrpStackLocation(irp);
-    if (is_keyed(irp)) {
-        next->Flags |= SL_KEY_SPECIFIED;
+    next->Flags |= SL_KEY_SPECIFIED;
+    if (next->MajorFunction == IRP_MJ_DEVICE_CONTROL)
+        next->Parameters.DeviceIoControl.Type3InputBuffer =
+            (PVOID) (ULONG_PTR) count;
+    else
         next->Parameters.Read.Key = count;
-        if (volume->write_through && next->MajorFunction == IRP_MJ_WRITE)
-            next->Flags |= SL_WRITE_THROUGH;
-    }
+    if (volume->write_through && next->MajorFunction == IRP_MJ_WRITE)
+        next->Flags |= SL_WRITE_THROUGH;
     IoSetCompletionRoutine(irp, data_done, volume, TRUE, TRUE, TRUE);
 }
 
@@ -198,8 +199,6 @@ send_down(struct volume *volume, PIRP irp)
     target = volume->target;
     count = volume->count;
     __atomic_add_fetch(&volume->running, 1, __ATOMIC_RELAXED);
-    if (!is_keyed(irp))
-        __atomic_add_fetch(&volume->unkeyed, 1, __ATOMIC_RELAXED);
     if (own->MajorFunction == IRP_MJ_WRITE &&
         own->Parameters.Write.ByteOffset.QuadPart < PROBE_BYTES)
         touch_head_locked(volume, own);
@@ -240,7 +239,7 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
     NTSTATUS status;
 
     IoMarkIrpPending(irp);
-    if (is_keyed(irp)) {
+    if (is_transfer(irp)) {
         status = check_range(volume, own);
         if (!NT_SUCCESS(status))
             return finish(irp, status);

@@ -17,8 +17,8 @@
  * never taken inside it.
  *
  * count is the media change count of the drive under which the volume was
- * verified.  Every read and write carries it in Key, so the class driver can
- * refuse a request that was decided before a change.
+ * verified.  Every request carries it, so the class driver can refuse one that
+ * was decided before a change.
  */
 struct volume {
     LIST_ENTRY link;               /* fs.volumes */
@@ -36,7 +36,6 @@ struct volume {
     ULONG generation;              /* moves with every verification */
     ULONG64 since_ms;
     LONG running;                  /* requests below us */
-    LONG unkeyed;                  /* of these, without a Key */
     KEVENT idle;                   /* set while running is 0 and wanted */
     LIST_ENTRY posted;             /* IRPs for the worker, in order */
     BOOLEAN worker_busy;

@@ -181,19 +181,6 @@ is_this(struct volume *volume, const struct identity *seen)
     return match == ID_SAME || (match == ID_CANNOT_TELL && accept);
 }
 
-static void
-wait_for_unkeyed(struct volume *volume)
-{
-    LARGE_INTEGER soon = { .QuadPart = -100 * 10000 };
-
-    while (__atomic_load_n(&volume->unkeyed, __ATOMIC_ACQUIRE) > 0) {
-        KeClearEvent(&volume->idle);
-        if (__atomic_load_n(&volume->unkeyed, __ATOMIC_ACQUIRE) > 0)
-            KeWaitForSingleObject(&volume->idle, Executive, KernelMode, FALSE,
-                                  &soon);
-    }
-}
-
 /*
  * IRP_MN_VERIFY_VOLUME.  STATUS_SUCCESS: the volume is in its drive.
  * STATUS_WRONG_VOLUME: another one is.  Otherwise what the drive said; then
@@ -215,9 +202,6 @@ fs_verify(struct volume *volume)
     if (medium == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(medium, sizeof *medium);
-    /* Requests without a Key were decided by the flag alone: let them end
-     * before it is cleared. */
-    wait_for_unkeyed(volume);
     status = look(real, target, medium);
     if (NT_SUCCESS(status) && !is_this(volume, &medium->id))
         status = STATUS_WRONG_VOLUME;

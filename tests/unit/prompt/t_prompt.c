@@ -1,0 +1,314 @@
+/*
+ * t_prompt.c - the broker: one question per volume and reason
+ *
+ * The host below stands for the file system: it keeps what was retried and
+ * what failed.  IRPs are bare records; the broker only links them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "io/io.h"
+#include "ke/ke.h"
+#include "prompt/prompt.h"
+
+static struct {
+    BOOLEAN needed, back;
+    LONG retried, failed;
+    NTSTATUS failed_with;
+    LONG asked, ended;
+    enum prompt_event last;
+} world;
+
+static VPB vpb_a, vpb_b;
+static DEVICE_OBJECT drive;
+
+static void
+describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
+         char *out_drive)
+{
+    (void) context;
+    (void) real;
+    strcpy(out_volume, vpb == &vpb_a ? "ARCHIVE-A" : "ARCHIVE-B");
+    strcpy(out_drive, "left");
+}
+
+static BOOLEAN
+needed(void *context, PVPB vpb, NTSTATUS status)
+{
+    (void) context;
+    (void) vpb;
+    (void) status;
+    return world.needed;
+}
+
+static BOOLEAN
+try_again(void *context, PVPB vpb)
+{
+    (void) context;
+    if (world.back)
+        prompt_arrived(vpb);
+    return world.back;
+}
+
+static void
+retry(PIRP irp)
+{
+    InterlockedIncrement(&world.retried);
+    IoFreeIrp(irp);
+}
+
+static void
+fail_irp(PIRP irp, NTSTATUS status)
+{
+    world.failed_with = status;
+    InterlockedIncrement(&world.failed);
+    IoFreeIrp(irp);
+}
+
+static void
+event(void *context, enum prompt_event what,
+      const struct ri_prompt_info *prompt)
+{
+    (void) context;
+    (void) prompt;
+    world.last = what;
+    if (what == PROMPT_ASKED)
+        world.asked++;
+    else if (what >= PROMPT_RETRIED)
+        world.ended++;
+}
+
+static int
+set_up(unsigned timeout_s)
+{
+    const struct prompt_host host = {
+        .describe = describe, .needed = needed, .try_again = try_again,
+        .retry = retry,       .fail = fail_irp, .event = event,
+    };
+
+    memset(&world, 0, sizeof world);
+    world.needed = TRUE;
+    prompt_init(&host, timeout_s, RI_NO_OPERATOR_CANCEL);
+    return 0;
+}
+
+static int
+before(void **state)
+{
+    (void) state;
+    return set_up(0);
+}
+
+static PIRP
+wait_for(PVPB vpb, NTSTATUS status)
+{
+    PIRP irp = IoAllocateIrp(1, FALSE);
+
+    assert_non_null(irp);
+    assert_int_equal(prompt_raise(NULL, irp, vpb, &drive, status),
+                     STATUS_SUCCESS);
+    return irp;
+}
+
+static size_t
+open_prompts(struct ri_prompt_info *out_first)
+{
+    struct ri_prompt_info *list;
+    size_t n;
+
+    assert_int_equal(prompt_list(&list, &n), 0);
+    if (n > 0 && out_first != NULL)
+        *out_first = list[0];
+    free(list);
+    return n;
+}
+
+static void
+wait_until(LONG *counter, LONG want)
+{
+    for (int i = 0; i < 2000; i++) {
+        if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) == want)
+            return;
+        ke_shutdown();          /* runs what is queued */
+    }
+    fail_msg("%d instead of %d", (int) *counter, (int) want);
+}
+
+static void
+many_requests__one_prompt__that_counts_them(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    for (int i = 0; i < 64; i++)
+        wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(open_prompts(&info), 1);
+    assert_int_equal(info.waiting, 64);
+    assert_int_equal(world.asked, 1);
+    assert_string_equal(info.reason, "STATUS_NO_MEDIA_IN_DEVICE");
+    assert_non_null(strstr(info.text, "ARCHIVE-A"));
+    assert_non_null(strstr(info.text, "left"));
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    assert_int_equal(world.failed, 64);
+}
+
+static void
+another_medium_comes__same_prompt__another_reason(void **state)
+{
+    struct ri_prompt_info info, then;
+
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    open_prompts(&info);
+    prompt_reason(&vpb_a, STATUS_WRONG_VOLUME);
+    wait_for(&vpb_a, STATUS_WRONG_VOLUME);
+    assert_int_equal(open_prompts(&then), 1);
+    assert_true(then.id == info.id);
+    assert_string_equal(then.reason, "STATUS_WRONG_VOLUME");
+    assert_int_equal(then.waiting, 2);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+two_volumes__two_prompts__answered_apart(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    wait_for(&vpb_b, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(open_prompts(&info), 2);
+    assert_int_equal(prompt_answer(info.id, RI_CANCEL), 0);
+    assert_int_equal(world.failed, 1);
+    assert_int_equal(world.failed_with, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(open_prompts(NULL), 1);
+    assert_int_equal(prompt_answer(info.id, RI_CANCEL), -ENOENT);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+R186__wrong_volume__names_the_one_that_is_wanted(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    wait_for(&vpb_b, STATUS_WRONG_VOLUME);
+    open_prompts(&info);
+    assert_string_equal(info.volume, "ARCHIVE-B");
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+arrival__ends_the_prompt__requests_go_on(void **state)
+{
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    prompt_arrived(&vpb_a);
+    assert_int_equal(open_prompts(NULL), 0);
+    wait_until(&world.retried, 2);
+    assert_int_equal(world.failed, 0);
+}
+
+static void
+arrival_before_the_question__nothing_is_left_behind(void **state)
+{
+    (void) state;
+    world.needed = FALSE;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(open_prompts(NULL), 0);
+    wait_until(&world.retried, 1);
+}
+
+static void
+retry_with_nothing_there__prompt_and_requests_stay(void **state)
+{
+    struct ri_prompt_info info, then;
+
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    open_prompts(&info);
+    assert_int_equal(prompt_answer(info.id, RI_RETRY), 0);
+    assert_int_equal(open_prompts(&then), 1);
+    assert_true(then.id == info.id);
+    assert_int_equal(world.last, PROMPT_STILL);
+    world.back = TRUE;
+    assert_int_equal(prompt_answer(info.id, RI_RETRY), 0);
+    assert_int_equal(open_prompts(NULL), 0);
+    wait_until(&world.retried, 1);
+}
+
+static void
+client_gone__its_request_leaves__the_last_one_takes_the_prompt(void **state)
+{
+    PIRP first, second;
+
+    (void) state;
+    first = wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    second = wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_true(IoCancelIrp(first));
+    assert_int_equal(world.failed, 1);
+    assert_int_equal(world.failed_with, STATUS_CANCELLED);
+    assert_int_equal(open_prompts(NULL), 1);
+    assert_true(IoCancelIrp(second));
+    assert_int_equal(world.failed, 2);
+    assert_int_equal(open_prompts(NULL), 0);
+    assert_int_equal(world.last, PROMPT_DROPPED);
+}
+
+static void
+nobody_answers__policy_cancel__requests_fail(void **state)
+{
+    (void) state;
+    clock_manual(true);
+    set_up(30);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    clock_advance_ms(29000);
+    assert_int_equal(open_prompts(NULL), 1);
+    clock_advance_ms(2000);
+    wait_until(&world.failed, 1);
+    assert_int_equal(open_prompts(NULL), 0);
+    assert_int_equal(world.last, PROMPT_TIMED_OUT);
+    clock_manual(false);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(many_requests__one_prompt__that_counts_them,
+                               before),
+        cmocka_unit_test_setup(
+            another_medium_comes__same_prompt__another_reason, before),
+        cmocka_unit_test_setup(two_volumes__two_prompts__answered_apart,
+                               before),
+        cmocka_unit_test_setup(
+            R186__wrong_volume__names_the_one_that_is_wanted, before),
+        cmocka_unit_test_setup(arrival__ends_the_prompt__requests_go_on,
+                               before),
+        cmocka_unit_test_setup(
+            arrival_before_the_question__nothing_is_left_behind, before),
+        cmocka_unit_test_setup(
+            retry_with_nothing_there__prompt_and_requests_stay, before),
+        cmocka_unit_test_setup(
+            client_gone__its_request_leaves__the_last_one_takes_the_prompt,
+            before),
+        cmocka_unit_test_setup(nobody_answers__policy_cancel__requests_fail,
+                               before),
+    };
+
+    if (!NT_SUCCESS(io_init()))
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
