@@ -18,8 +18,30 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-/* What a request knew when it was sent. */
-#define SENT_GENERATION(irp) ((irp)->Tail.Overlay.DriverContext[0])
+/*
+ * The number that a request carries: in the location for the drive the media
+ * change count, in our own the volume's generation when it was sent.
+ */
+static void
+set_key(PIO_STACK_LOCATION location, ULONG key)
+{
+    if (location->MajorFunction == IRP_MJ_DEVICE_CONTROL)
+        location->Parameters.DeviceIoControl.Type3InputBuffer =
+            (PVOID) (ULONG_PTR) key;
+    else
+        location->Parameters.Read.Key = key;
+}
+
+static ULONG
+sent_generation(PIRP irp)
+{
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+
+    if (own->MajorFunction == IRP_MJ_DEVICE_CONTROL)
+        return (ULONG) (ULONG_PTR)
+            own->Parameters.DeviceIoControl.Type3InputBuffer;
+    return own->Parameters.Read.Key;
+}
 
 static NTSTATUS
 finish(PIRP irp, NTSTATUS status)
@@ -103,7 +125,7 @@ still_the_same(struct volume *volume, PIRP irp)
     PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
 
     return __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE) ==
-               (ULONG) (ULONG_PTR) SENT_GENERATION(irp) &&
+               sent_generation(irp) &&
            (__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
             DO_VERIFY_VOLUME) == 0;
 }
@@ -159,11 +181,7 @@ build_next(struct volume *volume, PIRP irp, ULONG count)
     IoCopyCurrentIrpStackLocationToNext(irp);
     next = IoGetNextIrpStackLocation(irp);
     next->Flags |= SL_KEY_SPECIFIED;
-    if (next->MajorFunction == IRP_MJ_DEVICE_CONTROL)
-        next->Parameters.DeviceIoControl.Type3InputBuffer =
-            (PVOID) (ULONG_PTR) count;
-    else
-        next->Parameters.Read.Key = count;
+    set_key(next, count);
     if (volume->write_through && next->MajorFunction == IRP_MJ_WRITE)
         next->Flags |= SL_WRITE_THROUGH;
     IoSetCompletionRoutine(irp, data_done, volume, TRUE, TRUE, TRUE);
@@ -187,7 +205,7 @@ send_down(struct volume *volume, PIRP irp)
         (__atomic_load_n(&volume->real->Flags, __ATOMIC_ACQUIRE) &
          DO_VERIFY_VOLUME) != 0)
         state = VOL_VERIFYING;
-    SENT_GENERATION(irp) = (PVOID) (ULONG_PTR) volume->generation;
+    set_key(own, volume->generation);
     if (state != VOL_MOUNTED) {
         KeReleaseSpinLock(&volume->lock, irql);
         if (state == VOL_ABSENT)
@@ -316,7 +334,7 @@ settle(struct volume *volume, PIRP irp)
     PETHREAD thread = irp->Tail.Overlay.Thread;
     ULONG generation = __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE);
     BOOLEAN settled =
-        generation != (ULONG) (ULONG_PTR) SENT_GENERATION(irp) ||
+        generation != sent_generation(irp) ||
         !fs_volume_mounted(volume);
     BOOLEAN on_device = vpb_is_on_device(volume);
 
