@@ -39,6 +39,12 @@ NTSTATUS io_remove_device(PDEVICE_OBJECT pdo);
 /* The device is gone already: SURPRISE_REMOVAL, then REMOVE. */
 NTSTATUS io_surprise_remove_device(PDEVICE_OBJECT pdo);
 
+/* Who is told of a device that a bus driver reports after
+ * IoInvalidateDeviceRelations; on a worker.  Ones that it no longer reports are
+ * removed as by io_surprise_remove_device. */
+typedef void io_arrival_fn(void *ctx, PDEVICE_OBJECT pdo);
+void io_set_arrival_hook(io_arrival_fn *fn, void *ctx);
+
 /* --- opening, asking ------------------------------------------------------------ */
 
 #define IO_REMOUNT_LIMIT 8

@@ -1,0 +1,234 @@
+/*
+ * complete.c - IoCompleteRequest: the way up, and the end of a request
+ *
+ * <= DISPATCH, no lock, no atomic but where the IRP is on a thread's list.
+ *
+ * Differs from NT at the very end: NT finishes a threaded IRP in the context of
+ * its thread, by an APC, because only there the caller's memory is mapped.
+ * Here all threads share one address space, so the completing thread does it
+ * at once: copies back, writes UserIosb, sets the event, frees the IRP.  What a
+ * caller can see is the same, and it may wait at any IRQL below DISPATCH.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "io/io_internal.h"
+
+#include "base/status.h"
+
+/* --- checks --------------------------------------------------------------------- */
+
+static PDEVICE_OBJECT
+current_device(PIRP irp)
+{
+    if (irp->CurrentLocation < 1 || irp->CurrentLocation > irp->StackCount)
+        return NULL;
+    return IoGetCurrentIrpStackLocation(irp)->DeviceObject;
+}
+
+static VOID NTAPI __attribute__((cold))
+check_completion(PIRP irp)
+{
+    const char *rule = NULL;
+    ULONG code = DRIVER_VERIFIER_DETECTED_VIOLATION;
+
+    if (irp->Type != IO_TYPE_IRP ||
+        irp->CurrentLocation > irp->StackCount + 1) {
+        code = MULTIPLE_IRP_COMPLETE_REQUESTS;
+        rule = "an IRP was completed twice (IoCompleteRequest)";
+        io_rule_broken(code, rule, NULL, irp);
+    }
+    if (irp->IoStatus.Status == STATUS_PENDING)
+        rule = "completes an IRP with STATUS_PENDING (IoCompleteRequest)";
+    else if (irp->IoStatus.Status == -1)
+        rule = "completes an IRP with status -1 (IoCompleteRequest)";
+    else
+        rule = "completes an IRP that still has a cancel routine "
+               "(IoSetCancelRoutine)";
+    io_rule_broken(code, rule, current_device(irp), irp);
+}
+
+static VOID NTAPI __attribute__((cold))
+watch_location(PIRP irp, PIO_STACK_LOCATION location)
+{
+    TRACE(TRACE_IRP, "irp=%p done dev=%p major=%02x %s information=%#lx",
+          (void *) irp, (void *) location->DeviceObject,
+          location->MajorFunction, status_name(irp->IoStatus.Status),
+          (unsigned long) irp->IoStatus.Information);
+    for (struct io_call *call = io_calls; call != NULL; call = call->outer)
+        if (call->irp == irp && call->location == location) {
+            call->completed = true;
+            call->marked = (location->Control & SL_PENDING_RETURNED) != 0;
+        }
+}
+
+/* --- the end ----------------------------------------------------------------------- */
+
+void
+io_release_mdls(PIRP irp)
+{
+    PMDL mdl = irp->MdlAddress, next;
+
+    irp->MdlAddress = NULL;
+    for (; mdl != NULL; mdl = next) {
+        next = mdl->Next;
+        if (mdl->MdlFlags & MDL_PAGES_LOCKED)
+            MmUnlockPages(mdl);
+        IoFreeMdl(mdl);
+    }
+}
+
+static VOID NTAPI
+finish_associated(PIRP irp)
+{
+    PIRP master = irp->AssociatedIrp.MasterIrp;
+
+    io_release_mdls(irp);
+    IoFreeIrp(irp);
+    if (InterlockedDecrement(&master->AssociatedIrp.IrpCount) == 0)
+        IofCompleteRequest(master, IO_NO_INCREMENT);
+}
+
+/* Mount, verify, paging and close: the status block and the event, always.
+ * Their buffers belong to the issuer; so does the IRP of a close. */
+static VOID NTAPI
+finish_internal(PIRP irp)
+{
+    PIO_STATUS_BLOCK iosb = irp->UserIosb;
+    PKEVENT event = irp->UserEvent;
+
+    if (iosb != NULL)
+        *iosb = irp->IoStatus;
+    if (irp->Flags & IRP_CLOSE_OPERATION)
+        irp->CurrentLocation = (CHAR) (irp->StackCount + 2);
+    else
+        IoFreeIrp(irp);
+    if (event != NULL)
+        KeSetEvent(event, IO_NO_INCREMENT, FALSE);
+}
+
+static void
+copy_back(PIRP irp)
+{
+    NTSTATUS status = irp->IoStatus.Status;
+
+    if (!(irp->Flags & IRP_BUFFERED_IO))
+        return;
+    /* VERIFY_REQUIRED is only a warning, but what is in the buffer may be of
+     * the wrong medium. */
+    if ((irp->Flags & IRP_INPUT_OPERATION) && !NT_ERROR(status) &&
+        status != STATUS_VERIFY_REQUIRED && irp->IoStatus.Information != 0)
+        RtlCopyMemory(irp->UserBuffer, irp->AssociatedIrp.SystemBuffer,
+                      irp->IoStatus.Information);
+}
+
+/* An issuer that got an error at once reads it from IoCallDriver; its status
+ * block and event are touched only if it was told STATUS_PENDING. */
+static void
+tell_issuer(PIRP irp)
+{
+    if (NT_ERROR(irp->IoStatus.Status) && !irp->PendingReturned)
+        return;
+    if (irp->UserIosb != NULL)
+        *irp->UserIosb = irp->IoStatus;
+    if (irp->UserEvent != NULL)
+        KeSetEvent(irp->UserEvent, IO_NO_INCREMENT, FALSE);
+}
+
+static VOID NTAPI
+finish_threaded(PIRP irp)
+{
+    bool has_thread = io_thread_enter_finish(irp);
+
+    io_release_mdls(irp);
+    if (has_thread)
+        copy_back(irp);
+    if (irp->Flags & IRP_DEALLOCATE_BUFFER)
+        io_pool_free(irp->AssociatedIrp.SystemBuffer, IO_TAG_BUFFER);
+    irp->CurrentLocation = (CHAR) (irp->StackCount + 2);
+    if (has_thread)
+        tell_issuer(irp);
+    if (io_thread_leave(irp))
+        IoFreeIrp(irp);
+}
+
+static VOID NTAPI
+finish(PIRP irp)
+{
+    if (irp->Flags & IRP_ASSOCIATED_IRP)
+        finish_associated(irp);
+    else if (irp->Flags & (IRP_MOUNT_COMPLETION | IRP_CLOSE_OPERATION))
+        finish_internal(irp);
+    else if (irp->AllocationFlags & IO_IRP_THREADED)
+        finish_threaded(irp);
+    else
+        io_rule_broken(MULTIPLE_IRP_COMPLETE_REQUESTS,
+                       "an IRP of the driver's own went past its top: its "
+                       "completion routine must return "
+                       "STATUS_MORE_PROCESSING_REQUIRED (IoAllocateIrp)",
+                       NULL, irp);
+}
+
+/* --- the way up ------------------------------------------------------------------------ */
+
+static inline __attribute__((always_inline)) void
+clear_location(PIO_STACK_LOCATION location)
+{
+    location->MinorFunction = 0;
+    location->Flags = 0;
+    location->Control &= SL_ERROR_RETURNED;
+    location->Parameters.Others.Argument1 = NULL;
+    location->Parameters.Others.Argument2 = NULL;
+    location->Parameters.Others.Argument3 = NULL;
+    location->Parameters.Others.Argument4 = NULL;
+    location->FileObject = NULL;
+}
+
+static inline __attribute__((always_inline)) UCHAR
+wanted(PIRP irp)
+{
+    UCHAR mask = NT_SUCCESS(irp->IoStatus.Status) ? SL_INVOKE_ON_SUCCESS
+                                                  : SL_INVOKE_ON_ERROR;
+
+    if (IO_UNLIKELY(__atomic_load_n(&irp->Cancel, __ATOMIC_RELAXED)))
+        mask |= SL_INVOKE_ON_CANCEL;
+    return mask;
+}
+
+VOID FASTCALL
+IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
+{
+    bool error_recorded = false;
+
+    UNREFERENCED_PARAMETER(PriorityBoost);
+    if (IO_UNLIKELY(Irp->Type != IO_TYPE_IRP ||
+                    Irp->CurrentLocation > Irp->StackCount + 1 ||
+                    Irp->IoStatus.Status == STATUS_PENDING ||
+                    Irp->IoStatus.Status == -1 || Irp->CancelRoutine != NULL))
+        check_completion(Irp);
+    while (Irp->CurrentLocation <= Irp->StackCount) {
+        PIO_STACK_LOCATION location = Irp->Tail.Overlay.CurrentStackLocation;
+        UCHAR control = location->Control;
+        bool top = Irp->CurrentLocation++ == Irp->StackCount;
+
+        Irp->Tail.Overlay.CurrentStackLocation++;
+        if (IO_UNLIKELY(io_verifier) || TRACE_ON(TRACE_IRP))
+            watch_location(Irp, location);
+        Irp->PendingReturned = control & SL_PENDING_RETURNED;
+        if (IO_UNLIKELY(!NT_SUCCESS(Irp->IoStatus.Status)) && !top &&
+            !error_recorded) {
+            location[1].Control |= SL_ERROR_RETURNED;
+            error_recorded = true;
+        }
+        clear_location(location);
+        if (control & wanted(Irp)) {
+            if (location->CompletionRoutine(top ? NULL
+                                                : location[1].DeviceObject,
+                                            Irp, location->Context) ==
+                STATUS_MORE_PROCESSING_REQUIRED)
+                return;
+        } else if (Irp->PendingReturned && !top) {
+            location[1].Control |= SL_PENDING_RETURNED;
+        }
+    }
+    finish(Irp);
+}

@@ -1,0 +1,316 @@
+/*
+ * file.c - file objects: the open path, and the way back
+ *
+ * A file object holds a reference to the storage device, and from its open to
+ * its close one to the VPB in force then.  PASSIVE, waits.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "io/io_internal.h"
+
+#include "base/status.h"
+
+#define ACCESS_SYSTEM_SECURITY 0x01000000
+
+/* An open that asks for no more than this, without a name, is a direct one. */
+#define DIRECT_ACCESS                                                         \
+    (SYNCHRONIZE | FILE_READ_ATTRIBUTES | READ_CONTROL |                      \
+     ACCESS_SYSTEM_SECURITY | WRITE_OWNER | WRITE_DAC)
+
+struct io_file {
+    FILE_OBJECT file;
+    PIRP close_irp;             /* kept, so that a close cannot fail */
+    WORK_QUEUE_ITEM work;       /* a last dereference at DISPATCH */
+};
+
+/* --- the way back ---------------------------------------------------------------------- */
+
+static void
+send_teardown(struct io_file *open, UCHAR major)
+{
+    PDEVICE_OBJECT target = IoGetRelatedDeviceObject(&open->file);
+    PIRP irp = open->close_irp;
+    PIO_STACK_LOCATION next;
+    IO_STATUS_BLOCK iosb;
+    KEVENT event;
+
+    if (target->StackSize > irp->StackCount) {
+        /* Somebody attached above since the open. */
+        irp = IoAllocateIrp(target->StackSize, FALSE);
+        if (irp == NULL) {
+            TRACE(TRACE_IRP, "file=%p: no memory for major=%02x",
+                  (void *) &open->file, major);
+            return;
+        }
+        IoFreeIrp(open->close_irp);
+        open->close_irp = irp;
+    }
+    IoReuseIrp(irp, STATUS_SUCCESS);
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    irp->Flags = IRP_CLOSE_OPERATION | IRP_SYNCHRONOUS_API;
+    irp->UserIosb = &iosb;
+    irp->UserEvent = &event;
+    irp->Tail.Overlay.Thread = ke_current();
+    irp->Tail.Overlay.OriginalFileObject = &open->file;
+    next = IoGetNextIrpStackLocation(irp);
+    next->MajorFunction = major;
+    next->FileObject = &open->file;
+    if (IoCallDriver(target, irp) == STATUS_PENDING)
+        KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
+}
+
+static void
+free_file(struct io_file *open)
+{
+    PDEVICE_OBJECT device = open->file.DeviceObject;
+
+    if (open->file.Vpb != NULL)
+        io_vpb_deref(open->file.Vpb);
+    if (open->close_irp != NULL)
+        IoFreeIrp(open->close_irp);
+    if (open->file.FileName.Buffer != NULL)
+        ExFreePoolWithTag(open->file.FileName.Buffer, IO_TAG_NAME);
+    InterlockedDecrement(&device->ReferenceCount);
+    ObDereferenceObject(device);
+    ExFreePoolWithTag(io_object_of(open), IO_TAG_OBJECT);
+}
+
+static void
+close_file(struct io_file *open)
+{
+    if (open->file.Flags & FO_FILE_OPEN) {
+        if (!(open->file.Flags & FO_CLEANUP_COMPLETE))
+            send_teardown(open, IRP_MJ_CLEANUP);
+        send_teardown(open, IRP_MJ_CLOSE);
+    }
+    free_file(open);
+}
+
+static VOID NTAPI
+close_later(PVOID parameter)
+{
+    close_file(parameter);
+}
+
+static void
+destroy_file(PVOID object)
+{
+    struct io_file *open = object;
+
+    if (KeGetCurrentIrql() <= APC_LEVEL) {
+        close_file(open);
+        return;
+    }
+    ExInitializeWorkItem(&open->work, close_later, open);
+    ExQueueWorkItem(&open->work, CriticalWorkQueue);
+}
+
+void
+io_close_file(PFILE_OBJECT file)
+{
+    struct io_file *open = CONTAINING_RECORD(file, struct io_file, file);
+
+    if (file == NULL)
+        return;
+    send_teardown(open, IRP_MJ_CLEANUP);
+    file->Flags |= FO_CLEANUP_COMPLETE;
+    ObDereferenceObject(file);
+}
+
+/* --- one attempt -------------------------------------------------------------------------- */
+
+static NTSTATUS
+new_file(PDEVICE_OBJECT device, PVPB vpb, ACCESS_MASK access,
+         PCUNICODE_STRING name, struct io_file **out_open)
+{
+    struct io_file *open =
+        io_object_new(IO_TYPE_FILE, sizeof *open, destroy_file);
+    PFILE_OBJECT file;
+
+    if (open == NULL) {
+        if (vpb != NULL)
+            io_vpb_deref(vpb);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    file = &open->file;
+    ObReferenceObject(device);
+    InterlockedIncrement(&device->ReferenceCount);
+    file->Type = IO_TYPE_FILE;
+    file->Size = sizeof *file;
+    file->DeviceObject = device;
+    file->Vpb = vpb;
+    file->ReadAccess = (access & FILE_READ_DATA) != 0;
+    file->WriteAccess = (access & FILE_WRITE_DATA) != 0;
+    KeInitializeEvent(&file->Lock, SynchronizationEvent, TRUE);
+    KeInitializeEvent(&file->Event, NotificationEvent, FALSE);
+    InitializeListHead(&file->IrpList);
+    *out_open = open;
+    if (name == NULL || name->Length == 0)
+        return STATUS_SUCCESS;
+    file->FileName.Buffer =
+        ExAllocatePoolWithTag(PagedPool, name->Length, IO_TAG_NAME);
+    if (file->FileName.Buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    file->FileName.MaximumLength = name->Length;
+    RtlCopyUnicodeString(&file->FileName, name);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS
+send_create(struct io_file *open, ULONG_PTR *out_information)
+{
+    PDEVICE_OBJECT target = IoGetRelatedDeviceObject(&open->file);
+    PIO_STACK_LOCATION next;
+    struct io_sync sync;
+    PIRP irp;
+
+    open->close_irp = IoAllocateIrp(target->StackSize, FALSE);
+    if (open->close_irp == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    irp = io_sync_irp(target, &sync);
+    if (irp == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    irp->Flags = IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API;
+    irp->Tail.Overlay.OriginalFileObject = &open->file;
+    next = IoGetNextIrpStackLocation(irp);
+    next->MajorFunction = IRP_MJ_CREATE;
+    next->FileObject = &open->file;
+    next->Parameters.Create.Options = FILE_OPENED << 24;
+    return io_sync_call(target, irp, &sync, out_information);
+}
+
+/* The volume that is mounted in the device, mounted now if need be. */
+static NTSTATUS
+find_volume(PDEVICE_OBJECT device, BOOLEAN volume_open, PVPB *out_vpb)
+{
+    bool locked = false;
+    NTSTATUS status;
+    PVPB vpb = io_vpb_ref_mounted(device, &locked);
+
+    if (vpb == NULL) {
+        status = io_mount_volume(device, volume_open, false, &vpb);
+        if (!NT_SUCCESS(status))
+            return status;
+        locked = (__atomic_load_n(&vpb->Flags, __ATOMIC_ACQUIRE) &
+                  VPB_LOCKED) != 0;
+    }
+    if (locked) {
+        io_vpb_deref(vpb);
+        return STATUS_ACCESS_DENIED;
+    }
+    *out_vpb = vpb;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS
+open_once(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
+          struct io_file **out_open, ULONG_PTR *out_information)
+{
+    bool unnamed = name == NULL || name->Length == 0;
+    bool direct = unnamed && !(access & ~(ACCESS_MASK) DIRECT_ACCESS);
+    struct io_file *open = NULL;
+    NTSTATUS status = STATUS_SUCCESS;
+    PVPB vpb = NULL;
+
+    if (io_device_gone(device))
+        return STATUS_NO_SUCH_DEVICE;
+    if ((device->Flags & DO_EXCLUSIVE) &&
+        __atomic_load_n(&device->ReferenceCount, __ATOMIC_RELAXED) != 0)
+        return STATUS_ACCESS_DENIED;
+    if (!direct && device->Vpb != NULL)
+        status = find_volume(device, unnamed, &vpb);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = new_file(device, vpb, access, name, &open);
+    if (open != NULL && direct)
+        open->file.Flags |= FO_DIRECT_DEVICE_OPEN;
+    else if (open != NULL && unnamed && vpb != NULL)
+        open->file.Flags |= FO_VOLUME_OPEN;
+    if (NT_SUCCESS(status))
+        status = send_create(open, out_information);
+    if (NT_SUCCESS(status) && status != STATUS_REPARSE) {
+        open->file.Flags |= FO_FILE_OPEN;
+        *out_open = open;
+    } else if (open != NULL) {
+        ObDereferenceObject(&open->file);
+    }
+    return status;
+}
+
+/* --- the open path ---------------------------------------------------------------------------- */
+
+NTSTATUS
+io_open_file(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
+             PFILE_OBJECT *out_file)
+{
+    struct io_file *open = NULL;
+    ULONG_PTR information = 0;
+    NTSTATUS status = STATUS_REPARSE;
+
+    for (int i = 0; i <= IO_REMOUNT_LIMIT && status == STATUS_REPARSE; i++) {
+        information = 0;
+        status = open_once(device, access, name, &open, &information);
+        TRACE(TRACE_VERIFY, "dev=%p open: %s information=%#lx",
+              (void *) device, status_name(status),
+              (unsigned long) information);
+        /* Names that lead elsewhere: none of our file systems has them. */
+        if (status == STATUS_REPARSE && information != IO_REMOUNT)
+            return STATUS_OBJECT_NAME_INVALID;
+    }
+    if (status == STATUS_REPARSE)
+        return STATUS_UNSUCCESSFUL;
+    if (NT_SUCCESS(status))
+        *out_file = &open->file;
+    return status;
+}
+
+NTSTATUS
+io_open_device(PDEVICE_OBJECT device, ACCESS_MASK access,
+               PFILE_OBJECT *out_file)
+{
+    return io_open_file(device, access, NULL, out_file);
+}
+
+NTSTATUS NTAPI
+IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK DesiredAccess,
+                         PFILE_OBJECT *FileObject,
+                         PDEVICE_OBJECT *DeviceObject)
+{
+    PDEVICE_OBJECT device = io_name_lookup(ObjectName);
+    PFILE_OBJECT file;
+    NTSTATUS status;
+
+    if (device == NULL)
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    status = io_open_device(device, DesiredAccess, &file);
+    if (NT_SUCCESS(status)) {
+        *FileObject = file;
+        *DeviceObject = IoGetRelatedDeviceObject(file);
+    }
+    ObDereferenceObject(device);
+    return status;
+}
+
+/* --- where the requests of a file go ------------------------------------------------------------ */
+
+static PDEVICE_OBJECT
+volume_of(PVPB vpb)
+{
+    return vpb != NULL ? vpb->DeviceObject : NULL;
+}
+
+PDEVICE_OBJECT NTAPI
+IoGetBaseFileSystemDeviceObject(PFILE_OBJECT FileObject)
+{
+    PDEVICE_OBJECT volume = volume_of(FileObject->Vpb);
+
+    if (volume == NULL && !(FileObject->Flags & FO_DIRECT_DEVICE_OPEN))
+        volume = volume_of(FileObject->DeviceObject->Vpb);
+    return volume != NULL ? volume : FileObject->DeviceObject;
+}
+
+PDEVICE_OBJECT NTAPI
+IoGetRelatedDeviceObject(PFILE_OBJECT FileObject)
+{
+    return IoGetAttachedDevice(IoGetBaseFileSystemDeviceObject(FileObject));
+}

@@ -1,0 +1,272 @@
+/*
+ * io_internal.h - what the files of this room share
+ *
+ * The hot routines (call, complete, allocate, free) are of the Microsoft
+ * convention and call only such routines or inline ones: a single call to one
+ * of the other convention makes the caller save ten vector registers at every
+ * entry.  So whatever they call here is NTAPI.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef IO_INTERNAL_H
+#define IO_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ntifs.h>
+
+#include "base/trace.h"
+#include "io/io.h"
+#include "ke/thread.h"
+
+#define IO_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define IO_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#define IO_TAG_IRP    0x20707249u   /* "Irp " */
+#define IO_TAG_MDL    0x206C644Du   /* "Mdl " */
+#define IO_TAG_VPB    0x20627056u   /* "Vpb " */
+#define IO_TAG_OBJECT 0x6A624F49u   /* "IObj" */
+#define IO_TAG_BUFFER 0x66754249u   /* "IBuf" */
+#define IO_TAG_WORK   0x6B725749u   /* "IWrk" */
+#define IO_TAG_NOTE   0x65744E49u   /* "INte" */
+#define IO_TAG_NAME   0x6D614E49u   /* "INam" */
+#define IO_TAG_LOG    0x676F4C49u   /* "ILog" */
+#define IO_TAG_FS     0x73465349u   /* "ISFs" */
+
+/* Ours, beside the documented bits of IRP.AllocationFlags. */
+#define IO_IRP_THREADED 0x80    /* freed by us when it has unwound */
+#define IO_IRP_LISTED   0x40    /* on its thread's IrpList */
+#define IO_IRP_PINNED   0x20    /* the ending thread is cancelling it */
+#define IO_IRP_DONE     0x10    /* completed while pinned */
+#define IO_IRP_FINISHING 0x08   /* its status block is being written */
+
+/* --- rules.c ----------------------------------------------------------------- */
+
+/* Names the driver of `device` (may be NULL) and the rule it broke. */
+DECLSPEC_NORETURN VOID NTAPI
+io_rule_broken(ULONG code, const char *rule, PDEVICE_OBJECT device, PIRP irp)
+    __attribute__((cold));
+
+/* Checks that cost: pending returned and marked, IRQL restored. */
+extern bool io_verifier;
+
+/* A dispatch routine that runs on this thread, with the verifier on. */
+struct io_call {
+    struct io_call *outer;
+    PIRP irp;
+    PIO_STACK_LOCATION location;
+    bool completed;
+    bool marked;
+};
+
+extern __thread struct io_call *io_calls
+    __attribute__((tls_model("initial-exec")));
+
+/* --- cache.c: per-thread caches of IRPs (by stack size) and MDLs --------------- */
+
+#define IO_CACHE_SLOT   0       /* ETHREAD.cache */
+#define IO_CACHE_STACKS 8
+#define IO_CACHE_MDL    IO_CACHE_STACKS
+#define IO_CACHE_KINDS  (IO_CACHE_STACKS + 1)
+#define IO_CACHE_BATCH  32u     /* goes to or comes from the depot at once */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define IO_NO_CACHE 1           /* so that use after free is found */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IO_NO_CACHE 1
+#endif
+#endif
+
+/* What lies in a free IRP or MDL. */
+struct io_free {
+    uint64_t dead;              /* 0: IRP.Type is gone */
+    struct io_free *next;
+    struct io_free *next_batch; /* first of a batch: in the depot */
+    uint64_t batch_count;
+};
+
+struct io_cache {
+    struct {
+        struct io_free *first;
+        unsigned count;
+    } kinds[IO_CACHE_KINDS];
+};
+
+void io_cache_init(void);
+void io_cache_shutdown(void);
+/* NULL: no memory. */
+PVOID NTAPI io_cache_refill(unsigned kind) __attribute__((cold));
+VOID NTAPI io_cache_spill(unsigned kind, PVOID block) __attribute__((cold));
+/* Counted, not cached.  NULL: no memory. */
+PVOID NTAPI io_pool_alloc(SIZE_T size, ULONG tag) __attribute__((cold));
+VOID NTAPI io_pool_free(PVOID block, ULONG tag) __attribute__((cold));
+
+static inline __attribute__((always_inline)) PVOID
+io_cache_get(unsigned kind)
+{
+#ifndef IO_NO_CACHE
+    struct io_cache *cache = ke_current()->cache[IO_CACHE_SLOT];
+    struct io_free *block;
+
+    if (IO_LIKELY(cache != NULL)) {
+        block = cache->kinds[kind].first;
+        if (IO_LIKELY(block != NULL)) {
+            cache->kinds[kind].first = block->next;
+            cache->kinds[kind].count--;
+            return block;
+        }
+    }
+#endif
+    return io_cache_refill(kind);
+}
+
+static inline __attribute__((always_inline)) void
+io_cache_put(unsigned kind, PVOID memory)
+{
+#ifndef IO_NO_CACHE
+    struct io_cache *cache = ke_current()->cache[IO_CACHE_SLOT];
+    struct io_free *block = memory;
+
+    if (IO_LIKELY(cache != NULL &&
+                  cache->kinds[kind].count < 2 * IO_CACHE_BATCH)) {
+        block->dead = 0;
+        block->next = cache->kinds[kind].first;
+        cache->kinds[kind].first = block;
+        cache->kinds[kind].count++;
+        return;
+    }
+#endif
+    io_cache_spill(kind, memory);
+}
+
+/* --- complete.c, cancel.c, build.c --------------------------------------------- */
+
+/* Puts the IRP on the current thread's list, as its own from now on. */
+void io_thread_queue_irp(PIRP irp);
+/* The last steps of a threaded IRP, cancel.c. */
+bool io_thread_enter_finish(PIRP irp);
+bool io_thread_leave(PIRP irp);
+void io_thread_exit(PETHREAD thread);
+/* Unlocks and frees the MDLs of the IRP. */
+void io_release_mdls(PIRP irp);
+
+struct io_sync {
+    KEVENT event;
+    IO_STATUS_BLOCK iosb;
+};
+
+/* A threaded IRP for `target`; the next location is empty.  NULL: no memory. */
+PIRP io_sync_irp(PDEVICE_OBJECT target, struct io_sync *out_sync);
+/* Sends it and waits; out_information may be NULL. */
+NTSTATUS io_sync_call(PDEVICE_OBJECT target, PIRP irp, struct io_sync *sync,
+                      ULONG_PTR *out_information);
+
+/* --- object.c ------------------------------------------------------------------- */
+
+struct io_object {
+    LONG references;            /* atomic */
+    LONG kind;                  /* IO_TYPE_* */
+    void (*destroy)(PVOID object);
+};
+
+#define IO_OBJECT_HEAD 32       /* keeps objects 16-byte aligned */
+
+/* Zeroed, with one reference. */
+PVOID io_object_new(LONG kind, SIZE_T size, void (*destroy)(PVOID object));
+
+static inline struct io_object *
+io_object_of(PVOID object)
+{
+    return (struct io_object *) ((char *) object - IO_OBJECT_HEAD);
+}
+
+/* --- device.c -------------------------------------------------------------------- */
+
+struct io_devext {
+    DEVOBJ_EXTENSION common;
+    PDEVICE_OBJECT attached_to; /* below; holds a reference; device lock */
+    bool delete_pending;        /* device lock */
+    bool removed;               /* REMOVE_DEVICE was sent; device lock */
+    bool raw;                   /* RAW's control device; constant */
+    struct io_name *name;       /* device lock */
+    /* target device change, notify.c: note lock */
+    LIST_ENTRY notes;
+    bool notes_running;
+    WORK_QUEUE_ITEM notes_work;
+    /* bus relations last seen: the worker of pnp.c alone */
+    PDEVICE_RELATIONS children; /* holds references */
+};
+
+/*
+ * Device lock: attachment, names, lists of devices and file systems.  Taken at
+ * <= DISPATCH, before the VPB lock, nothing else is taken under it.
+ */
+extern KSPIN_LOCK io_device_lock;
+
+static inline struct io_devext *
+io_devext(PDEVICE_OBJECT device)
+{
+    return (struct io_devext *) device->DeviceObjectExtension;
+}
+
+static inline ULONG
+io_device_flags(PDEVICE_OBJECT device)
+{
+    return __atomic_load_n(&device->Flags, __ATOMIC_ACQUIRE);
+}
+
+static inline void
+io_device_set_flags(PDEVICE_OBJECT device, ULONG set)
+{
+    InterlockedOr((LONG volatile *) &device->Flags, (LONG) set);
+}
+
+static inline void
+io_device_clear_flags(PDEVICE_OBJECT device, ULONG clear)
+{
+    InterlockedAnd((LONG volatile *) &device->Flags, (LONG) ~clear);
+}
+
+/* Lowest device of the stack, referenced: the PDO. */
+PDEVICE_OBJECT io_lowest_device(PDEVICE_OBJECT device);
+bool io_device_gone(PDEVICE_OBJECT device);
+
+/* --- vpb.c ------------------------------------------------------------------------- */
+
+NTSTATUS io_vpb_create(PDEVICE_OBJECT device);
+/* The mounted VPB of the device, referenced, or NULL; *out_locked: VPB_LOCKED. */
+PVPB io_vpb_ref_mounted(PDEVICE_OBJECT device, bool *out_locked);
+void io_vpb_deref(PVPB vpb);
+/* Gives the device a fresh VPB if `old` is still its current one. */
+NTSTATUS io_vpb_swap_fresh(PDEVICE_OBJECT device, PVPB old);
+
+/* --- mount.c ------------------------------------------------------------------------ */
+
+/* The mount pass.  On success a reference to the mounted VPB in *out_vpb. */
+NTSTATUS io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw,
+                         bool device_is_locked, PVPB *out_vpb);
+/* Sends MOUNT_VOLUME or VERIFY_VOLUME and waits. */
+NTSTATUS io_volume_request(PDEVICE_OBJECT target, UCHAR minor, BOOLEAN allow_raw,
+                           PVPB vpb, PDEVICE_OBJECT parameter, CCHAR stack_size,
+                           ULONG_PTR *out_information);
+
+/* --- name.c --------------------------------------------------------------------------- */
+
+/* Name for a device, or a link (device NULL).  STATUS_OBJECT_NAME_COLLISION. */
+NTSTATUS io_name_add(PCUNICODE_STRING name, PDEVICE_OBJECT device,
+                     PCUNICODE_STRING target, struct io_name **out_name);
+void io_name_remove(struct io_name *name);
+/* Referenced, or NULL. */
+PDEVICE_OBJECT io_name_lookup(PCUNICODE_STRING name);
+/* ASCII of a counted string, '?' for other characters. */
+char *io_name_text(PCUNICODE_STRING name, char *out_text, size_t max);
+NTSTATUS io_name_widen(const char *text, UNICODE_STRING *out_name);
+
+/* --- driver.c ---------------------------------------------------------------------------- */
+
+const char *io_driver_text(PDRIVER_OBJECT driver, char *out_text, size_t max);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * misc.c - start and end of the room, and the small routines
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "io/io_internal.h"
+
+#include "ke/ke.h"
+
+NTSTATUS
+io_init(void)
+{
+    ke_init();
+    io_cache_init();
+    return STATUS_SUCCESS;
+}
+
+void
+io_shutdown(void)
+{
+    ke_shutdown();
+    io_cache_shutdown();
+}
+
+/* --- one thread's place in file system recursion ------------------------------------ */
+
+PIRP NTAPI
+IoGetTopLevelIrp(VOID)
+{
+    return ke_current()->TopLevelIrp;
+}
+
+VOID NTAPI
+IoSetTopLevelIrp(PIRP Irp)
+{
+    ke_current()->TopLevelIrp = Irp;
+}
+
+/* --- the one process ------------------------------------------------------------------ */
+
+PEPROCESS NTAPI
+IoGetRequestorProcess(PIRP Irp)
+{
+    static char the_process;
+
+    return Irp->Tail.Overlay.Thread != NULL ? (PEPROCESS) &the_process : NULL;
+}
+
+PCONFIGURATION_INFORMATION NTAPI
+IoGetConfigurationInformation(VOID)
+{
+    static CONFIGURATION_INFORMATION information = {
+        .Version = sizeof information,
+    };
+
+    return &information;
+}
+
+/* --- statuses ---------------------------------------------------------------------------- */
+
+#define STATUS_ILLEGAL_INSTRUCTION      ((NTSTATUS) 0xC000001D)
+#define STATUS_INSTRUCTION_MISALIGNMENT ((NTSTATUS) 0xC00000AA)
+
+/* False for what can only be a mistake in a program. */
+BOOLEAN NTAPI
+FsRtlIsNtstatusExpected(NTSTATUS Ntstatus)
+{
+    return Ntstatus != STATUS_DATATYPE_MISALIGNMENT &&
+           Ntstatus != STATUS_ACCESS_VIOLATION &&
+           Ntstatus != STATUS_ILLEGAL_INSTRUCTION &&
+           Ntstatus != STATUS_INSTRUCTION_MISALIGNMENT;
+}
