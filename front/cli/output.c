@@ -346,15 +346,15 @@ print_cell(const char *cell, int width, bool last)
 static void
 print_grid(struct grid *grid)
 {
-    size_t last = grid->column_count - 1;
+    size_t count = grid->column_count;
 
-    for (size_t c = 0; c <= last; c++)
-        print_cell(grid->columns[c]->heading, grid->widths[c], c == last);
+    for (size_t c = 0; c < count; c++)
+        print_cell(grid->columns[c]->heading, grid->widths[c], c + 1 == count);
     putchar('\n');
     for (size_t r = 0; r < grid->row_count; r++) {
-        for (size_t c = 0; c <= last; c++)
-            print_cell(grid->cells[r * grid->column_count + c], grid->widths[c],
-                       c == last);
+        for (size_t c = 0; c < count; c++)
+            print_cell(grid->cells[r * count + c], grid->widths[c],
+                       c + 1 == count);
         putchar('\n');
     }
 }
