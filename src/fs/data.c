@@ -303,8 +303,7 @@ verify_now(struct volume *volume)
     /* The verification sets the state itself; this is for one that could not
      * even be asked for. */
     if (__atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) == VOL_VERIFYING)
-        fs_volume_set_state(volume, VOL_ABSENT,
-                            NT_SUCCESS(status) ? STATUS_WRONG_VOLUME : status);
+        fs_volume_set_state(volume, VOL_ABSENT, fs_absent_reason(status));
 }
 
 enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };

@@ -73,6 +73,7 @@ extern struct fs fs;
 struct volume *fs_volume_new(PVPB vpb, const struct identity *id);
 void fs_volume_set_state(struct volume *volume, enum vol_state to,
                          NTSTATUS why);
+NTSTATUS fs_absent_reason(NTSTATUS status);
 BOOLEAN fs_volume_mounted(struct volume *volume);
 
 /* device_io.c: requests of our own, with SL_OVERRIDE_VERIFY_VOLUME */

@@ -213,7 +213,7 @@ fs_verify(struct volume *volume)
         clear_verify(real, target, medium->count);
         fs_refresh_soon(volume);
     } else {
-        fs_volume_set_state(volume, VOL_ABSENT, status);
+        fs_volume_set_state(volume, VOL_ABSENT, fs_absent_reason(status));
         if (status == STATUS_WRONG_VOLUME)
             InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
     }

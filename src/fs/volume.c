@@ -63,6 +63,20 @@ fs_volume_set_state(struct volume *volume, enum vol_state to, NTSTATUS why)
         fs.observer(fs.observer_context, volume, to);
 }
 
+/*
+ * The reason that a person is told for a volume that could not be verified: one
+ * of the user-induced statuses, for only they can be asked about.
+ */
+NTSTATUS
+fs_absent_reason(NTSTATUS status)
+{
+    if (NT_SUCCESS(status))
+        return STATUS_WRONG_VOLUME;
+    if (status == STATUS_VERIFY_REQUIRED)
+        return STATUS_DEVICE_NOT_READY;
+    return IoIsErrorUserInduced(status) ? status : STATUS_UNRECOGNIZED_MEDIA;
+}
+
 BOOLEAN
 fs_volume_mounted(struct volume *volume)
 {
