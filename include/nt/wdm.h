@@ -785,6 +785,9 @@ typedef NTSTATUS NTAPI IO_COMPLETION_ROUTINE(PDEVICE_OBJECT DeviceObject,
                                              PIRP Irp, PVOID Context);
 typedef IO_COMPLETION_ROUTINE *PIO_COMPLETION_ROUTINE;
 
+/* What a completion routine returns but STATUS_MORE_PROCESSING_REQUIRED. */
+#define STATUS_CONTINUE_COMPLETION STATUS_SUCCESS
+
 typedef struct _DRIVER_EXTENSION {
     struct _DRIVER_OBJECT *DriverObject;
     PDRIVER_ADD_DEVICE AddDevice;

@@ -20,7 +20,12 @@ attach_system_buffer(PIRP irp, PVOID in, ULONG in_len, PVOID out,
 
     if (size == 0)
         return true;
-    buffer = io_pool_alloc(size, IO_TAG_BUFFER);
+    if (size <= IO_BUFFER_SIZE) {
+        buffer = io_cache_get(IO_CACHE_BUFFER);
+        irp->AllocationFlags |= IO_IRP_SMALL;
+    } else {
+        buffer = io_pool_alloc(size, IO_TAG_BUFFER);
+    }
     if (buffer == NULL)
         return false;
     if (in_len != 0)
@@ -51,8 +56,7 @@ static void
 drop_irp(PIRP irp)
 {
     io_release_mdls(irp);
-    if (irp->Flags & IRP_DEALLOCATE_BUFFER)
-        io_pool_free(irp->AssociatedIrp.SystemBuffer, IO_TAG_BUFFER);
+    io_release_buffer(irp);
     IoFreeIrp(irp);
 }
 

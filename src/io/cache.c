@@ -1,8 +1,8 @@
 /*
- * cache.c - IRPs and MDLs without malloc
+ * cache.c - IRPs, MDLs and small buffers without malloc
  *
- * Each thread keeps free blocks by kind (IRPs of 1 to 8 stack locations, MDLs)
- * in a list of its own: no lock, no atomic.  A request is often freed on
+ * Each thread keeps free blocks by kind (IRPs of 1 to 8 stack locations, MDLs,
+ * system buffers) in a list of its own: no lock, no atomic.  A request is often freed on
  * another thread than the one that allocated it, so a list that grows past two
  * batches gives one to the depot, and an empty one takes one from there.  The
  * depot keeps at most DEPOT_MAX blocks of a kind.
@@ -51,15 +51,23 @@ io_pool_free(PVOID block, ULONG tag)
 static ULONG
 kind_tag(unsigned kind)
 {
-    return kind == IO_CACHE_MDL ? IO_TAG_MDL : IO_TAG_IRP;
+    if (kind == IO_CACHE_MDL)
+        return IO_TAG_MDL;
+    return kind == IO_CACHE_BUFFER ? IO_TAG_BUFFER : IO_TAG_IRP;
+}
+
+static SIZE_T
+kind_size(unsigned kind)
+{
+    if (kind == IO_CACHE_MDL)
+        return sizeof(MDL);
+    return kind == IO_CACHE_BUFFER ? IO_BUFFER_SIZE : IoSizeOfIrp(kind + 1);
 }
 
 static PVOID
 allocate_kind(unsigned kind)
 {
-    return io_pool_alloc(kind == IO_CACHE_MDL ? sizeof(MDL)
-                                              : IoSizeOfIrp(kind + 1),
-                         kind_tag(kind));
+    return io_pool_alloc(kind_size(kind), kind_tag(kind));
 }
 
 #ifdef IO_NO_CACHE

@@ -77,6 +77,21 @@ io_release_mdls(PIRP irp)
     }
 }
 
+void
+io_release_buffer(PIRP irp)
+{
+    PVOID buffer = irp->AssociatedIrp.SystemBuffer;
+
+    if (!(irp->Flags & IRP_DEALLOCATE_BUFFER) || buffer == NULL)
+        return;
+    irp->Flags &= ~(ULONG) IRP_DEALLOCATE_BUFFER;
+    irp->AssociatedIrp.SystemBuffer = NULL;
+    if (irp->AllocationFlags & IO_IRP_SMALL)
+        io_cache_put(IO_CACHE_BUFFER, buffer);
+    else
+        io_pool_free(buffer, IO_TAG_BUFFER);
+}
+
 static VOID NTAPI
 finish_associated(PIRP irp)
 {
@@ -142,8 +157,7 @@ finish_threaded(PIRP irp)
     io_release_mdls(irp);
     if (has_thread)
         copy_back(irp);
-    if (irp->Flags & IRP_DEALLOCATE_BUFFER)
-        io_pool_free(irp->AssociatedIrp.SystemBuffer, IO_TAG_BUFFER);
+    io_release_buffer(irp);
     irp->CurrentLocation = (CHAR) (irp->StackCount + 2);
     if (has_thread)
         tell_issuer(irp);

@@ -76,6 +76,8 @@ NTSTATUS io_mount(PDEVICE_OBJECT device, BOOLEAN allow_raw);
  * mount is allowed.  Start it before other file systems (it must be the last
  * in every list); optional, io_init does not. */
 NTSTATUS io_start_raw(void);
+/* Without open files; io_shutdown does it too. */
+void io_stop_raw(void);
 
 /* --- hard errors ------------------------------------------------------------------ */
 
@@ -117,6 +119,10 @@ void io_set_error_mode(bool suppress);
 uint64_t io_allocation_count(void);
 /* IoSetHardErrorOrVerifyDevice calls without a thread (a driver's mistake). */
 uint64_t io_dropped_hard_errors(void);
+/* Checks drivers more closely, at some cost: STATUS_PENDING is returned if and
+ * only if the IRP was marked, the IRQL is given back.  Also REINSERT_VERIFIER=1
+ * in the environment.  Set before requests flow. */
+void io_set_verifier(bool on);
 /* How long the end of a thread waits for its cancelled IRPs; 300 s. */
 void io_set_cancel_wait_ms(unsigned limit_ms);
 

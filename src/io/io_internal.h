@@ -41,6 +41,7 @@
 #define IO_IRP_PINNED   0x20    /* the ending thread is cancelling it */
 #define IO_IRP_DONE     0x10    /* completed while pinned */
 #define IO_IRP_FINISHING 0x08   /* its status block is being written */
+#define IO_IRP_SMALL    0x02    /* its system buffer is from the cache */
 
 /* --- rules.c ----------------------------------------------------------------- */
 
@@ -64,12 +65,14 @@ struct io_call {
 extern __thread struct io_call *io_calls
     __attribute__((tls_model("initial-exec")));
 
-/* --- cache.c: per-thread caches of IRPs (by stack size) and MDLs --------------- */
+/* --- cache.c: per-thread caches: IRPs by stack size, MDLs, small buffers --------- */
 
 #define IO_CACHE_SLOT   0       /* ETHREAD.cache */
 #define IO_CACHE_STACKS 8
 #define IO_CACHE_MDL    IO_CACHE_STACKS
-#define IO_CACHE_KINDS  (IO_CACHE_STACKS + 1)
+#define IO_CACHE_BUFFER (IO_CACHE_STACKS + 1)
+#define IO_CACHE_KINDS  (IO_CACHE_STACKS + 2)
+#define IO_BUFFER_SIZE  512     /* system buffers up to this are cached */
 #define IO_CACHE_BATCH  32u     /* goes to or comes from the depot at once */
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -152,6 +155,8 @@ bool io_thread_leave(PIRP irp);
 void io_thread_exit(PETHREAD thread);
 /* Unlocks and frees the MDLs of the IRP. */
 void io_release_mdls(PIRP irp);
+/* The system buffer, if the I/O manager made it. */
+void io_release_buffer(PIRP irp);
 
 struct io_sync {
     KEVENT event;

@@ -18,6 +18,7 @@ io_init(void)
 void
 io_shutdown(void)
 {
+    io_stop_raw();
     ke_shutdown();
     io_cache_shutdown();
 }

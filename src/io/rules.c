@@ -21,6 +21,12 @@ read_environment(void)
     io_verifier = value != NULL && *value != '\0' && *value != '0';
 }
 
+void
+io_set_verifier(bool on)
+{
+    io_verifier = on;
+}
+
 DECLSPEC_NORETURN VOID NTAPI
 io_rule_broken(ULONG code, const char *rule, PDEVICE_OBJECT device, PIRP irp)
 {
