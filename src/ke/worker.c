@@ -1,9 +1,9 @@
 /*
  * worker.c - work items and the threads that run them
  *
- * Three queues, by importance, and one set of threads for all.  An item that
- * finds no idle worker gets a new one, up to KE_WORKERS_MAX, so that items may
- * block.  The worker that became idle last is used first; the others end after
+ * Three queues, by importance, and one set of threads for all.  For each item
+ * that waits one worker is on its way, an idle or a new one, up to
+ * KE_WORKERS_MAX, so that items may block.  The worker that became idle last is used first; the others end after
  * some seconds, and the last one sleeps without a limit.
  *
  * SPDX-License-Identifier: MIT
@@ -33,6 +33,7 @@ static LIST_ENTRY queues[QUEUES] = {
 };
 static LIST_ENTRY idle = { &idle, &idle };
 static unsigned threads, idle_threads, items, most;
+static unsigned coming;         /* called or started, not yet at the queues */
 static bool stopping;
 static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
 
@@ -90,8 +91,10 @@ sleep_locked(struct worker *me)
             pthread_cond_wait(&me->wake, &lock);
         else
             error = pthread_cond_timedwait(&me->wake, &lock, &limit);
-    if (me->called)
+    if (me->called) {
+        coming--;
         return true;
+    }
     RemoveEntryList(&me->entry);
     idle_threads--;
     return !stopping && threads == 1;
@@ -105,6 +108,7 @@ worker_main(void *unused)
     ke_current()->Tcb.system = TRUE;
     ke_cond_init(&me.wake);
     pthread_mutex_lock(&lock);
+    coming--;
     for (;;) {
         PWORK_QUEUE_ITEM item = next_locked();
 
@@ -119,7 +123,7 @@ worker_main(void *unused)
     pthread_cond_destroy(&me.wake);
 }
 
-/* Has a worker look at the queues, whether there is one idle or not. */
+/* Has one more worker look at the queues, an idle or a new one. */
 static void
 call_worker_locked(void)
 {
@@ -129,18 +133,21 @@ call_worker_locked(void)
         worker = CONTAINING_RECORD(RemoveHeadList(&idle), struct worker, entry);
         idle_threads--;
         worker->called = true;
+        coming++;
         pthread_cond_signal(&worker->wake);
         return;
     }
     if (threads == KE_WORKERS_MAX)
         return;
     threads++;
+    coming++;
     if (ke_spawn(worker_main, NULL) == 0) {
         if (threads > most)
             most = threads;
         return;
     }
     /* Those that there are will come to it. */
+    coming--;
     if (--threads == 0)
         ke_rule_broken("a first worker thread can be started",
                        __builtin_return_address(0));
@@ -159,8 +166,8 @@ ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
                      (ULONG_PTR) WorkItem->WorkerRoutine, 0, 0);
     }
     InsertTailList(&queues[QueueType], &WorkItem->List);
-    items++;
-    call_worker_locked();
+    if (++items > coming)
+        call_worker_locked();
     pthread_mutex_unlock(&lock);
 }
 
