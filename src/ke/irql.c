@@ -166,7 +166,7 @@ KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 
 /* --- lists under a spin lock: any IRQL ---------------------------------------- */
 
-static KIRQL
+static __attribute__((always_inline)) inline KIRQL
 lock_raised(PKSPIN_LOCK lock)
 {
     KIRQL old = ke_irql;
@@ -177,7 +177,7 @@ lock_raised(PKSPIN_LOCK lock)
     return old;
 }
 
-static void
+static __attribute__((always_inline)) inline void
 unlock_raised(PKSPIN_LOCK lock, KIRQL old)
 {
     unlock_spin(lock);
