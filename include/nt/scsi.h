@@ -733,6 +733,7 @@ typedef struct _INQUIRYDATA {
 #define READ_ONLY_DIRECT_ACCESS_DEVICE  0x05
 #define SCANNER_DEVICE                  0x06
 #define OPTICAL_DEVICE                  0x07
+#define MEDIUM_CHANGER                  0x08
 #define COMMUNICATION_DEVICE            0x09
 #define LOGICAL_UNIT_NOT_PRESENT_DEVICE 0x7F
 

@@ -24,7 +24,8 @@
  *        device carries it out only while that is still its number, decided
  *        atomically with the start of the command.  Otherwise nothing is done
  *        and the status is SRB_STATUS_REQUEST_FLUSHED.
- *   out  with CHECK CONDITION the device's number after the command.
+ *   out  with CHECK CONDITION, and when the number was not the device's any
+ *        more, the device's number after the command.
  * With SRB_STATUS_INTERNAL_ERROR it is InternalStatus, as documented.
  */
 typedef struct _SCSI_REQUEST_BLOCK {

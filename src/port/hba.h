@@ -1,0 +1,91 @@
+/*
+ * hba.h - the seam between the SRB engine and a host adapter
+ *
+ * A host adapter carries out commands for one logical unit.  To add one: fill
+ * a struct hba_ops, make a unit with port_unit_new, declare the routine that
+ * does so in port.h.  Routines that run for every command are NTAPI: calling a
+ * routine of the native convention from one of the Microsoft convention saves
+ * ten vector registers, so the crossing is made once, at the very bottom.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PORT_HBA_H
+#define PORT_HBA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <srb.h>
+#include <wdm.h>
+
+#define HBA_PRIVATE_BYTES 256
+
+/*
+ * One command on its way.  The adapter reads Cdb, CdbLength, the direction
+ * flags, DataBuffer, DataTransferLength and QueueSortKey of the SRB, and
+ * answers with hba_answer.
+ */
+struct hba_request {
+    PSCSI_REQUEST_BLOCK srb;
+    /* The adapter's own, uninitialised. */
+    _Alignas(16) unsigned char private[HBA_PRIVATE_BYTES];
+};
+
+struct hba_answer {
+    uint8_t srb_status;         /* SRB_STATUS_SUCCESS, _ERROR, ... */
+    uint8_t scsi_status;
+    uint8_t sense_len;
+    const uint8_t *sense;
+    uint32_t transferred;       /* bytes */
+    uint32_t attention;         /* the number after the command, or 0 */
+};
+
+struct hba_info {
+    uint64_t commands;
+    bool prevented;
+};
+
+struct hba_ops {
+    const char *name;
+    uint32_t max_transfer_bytes;
+    uint32_t alignment_mask;
+    uint8_t bus_type;           /* STORAGE_BUS_TYPE */
+    bool events;                /* calls hba_event */
+    /*
+     * <= DISPATCH.  True: carried out, hba_set_answer was called.  False: will
+     * be answered with hba_done, once, perhaps before this returns.
+     */
+    bool (NTAPI *submit)(void *hba, struct hba_request *request);
+    /*
+     * <= DISPATCH, no lock held.  Ends a command soon: hba_done with
+     * SRB_STATUS_ABORTED, unless it was answered meanwhile.  The record is
+     * valid even if it was.
+     */
+    void (*abort)(void *hba, struct hba_request *request);
+    /* <= DISPATCH, no lock held.  What the unit was doing ends with
+     * SRB_STATUS_BUS_RESET, or ABORTED, which then means the same. */
+    void (*reset)(void *hba);
+    void (*info)(void *hba, struct hba_info *out_info);
+    /* PASSIVE.  No command is under way; no event is raised after it. */
+    void (*close)(void *hba);
+};
+
+/* Stores the answer in the SRB.  From submit, or right before hba_done. */
+void hba_set_answer(struct hba_request *request,
+                          const struct hba_answer *answer);
+/* Completes the request.  Any thread, <= DISPATCH, no lock held. */
+void hba_done(struct hba_request *request);
+/* Any thread, <= DISPATCH, no lock held.  events: PORT_EVENT_... */
+void hba_event(void *unit, uint32_t events);
+
+/*
+ * PASSIVE.  A unit over an adapter; `open` makes the adapter's record and may
+ * raise events from then on.  On failure nothing is left.
+ */
+NTSTATUS port_unit_new(PDRIVER_OBJECT driver, const struct hba_ops *ops,
+                       NTSTATUS (*open)(void *context, void *unit,
+                                        void **out_hba),
+                       void *context, const char *name,
+                       PDEVICE_OBJECT *out_pdo);
+
+#endif

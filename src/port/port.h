@@ -1,0 +1,60 @@
+/*
+ * port.h - SCSI ports: what the stack and the tests use of them
+ *
+ * Class drivers and everything above them see a unit as a physical device
+ * object that takes SRBs (srb.h) and never include this.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PORT_PORT_H
+#define PORT_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <wdm.h>
+
+struct vscsi_drive;
+
+/* For io_load_driver. */
+DRIVER_INITIALIZE port_driver_entry;
+
+/*
+ * PASSIVE.  A unit for an emulated drive, which must outlive it.  The name
+ * becomes its instance id.  Nothing is attached to the device object yet.
+ */
+NTSTATUS port_add_virtual(PDRIVER_OBJECT driver, struct vscsi_drive *drive,
+                          const char *name, PDEVICE_OBJECT *out_pdo);
+/*
+ * PASSIVE, after the stack above the unit was removed, not from a completion
+ * routine of one of its requests.  What still waits in it completes with
+ * SRB_STATUS_NO_DEVICE before this returns; the device object is deleted.
+ */
+void port_remove_unit(PDEVICE_OBJECT pdo);
+
+#define PORT_SENSE_MAX 32
+
+struct port_unit_info {
+    uint64_t last_answer_ms;    /* clock_coarse_ms of the drive's last answer */
+    uint64_t commands;          /* that the drive was given so far */
+    uint8_t sense[PORT_SENSE_MAX];  /* of the last CHECK CONDITION */
+    uint8_t sense_len;          /* 0: there was none */
+    bool locked;                /* PREVENT MEDIUM REMOVAL in force */
+    bool frozen;                /* the queue */
+    unsigned queued;            /* requests in it */
+    unsigned waiting;           /* commands that the drive has not answered */
+};
+
+/* <= DISPATCH. */
+void port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info);
+
+/*
+ * What SRB_FUNCTION_RECEIVE_EVENT adds up in the ULONG of its data buffer, if
+ * it has one.  Events may come in another order than they happened.
+ */
+#define PORT_EVENT_INSERTED 0x1
+#define PORT_EVENT_READY    0x2
+#define PORT_EVENT_REMOVED  0x4
+#define PORT_EVENT_EJECT    0x8     /* somebody pressed the button */
+
+#endif
