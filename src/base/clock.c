@@ -16,7 +16,7 @@ static pthread_mutex_t change = PTHREAD_MUTEX_INITIALIZER;
 static bool manual;                     /* atomic */
 static uint64_t manual_ns;              /* atomic: now, in manual mode */
 static int64_t wall_ahead_ms;           /* atomic: wall minus monotonic, then */
-static int64_t shift_ns;                /* atomic: clock minus CLOCK_MONOTONIC */
+static int64_t shift_ns;                /* atomic: clock less CLOCK_MONOTONIC */
 static void (*changed)(void);           /* atomic */
 
 static uint64_t

@@ -17,7 +17,8 @@
 struct status_info {
     NTSTATUS value;
     const char *name;           /* "STATUS_NO_MEDIA_IN_DEVICE" */
-    int wire_errno;             /* 0, EPERM EIO EINVAL ENOSPC ENOTSUP ESHUTDOWN */
+    int wire_errno;             /* 0, EPERM EIO EINVAL ENOSPC ENOTSUP
+                                 * ESHUTDOWN */
     int exit_code;              /* those of sg3_utils where there is one */
     unsigned flags;             /* STATUS_F_* */
 };

@@ -167,7 +167,7 @@ ke_dpc_thread_settle(void)
     ke_unlock();
 }
 
-/* --- the documented routines -------------------------------------------------- */
+/* --- the documented routines ---------------------------------------------- */
 
 VOID NTAPI
 KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,

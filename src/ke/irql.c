@@ -3,7 +3,8 @@
  *
  * The IRQL is a byte of the thread: it keeps nobody from being scheduled, it
  * says what the thread may do, and that is checked.  The hot routines here call
- * nothing of the other calling convention, not even on rare paths (ke/thread.h).
+ * nothing of the other calling convention, not even on rare paths
+ * (ke/thread.h).
  *
  * A held spin lock contains an address of its holder's own, so that taking it
  * twice is a bug check and not a hang.
@@ -54,7 +55,7 @@ KeLowerIrql(KIRQL NewIrql)
         ke_apc_check();
 }
 
-/* --- spin locks ------------------------------------------------------------- */
+/* --- spin locks ----------------------------------------------------------- */
 
 #define SPINS 100
 
@@ -164,7 +165,7 @@ KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
     unlock_spin(SpinLock);
 }
 
-/* --- lists under a spin lock: any IRQL ---------------------------------------- */
+/* --- lists under a spin lock: any IRQL ------------------------------------ */
 
 static __attribute__((always_inline)) inline KIRQL
 lock_raised(PKSPIN_LOCK lock)

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* --- life: PASSIVE, ke.c ----------------------------------------------------- */
+/* --- life: PASSIVE, ke.c -------------------------------------------------- */
 
 /* Idempotent.  Whatever needs the timer thread or the workers also starts
  * them, so that tests may omit it. */
@@ -27,7 +27,7 @@ void ke_init(void);
  */
 void ke_shutdown(void);
 
-/* --- kernel APCs: apc.c ---------------------------------------------------------- */
+/* --- kernel APCs: apc.c --------------------------------------------------- */
 
 typedef void ke_apc_fn(void *context);
 
@@ -40,7 +40,7 @@ typedef void ke_apc_fn(void *context);
  */
 BOOLEAN ke_queue_apc(PKTHREAD thread, ke_apc_fn *fn, void *context);
 
-/* --- pool: pool.c ------------------------------------------------------------------ */
+/* --- pool: pool.c --------------------------------------------------------- */
 
 struct ke_pool_stats {
     uint64_t allocations;       /* since the start */
@@ -53,7 +53,7 @@ void ke_pool_stats(struct ke_pool_stats *out_stats);
  * nothing when `to` is NULL. */
 uint64_t ke_pool_report(FILE *to);
 
-/* --- workers: worker.c ---------------------------------------------------------------- */
+/* --- workers: worker.c ---------------------------------------------------- */
 
 #define KE_WORKERS_MAX 128
 
@@ -66,7 +66,7 @@ struct ke_worker_stats {
 
 void ke_worker_stats(struct ke_worker_stats *out_stats);
 
-/* --- bug checks: bugcheck.c -------------------------------------------------------------- */
+/* --- bug checks: bugcheck.c ----------------------------------------------- */
 
 /* Prints the rule that was broken and who broke it, and bug checks with
  * DRIVER_VERIFIER_DETECTED_VIOLATION. */

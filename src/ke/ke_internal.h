@@ -3,8 +3,9 @@
  *
  * One lock, the dispatcher lock, protects all dispatcher objects, waits, APC
  * lists, the timer queue and the DPC queue.  It is a leaf but for the lock of
- * system_thread.c (spawned threads).  Nothing foreign is called under it.  The worker
- * queue has its own lock, never taken together with the dispatcher lock.
+ * system_thread.c (spawned threads).  Nothing foreign is called under
+ * it.  The worker queue has its own lock, never taken together with the
+ * dispatcher lock.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -58,7 +59,7 @@ extern __thread KIRQL ke_irql __attribute__((tls_model("initial-exec")));
 #define KE_RULE_PASSIVE(routine)                                              \
     KE_RULE(ke_irql == PASSIVE_LEVEL, routine ": IRQL = PASSIVE_LEVEL")
 
-/* --- dispatcher.c -------------------------------------------------------------- */
+/* --- dispatcher.c --------------------------------------------------------- */
 
 extern pthread_mutex_t ke_dispatcher;
 
@@ -85,7 +86,7 @@ void ke_unwait_locked(PKTHREAD thread, NTSTATUS status);
 /* Is the WaitAll of this thread satisfied?  Then takes its objects. */
 bool ke_take_all_locked(PKTHREAD thread, NTSTATUS *out_status);
 
-/* --- wait.c ----------------------------------------------------------------------- */
+/* --- wait.c --------------------------------------------------------------- */
 
 /* Due times and time limits as documented (negative: relative) to clock_now_ns
  * values.  0: at once. */
@@ -93,7 +94,7 @@ uint64_t ke_deadline_ns(LONGLONG time);
 /* The clock has changed: every wait with a time limit looks again. */
 void ke_waits_recheck_locked(void);
 
-/* --- apc.c --------------------------------------------------------------------------- */
+/* --- apc.c ---------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) bool
 ke_apc_allowed(const struct _KTHREAD *thread)
@@ -121,12 +122,12 @@ ke_apc_check(void)
 /* The end of a thread: runs what is queued, then refuses more. */
 void ke_apc_rundown(PKTHREAD thread);
 
-/* --- mutex.c --------------------------------------------------------------------------- */
+/* --- mutex.c -------------------------------------------------------------- */
 
 /* The thread ends: its mutexes become abandoned. */
 void ke_mutexes_abandon(PKTHREAD thread);
 
-/* --- thread.c, system_thread.c ------------------------------------------------------------- */
+/* --- thread.c, system_thread.c -------------------------------------------- */
 
 /* A record with one reference; NULL: no memory. */
 PETHREAD ke_thread_new(void);
@@ -139,7 +140,7 @@ int ke_spawn(void (*fn)(void *), void *context);
 void ke_spawned_join(void);
 unsigned ke_spawned_count(void);
 
-/* --- timer.c, dpc.c ------------------------------------------------------------------------ */
+/* --- timer.c, dpc.c ------------------------------------------------------- */
 
 /* Expires the first timer if it is due. */
 bool ke_timer_expire_locked(void);
@@ -156,7 +157,7 @@ bool ke_dpc_thread_stop(void);
 /* Waits until nothing is due and no DPC is queued or runs; at once in a DPC. */
 void ke_dpc_thread_settle(void);
 
-/* --- worker.c -------------------------------------------------------------------------------- */
+/* --- worker.c ------------------------------------------------------------- */
 
 void ke_workers_start(void);
 /* False: there were none. */

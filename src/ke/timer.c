@@ -109,7 +109,7 @@ ke_timers_drop_locked(void)
     }
 }
 
-/* --- the documented routines ---------------------------------------------------- */
+/* --- the documented routines ---------------------------------------------- */
 
 VOID NTAPI
 KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)

@@ -48,7 +48,8 @@ ke_waits_recheck_locked(void)
 {
     for (PLIST_ENTRY entry = timed.Flink; entry != &timed;
          entry = entry->Flink) {
-        PKTHREAD thread = CONTAINING_RECORD(entry, struct _KTHREAD, timed_entry);
+        PKTHREAD thread =
+            CONTAINING_RECORD(entry, struct _KTHREAD, timed_entry);
 
         __atomic_fetch_add(&thread->park, 2, __ATOMIC_RELEASE);
         syscall(SYS_futex, &thread->park, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);

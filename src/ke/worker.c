@@ -3,8 +3,9 @@
  *
  * Three queues, by importance, and one set of threads for all.  For each item
  * that waits one worker is on its way, an idle or a new one, up to
- * KE_WORKERS_MAX, so that items may block.  The worker that became idle last is used first; the others end after
- * some seconds, and the last one sleeps without a limit.
+ * KE_WORKERS_MAX, so that items may block.  The worker that became idle
+ * last is used first; the others end after some seconds, and the last one
+ * sleeps without a limit.
  *
  * SPDX-License-Identifier: MIT
  */
