@@ -166,7 +166,7 @@ prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
     };
 
     if (event == PROMPT_ASKED || event == PROMPT_CHANGED)
-        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: %s",
+        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: %.480s",
                  (unsigned long long) prompt->id, prompt->text);
     else
         snprintf(out_text, RI_TEXT_MAX, "prompt %llu: volume %s %s",

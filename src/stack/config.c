@@ -354,7 +354,7 @@ static int
 start_section(struct reading *r, const char *section)
 {
     r->seen[0] = '\0';
-    snprintf(r->section, sizeof r->section, "%s", section);
+    snprintf(r->section, sizeof r->section, "%.140s", section);
     if (strcmp(section, "service") == 0) {
         if (r->service_line != 0)
             return wrong(r, "[service] is there already, on line %u",
