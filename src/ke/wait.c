@@ -172,6 +172,12 @@ wait_for(ULONG count, PKWAIT_BLOCK blocks, WAIT_TYPE type, uint64_t deadline)
     }
 }
 
+static inline bool
+is_poll(PLARGE_INTEGER timeout)
+{
+    return timeout != NULL && timeout->QuadPart == 0;
+}
+
 static uint64_t
 deadline_of(PLARGE_INTEGER timeout)
 {
@@ -186,9 +192,9 @@ KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
                       PLARGE_INTEGER Timeout)
 {
     KWAIT_BLOCK block = { .Object = Object };
-    bool poll = Timeout != NULL && Timeout->QuadPart == 0;
 
-    KE_RULE(ke_irql <= APC_LEVEL || (poll && ke_irql <= DISPATCH_LEVEL),
+    KE_RULE(ke_irql <= APC_LEVEL ||
+                (is_poll(Timeout) && ke_irql <= DISPATCH_LEVEL),
             "KeWaitForSingleObject: IRQL <= APC_LEVEL, or <= DISPATCH_LEVEL "
             "with a zero timeout");
     return wait_for(1, &block, WaitAny, deadline_of(Timeout));
@@ -204,9 +210,9 @@ KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,
 {
     KWAIT_BLOCK own[THREAD_WAIT_OBJECTS];
     PKWAIT_BLOCK blocks = WaitBlockArray != NULL ? WaitBlockArray : own;
-    bool poll = Timeout != NULL && Timeout->QuadPart == 0;
 
-    KE_RULE(ke_irql <= APC_LEVEL || (poll && ke_irql <= DISPATCH_LEVEL),
+    KE_RULE(ke_irql <= APC_LEVEL ||
+                (is_poll(Timeout) && ke_irql <= DISPATCH_LEVEL),
             "KeWaitForMultipleObjects: IRQL <= APC_LEVEL, or <= "
             "DISPATCH_LEVEL with a zero timeout");
     if (Count == 0 || Count > MAXIMUM_WAIT_OBJECTS ||
