@@ -43,7 +43,7 @@ sent_generation(PIRP irp)
     return own->Parameters.Read.Key;
 }
 
-static NTSTATUS
+static NTSTATUS NTAPI
 finish(PIRP irp, NTSTATUS status)
 {
     irp->IoStatus.Status = status;
@@ -70,7 +70,7 @@ work(PVOID parameter)
 
 /* Hands a request (or none: whatever waits already) to the worker.
  * <= DISPATCH_LEVEL. */
-void
+void NTAPI
 fs_post(struct volume *volume, PIRP irp)
 {
     BOOLEAN start;
@@ -90,7 +90,7 @@ fs_post(struct volume *volume, PIRP irp)
 }
 
 /* The request waits for a person, or for the arrival of the medium. */
-NTSTATUS
+NTSTATUS NTAPI
 fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
 {
     PETHREAD thread = irp->Tail.Overlay.Thread;
@@ -162,7 +162,7 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 
 /* A write of ours to the blocks that tell the volume: what they hold is not
  * certain until they were read again. */
-static void
+static void NTAPI
 touch_head_locked(struct volume *volume, PIO_STACK_LOCATION own)
 {
     ULONG64 offset = (ULONG64) own->Parameters.Write.ByteOffset.QuadPart;
@@ -188,7 +188,7 @@ build_next(struct volume *volume, PIRP irp, ULONG count)
 }
 
 /* Sends the request down if the volume is there and verified. */
-static NTSTATUS
+static NTSTATUS NTAPI
 send_down(struct volume *volume, PIRP irp)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);

@@ -71,7 +71,7 @@ extern struct fs fs;
 
 /* volume.c */
 struct volume *fs_volume_new(PVPB vpb, const struct identity *id);
-void fs_volume_set_state(struct volume *volume, enum vol_state to,
+void NTAPI fs_volume_set_state(struct volume *volume, enum vol_state to,
                          NTSTATUS why);
 NTSTATUS fs_absent_reason(NTSTATUS status);
 BOOLEAN fs_volume_mounted(struct volume *volume);
@@ -85,17 +85,19 @@ NTSTATUS fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
                         void *buffer, ULONG length);
 NTSTATUS fs_flush_device(PDEVICE_OBJECT target);
 
-/* data.c */
+/* data.c.  What runs for every request is NTAPI although it is ours: a routine
+ * of the Microsoft convention that calls one of the other saves ten vector
+ * registers each time. */
 NTSTATUS NTAPI fs_data(PDEVICE_OBJECT device, PIRP irp);
-void fs_post(struct volume *volume, PIRP irp);
-NTSTATUS fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason);
+void NTAPI fs_post(struct volume *volume, PIRP irp);
+NTSTATUS NTAPI fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason);
 void fs_run_posted(struct volume *volume);
 
 /* mount.c */
 NTSTATUS fs_mount(PDEVICE_OBJECT target, PVPB vpb);
 NTSTATUS fs_verify(struct volume *volume);
-void fs_refresh_soon(struct volume *volume);
+void NTAPI fs_refresh_soon(struct volume *volume);
 void fs_refresh_init(struct volume *volume);
-NTSTATUS fs_refresh(struct volume *volume);
+NTSTATUS NTAPI fs_refresh(struct volume *volume);
 
 #endif

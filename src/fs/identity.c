@@ -356,7 +356,7 @@ identity_compare(const struct identity *known, const struct identity *seen)
     return ID_SAME;
 }
 
-void
+void NTAPI
 identity_touch(struct identity *id, ULONG64 offset, ULONG64 length)
 {
     ULONG64 first = offset / HEAD_UNIT;

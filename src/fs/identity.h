@@ -47,6 +47,7 @@ enum identity_match { ID_DIFFERENT, ID_SAME, ID_CANNOT_TELL };
 /* Is what was seen now the volume that was known? */
 enum identity_match identity_compare(const struct identity *known,
                                      const struct identity *seen);
-void identity_touch(struct identity *id, ULONG64 offset, ULONG64 length);
+void NTAPI identity_touch(struct identity *id, ULONG64 offset,
+                          ULONG64 length);
 
 #endif

@@ -394,7 +394,7 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
 /* --- after writes of our own to the blocks that tell the volume ----------------- */
 
 /* Reads the identity again while the medium is certainly the volume's. */
-NTSTATUS
+NTSTATUS NTAPI
 fs_refresh(struct volume *volume)
 {
     struct reader reader;
@@ -462,7 +462,7 @@ fs_refresh_init(struct volume *volume)
 }
 
 /* <= DISPATCH_LEVEL.  Cheap when nothing was written there. */
-void
+void NTAPI
 fs_refresh_soon(struct volume *volume)
 {
     LARGE_INTEGER due = { .QuadPart = -REFRESH_MS * 10000LL };

@@ -36,7 +36,7 @@ static const BOOLEAN allowed[4][4] = {
     [VOL_ABSENT] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
 };
 
-void
+void NTAPI
 fs_volume_set_state(struct volume *volume, enum vol_state to, NTSTATUS why)
 {
     enum vol_state from;

@@ -56,22 +56,15 @@ static const char zeroes[ZERO_CHUNK] __attribute__((aligned(4096)));
 
 static void run_steps_later(struct ri_request *request);
 
-static NTSTATUS NTAPI
-irp_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+/* The submitter has left: unlink, free, go on.  Apart from irp_done, and NTAPI,
+ * so that the usual way does not save registers for its calls. */
+static void NTAPI __attribute__((noinline))
+irp_done_late(struct ri_request *request, PIRP irp)
 {
-    struct ri_request *request = context;
     struct state *s = state_of(request);
     struct ri_export *e = s->e;
     bool orphan;
 
-    (void) device;
-    request->status = (uint32_t) irp->IoStatus.Status;
-    irp->MdlAddress = NULL;
-    if (__atomic_exchange_n(&s->meet, MEET_COMPLETED, __ATOMIC_ACQ_REL) !=
-        MEET_SUBMITTER_LEFT) {
-        IoFreeIrp(irp);
-        return STATUS_MORE_PROCESSING_REQUIRED;
-    }
     pthread_mutex_lock(&e->lock);
     RemoveEntryList(&s->link);
     s->listed = false;
@@ -79,10 +72,26 @@ irp_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     if (!orphan)
         s->irp = NULL;
     pthread_mutex_unlock(&e->lock);
-    if (!orphan) {
+    if (orphan)
+        return;
+    IoFreeIrp(irp);
+    run_steps_later(request);
+}
+
+static NTSTATUS NTAPI
+irp_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    struct ri_request *request = context;
+    struct state *s = state_of(request);
+
+    (void) device;
+    request->status = (uint32_t) irp->IoStatus.Status;
+    irp->MdlAddress = NULL;
+    if (__atomic_exchange_n(&s->meet, MEET_COMPLETED, __ATOMIC_ACQ_REL) ==
+        MEET_SUBMITTER_LEFT)
+        irp_done_late(request, irp);
+    else
         IoFreeIrp(irp);
-        run_steps_later(request);
-    }
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
