@@ -45,7 +45,7 @@ extern __thread KIRQL ke_irql __attribute__((tls_model("initial-exec")));
 
 /* The rules of the documentation pages; silent in builds with NDEBUG. */
 #ifdef NDEBUG
-#define KE_RULE(ok, rule) ((void) sizeof(!!(ok)))
+#define KE_RULE(ok, rule) ((void) (0 && (ok)))
 #else
 #define KE_RULE(ok, rule)                                                     \
     (__builtin_expect(!!(ok), 1)                                              \
