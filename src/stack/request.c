@@ -301,7 +301,12 @@ read_map(struct ri_request *request)
         map->state.SlabSizeInBytes > 0) {
         state = &map->state;
         slab = state->SlabSizeInBytes;
-        slab_end = slab - (request->offset_bytes % slab);
+        /* What lies before the first whole slab is taken for data. */
+        at = state->SlabOffsetDeltaInBytes < span
+                 ? state->SlabOffsetDeltaInBytes
+                 : span;
+        add_extent(request, at, 0);
+        slab_end = at + slab;
         for (ULONG i = 0; i < state->SlabAllocationBitMapBitCount &&
                           i / 32 < MAP_BYTES / 4 && at < span;
              i++, slab_end += slab) {
