@@ -1,0 +1,343 @@
+/*
+ * act.c - act on what a failed request means
+ *
+ * decide.c says what; here it is done: the queue released, the media change
+ * counted, the state of the drive noted, the miniclass driver asked, the log
+ * written.  The retry itself is request.c's.  <= DISPATCH.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "class/class_internal.h"
+
+#include <ioevent.h>
+#include <ntiologc.h>
+
+#include "base/trace.h"
+
+#define ERRORS_SIMPLIFY 4       /* no tags, no synchronous transfers */
+#define ERRORS_SIMPLEST 8       /* no disconnects either */
+
+/* --- the medium may be another ---------------------------------------------------- */
+
+BOOLEAN NTAPI
+class_is_mounted(PDEVICE_OBJECT fdo)
+{
+    BOOLEAN mounted;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    mounted = fdo->Vpb != NULL && (fdo->Vpb->Flags & VPB_MOUNTED) != 0;
+    IoReleaseVpbSpinLock(irql);
+    return mounted;
+}
+
+BOOLEAN NTAPI
+class_require_verify(class_device *dev)
+{
+    if (!class_is_mounted(dev->fdo))
+        return FALSE;
+    InterlockedOr((LONG volatile *) &dev->fdo->Flags, DO_VERIFY_VOLUME);
+    return TRUE;
+}
+
+/*
+ * The order makes a stale request impossible: first the flag, then the count,
+ * then the attention number.  Whoever reads the new number also sees the new
+ * count; whoever still has the old number is refused by the port.  The count
+ * grows by what the number grew, so that each UNIT ATTENTION counts once, also
+ * one that somebody else took from the drive.
+ */
+VOID NTAPI
+class_note_attention(class_device *dev, ULONG number)
+{
+    ULONG *count = &dev->ext->MediaChangeCount;
+    LONG grown = 1;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->change_lock, &irql);
+    if (number != 0)
+        grown = (LONG) (number - dev->attention);
+    if (dev->removable)
+        (void) class_require_verify(dev);
+    if (grown > 0) {
+        __atomic_store_n(count, *count + (ULONG) grown, __ATOMIC_RELEASE);
+        __atomic_store_n(&dev->capacity.valid, FALSE, __ATOMIC_RELEASE);
+        if (number != 0)
+            __atomic_store_n(&dev->attention, number, __ATOMIC_RELEASE);
+    }
+    KeReleaseSpinLock(&dev->change_lock, irql);
+    TRACE(TRACE_VERIFY, "dev=%p attention=%u count=%u", (void *) dev->fdo,
+          number, class_change_count(dev));
+}
+
+/* The port refused a stamp: somebody else took a UNIT ATTENTION. */
+static void
+catch_up(class_device *dev, ULONG number)
+{
+    ULONG known = __atomic_load_n(&dev->attention, __ATOMIC_ACQUIRE);
+
+    if (number != 0 && (LONG) (number - known) > 0)
+        class_note_attention(dev, number);
+}
+
+/* --- one act each --------------------------------------------------------------------- */
+
+static void
+count_error(class_device *dev)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = dev->ext;
+    LONG errors = InterlockedIncrement((LONG volatile *) &ext->ErrorCount);
+
+    if (errors == ERRORS_SIMPLIFY) {
+        InterlockedAnd((LONG volatile *) &ext->SrbFlags,
+                       ~(SRB_FLAGS_QUEUE_ACTION_ENABLE |
+                         SRB_FLAGS_NO_QUEUE_FREEZE));
+        InterlockedOr((LONG volatile *) &ext->SrbFlags,
+                      SRB_FLAGS_DISABLE_SYNCH_TRANSFER);
+    } else if (errors == ERRORS_SIMPLEST) {
+        InterlockedOr((LONG volatile *) &ext->SrbFlags,
+                      SRB_FLAGS_DISABLE_DISCONNECT);
+    }
+}
+
+static void
+becoming_ready(class_device *dev, ULONG reason)
+{
+    DEVICE_EVENT_BECOMING_READY event = {
+        .Version = 1, .Reason = reason, .Estimated100msToReady = 100,
+    };
+
+    class_notify(dev, &GUID_IO_DEVICE_BECOMING_READY, &event, sizeof event);
+}
+
+static void
+eject_request(class_device *dev)
+{
+    class_notify(dev, &GUID_IO_MEDIA_EJECT_REQUEST, NULL, 0);
+}
+
+static void
+act_on(class_device *dev, PSCSI_REQUEST_BLOCK srb, ULONG act)
+{
+    if (act & CLASS_ACT_COUNT)
+        count_error(dev);
+    if (act & CLASS_ACT_ATTENTION)
+        class_note_attention(dev, srb->QueueSortKey);
+    if (act & CLASS_ACT_PRESENT)
+        class_set_state(dev, MediaPresent, FALSE, TRUE);
+    if (act & CLASS_ACT_NO_MEDIUM)
+        class_set_state(dev, MediaNotPresent, FALSE, FALSE);
+    if (act & CLASS_ACT_UNAVAILABLE)
+        class_set_state(dev, MediaUnavailable, FALSE, FALSE);
+    if (act & CLASS_ACT_START_UNIT)
+        ClassSendStartUnit(dev->fdo);
+    if (act & CLASS_ACT_BECOMING_READY)
+        becoming_ready(dev, 1);
+    if (act & CLASS_ACT_OPERATION)
+        becoming_ready(dev, 2);
+    if (act & CLASS_ACT_EJECT_REQUEST)
+        eject_request(dev);
+    if (act & CLASS_ACT_PREDICTED)
+        dev->ext->FailurePredicted = TRUE;
+    if (act & CLASS_ACT_REENUMERATE)
+        IoInvalidateDeviceRelations(dev->ext->LowerPdo, BusRelations);
+    if (act & (CLASS_ACT_ATTENTION | CLASS_ACT_NO_MEDIUM))
+        class_wake_waiting(dev, FALSE);
+}
+
+/* --- the log ------------------------------------------------------------------------------- */
+
+struct log_record {
+    NTSTATUS code;
+    ULONG id;
+    NTSTATUS final;
+    ULONG retry_number;
+    ULONG block;
+    BOOLEAN block_known;
+};
+
+static void
+write_log(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
+          const struct log_record *record)
+{
+    PIO_STACK_LOCATION at =
+        irp != NULL ? IoGetCurrentIrpStackLocation(irp) : NULL;
+    PIO_ERROR_LOG_PACKET packet;
+    UCHAR size = (UCHAR) (sizeof(IO_ERROR_LOG_PACKET) +
+                          sizeof(SCSI_REQUEST_BLOCK));
+
+    packet = IoAllocateErrorLogEntry(dev->fdo, size);
+    if (packet == NULL)
+        return;
+    RtlZeroMemory(packet, size);
+    packet->ErrorCode = record->code;
+    packet->UniqueErrorValue = record->id;
+    packet->FinalStatus = record->final;
+    packet->RetryCount = (UCHAR) record->retry_number;
+    if (at != NULL) {
+        packet->MajorFunctionCode = at->MajorFunction;
+        if (at->MajorFunction == IRP_MJ_DEVICE_CONTROL)
+            packet->IoControlCode =
+                at->Parameters.DeviceIoControl.IoControlCode;
+    }
+    if (record->block_known)
+        packet->DeviceOffset.QuadPart =
+            (LONGLONG) record->block << dev->capacity.shift;
+    packet->DumpDataSize = sizeof *srb;
+    RtlCopyMemory(packet->DumpData, srb, sizeof *srb);
+    IoWriteErrorLogEntry(packet);
+}
+
+/* Kinds of request that would fill the log; TRUE: this one is in it already. */
+static BOOLEAN
+logged_before(class_device *dev, const SCSI_REQUEST_BLOCK *srb)
+{
+    if (srb->Cdb[0] == SCSIOP_TEST_UNIT_READY)
+        return InterlockedExchange(&dev->logged_not_ready, 1) != 0;
+    if (srb->Cdb[0] == SCSIOP_SYNCHRONIZE_CACHE)
+        return InterlockedExchange(&dev->logged_sync, 1) != 0;
+    return FALSE;
+}
+
+static void
+log_failure(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
+            const struct class_decision *decision,
+            const struct class_outcome *out, ULONG retry_number)
+{
+    struct log_record record = {
+        .code = decision->log_code, .id = decision->log_id,
+        .final = out->retry ? STATUS_SUCCESS : out->status,
+        .retry_number = retry_number,
+        .block = (ULONG) decision->sense.info,
+        .block_known = decision->sense.info_valid,
+    };
+
+    if (irp != NULL && irp->Flags & IRP_PAGING_IO && !out->retry &&
+        !NT_SUCCESS(out->status)) {
+        record.code = IO_WARNING_PAGING_FAILURE;
+        record.id = 301;
+    }
+    if (record.code == 0 || logged_before(dev, srb))
+        return;
+    write_log(dev, srb, irp, &record);
+}
+
+/* --- all of it --------------------------------------------------------------------------------- */
+
+static BOOLEAN
+inside_capacity(class_device *dev, const SCSI_REQUEST_BLOCK *srb)
+{
+    ULONGLONG first, blocks;
+    UCHAR op = srb->Cdb[0];
+    BOOLEAN inside;
+    KIRQL irql;
+
+    if (op == SCSIOP_READ || op == SCSIOP_WRITE) {
+        first = class_get_be32(srb->Cdb + 2);
+        blocks = class_get_be16(srb->Cdb + 7);
+    } else if (op == SCSIOP_READ16 || op == SCSIOP_WRITE16) {
+        first = class_get_be64(srb->Cdb + 2);
+        blocks = class_get_be32(srb->Cdb + 10);
+    } else {
+        return FALSE;
+    }
+    KeAcquireSpinLock(&dev->change_lock, &irql);
+    inside = dev->capacity.valid && first < dev->capacity.blocks &&
+             blocks <= dev->capacity.blocks - first;
+    KeReleaseSpinLock(&dev->change_lock, irql);
+    return inside;
+}
+
+static ULONG
+circumstances(class_device *dev, const SCSI_REQUEST_BLOCK *srb)
+{
+    ULONG is = 0;
+
+    if (dev->removable)
+        is |= CLASS_IF_REMOVABLE;
+    if (class_is_mounted(dev->fdo))
+        is |= CLASS_IF_MOUNTED;
+    if (class_verify_set(dev->fdo))
+        is |= CLASS_IF_VERIFY;
+    if (dev->ext->DeviceFlags & DEV_SAFE_START_UNIT)
+        is |= CLASS_IF_SAFE_START;
+    if (srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY)
+        is |= CLASS_IF_LOW_PRIORITY;
+    if (inside_capacity(dev, srb))
+        is |= CLASS_IF_INSIDE;
+    return is;
+}
+
+/* RESERVE(6) and RELEASE(6) that the drive no longer knows have successors. */
+static void
+modernise(PSCSI_REQUEST_BLOCK srb, struct class_outcome *out)
+{
+    if ((srb->Cdb[0] != SCSIOP_RESERVE_UNIT &&
+         srb->Cdb[0] != SCSIOP_RELEASE_UNIT) ||
+        srb->CdbLength != 6 || out->status != STATUS_INVALID_DEVICE_REQUEST)
+        return;
+    srb->Cdb[0] = srb->Cdb[0] == SCSIOP_RESERVE_UNIT ? SCSIOP_RESERVE_UNIT10
+                                                     : SCSIOP_RELEASE_UNIT10;
+    srb->CdbLength = 10;
+    out->retry = TRUE;
+}
+
+VOID NTAPI
+class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
+          ULONG retry_number, BOOLEAN quiet, struct class_outcome *out)
+{
+    PCLASS_DEV_INFO info = dev->ext->CommonExtension.DevInfo;
+    struct class_decision decision;
+    struct class_failure failure;
+
+    if (srb->SrbStatus & SRB_STATUS_QUEUE_FROZEN)
+        ClassReleaseQueue(dev->fdo);
+    if (SRB_STATUS(srb->SrbStatus) == SRB_STATUS_REQUEST_FLUSHED)
+        catch_up(dev, srb->QueueSortKey);
+    failure = (struct class_failure) {
+        .srb_status = srb->SrbStatus, .scsi_status = srb->ScsiStatus,
+        .internal_status = (NTSTATUS) srb->InternalStatus,
+        .sense = srb->SenseInfoBuffer,
+        .sense_len = srb->SenseInfoBufferLength, .cdb = srb->Cdb,
+        .transferred = srb->DataTransferLength,
+        .retry_number = retry_number,
+        .circumstances = circumstances(dev, srb),
+    };
+    class_decide(&failure, &decision);
+    out->status = decision.status;
+    out->retry = decision.retry;
+    out->delay_s = decision.delay_s;
+    out->sense = decision.sense;
+    out->sense_valid = decision.sense_valid;
+    if (decision.act & CLASS_ACT_COUNT && out->delay_s == 0)
+        out->delay_s = 1;
+    TRACE(TRACE_SCSI, "dev=%p op=%02x srb=%02x sense=%x/%02x/%02x: %s",
+          (void *) dev->fdo, srb->Cdb[0], srb->SrbStatus, decision.sense.key,
+          decision.sense.asc, decision.sense.ascq, decision.text);
+    act_on(dev, srb, decision.act);
+    if (info != NULL && info->ClassError != NULL)
+        info->ClassError(dev->fdo, srb, &out->status, &out->retry);
+    if (dev->ext->ScanForSpecialFlags & CLASS_SPECIAL_FUA_NOT_SUPPORTED)
+        dev->no_fua = TRUE;
+    modernise(srb, out);
+    if (!quiet)
+        log_failure(dev, srb, irp, &decision, out, retry_number);
+}
+
+/* --- documented routines over it --------------------------------------------------------------- */
+
+/* RetryInterval is in seconds.  TRUE: worth a retry. */
+BOOLEAN NTAPI
+ClassInterpretSenseInfo(PDEVICE_OBJECT Fdo, PSCSI_REQUEST_BLOCK Srb,
+                        UCHAR MajorFunctionCode, ULONG IoDeviceCode,
+                        ULONG RetryCount, NTSTATUS *Status,
+                        ULONG *RetryInterval)
+{
+    struct class_outcome out = { 0 };
+
+    class_act(class_dev(Fdo), Srb, NULL, RetryCount, FALSE, &out);
+    *Status = out.status;
+    if (RetryInterval != NULL)
+        *RetryInterval = out.delay_s;
+    return out.retry;
+}

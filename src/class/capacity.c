@@ -1,0 +1,207 @@
+/*
+ * capacity.c - how large the medium is, for this attention number
+ *
+ * Known capacity belongs to one attention number: note_attention forgets it,
+ * and a reply is stored only if nothing happened since it was asked for.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "class/class_internal.h"
+
+enum { STAGE_TEN, STAGE_SIXTEEN };
+
+VOID NTAPI
+class_capacity_command(struct class_request *request, BOOLEAN sixteen)
+{
+    static const UCHAR ten[10] = { SCSIOP_READ_CAPACITY };
+    static const UCHAR cdb16[16] = { SCSIOP_READ_CAPACITY16,
+                                     SERVICE_ACTION_READ_CAPACITY16,
+                                     [13] = 32 };
+
+    if (sixteen)
+        class_command(request, cdb16, sizeof cdb16, request->small, 32, FALSE);
+    else
+        class_command(request, ten, sizeof ten, request->small, 8, FALSE);
+}
+
+/* Drives have been seen to answer 0 and odd values. */
+static ULONG
+sane_block(const class_device *dev, ULONG bytes)
+{
+    if (bytes >= 512 && bytes <= 0x10000 && (bytes & (bytes - 1)) == 0)
+        return bytes;
+    return dev->read_only_type ? 2048 : 512;
+}
+
+static void
+describe(PFUNCTIONAL_DEVICE_EXTENSION ext, const struct class_capacity *known)
+{
+    PDISK_GEOMETRY geometry = &ext->DiskGeometry;
+    ULONGLONG bytes = known->blocks << known->shift;
+    ULONGLONG cylinder;
+
+    geometry->MediaType = RemovableMedia;
+    geometry->TracksPerCylinder = 255;
+    geometry->SectorsPerTrack = 63;
+    if (known->blocks < 255 * 63) {         /* small media: floppies */
+        geometry->TracksPerCylinder = 2;
+        geometry->SectorsPerTrack = 18;
+    }
+    geometry->BytesPerSector = known->block_bytes;
+    cylinder = (ULONGLONG) geometry->TracksPerCylinder *
+               geometry->SectorsPerTrack;
+    geometry->Cylinders.QuadPart = (LONGLONG) (known->blocks / cylinder);
+    ext->SectorShift = known->shift;
+    ext->CommonExtension.PartitionLength.QuadPart = (LONGLONG) bytes;
+}
+
+static void
+store(class_device *dev, ULONG stamp, ULONG block_bytes, ULONGLONG blocks)
+{
+    KIRQL irql;
+
+    block_bytes = sane_block(dev, block_bytes);
+    KeAcquireSpinLock(&dev->change_lock, &irql);
+    if (stamp == dev->attention) {
+        dev->capacity.block_bytes = block_bytes;
+        dev->capacity.blocks = blocks;
+        __atomic_store_n(&dev->capacity.shift,
+                         (UCHAR) __builtin_ctz(block_bytes), __ATOMIC_RELAXED);
+        describe(dev->ext, &dev->capacity);
+        if (!dev->removable)
+            dev->ext->DiskGeometry.MediaType = FixedMedia;
+        __atomic_store_n(&dev->capacity.valid, TRUE, __ATOMIC_RELEASE);
+    }
+    KeReleaseSpinLock(&dev->change_lock, irql);
+}
+
+BOOLEAN NTAPI
+class_capacity_reply(struct class_request *request, BOOLEAN sixteen)
+{
+    const UCHAR *reply = request->small;
+    ULONG stamp = request->srb.QueueSortKey;
+
+    if (sixteen) {
+        store(request->dev, stamp, class_get_be32(reply + 8),
+              class_get_be64(reply) + 1);
+        return TRUE;
+    }
+    if (class_get_be32(reply) == 0xFFFFFFFF)
+        return FALSE;
+    store(request->dev, stamp, class_get_be32(reply + 4),
+          (ULONGLONG) class_get_be32(reply) + 1);
+    return TRUE;
+}
+
+/* --- the control code ------------------------------------------------------------------- */
+
+/* What was asked for, from the capacity just read. */
+struct answer {
+    ULONG code;
+    ULONG size;
+    void (*fill)(class_device *dev, PVOID out);
+};
+
+static void
+fill_read_capacity(class_device *dev, PVOID out)
+{
+    STORAGE_READ_CAPACITY *reply = out;
+
+    RtlZeroMemory(reply, sizeof *reply);
+    reply->Version = sizeof *reply;
+    reply->Size = sizeof *reply;
+    reply->BlockLength = dev->capacity.block_bytes;
+    reply->NumberOfBlocks.QuadPart = (LONGLONG) dev->capacity.blocks;
+    reply->DiskLength.QuadPart =
+        (LONGLONG) (dev->capacity.blocks << dev->capacity.shift);
+}
+
+static void
+fill_length(class_device *dev, PVOID out)
+{
+    GET_LENGTH_INFORMATION *reply = out;
+
+    reply->Length.QuadPart =
+        (LONGLONG) (dev->capacity.blocks << dev->capacity.shift);
+}
+
+static void
+fill_geometry(class_device *dev, PVOID out)
+{
+    RtlCopyMemory(out, &dev->ext->DiskGeometry, sizeof(DISK_GEOMETRY));
+}
+
+static void
+fill_geometry_ex(class_device *dev, PVOID out)
+{
+    DISK_GEOMETRY_EX *reply = out;
+
+    RtlCopyMemory(&reply->Geometry, &dev->ext->DiskGeometry,
+                  sizeof(DISK_GEOMETRY));
+    reply->DiskSize.QuadPart =
+        (LONGLONG) (dev->capacity.blocks << dev->capacity.shift);
+}
+
+static const struct answer answers[] = {
+    { IOCTL_STORAGE_READ_CAPACITY, sizeof(STORAGE_READ_CAPACITY),
+      fill_read_capacity },
+    { IOCTL_DISK_GET_LENGTH_INFO, sizeof(GET_LENGTH_INFORMATION),
+      fill_length },
+    { IOCTL_DISK_GET_DRIVE_GEOMETRY, sizeof(DISK_GEOMETRY), fill_geometry },
+    { IOCTL_CDROM_GET_DRIVE_GEOMETRY, sizeof(DISK_GEOMETRY), fill_geometry },
+    { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX,
+      offsetof(DISK_GEOMETRY_EX, Data), fill_geometry_ex },
+    { IOCTL_CDROM_GET_DRIVE_GEOMETRY_EX,
+      offsetof(DISK_GEOMETRY_EX, Data), fill_geometry_ex },
+};
+
+static const struct answer *
+find_answer(ULONG code)
+{
+    for (size_t i = 0; i < RTL_NUMBER_OF(answers); i++)
+        if (answers[i].code == code)
+            return &answers[i];
+    return NULL;
+}
+
+static enum class_next NTAPI
+capacity_finish(struct class_request *request, NTSTATUS *status)
+{
+    const struct answer *answer = request->context;
+    class_device *dev = request->dev;
+    KIRQL irql;
+
+    if (!NT_SUCCESS(*status))
+        return NEXT_COMPLETE;
+    if (!class_capacity_reply(request, request->stage == STAGE_SIXTEEN)) {
+        request->stage = STAGE_SIXTEEN;
+        class_capacity_command(request, TRUE);
+        return NEXT_SEND;
+    }
+    KeAcquireSpinLock(&dev->change_lock, &irql);
+    if (dev->capacity.valid)
+        answer->fill(dev, request->original->AssociatedIrp.SystemBuffer);
+    else
+        *status = STATUS_IO_DEVICE_ERROR;   /* changed just now */
+    KeReleaseSpinLock(&dev->change_lock, irql);
+    if (NT_SUCCESS(*status))
+        request->information = answer->size;
+    return NEXT_COMPLETE;
+}
+
+NTSTATUS NTAPI
+class_read_capacity(class_device *dev, PIRP irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    struct class_request *request = class_request_new(dev, irp);
+
+    if (request == NULL)
+        return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
+    request->context = (PVOID) find_answer(
+        at->Parameters.DeviceIoControl.IoControlCode);
+    request->finish = capacity_finish;
+    request->flags |= REQ_STAMPED | REQ_VERIFY_RETRY;
+    request->retries = 1;
+    class_capacity_command(request, FALSE);
+    return class_send(request);
+}

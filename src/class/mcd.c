@@ -1,0 +1,732 @@
+/*
+ * mcd.c - media change detection
+ *
+ *             06/28, ready                02/3A
+ *   Unknown ---------------> Present <-------------> NotPresent, Unavailable
+ *      ^                        |  06/28, ready          |
+ *      +---- notifications switched on again ------------+
+ *
+ * Every result of every request tells the state (act.c); what nobody's request
+ * would find is found by polls.  A port that raises events says when to look;
+ * for the others one timer looks at all drives once a second, and less often
+ * at those that do not answer.  Polls run on a worker, one per drive at a time.
+ *
+ * The first state is no change and is not told.  A swap whose removal nobody
+ * saw is told as an arrival although the state stays the same: NT says nothing
+ * there, and whoever mounts media would miss it.
+ *
+ * Locks: mcd.lock; tick_lock for the list of drives that the timer serves,
+ * before mcd.lock.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#define INITGUID
+#include "class/class_internal.h"
+
+#include <ioevent.h>
+
+#include "base/trace.h"
+
+#define POLL_REPEATS 8          /* unit attentions in a row */
+#define BACKOFF_MAX_S 32
+#define GESN_REPEATS 32
+#define GESN_OPERATIONAL_REPEATS 4
+
+static KSPIN_LOCK tick_lock;
+static LIST_ENTRY tick_list = { &tick_list, &tick_list };
+static KTIMER tick_timer;
+static KDPC tick_dpc;
+static BOOLEAN tick_made;
+
+static const char *const state_names[] = {
+    [MediaUnknown] = "unknown", [MediaPresent] = "present",
+    [MediaNotPresent] = "not present", [MediaUnavailable] = "unavailable",
+};
+
+/* --- telling ---------------------------------------------------------------------- */
+
+VOID NTAPI
+class_notify(class_device *dev, const GUID *event, const VOID *data, ULONG len)
+{
+    ClassSendNotification(dev->ext, event, len, (PVOID) data);
+}
+
+VOID NTAPI
+ClassSendNotification(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
+                      const GUID *Guid, ULONG ExtraDataSize, PVOID ExtraData)
+{
+    ULONG size = (ULONG) offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION,
+                                  CustomDataBuffer) + ExtraDataSize;
+    PTARGET_DEVICE_CUSTOM_NOTIFICATION note;
+
+    note = ExAllocatePoolWithTag(NonPagedPool, size + 1, CLASS_TAG);
+    if (note == NULL)
+        return;
+    RtlZeroMemory(note, size + 1);
+    note->Version = 1;
+    note->Size = (USHORT) size;
+    note->Event = *Guid;
+    note->NameBufferOffset = -1;
+    if (ExtraDataSize != 0)
+        RtlCopyMemory(note->CustomDataBuffer, ExtraData, ExtraDataSize);
+    (void) IoReportTargetDeviceChangeAsynchronous(FdoExtension->LowerPdo,
+                                                  note, NULL, NULL);
+    ExFreePoolWithTag(note, CLASS_TAG);
+}
+
+static void
+tell_state(class_device *dev, ULONG state)
+{
+    CLASS_MEDIA_CHANGE_CONTEXT context = {
+        .MediaChangeCount = class_change_count(dev), .NewState = state,
+    };
+
+    if (state != MediaUnknown)
+        class_notify(dev,
+                     state == MediaPresent ? &GUID_IO_MEDIA_ARRIVAL
+                                           : &GUID_IO_MEDIA_REMOVAL,
+                     &context, sizeof context);
+}
+
+/* --- the state --------------------------------------------------------------------------- */
+
+VOID NTAPI
+class_set_state(class_device *dev, ULONG state, BOOLEAN known, BOOLEAN swapped)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    BOOLEAN changed, tell;
+    ULONG old;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    old = mcd->state;
+    mcd->state = state;
+    changed = old != state || swapped;
+    tell = changed && (old != MediaUnknown || known) &&
+           mcd->disable_count == 0;
+    if (swapped)
+        mcd->change_counted = TRUE;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    if (!changed)
+        return;
+    TRACE(TRACE_PNP, "dev=%p medium %s -> %s%s", (void *) dev->fdo,
+          state_names[old], state_names[state], swapped ? " (swapped)" : "");
+    if (tell)
+        tell_state(dev, state);
+    class_poll_soon(dev);
+}
+
+/* --- the one timer ---------------------------------------------------------------------------- */
+
+/* mcd.lock held. */
+static void
+tick_locked(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+
+    if (mcd->polling && ++mcd->outstanding_s == MEDIA_CHANGE_TIMEOUT_TIME)
+        TRACE(TRACE_PNP, "dev=%p: the poll does not come back",
+              (void *) dev->fdo);
+    if (mcd->countdown_s > 0)
+        mcd->countdown_s--;
+}
+
+static VOID NTAPI
+tick(PKDPC dpc, PVOID context, PVOID arg1, PVOID arg2)
+{
+    PLIST_ENTRY at;
+
+    KeAcquireSpinLockAtDpcLevel(&tick_lock);
+    for (at = tick_list.Flink; at != &tick_list; at = at->Flink) {
+        class_device *dev = CONTAINING_RECORD(at, class_device, mcd.ticking);
+        BOOLEAN due;
+
+        KeAcquireSpinLockAtDpcLevel(&dev->mcd.lock);
+        tick_locked(dev);
+        due = dev->mcd.countdown_s == 0 && !dev->mcd.polling &&
+              !dev->mcd.queued && (dev->mcd.by_timer || dev->mcd.unsettled);
+        KeReleaseSpinLockFromDpcLevel(&dev->mcd.lock);
+        if (due)
+            class_poll_soon(dev);
+    }
+    KeReleaseSpinLockFromDpcLevel(&tick_lock);
+}
+
+static void
+tick_for(class_device *dev, BOOLEAN wanted)
+{
+    LARGE_INTEGER second = { .QuadPart = -10000000LL };
+    BOOLEAN is;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tick_lock, &irql);
+    is = !IsListEmpty(&dev->mcd.ticking);
+    if (wanted && !is) {
+        if (!tick_made) {
+            KeInitializeTimer(&tick_timer);
+            KeInitializeDpc(&tick_dpc, tick, NULL);
+            tick_made = TRUE;
+        }
+        if (IsListEmpty(&tick_list))
+            KeSetTimerEx(&tick_timer, second, 1000, &tick_dpc);
+        InsertTailList(&tick_list, &dev->mcd.ticking);
+    } else if (!wanted && is) {
+        RemoveEntryList(&dev->mcd.ticking);
+        InitializeListHead(&dev->mcd.ticking);
+        if (IsListEmpty(&tick_list))
+            KeCancelTimer(&tick_timer);
+    }
+    KeReleaseSpinLock(&tick_lock, irql);
+}
+
+/* --- polls: when ---------------------------------------------------------------------------------- */
+
+/* mcd.lock held. */
+static void
+worker_begins_locked(struct class_mcd *mcd)
+{
+    if (mcd->workers++ == 0)
+        KeClearEvent(&mcd->idle);
+}
+
+/* mcd.lock held; the device may be gone once the lock is released. */
+static void
+worker_ends_locked(struct class_mcd *mcd)
+{
+    if (--mcd->workers == 0)
+        KeSetEvent(&mcd->idle, IO_NO_INCREMENT, FALSE);
+}
+
+VOID NTAPI
+class_poll_soon(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    BOOLEAN queue = FALSE;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    if (!mcd->running || mcd->disable_count != 0) {
+        ;
+    } else if (mcd->polling || mcd->queued) {
+        mcd->poll_again = TRUE;
+    } else {
+        mcd->queued = queue = TRUE;
+        worker_begins_locked(mcd);
+    }
+    KeReleaseSpinLock(&mcd->lock, irql);
+    if (queue)
+        ExQueueWorkItem(&mcd->work, DelayedWorkQueue);
+}
+
+/* The poll is over: another one, or the end. */
+static void
+poll_ended(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    BOOLEAN again, ticking;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    mcd->polling = FALSE;
+    again = mcd->poll_again && mcd->running && mcd->disable_count == 0;
+    mcd->poll_again = FALSE;
+    mcd->queued = again;
+    ticking = mcd->running && (mcd->by_timer || mcd->unsettled);
+    if (mcd->countdown_s == 0)
+        mcd->countdown_s = mcd->interval_s;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    tick_for(dev, ticking);
+    if (again) {
+        ExQueueWorkItem(&mcd->work, DelayedWorkQueue);
+        return;
+    }
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    worker_ends_locked(mcd);
+    KeReleaseSpinLock(&mcd->lock, irql);
+}
+
+/* --- polls: GET EVENT STATUS NOTIFICATION ------------------------------------------------------------ */
+
+#define GESN_OPERATIONAL 1
+#define GESN_EXTERNAL    3
+#define GESN_MEDIA       4
+#define GESN_BUSY        6
+
+static void
+gesn_command(struct class_request *request)
+{
+    UCHAR cdb[10] = { SCSIOP_GET_EVENT_STATUS, 0x01, [8] = 8 };
+
+    cdb[4] = request->dev->mcd.gesn_mask;
+    class_command(request, cdb, sizeof cdb, request->small, 8, FALSE);
+    request->srb.TimeOutValue = 4;
+}
+
+/* UNIT ATTENTION and this event tell of the same change: count it once. */
+static void
+gesn_new_medium(class_device *dev)
+{
+    BOOLEAN counted;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    counted = dev->mcd.change_counted;
+    dev->mcd.change_counted = FALSE;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+    if (!counted)
+        class_note_attention(dev, 0);
+    class_set_state(dev, MediaPresent, TRUE, FALSE);
+}
+
+/* `ready`: the drive was, just now, so a removal is history or a new event. */
+static void
+gesn_media(class_device *dev, const UCHAR event[4], BOOLEAN ready)
+{
+    switch (event[0] & 0x0f) {
+    case 1:
+        class_notify(dev, &GUID_IO_MEDIA_EJECT_REQUEST, NULL, 0);
+        break;
+    case 2:
+    case 4:
+        gesn_new_medium(dev);
+        break;
+    case 3:
+        if (ready)
+            class_poll_soon(dev);
+        else
+            class_set_state(dev, MediaNotPresent, TRUE, FALSE);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The miniclass driver learns of new features as of a changed medium. */
+static void
+gesn_operational(class_device *dev, const UCHAR event[4])
+{
+    PCLASS_DEV_INFO info = dev->ext->CommonExtension.DevInfo;
+    SENSE_DATA sense = { .ErrorCode = 0x70, .SenseKey = 6,
+                         .AdditionalSenseLength = 10,
+                         .AdditionalSenseCode = 0x28 };
+    SCSI_REQUEST_BLOCK srb = {
+        .Length = sizeof srb, .SenseInfoBuffer = &sense,
+        .SrbStatus = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
+        .ScsiStatus = SCSISTAT_CHECK_CONDITION, .CdbLength = 6,
+        .SenseInfoBufferLength = sizeof sense,
+    };
+    NTSTATUS status = STATUS_MEDIA_CHANGED;
+    BOOLEAN retry = FALSE;
+
+    if ((event[0] & 0x0f) != 2 || class_get_be16(event + 2) == 0)
+        return;
+    if (dev->removable)
+        (void) class_require_verify(dev);
+    if (info->ClassError != NULL)
+        info->ClassError(dev->fdo, &srb, &status, &retry);
+    if (++dev->mcd.gesn_operational >= GESN_OPERATIONAL_REPEATS)
+        dev->mcd.gesn_mask &= (UCHAR) ~(1u << GESN_OPERATIONAL);
+}
+
+static void
+gesn_external(class_device *dev, const UCHAR event[4])
+{
+    DEVICE_EVENT_EXTERNAL_REQUEST data = {
+        .Version = 1, .ButtonStatus = 0,
+        .Request = (USHORT) class_get_be16(event + 2),
+    };
+
+    if ((event[0] & 0x0f) != 1)
+        return;
+    KeQuerySystemTime(&data.SystemTime);
+    class_notify(dev, &GUID_IO_DEVICE_EXTERNAL_REQUEST, &data, sizeof data);
+}
+
+static void
+gesn_busy(class_device *dev, const UCHAR event[4])
+{
+    DEVICE_EVENT_BECOMING_READY data = {
+        .Version = 1, .Reason = 1,
+        .Estimated100msToReady = class_get_be16(event + 2),
+    };
+
+    if (data.Estimated100msToReady >= 2)
+        class_notify(dev, &GUID_IO_DEVICE_BECOMING_READY, &data, sizeof data);
+}
+
+/* TRUE: there may be more. */
+static BOOLEAN
+gesn_event(class_device *dev, const UCHAR reply[8], BOOLEAN ready)
+{
+    UCHAR class = reply[2] & 0x07;
+
+    if (class_get_be16(reply) < 6 || reply[2] & 0x80 || class == 0 ||
+        (reply[4] & 0x0f) == 0)
+        return FALSE;
+    if (class == GESN_MEDIA)
+        gesn_media(dev, reply + 4, ready);
+    else if (class == GESN_OPERATIONAL)
+        gesn_operational(dev, reply + 4);
+    else if (class == GESN_EXTERNAL)
+        gesn_external(dev, reply + 4);
+    else if (class == GESN_BUSY)
+        gesn_busy(dev, reply + 4);
+    return class != GESN_BUSY;
+}
+
+/* --- polls: what they find ---------------------------------------------------------------------------- */
+
+enum { STAGE_READY, STAGE_GESN = 100, STAGE_GESN_READY };
+
+static void
+test_ready(struct class_request *request)
+{
+    static const UCHAR cdb[6] = { SCSIOP_TEST_UNIT_READY };
+
+    class_command(request, cdb, sizeof cdb, NULL, 0, FALSE);
+}
+
+/* A drive that fails otherwise than for want of a medium is asked less often. */
+static void
+settle(class_device *dev, BOOLEAN unsettled, BOOLEAN answers)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    mcd->unsettled = unsettled;
+    if (answers)
+        mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
+    else if (mcd->interval_s < BACKOFF_MAX_S)
+        mcd->interval_s *= 2;
+    mcd->countdown_s = mcd->interval_s;
+    KeReleaseSpinLock(&mcd->lock, irql);
+}
+
+static enum class_next
+ready_finish(struct class_request *request, NTSTATUS status)
+{
+    class_device *dev = request->dev;
+    struct class_sense sense = { 0 };
+    BOOLEAN valid =
+        request->srb.SrbStatus & SRB_STATUS_AUTOSENSE_VALID &&
+        class_parse_sense(request->sense, request->srb.SenseInfoBufferLength,
+                          &sense);
+
+    if (NT_SUCCESS(status)) {
+        settle(dev, FALSE, TRUE);
+        class_set_state(dev, MediaPresent, FALSE, FALSE);
+        class_wake_waiting(dev, FALSE);
+    } else if (valid && sense.key == SCSI_SENSE_UNIT_ATTENTION &&
+               ++request->stage < POLL_REPEATS) {
+        test_ready(request);
+        return NEXT_SEND;
+    } else {
+        BOOLEAN soon = valid && sense.key == SCSI_SENSE_NOT_READY &&
+                       sense.asc == SCSI_ADSENSE_LUN_NOT_READY;
+
+        settle(dev, soon, valid && sense.key == SCSI_SENSE_NOT_READY);
+    }
+    if (!dev->mcd.gesn)
+        return NEXT_COMPLETE;
+    request->stage = NT_SUCCESS(status) ? STAGE_GESN_READY : STAGE_GESN;
+    gesn_command(request);
+    return NEXT_SEND;
+}
+
+static enum class_next
+gesn_finish(struct class_request *request, NTSTATUS status)
+{
+    class_device *dev = request->dev;
+
+    if (status == STATUS_INVALID_DEVICE_REQUEST) {
+        dev->mcd.gesn = FALSE;
+        return NEXT_COMPLETE;
+    }
+    if (!NT_SUCCESS(status) || request->srb.DataTransferLength < 8 ||
+        !gesn_event(dev, request->small, request->stage == STAGE_GESN_READY))
+        return NEXT_COMPLETE;
+    if (++dev->mcd.gesn_repeats > GESN_REPEATS) {
+        dev->mcd.gesn = FALSE;
+        return NEXT_COMPLETE;
+    }
+    gesn_command(request);
+    return NEXT_SEND;
+}
+
+static enum class_next NTAPI
+poll_finish(struct class_request *request, NTSTATUS *status)
+{
+    class_device *dev = request->dev;
+    enum class_next next = NEXT_COMPLETE;
+
+    if (dev->mcd.running)
+        next = request->stage >= STAGE_GESN ? gesn_finish(request, *status)
+                                            : ready_finish(request, *status);
+    if (next == NEXT_SEND)
+        return next;
+    poll_ended(dev);
+    return NEXT_COMPLETE;
+}
+
+static VOID NTAPI
+poll_work(PVOID context)
+{
+    class_device *dev = context;
+    struct class_request *request;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    dev->mcd.queued = FALSE;
+    dev->mcd.polling = TRUE;
+    dev->mcd.poll_again = FALSE;
+    dev->mcd.outstanding_s = 0;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+    dev->mcd.gesn_repeats = dev->mcd.gesn_operational = 0;
+    request = class_request_new(dev, NULL);
+    if (request == NULL) {
+        poll_ended(dev);
+        return;
+    }
+    request->flags |= REQ_OVERRIDE | REQ_POLL | REQ_QUIET;
+    request->retries = 0;
+    request->finish = poll_finish;
+    test_ready(request);
+    (void) class_send(request);
+}
+
+/* --- events of the port ------------------------------------------------------------------------------------ */
+
+static void
+event_command(struct class_request *request)
+{
+    static const UCHAR none[6] = { 0 };
+
+    class_command(request, none, 0, NULL, 0, FALSE);
+    request->srb.Function = SRB_FUNCTION_RECEIVE_EVENT;
+    request->srb.DataBuffer = &request->dev->mcd.event_mask;
+    request->length = sizeof request->dev->mcd.event_mask;
+    request->srb.TimeOutValue = 0;
+}
+
+/* One for each event; the next is asked for before this one is looked into. */
+static enum class_next NTAPI
+event_finish(struct class_request *request, NTSTATUS *status)
+{
+    class_device *dev = request->dev;
+    struct class_mcd *mcd = &dev->mcd;
+    KIRQL irql;
+
+    if (NT_SUCCESS(*status) && mcd->running) {
+        class_poll_soon(dev);
+        event_command(request);
+        return NEXT_SEND;
+    }
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    mcd->by_timer = mcd->running && SRB_STATUS(request->srb.SrbStatus) ==
+                                        SRB_STATUS_INVALID_REQUEST;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    tick_for(dev, mcd->by_timer);
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    worker_ends_locked(mcd);
+    KeReleaseSpinLock(&mcd->lock, irql);
+    return NEXT_GONE;           /* class_mcd_stop frees it */
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------ */
+
+VOID NTAPI
+class_mcd_init(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+
+    KeInitializeSpinLock(&mcd->lock);
+    KeInitializeEvent(&mcd->idle, NotificationEvent, TRUE);
+    InitializeListHead(&mcd->ticking);
+    ExInitializeWorkItem(&mcd->work, poll_work, dev);
+    mcd->state = MediaUnknown;
+    mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
+    mcd->gesn_mask = 1u << GESN_MEDIA | 1u << GESN_OPERATIONAL |
+                     1u << GESN_EXTERNAL | 1u << GESN_BUSY;
+}
+
+VOID NTAPI
+class_mcd_start(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    struct class_request *request;
+    KIRQL irql;
+
+    if (!dev->removable || mcd->running)
+        return;
+    request = class_request_new(dev, NULL);
+    if (request == NULL)
+        return;
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    mcd->running = TRUE;
+    mcd->gesn = dev->fdo->DeviceType == FILE_DEVICE_CD_ROM;
+    mcd->event = request;
+    worker_begins_locked(mcd);
+    KeReleaseSpinLock(&mcd->lock, irql);
+    request->flags |= REQ_QUIET;
+    request->finish = event_finish;
+    event_command(request);
+    (void) class_send(request);
+    class_poll_soon(dev);
+}
+
+VOID NTAPI
+class_mcd_stop(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    struct class_request *event;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    event = mcd->event;
+    mcd->event = NULL;
+    mcd->running = FALSE;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    if (event != NULL)
+        (void) IoCancelIrp(event->irp);
+    (void) KeWaitForSingleObject(&mcd->idle, Executive, KernelMode, FALSE,
+                                 NULL);
+    tick_for(dev, FALSE);
+    /* Whoever set the event may still hold the lock. */
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    KeReleaseSpinLock(&mcd->lock, irql);
+    if (event != NULL)
+        class_request_free(event);
+}
+
+/* --- switched off and on by callers -------------------------------------------------------------------------------- */
+
+static void
+disable(class_device *dev)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    dev->mcd.disable_count++;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+}
+
+/* What happened meanwhile is not told: the next poll finds the state anew. */
+static void
+enable(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    BOOLEAN look = FALSE;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    if (mcd->disable_count > 0 && --mcd->disable_count == 0) {
+        mcd->state = MediaUnknown;
+        mcd->countdown_s = mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
+        look = TRUE;
+    }
+    KeReleaseSpinLock(&mcd->lock, irql);
+    if (look)
+        class_poll_soon(dev);
+}
+
+/* The count of a handle, or of all callers in the kernel without one. */
+static PLONG
+caller_count(class_device *dev, PIRP irp)
+{
+    PFILE_OBJECT file = IoGetCurrentIrpStackLocation(irp)->FileObject;
+    struct class_handle *handle;
+
+    if (file == NULL)
+        return irp->RequestorMode == KernelMode ? &dev->mcd.kernel_count
+                                                : NULL;
+    handle = class_handle_find(dev, file);
+    return handle != NULL ? &handle->mcn_count : NULL;
+}
+
+NTSTATUS NTAPI
+class_mcn_control(class_device *dev, PIRP irp)
+{
+    PPREVENT_MEDIA_REMOVAL in = irp->AssociatedIrp.SystemBuffer;
+    PLONG count = caller_count(dev, irp);
+    NTSTATUS status = STATUS_SUCCESS;
+    KIRQL irql;
+
+    if (count == NULL)
+        return class_complete(dev, irp, STATUS_INVALID_PARAMETER, 0);
+    KeAcquireSpinLock(&dev->handle_lock, &irql);
+    if (in->PreventMediaRemoval)
+        ++*count;
+    else if (*count == 0)
+        status = STATUS_INVALID_DEVICE_STATE;
+    else
+        --*count;
+    KeReleaseSpinLock(&dev->handle_lock, irql);
+    if (NT_SUCCESS(status) && in->PreventMediaRemoval)
+        disable(dev);
+    else if (NT_SUCCESS(status))
+        enable(dev);
+    return class_complete(dev, irp, status, 0);
+}
+
+/* --- documented routines ---------------------------------------------------------------------------------------------- */
+
+/* The library starts detection for every removable drive by itself, by event,
+ * GESN or test unit ready as the drive allows: these two only promise it. */
+VOID NTAPI
+ClassInitializeMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
+                                    PUCHAR EventPrefix)
+{
+    FdoExtension->MediaChangeDetectionInfo =
+        (PVOID) &FdoExtension->PrivateFdoData->mcd;
+}
+
+NTSTATUS NTAPI
+ClassInitializeTestUnitPolling(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
+                               BOOLEAN AllowDriveToSleep)
+{
+    ClassInitializeMediaChangeDetection(FdoExtension, NULL);
+    return STATUS_SUCCESS;
+}
+
+VOID NTAPI
+ClassEnableMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
+{
+    enable(FdoExtension->PrivateFdoData);
+}
+
+VOID NTAPI
+ClassDisableMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
+{
+    disable(FdoExtension->PrivateFdoData);
+}
+
+VOID NTAPI
+ClassCleanupMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
+{
+    class_mcd_stop(FdoExtension->PrivateFdoData);
+}
+
+VOID NTAPI
+ClassResetMediaChangeTimer(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
+{
+    class_device *dev = FdoExtension->PrivateFdoData;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    dev->mcd.countdown_s = dev->mcd.interval_s;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+}
+
+VOID NTAPI
+ClassSetMediaChangeState(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
+                         MEDIA_CHANGE_DETECTION_STATE State, BOOLEAN Wait)
+{
+    class_set_state(FdoExtension->PrivateFdoData, State, FALSE, FALSE);
+}
+
+VOID NTAPI
+ClassCheckMediaState(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
+{
+    class_poll_soon(FdoExtension->PrivateFdoData);
+}

@@ -1,0 +1,330 @@
+/*
+ * cdrom.c - CD and DVD drives that read
+ *
+ * A miniclass driver of the storage class library; here are the table of
+ * contents and what such drives mean by some sense data.  Written against the
+ * WDK headers alone.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cdrom/cdrom.h"
+
+#include <classpnp.h>
+
+#include <stdio.h>
+
+#define CDROM_TIMEOUT_S 10
+
+static CLASS_ADD_DEVICE cdrom_add_device;
+static CLASS_INIT_DEVICE cdrom_init;
+static CLASS_START_DEVICE cdrom_start;
+static CLASS_REMOVE_DEVICE cdrom_remove;
+static CLASS_READ_WRITE cdrom_read_write;
+static CLASS_DEVICE_CONTROL cdrom_control;
+static CLASS_ERROR cdrom_error;
+static CLASS_UNLOAD cdrom_unload;
+
+NTSTATUS NTAPI
+cdrom_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    CLASS_INIT_DATA data = { .InitializationDataSize = sizeof data };
+
+    data.FdoData.DeviceExtensionSize = sizeof(FUNCTIONAL_DEVICE_EXTENSION);
+    data.FdoData.DeviceType = FILE_DEVICE_CD_ROM;
+    data.FdoData.DeviceCharacteristics = FILE_REMOVABLE_MEDIA |
+                                         FILE_READ_ONLY_DEVICE |
+                                         FILE_DEVICE_SECURE_OPEN;
+    data.FdoData.ClassError = cdrom_error;
+    data.FdoData.ClassReadWriteVerification = cdrom_read_write;
+    data.FdoData.ClassDeviceControl = cdrom_control;
+    data.FdoData.ClassInitDevice = cdrom_init;
+    data.FdoData.ClassStartDevice = cdrom_start;
+    data.FdoData.ClassRemoveDevice = cdrom_remove;
+    data.ClassAddDevice = cdrom_add_device;
+    data.ClassUnload = cdrom_unload;
+    return (NTSTATUS) ClassInitialize(DriverObject, RegistryPath, &data);
+}
+
+static VOID NTAPI
+cdrom_unload(PDRIVER_OBJECT DriverObject)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static NTSTATUS NTAPI
+cdrom_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
+{
+    PCONFIGURATION_INFORMATION counts = IoGetConfigurationInformation();
+    PFUNCTIONAL_DEVICE_EXTENSION ext;
+    PDEVICE_OBJECT fdo;
+    NTSTATUS status;
+    char name[32];
+    ULONG number;
+
+    number = (ULONG) InterlockedIncrement(
+                 (LONG volatile *) &counts->CdRomCount) - 1;
+    snprintf(name, sizeof name, "\\Device\\CdRom%u", number);
+    status = ClassClaimDevice(Pdo, FALSE);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = ClassCreateDeviceObject(DriverObject, name, Pdo, TRUE, &fdo);
+    if (!NT_SUCCESS(status)) {
+        (void) ClassClaimDevice(Pdo, TRUE);
+        return status;
+    }
+    ext = fdo->DeviceExtension;
+    ext->LowerPdo = Pdo;
+    ext->DeviceNumber = number;
+    ext->CommonExtension.LowerDeviceObject =
+        IoAttachDeviceToDeviceStack(fdo, Pdo);
+    if (ext->CommonExtension.LowerDeviceObject == NULL) {
+        IoDeleteDevice(fdo);
+        (void) ClassClaimDevice(Pdo, TRUE);
+        return STATUS_UNSUCCESSFUL;
+    }
+    InterlockedAnd((LONG volatile *) &fdo->Flags, ~DO_DEVICE_INITIALIZING);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
+cdrom_init(PDEVICE_OBJECT DeviceObject)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
+
+    ext->TimeOutValue = ClassQueryTimeOutRegistryValue(DeviceObject);
+    if (ext->TimeOutValue == 0)
+        ext->TimeOutValue = CDROM_TIMEOUT_S;
+    ext->DeviceFlags |= DEV_SAFE_START_UNIT;
+    ClassInitializeMediaChangeDetection(ext, (PUCHAR) "CdRom");
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
+cdrom_start(PDEVICE_OBJECT DeviceObject)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
+cdrom_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
+
+    if (Type == IRP_MN_REMOVE_DEVICE)
+        (void) ClassClaimDevice(ext->LowerPdo, TRUE);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
+cdrom_read_write(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    return IoGetCurrentIrpStackLocation(Irp)->MajorFunction == IRP_MJ_WRITE
+               ? STATUS_MEDIA_WRITE_PROTECTED : STATUS_SUCCESS;
+}
+
+/* --- errors --------------------------------------------------------------------------- */
+
+#define ANY 0x100
+
+/* Where these drives differ from the library's table. */
+static const struct {
+    USHORT key, asc, ascq;
+    BOOLEAN transfers_only;
+    BOOLEAN retry;
+    NTSTATUS status;
+} meanings[] = {
+    { ANY, 0x04, 0x08, TRUE, TRUE, STATUS_DEVICE_NOT_READY },
+    { ANY, 0x30, 0x02, FALSE, FALSE, STATUS_UNRECOGNIZED_MEDIA },
+    { ANY, 0x57, 0x00, FALSE, FALSE, STATUS_UNRECOGNIZED_MEDIA },
+    { ANY, 0x64, ANY, FALSE, FALSE, STATUS_INVALID_DEVICE_REQUEST },
+    { 0x7, ANY, ANY, FALSE, FALSE, STATUS_MEDIA_WRITE_PROTECTED },
+    { 0x4, ANY, ANY, FALSE, TRUE, STATUS_IO_DEVICE_ERROR },
+};
+
+static BOOLEAN
+fits(USHORT want, UCHAR is)
+{
+    return want == ANY || want == is;
+}
+
+static BOOLEAN
+is_read(const SCSI_REQUEST_BLOCK *srb)
+{
+    return srb->Cdb[0] == SCSIOP_READ || srb->Cdb[0] == SCSIOP_READ_CD ||
+           srb->Cdb[0] == SCSIOP_READ12;
+}
+
+static VOID NTAPI
+cdrom_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
+            NTSTATUS *Status, BOOLEAN *Retry)
+{
+    const SENSE_DATA *sense = Srb->SenseInfoBuffer;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    if (!(Srb->SrbStatus & SRB_STATUS_AUTOSENSE_VALID) || sense == NULL ||
+        Srb->SenseInfoBufferLength < 14)
+        return;
+    for (size_t i = 0; i < RTL_NUMBER_OF(meanings); i++) {
+        if (!fits(meanings[i].key, sense->SenseKey) ||
+            !fits(meanings[i].asc, sense->AdditionalSenseCode) ||
+            !fits(meanings[i].ascq, sense->AdditionalSenseCodeQualifier) ||
+            (meanings[i].transfers_only && !is_read(Srb)))
+            continue;
+        *Status = meanings[i].status;
+        *Retry = meanings[i].retry;
+        return;
+    }
+}
+
+/* --- control codes ---------------------------------------------------------------------- */
+
+static NTSTATUS
+complete(PDEVICE_OBJECT fdo, PIRP irp, NTSTATUS status, ULONG_PTR information)
+{
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = NT_SUCCESS(status) ? information : 0;
+    ClassCompleteRequest(fdo, irp, IO_NO_INCREMENT);
+    ClassReleaseRemoveLock(fdo, irp);
+    return status;
+}
+
+static NTSTATUS
+send_read_toc(PDEVICE_OBJECT fdo, const CDROM_READ_TOC_EX *what, PVOID reply,
+              ULONG *length)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+    SCSI_REQUEST_BLOCK srb = { .CdbLength = 10 };
+    ULONG room = *length > 0xffff ? 0xffff : *length;
+    NTSTATUS status;
+
+    RtlZeroMemory(reply, *length);
+    srb.TimeOutValue = ext->TimeOutValue;
+    srb.Cdb[0] = SCSIOP_READ_TOC;
+    srb.Cdb[1] = what->Msf ? 0x02 : 0x00;
+    srb.Cdb[2] = what->Format;
+    srb.Cdb[6] = what->SessionTrack;
+    srb.Cdb[7] = (UCHAR) (room >> 8);
+    srb.Cdb[8] = (UCHAR) room;
+    status = ClassSendSrbSynchronous(fdo, &srb, reply, room, FALSE);
+    if (status == STATUS_DATA_OVERRUN)
+        status = STATUS_SUCCESS;        /* shorter than the room for it */
+    if (NT_SUCCESS(status))
+        *length = srb.DataTransferLength;
+    return status;
+}
+
+static NTSTATUS
+read_toc(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    CDROM_READ_TOC_EX what = { .Msf = 1 };
+    ULONG length = at->Parameters.DeviceIoControl.OutputBufferLength;
+    NTSTATUS status;
+
+    if (length < FIELD_OFFSET(CDROM_TOC, TrackData))
+        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+    if (length > sizeof(CDROM_TOC))
+        length = sizeof(CDROM_TOC);
+    status = send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer,
+                           &length);
+    return complete(fdo, irp, status, length);
+}
+
+static NTSTATUS
+read_toc_ex(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    ULONG length = at->Parameters.DeviceIoControl.OutputBufferLength;
+    CDROM_READ_TOC_EX what;
+    NTSTATUS status;
+
+    if (at->Parameters.DeviceIoControl.InputBufferLength < sizeof what)
+        return complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
+    if (length < 4)
+        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+    RtlCopyMemory(&what, irp->AssociatedIrp.SystemBuffer, sizeof what);
+    if (what.Reserved1 || what.Reserved2 || what.Reserved3 ||
+        what.Format > CDROM_READ_TOC_EX_FORMAT_CDTEXT)
+        return complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
+    status = send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer,
+                           &length);
+    return complete(fdo, irp, status, length);
+}
+
+static NTSTATUS
+last_session(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    CDROM_READ_TOC_EX what = { .Format = CDROM_READ_TOC_EX_FORMAT_SESSION };
+    ULONG length = sizeof(CDROM_TOC_SESSION_DATA);
+    NTSTATUS status;
+
+    if (at->Parameters.DeviceIoControl.OutputBufferLength < length)
+        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+    status = send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer,
+                           &length);
+    return complete(fdo, irp, status, length);
+}
+
+/* Bit 2 of a track's control nibble: data. */
+static NTSTATUS
+disk_type(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    CDROM_READ_TOC_EX what = { .Msf = 1 };
+    PCDROM_DISK_DATA out = irp->AssociatedIrp.SystemBuffer;
+    ULONG length = sizeof(CDROM_TOC);
+    NTSTATUS status;
+    PCDROM_TOC toc;
+
+    if (at->Parameters.DeviceIoControl.OutputBufferLength < sizeof *out)
+        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+    toc = ExAllocatePoolWithTag(NonPagedPool, sizeof *toc, 0x206f7443);
+    if (toc == NULL)
+        return complete(fdo, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
+    status = send_read_toc(fdo, &what, toc, &length);
+    if (NT_SUCCESS(status)) {
+        ULONG tracks = length < 4 ? 0 : (length - 4) / sizeof(TRACK_DATA);
+
+        out->DiskData = 0;
+        for (ULONG i = 0; i < tracks; i++)
+            if (toc->TrackData[i].TrackNumber <= MAXIMUM_NUMBER_TRACKS)
+                out->DiskData |= toc->TrackData[i].Control & 0x04
+                                     ? CDROM_DISK_DATA_TRACK
+                                     : CDROM_DISK_AUDIO_TRACK;
+    }
+    ExFreePoolWithTag(toc, 0x206f7443);
+    return complete(fdo, irp, status, sizeof *out);
+}
+
+static NTSTATUS
+is_writable(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    return complete(fdo, irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
+}
+
+static const struct {
+    ULONG code;
+    NTSTATUS (*handler)(PDEVICE_OBJECT fdo, PIRP irp);
+} controls[] = {
+    { IOCTL_CDROM_READ_TOC, read_toc },
+    { IOCTL_CDROM_READ_TOC_EX, read_toc_ex },
+    { IOCTL_CDROM_GET_LAST_SESSION, last_session },
+    { IOCTL_CDROM_DISK_TYPE, disk_type },
+    { IOCTL_DISK_IS_WRITABLE, is_writable },
+};
+
+static NTSTATUS NTAPI
+cdrom_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(Irp);
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(controls); i++)
+        if (controls[i].code == at->Parameters.DeviceIoControl.IoControlCode)
+            return controls[i].handler(DeviceObject, Irp);
+    return ClassDeviceControl(DeviceObject, Irp);
+}

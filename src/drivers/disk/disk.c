@@ -1,0 +1,303 @@
+/*
+ * disk.c - disks: fixed, removable, floppy
+ *
+ * A miniclass driver of the storage class library, which owns transfers,
+ * sense data, retries and media change detection; here is what is peculiar to
+ * disks.  Written against the WDK headers alone.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "disk/disk.h"
+
+#include <classpnp.h>
+
+#include <stdio.h>
+
+#define DISK_TIMEOUT_S 10
+
+struct disk_data {
+    BOOLEAN all_pages_refused;  /* MODE SENSE knows single pages only */
+};
+
+#define EXTENSION_SIZE                                                        \
+    (sizeof(FUNCTIONAL_DEVICE_EXTENSION) + sizeof(struct disk_data))
+
+static CLASS_ADD_DEVICE disk_add_device;
+static CLASS_INIT_DEVICE disk_init;
+static CLASS_START_DEVICE disk_start;
+static CLASS_REMOVE_DEVICE disk_remove;
+static CLASS_DEVICE_CONTROL disk_control;
+static CLASS_ERROR disk_error;
+static CLASS_UNLOAD disk_unload;
+
+NTSTATUS NTAPI
+disk_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    CLASS_INIT_DATA data = { .InitializationDataSize = sizeof data };
+
+    data.FdoData.DeviceExtensionSize = EXTENSION_SIZE;
+    data.FdoData.DeviceType = FILE_DEVICE_DISK;
+    data.FdoData.DeviceCharacteristics = FILE_DEVICE_SECURE_OPEN;
+    data.FdoData.ClassError = disk_error;
+    data.FdoData.ClassDeviceControl = disk_control;
+    data.FdoData.ClassInitDevice = disk_init;
+    data.FdoData.ClassStartDevice = disk_start;
+    data.FdoData.ClassRemoveDevice = disk_remove;
+    data.ClassAddDevice = disk_add_device;
+    data.ClassUnload = disk_unload;
+    return (NTSTATUS) ClassInitialize(DriverObject, RegistryPath, &data);
+}
+
+static VOID NTAPI
+disk_unload(PDRIVER_OBJECT DriverObject)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+}
+
+/* --- life ----------------------------------------------------------------------- */
+
+static NTSTATUS NTAPI
+disk_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
+{
+    PCONFIGURATION_INFORMATION counts = IoGetConfigurationInformation();
+    PFUNCTIONAL_DEVICE_EXTENSION ext;
+    PDEVICE_OBJECT fdo;
+    NTSTATUS status;
+    char name[48];
+    ULONG number;
+
+    number = (ULONG) InterlockedIncrement(
+                 (LONG volatile *) &counts->DiskCount) - 1;
+    snprintf(name, sizeof name, "\\Device\\Harddisk%u\\DR0", number);
+    status = ClassClaimDevice(Pdo, FALSE);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = ClassCreateDeviceObject(DriverObject, name, Pdo, TRUE, &fdo);
+    if (!NT_SUCCESS(status)) {
+        (void) ClassClaimDevice(Pdo, TRUE);
+        return status;
+    }
+    ext = fdo->DeviceExtension;
+    ext->LowerPdo = Pdo;
+    ext->DeviceNumber = number;
+    ext->CommonExtension.DriverData = ext + 1;
+    ext->CommonExtension.LowerDeviceObject =
+        IoAttachDeviceToDeviceStack(fdo, Pdo);
+    if (ext->CommonExtension.LowerDeviceObject == NULL) {
+        IoDeleteDevice(fdo);
+        (void) ClassClaimDevice(Pdo, TRUE);
+        return STATUS_UNSUCCESSFUL;
+    }
+    InterlockedAnd((LONG volatile *) &fdo->Flags, ~DO_DEVICE_INITIALIZING);
+    return STATUS_SUCCESS;
+}
+
+/* "FLOPPY" in the product name: as the INQUIRY data say, padded, upper case. */
+static BOOLEAN
+is_floppy(PFUNCTIONAL_DEVICE_EXTENSION ext)
+{
+    PSTORAGE_DEVICE_DESCRIPTOR device = ext->DeviceDescriptor;
+    const char *product;
+
+    if (!device->RemovableMedia || device->ProductIdOffset == 0 ||
+        device->ProductIdOffset + 6 > device->Size)
+        return FALSE;
+    product = (const char *) device + device->ProductIdOffset;
+    return RtlEqualMemory(product, "FLOPPY", 6);
+}
+
+static NTSTATUS NTAPI
+disk_init(PDEVICE_OBJECT DeviceObject)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
+
+    ext->TimeOutValue = ClassQueryTimeOutRegistryValue(DeviceObject);
+    if (ext->TimeOutValue == 0)
+        ext->TimeOutValue = DISK_TIMEOUT_S;
+    ext->DeviceFlags |= DEV_SAFE_START_UNIT;
+    if (is_floppy(ext))
+        DeviceObject->Characteristics |= FILE_FLOPPY_DISKETTE;
+    if (ext->DeviceDescriptor->RemovableMedia)
+        ClassInitializeMediaChangeDetection(ext, (PUCHAR) "Disk");
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
+disk_start(PDEVICE_OBJECT DeviceObject)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
+disk_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
+
+    if (Type == IRP_MN_REMOVE_DEVICE)
+        (void) ClassClaimDevice(ext->LowerPdo, TRUE);
+    return STATUS_SUCCESS;
+}
+
+/* --- errors ------------------------------------------------------------------------- */
+
+static BOOLEAN
+is_transfer(UCHAR opcode)
+{
+    return opcode == SCSIOP_READ || opcode == SCSIOP_WRITE ||
+           opcode == SCSIOP_READ16 || opcode == SCSIOP_WRITE16;
+}
+
+/* A field of the CDB that the drive refuses: leave it out, and remember. */
+static VOID
+refused_field(PFUNCTIONAL_DEVICE_EXTENSION ext, PSCSI_REQUEST_BLOCK srb,
+              NTSTATUS *status, BOOLEAN *retry)
+{
+    struct disk_data *data = ext->CommonExtension.DriverData;
+    UCHAR opcode = srb->Cdb[0];
+
+    if ((opcode == SCSIOP_WRITE || opcode == SCSIOP_WRITE16) &&
+        srb->Cdb[1] & 0x08) {
+        srb->Cdb[1] &= (UCHAR) ~0x08;
+        ext->CdbForceUnitAccess = FALSE;
+        ext->ScanForSpecialFlags |= CLASS_SPECIAL_FUA_NOT_SUPPORTED;
+        *status = STATUS_IO_DEVICE_ERROR;
+        *retry = TRUE;
+    } else if (opcode == SCSIOP_MODE_SENSE &&
+               (srb->Cdb[2] & 0x3f) == MODE_SENSE_RETURN_ALL) {
+        srb->Cdb[2] = (UCHAR) ((srb->Cdb[2] & 0xc0) | MODE_PAGE_CACHING);
+        data->all_pages_refused = TRUE;
+        *retry = TRUE;
+    }
+}
+
+/*
+ * Unlike the sample driver this sets DO_VERIFY_VOLUME nowhere: the library has
+ * done that, for mounted volumes only (Notifying the File System of Possible
+ * Media Changes).
+ */
+static VOID NTAPI
+disk_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
+           NTSTATUS *Status, BOOLEAN *Retry)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
+    const SENSE_DATA *sense = Srb->SenseInfoBuffer;
+
+    if (*Status == STATUS_DATA_OVERRUN && is_transfer(Srb->Cdb[0])) {
+        *Retry = TRUE;
+        InterlockedIncrement((LONG volatile *) &ext->ErrorCount);
+        return;
+    }
+    if (SRB_STATUS(Srb->SrbStatus) == SRB_STATUS_ERROR &&
+        Srb->ScsiStatus == SCSISTAT_BUSY) {
+        InterlockedIncrement((LONG volatile *) &ext->ErrorCount);
+        return;
+    }
+    if (Srb->SrbStatus & SRB_STATUS_AUTOSENSE_VALID &&
+        Srb->SenseInfoBufferLength >= 13 &&
+        (sense->SenseKey & 0x0f) == SCSI_SENSE_ILLEGAL_REQUEST &&
+        sense->AdditionalSenseCode == SCSI_ADSENSE_INVALID_CDB)
+        refused_field(ext, Srb, Status, Retry);
+}
+
+/* --- control codes --------------------------------------------------------------------- */
+
+static NTSTATUS
+complete(PDEVICE_OBJECT fdo, PIRP irp, NTSTATUS status, ULONG_PTR information)
+{
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = NT_SUCCESS(status) ? information : 0;
+    ClassCompleteRequest(fdo, irp, IO_NO_INCREMENT);
+    ClassReleaseRemoveLock(fdo, irp);
+    return status;
+}
+
+/* The WP bit is in the header that comes with any page. */
+static NTSTATUS
+is_writable(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+    struct disk_data *data = ext->CommonExtension.DriverData;
+    SCSI_REQUEST_BLOCK srb = { .CdbLength = 6 };
+    UCHAR reply[192] = { 0 };
+    NTSTATUS status;
+
+    srb.TimeOutValue = ext->TimeOutValue;
+    srb.Cdb[0] = SCSIOP_MODE_SENSE;
+    srb.Cdb[2] = data->all_pages_refused ? MODE_PAGE_CACHING
+                                         : MODE_SENSE_RETURN_ALL;
+    srb.Cdb[4] = sizeof reply;
+    status = ClassSendSrbSynchronous(fdo, &srb, reply, sizeof reply, FALSE);
+    if (NT_SUCCESS(status) && srb.DataTransferLength >= 3 && reply[2] & 0x80)
+        status = STATUS_MEDIA_WRITE_PROTECTED;
+    else if (status == STATUS_INVALID_DEVICE_REQUEST)
+        status = STATUS_SUCCESS;        /* nothing says that it is not */
+    return complete(fdo, irp, status, 0);
+}
+
+static NTSTATUS
+verify(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    PVERIFY_INFORMATION what = irp->AssociatedIrp.SystemBuffer;
+    SCSI_REQUEST_BLOCK srb = { .CdbLength = 10 };
+    ULONGLONG first;
+    ULONG blocks, mask = (1u << ext->SectorShift) - 1;
+
+    if (at->Parameters.DeviceIoControl.InputBufferLength < sizeof *what)
+        return complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
+    if (what->StartingOffset.QuadPart < 0 || ext->SectorShift == 0 ||
+        ((ULONG) what->StartingOffset.QuadPart | what->Length) & mask)
+        return complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
+    first = (ULONGLONG) what->StartingOffset.QuadPart >> ext->SectorShift;
+    blocks = what->Length >> ext->SectorShift;
+    if (first > 0xffffffff || blocks > 0xffff)
+        return complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
+    srb.TimeOutValue = ext->TimeOutValue + blocks / 128;
+    srb.Cdb[0] = SCSIOP_VERIFY;
+    for (int i = 0; i < 4; i++)
+        srb.Cdb[2 + i] = (UCHAR) (first >> (24 - 8 * i));
+    srb.Cdb[7] = (UCHAR) (blocks >> 8);
+    srb.Cdb[8] = (UCHAR) blocks;
+    return complete(fdo, irp,
+                    ClassSendSrbSynchronous(fdo, &srb, NULL, 0, FALSE), 0);
+}
+
+static NTSTATUS
+media_types(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    NTSTATUS status;
+
+    if (at->Parameters.DeviceIoControl.OutputBufferLength <
+        sizeof(DISK_GEOMETRY))
+        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+    status = ClassReadDriveCapacity(fdo);
+    if (NT_SUCCESS(status))
+        RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, &ext->DiskGeometry,
+                      sizeof(DISK_GEOMETRY));
+    return complete(fdo, irp, status, sizeof(DISK_GEOMETRY));
+}
+
+static const struct {
+    ULONG code;
+    NTSTATUS (*handler)(PDEVICE_OBJECT fdo, PIRP irp);
+} controls[] = {
+    { IOCTL_DISK_IS_WRITABLE, is_writable },
+    { IOCTL_DISK_VERIFY, verify },
+    { IOCTL_DISK_GET_MEDIA_TYPES, media_types },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES, media_types },
+};
+
+static NTSTATUS NTAPI
+disk_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(Irp);
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(controls); i++)
+        if (controls[i].code == at->Parameters.DeviceIoControl.IoControlCode)
+            return controls[i].handler(DeviceObject, Irp);
+    return ClassDeviceControl(DeviceObject, Irp);
+}
