@@ -1,0 +1,571 @@
+/*
+ * harness.c - a disk or CD driver over an emulated drive, with a spy between
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "harness.h"
+
+#include "cdrom/cdrom.h"
+#include "disk/disk.h"
+
+#include <fcntl.h>
+
+static PDRIVER_OBJECT port_driver, disk_driver, cdrom_driver, spy_driver;
+
+/* --- the spy --------------------------------------------------------------------- */
+
+static struct rig *
+rig_of(PDEVICE_OBJECT device)
+{
+    return *(struct rig **) device->DeviceExtension;
+}
+
+static bool
+is_poll(const SCSI_REQUEST_BLOCK *srb)
+{
+    return srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY &&
+           (srb->Cdb[0] == SCSIOP_TEST_UNIT_READY ||
+            srb->Cdb[0] == SCSIOP_GET_EVENT_STATUS) &&
+           srb->SrbFlags & SRB_FLAGS_NO_QUEUE_FREEZE;
+}
+
+static void
+write_down(struct spy *spy, PIRP irp, const SCSI_REQUEST_BLOCK *srb)
+{
+    unsigned at;
+
+    if (is_poll(srb)) {
+        spy->polls++;
+        return;
+    }
+    at = spy->commands++ % LOG_MAX;
+    memcpy(spy->cdb[at], srb->Cdb, 16);
+    spy->flags[at] = srb->SrbFlags;
+    spy->stamp[at] = srb->QueueSortKey;
+    spy->stack_flags[at] = IoGetCurrentIrpStackLocation(irp)->Flags;
+    spy->threaded[at] = irp->Tail.Overlay.Thread != NULL;
+}
+
+static bool
+take_answer(struct spy *spy, const SCSI_REQUEST_BLOCK *srb,
+            struct answer *out_answer)
+{
+    for (unsigned i = 0; i < spy->answers; i++) {
+        struct answer *answer = &spy->script[i];
+
+        if (answer->times == 0 ||
+            (answer->opcode != srb->Cdb[0] &&
+             (answer->opcode >= 0 || is_poll(srb))))
+            continue;
+        answer->times--;
+        *out_answer = *answer;
+        return true;
+    }
+    return false;
+}
+
+static NTSTATUS
+give(PIRP irp, PSCSI_REQUEST_BLOCK srb, const struct answer *answer)
+{
+    srb->SrbStatus = answer->srb_status;
+    srb->ScsiStatus = answer->scsi_status;
+    if (answer->internal != 0)
+        srb->InternalStatus = answer->internal;
+    if (answer->transferred != 0 || answer->srb_status != SRB_STATUS_SUCCESS)
+        srb->DataTransferLength = answer->transferred;
+    if (answer->sense_len != 0) {
+        memcpy(srb->SenseInfoBuffer, answer->sense, answer->sense_len);
+        srb->SenseInfoBufferLength = answer->sense_len;
+    }
+    irp->IoStatus.Status = SRB_STATUS(srb->SrbStatus) == SRB_STATUS_SUCCESS
+                               ? STATUS_SUCCESS : STATUS_IO_DEVICE_ERROR;
+    irp->IoStatus.Information = srb->DataTransferLength;
+    {
+        NTSTATUS status = irp->IoStatus.Status;
+
+        IoCompleteRequest(irp, IO_NO_INCREMENT);
+        return status;
+    }
+}
+
+static NTSTATUS
+pass(struct spy *spy, PIRP irp)
+{
+    IoSkipCurrentIrpStackLocation(irp);
+    return IoCallDriver(spy->lower, irp);
+}
+
+static NTSTATUS NTAPI
+spy_scsi(PDEVICE_OBJECT device, PIRP irp)
+{
+    PSCSI_REQUEST_BLOCK srb =
+        IoGetCurrentIrpStackLocation(irp)->Parameters.Scsi.Srb;
+    struct spy *spy = &rig_of(device)->spy;
+    struct answer answer = { 0 };
+    bool answers = false;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&spy->lock, &irql);
+    if (srb->Function == SRB_FUNCTION_RELEASE_QUEUE)
+        spy->releases++;
+    if (srb->Function == SRB_FUNCTION_EXECUTE_SCSI) {
+        write_down(spy, irp, srb);
+        answers = take_answer(spy, srb, &answer);
+    }
+    if (answers && answer.pend) {
+        IoMarkIrpPending(irp);
+        spy->held = irp;
+    }
+    KeReleaseSpinLock(&spy->lock, irql);
+    if (!answers)
+        return pass(spy, irp);
+    return answer.pend ? STATUS_PENDING : give(irp, srb, &answer);
+}
+
+static NTSTATUS NTAPI
+spy_pass(PDEVICE_OBJECT device, PIRP irp)
+{
+    return pass(&rig_of(device)->spy, irp);
+}
+
+static NTSTATUS NTAPI
+spy_pnp(PDEVICE_OBJECT device, PIRP irp)
+{
+    struct spy *spy = &rig_of(device)->spy;
+    bool removal = IoGetCurrentIrpStackLocation(irp)->MinorFunction ==
+                   IRP_MN_REMOVE_DEVICE;
+    NTSTATUS status = pass(spy, irp);
+
+    if (removal) {
+        IoDetachDevice(spy->lower);
+        IoDeleteDevice(device);
+    }
+    return status;
+}
+
+static NTSTATUS NTAPI
+spy_entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
+{
+    for (int i = 0; i <= IRP_MJ_MAXIMUM_FUNCTION; i++)
+        driver->MajorFunction[i] = spy_pass;
+    driver->MajorFunction[IRP_MJ_SCSI] = spy_scsi;
+    driver->MajorFunction[IRP_MJ_PNP] = spy_pnp;
+    return STATUS_SUCCESS;
+}
+
+static void
+spy_attach(struct rig *rig)
+{
+    struct spy *spy = &rig->spy;
+
+    KeInitializeSpinLock(&spy->lock);
+    assert_int_equal(IoCreateDevice(spy_driver, sizeof(void *), NULL,
+                                    FILE_DEVICE_UNKNOWN, 0, FALSE,
+                                    &spy->device), STATUS_SUCCESS);
+    *(struct rig **) spy->device->DeviceExtension = rig;
+    spy->lower = IoAttachDeviceToDeviceStack(spy->device, rig->pdo);
+    assert_non_null(spy->lower);
+    spy->device->Flags &= ~(ULONG) DO_DEVICE_INITIALIZING;
+}
+
+void
+spy_answer(struct rig *rig, const struct answer *answer)
+{
+    struct spy *spy = &rig->spy;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&spy->lock, &irql);
+    spy->script[spy->answers++] = *answer;
+    KeReleaseSpinLock(&spy->lock, irql);
+}
+
+void
+spy_reset(struct rig *rig)
+{
+    struct spy *spy = &rig->spy;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&spy->lock, &irql);
+    spy->answers = spy->commands = spy->polls = spy->releases = 0;
+    KeReleaseSpinLock(&spy->lock, irql);
+}
+
+void
+spy_release(struct rig *rig)
+{
+    struct spy *spy = &rig->spy;
+    PIRP irp;
+    KIRQL irql;
+
+    assert_true(EVENTUALLY(__atomic_load_n(&spy->held, __ATOMIC_ACQUIRE)));
+    KeAcquireSpinLock(&spy->lock, &irql);
+    irp = spy->held;
+    spy->held = NULL;
+    KeReleaseSpinLock(&spy->lock, irql);
+    (void) pass(spy, irp);
+}
+
+unsigned
+spy_commands(struct rig *rig)
+{
+    unsigned count;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&rig->spy.lock, &irql);
+    count = rig->spy.commands;
+    KeReleaseSpinLock(&rig->spy.lock, irql);
+    return count;
+}
+
+unsigned
+spy_count(struct rig *rig, UCHAR opcode)
+{
+    unsigned count = 0;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&rig->spy.lock, &irql);
+    for (unsigned i = 0; i < rig->spy.commands && i < LOG_MAX; i++)
+        count += rig->spy.cdb[i][0] == opcode;
+    KeReleaseSpinLock(&rig->spy.lock, irql);
+    return count;
+}
+
+void
+spy_wait(struct rig *rig, UCHAR opcode, unsigned count)
+{
+    assert_true(EVENTUALLY(spy_count(rig, opcode) >= count));
+    assert_int_equal(spy_count(rig, opcode), count);
+}
+
+/* --- the rig ------------------------------------------------------------------------- */
+
+int
+harness_begin(void **state)
+{
+    if (io_init() != STATUS_SUCCESS ||
+        io_load_driver("port", port_driver_entry, &port_driver) < 0 ||
+        io_load_driver("disk", disk_driver_entry, &disk_driver) < 0 ||
+        io_load_driver("cdrom", cdrom_driver_entry, &cdrom_driver) < 0 ||
+        io_load_driver("spy", spy_entry, &spy_driver) < 0)
+        return -1;
+    return 0;
+}
+
+int
+harness_end(void **state)
+{
+    clock_manual(false);
+    io_unload_driver(spy_driver);
+    io_unload_driver(cdrom_driver);
+    io_unload_driver(disk_driver);
+    io_unload_driver(port_driver);
+    io_shutdown();
+    return 0;
+}
+
+static void
+make_image(char *path, size_t max, char fill, unsigned block)
+{
+    static char page[1 << 16];
+    int fd;
+
+    snprintf(path, max, "/tmp/class-test-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    memset(page, fill, sizeof page);
+    for (unsigned done = 0; done < IMAGE_BYTES; done += sizeof page)
+        assert_int_equal(write(fd, page, sizeof page), sizeof page);
+    close(fd);
+}
+
+static void
+insert(struct rig *rig, int image)
+{
+    char text[256];
+
+    if (vscsi_insert(rig->drive, rig->image[image], text, sizeof text) != 0)
+        fail_msg("insert: %s", text);
+}
+
+int
+rig_new(void **state, const struct vscsi_config *config, bool medium)
+{
+    static unsigned number;
+    struct rig *rig = calloc(1, sizeof *rig);
+    struct vscsi_config own = *config;
+    PDRIVER_OBJECT driver =
+        config->type == VSCSI_CDROM ? cdrom_driver : disk_driver;
+
+    snprintf(rig->name, sizeof rig->name, "drive%u", number++);
+    own.name = rig->name;
+    rig->drive = vscsi_new(&own);
+    assert_non_null(rig->drive);
+    make_image(rig->image[0], sizeof rig->image[0], 'a', BLOCK);
+    make_image(rig->image[1], sizeof rig->image[1], 'b', BLOCK);
+    if (medium)
+        insert(rig, 0);
+    assert_int_equal(port_add_virtual(port_driver, rig->drive, rig->name,
+                                      &rig->pdo), STATUS_SUCCESS);
+    spy_attach(rig);
+    assert_int_equal(io_start_device(driver, rig->pdo), STATUS_SUCCESS);
+    rig->fdo = IoGetAttachedDevice(rig->pdo);
+    assert_ptr_not_equal(rig->fdo, rig->spy.device);
+    rig_settle(rig);
+    clear_slot();
+    *state = rig;
+    return 0;
+}
+
+int
+rig_disk(void **state)
+{
+    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK }, true);
+}
+
+int
+rig_cached(void **state)
+{
+    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK,
+                                                  .cache_volatile = true },
+                   true);
+}
+
+int
+rig_empty(void **state)
+{
+    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK }, false);
+}
+
+int
+rig_cdrom(void **state)
+{
+    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_CDROM }, true);
+}
+
+int
+rig_free(void **state)
+{
+    struct rig *rig = *state;
+
+    clock_manual(false);
+    rig_mount(rig, false);
+    assert_int_equal(io_remove_device(rig->pdo), STATUS_SUCCESS);
+    port_remove_unit(rig->pdo);
+    vscsi_free(rig->drive);
+    unlink(rig->image[0]);
+    unlink(rig->image[1]);
+    free(rig);
+    return 0;
+}
+
+void
+rig_settle(struct rig *rig)
+{
+    unsigned polls, calm = 0;
+
+    /* Polls follow one another within microseconds. */
+    do {
+        polls = __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED);
+        usleep(2000);
+        calm = polls == __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED)
+                   ? calm + 1 : 0;
+    } while (calm < 3);
+    spy_reset(rig);
+}
+
+void
+rig_mount(struct rig *rig, bool mounted)
+{
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    if (mounted)
+        rig->fdo->Vpb->Flags |= VPB_MOUNTED;
+    else
+        rig->fdo->Vpb->Flags &= (USHORT) ~VPB_MOUNTED;
+    IoReleaseVpbSpinLock(irql);
+}
+
+bool
+rig_verify_set(struct rig *rig)
+{
+    return __atomic_load_n(&rig->fdo->Flags, __ATOMIC_ACQUIRE) &
+           DO_VERIFY_VOLUME;
+}
+
+void
+rig_clear_verify(struct rig *rig)
+{
+    InterlockedAnd((LONG volatile *) &rig->fdo->Flags, ~DO_VERIFY_VOLUME);
+}
+
+ULONG
+rig_count(struct rig *rig)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+
+    return __atomic_load_n(&ext->MediaChangeCount, __ATOMIC_ACQUIRE);
+}
+
+void
+rig_swap(struct rig *rig, int image)
+{
+    (void) vscsi_yank(rig->drive);
+    insert(rig, image);
+}
+
+void
+rig_rule(struct rig *rig, const char *rule)
+{
+    char text[256];
+
+    if (vscsi_fault_add(rig->drive, rule, text, sizeof text) != 0)
+        fail_msg("%s: %s", rule, text);
+}
+
+/* --- requests ---------------------------------------------------------------------------- */
+
+PDEVICE_OBJECT
+slot_of(void)
+{
+    return IoGetDeviceToVerify(PsGetCurrentThread());
+}
+
+void
+clear_slot(void)
+{
+    IoSetDeviceToVerify(PsGetCurrentThread(), NULL);
+}
+
+static NTSTATUS NTAPI
+completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    struct outcome *out = context;
+
+    out->status = irp->IoStatus.Status;
+    out->information = irp->IoStatus.Information;
+    if (irp->Tail.Overlay.Thread != NULL)
+        out->slot = IoGetDeviceToVerify(irp->Tail.Overlay.Thread);
+    assert_ptr_equal(irp, out->irp);
+    out->completions++;
+    KeSetEvent(&out->done, IO_NO_INCREMENT, FALSE);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static PIO_STACK_LOCATION
+prepare(struct rig *rig, UCHAR major, const struct ask *ask,
+        struct outcome *out)
+{
+    PIO_STACK_LOCATION next;
+
+    memset(out, 0, sizeof *out);
+    KeInitializeEvent(&out->done, NotificationEvent, FALSE);
+    out->irp = IoAllocateIrp(rig->fdo->StackSize, FALSE);
+    assert_non_null(out->irp);
+    if (ask == NULL || !ask->no_thread)
+        out->irp->Tail.Overlay.Thread = PsGetCurrentThread();
+    out->irp->RequestorMode =
+        ask != NULL && ask->user_mode ? UserMode : KernelMode;
+    next = IoGetNextIrpStackLocation(out->irp);
+    next->MajorFunction = major;
+    if (ask != NULL) {
+        next->Flags = ask->flags;
+        next->FileObject = ask->file;
+    }
+    IoSetCompletionRoutine(out->irp, completed, out, TRUE, TRUE, TRUE);
+    return next;
+}
+
+void
+start_transfer(struct rig *rig, UCHAR major, ULONGLONG offset, void *data,
+               ULONG length, const struct ask *ask, struct outcome *out)
+{
+    PIO_STACK_LOCATION next = prepare(rig, major, ask, out);
+
+    next->Parameters.Read.Length = length;
+    next->Parameters.Read.ByteOffset.QuadPart = (LONGLONG) offset;
+    next->Parameters.Read.Key = ask != NULL ? ask->key : 0;
+    if (length != 0) {
+        out->mdl = IoAllocateMdl(data, length, FALSE, FALSE, NULL);
+        assert_non_null(out->mdl);
+        MmBuildMdlForNonPagedPool(out->mdl);
+        out->irp->MdlAddress = out->mdl;
+    }
+    out->returned = IoCallDriver(rig->fdo, out->irp);
+}
+
+void
+start_control(struct rig *rig, ULONG code, void *buffer, ULONG in, ULONG room,
+              const struct ask *ask, struct outcome *out)
+{
+    PIO_STACK_LOCATION next =
+        prepare(rig, IRP_MJ_DEVICE_CONTROL, ask, out);
+
+    next->Parameters.DeviceIoControl.IoControlCode = code;
+    next->Parameters.DeviceIoControl.InputBufferLength = in;
+    next->Parameters.DeviceIoControl.OutputBufferLength = room;
+    if (ask != NULL && ask->flags & SL_KEY_SPECIFIED)
+        next->Parameters.DeviceIoControl.Type3InputBuffer =
+            (PVOID) (ULONG_PTR) ask->key;
+    out->irp->AssociatedIrp.SystemBuffer = buffer;
+    out->returned = IoCallDriver(rig->fdo, out->irp);
+}
+
+void
+start_flush(struct rig *rig, const struct ask *ask, struct outcome *out)
+{
+    PIO_STACK_LOCATION next = prepare(rig, IRP_MJ_FLUSH_BUFFERS, ask, out);
+
+    next->Parameters.Read.Key = ask != NULL ? ask->key : 0;
+    out->returned = IoCallDriver(rig->fdo, out->irp);
+}
+
+bool
+is_done(struct outcome *out)
+{
+    return KeReadStateEvent(&out->done) != 0;
+}
+
+void
+finish(struct outcome *out)
+{
+    KeWaitForSingleObject(&out->done, Executive, KernelMode, FALSE, NULL);
+    assert_int_equal(out->completions, 1);
+    if (out->returned != STATUS_PENDING)
+        assert_int_equal(out->returned, out->status);
+    if (out->mdl != NULL)
+        IoFreeMdl(out->mdl);
+    IoFreeIrp(out->irp);
+}
+
+struct outcome
+transfer(struct rig *rig, UCHAR major, ULONGLONG offset, void *data,
+         ULONG length, const struct ask *ask)
+{
+    struct outcome out;
+
+    start_transfer(rig, major, offset, data, length, ask, &out);
+    finish(&out);
+    return out;
+}
+
+struct outcome
+control(struct rig *rig, ULONG code, void *buffer, ULONG in, ULONG room,
+        const struct ask *ask)
+{
+    struct outcome out;
+
+    start_control(rig, code, buffer, in, room, ask, &out);
+    finish(&out);
+    return out;
+}
+
+struct outcome
+flush(struct rig *rig, const struct ask *ask)
+{
+    struct outcome out;
+
+    start_flush(rig, ask, &out);
+    finish(&out);
+    return out;
+}

@@ -1,0 +1,167 @@
+/*
+ * harness.h - a disk or CD driver over an emulated drive, with a spy between
+ *
+ * The spy is a filter device between class and port: it counts commands, keeps
+ * the last CDBs, and answers in the drive's place when told to.  Mounted is
+ * what the test says it is: no file system is loaded.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CLASS_HARNESS_H
+#define CLASS_HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <ntifs.h>
+
+#include <classpnp.h>
+#include <ioevent.h>
+#include <ntdddisk.h>
+#include <ntddstor.h>
+#include <scsi.h>
+#include <srb.h>
+#include <vscsi.h>
+
+#include "base/clock.h"
+#include "io/io.h"
+#include "ke/ke.h"
+#include "port/port.h"
+
+#define IMAGE_BYTES (8u << 20)
+#define BLOCK 512u
+
+#define SENSE_OF(key, asc, ascq)                                              \
+    { 0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq }
+
+/* An answer in the drive's place, `times` times. */
+struct answer {
+    int opcode;                 /* -1: any */
+    unsigned times;
+    UCHAR srb_status, scsi_status;
+    ULONG internal;
+    UCHAR sense[18];
+    UCHAR sense_len;
+    ULONG transferred;          /* 0: what was asked for */
+    int pend;                   /* keep the IRP until spy_release */
+};
+
+#define LOG_MAX 256
+
+struct spy {
+    PDEVICE_OBJECT device, lower;
+    KSPIN_LOCK lock;
+    struct answer script[8];
+    unsigned answers;
+    UCHAR cdb[LOG_MAX][16];
+    ULONG flags[LOG_MAX];       /* SrbFlags */
+    ULONG stamp[LOG_MAX];
+    UCHAR stack_flags[LOG_MAX];
+    bool threaded[LOG_MAX];
+    unsigned commands;          /* EXECUTE_SCSI, without polls */
+    unsigned polls;
+    unsigned releases;          /* RELEASE_QUEUE */
+    PIRP held;
+};
+
+struct rig {
+    struct vscsi_drive *drive;
+    char image[2][128];
+    PDEVICE_OBJECT pdo, fdo;
+    struct spy spy;
+    char name[32];
+};
+
+struct outcome {
+    NTSTATUS returned;          /* by the dispatch routine */
+    NTSTATUS status;
+    ULONG_PTR information;
+    PDEVICE_OBJECT slot;        /* of the IRP's thread, as its completion saw */
+    unsigned completions;
+    KEVENT done;
+    PIRP irp;
+    PMDL mdl;
+};
+
+/* How a request is made. */
+struct ask {
+    bool no_thread;
+    bool user_mode;
+    UCHAR flags;                /* of the stack location */
+    ULONG key;
+    PFILE_OBJECT file;
+};
+
+/* Group setup and teardown. */
+int harness_begin(void **state);
+int harness_end(void **state);
+
+int rig_new(void **state, const struct vscsi_config *config, bool medium);
+int rig_disk(void **state);             /* with a medium */
+int rig_empty(void **state);
+int rig_cdrom(void **state);
+int rig_cached(void **state);
+int rig_free(void **state);
+
+/* Lets polls that are under way end; then counts from 0. */
+void rig_settle(struct rig *rig);
+void rig_mount(struct rig *rig, bool mounted);
+bool rig_verify_set(struct rig *rig);
+void rig_clear_verify(struct rig *rig);
+ULONG rig_count(struct rig *rig);       /* the media change count */
+void rig_swap(struct rig *rig, int image);
+void rig_rule(struct rig *rig, const char *rule);
+
+void spy_answer(struct rig *rig, const struct answer *answer);
+void spy_reset(struct rig *rig);
+/* The held request: passes it down, or fails it. */
+void spy_release(struct rig *rig);
+unsigned spy_commands(struct rig *rig);
+/* Number of commands with the opcode since the reset. */
+unsigned spy_count(struct rig *rig, UCHAR opcode);
+/* Waits for it; fails the test after 5 s. */
+void spy_wait(struct rig *rig, UCHAR opcode, unsigned count);
+
+/* Sends; out->done is set when it has completed. */
+void start_transfer(struct rig *rig, UCHAR major, ULONGLONG offset,
+                    void *data, ULONG length, const struct ask *ask,
+                    struct outcome *out);
+void start_control(struct rig *rig, ULONG code, void *buffer, ULONG in,
+                   ULONG room, const struct ask *ask, struct outcome *out);
+void start_flush(struct rig *rig, const struct ask *ask, struct outcome *out);
+void finish(struct outcome *out);       /* waits and frees */
+bool is_done(struct outcome *out);
+
+/* Both, for requests that complete at once or soon. */
+struct outcome transfer(struct rig *rig, UCHAR major, ULONGLONG offset,
+                        void *data, ULONG length, const struct ask *ask);
+struct outcome control(struct rig *rig, ULONG code, void *buffer, ULONG in,
+                       ULONG room, const struct ask *ask);
+struct outcome flush(struct rig *rig, const struct ask *ask);
+
+PDEVICE_OBJECT slot_of(void);
+void clear_slot(void);
+
+/* True within 5 s. */
+#define EVENTUALLY(condition)                                                 \
+    ({                                                                        \
+        int tries_ = 0;                                                       \
+                                                                              \
+        while (!(condition) && tries_++ < 50000)                              \
+            usleep(100);                                                      \
+        (condition);                                                          \
+    })
+
+#define TEST(test, setup)                                                     \
+    cmocka_unit_test_setup_teardown(test, setup, rig_free)
+
+#endif
