@@ -1161,6 +1161,9 @@ IoCopyCurrentIrpStackLocationToNext(PIRP Irp)
     PIO_STACK_LOCATION from = IoGetCurrentIrpStackLocation(Irp);
     PIO_STACK_LOCATION to = IoGetNextIrpStackLocation(Irp);
 
+    /* Beyond the last location lies the IRP itself. */
+    if (__builtin_expect(Irp->CurrentLocation <= 1, 0))
+        KeBugCheckEx(NO_MORE_IRP_STACK_LOCATIONS, (ULONG_PTR) Irp, 0, 0, 0);
     RtlCopyMemory(to, from, offsetof(IO_STACK_LOCATION, CompletionRoutine));
     to->Control = 0;
 }
