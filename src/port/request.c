@@ -13,11 +13,21 @@
 
 #include "base/fault.h"
 
+/* None where a sanitizer is to see each record's life. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEP_MAX 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEP_MAX 0
+#endif
+#endif
+#ifndef KEEP_MAX
 #define KEEP_MAX 16
+#endif
 
 static _Thread_local struct {
     struct port_request *list;
-    unsigned count;
+    int count;
     BOOLEAN known;              /* exit_key is set for this thread */
 } kept __attribute__((tls_model("initial-exec")));
 

@@ -288,6 +288,20 @@ info_of(struct rig *rig)
     return info;
 }
 
+/* False under a sanitizer that is to see each record's life. */
+static inline bool
+caches(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return false;
+#endif
+#endif
+    return true;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_new, rig_free)
 
 #endif

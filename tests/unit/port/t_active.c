@@ -1,6 +1,8 @@
 /* Tests for src/port/active.c: commands that are not answered at once. */
 #include "support.h"
 
+#include <pthread.h>
+
 #include "base/fault.h"
 
 static void
@@ -161,10 +163,10 @@ removed__everything_that_waits__no_device(void **state)
 enum { THREADS = 4, ROUNDS = 400 };
 
 static struct rig *shared;
-static LONG stop_;
+static LONG finished;
 
-static VOID NTAPI
-worker(PVOID context)
+static void *
+worker(void *context)
 {
     unsigned seed = (unsigned) (uintptr_t) context;
     struct call call;
@@ -184,47 +186,39 @@ worker(PVOID context)
                     call.io.Status == STATUS_IO_DEVICE_ERROR);
     }
     free(data);
-    PsTerminateSystemThread(STATUS_SUCCESS);
+    InterlockedIncrement(&finished);
+    return NULL;
 }
 
-static VOID NTAPI
-disturber(PVOID context)
+static void *
+disturber(void *context)
 {
-    while (!__atomic_load_n(&stop_, __ATOMIC_ACQUIRE)) {
+    while (__atomic_load_n(&finished, __ATOMIC_ACQUIRE) < THREADS) {
         function(shared, SRB_FUNCTION_RESET_DEVICE);
         function(shared, SRB_FUNCTION_LOCK_QUEUE);
         usleep(300);
         function(shared, SRB_FUNCTION_UNLOCK_QUEUE);
         usleep(2000);
     }
-    PsTerminateSystemThread(STATUS_SUCCESS);
+    return NULL;
 }
 
 static void
 race__answers_cancels_resets_locks__each_request_once(void **state)
 {
-    HANDLE thread;
-    uint64_t done_commands;
+    pthread_t threads[THREADS + 1];
 
     shared = *state;
-    stop_ = 0;
+    finished = 0;
     settle(shared);
     rule(shared, "at * read do delay 1");
-    done_commands = info_of(shared).commands;
-    for (uintptr_t i = 0; i < THREADS; i++)
-        assert_int_equal(PsCreateSystemThread(&thread, 0, NULL, NULL, NULL,
-                                              worker, (PVOID) (i + 1)), 0);
-    assert_int_equal(PsCreateSystemThread(&thread, 0, NULL, NULL, NULL,
-                                          disturber, NULL), 0);
-    for (int quiet = 0, i = 0; quiet < 50 && i < 60000; i++) {
-        uint64_t now = info_of(shared).commands;
-
-        quiet = info_of(shared).waiting == 0 &&
-                now - done_commands >= THREADS * ROUNDS ? quiet + 1 : 0;
-        usleep(1000);
-    }
-    __atomic_store_n(&stop_, 1, __ATOMIC_RELEASE);
-    /* io_shutdown in the teardown waits for the threads. */
+    for (uintptr_t i = 0; i <= THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL,
+                                        i < THREADS ? worker : disturber,
+                                        (void *) (i + 1)), 0);
+    for (int i = 0; i <= THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(info_of(shared).waiting, 0);
 }
 
 static void
@@ -253,7 +247,7 @@ no_memory__for_the_record__internal_error(void **state)
     for (int i = 0; i < 20; i++)
         call_wait(&call[i]);
     /* Those that were kept for reuse serve on. */
-    assert_true(failed < 20);
+    assert_true(failed < 20 || !caches());
 }
 
 int
