@@ -59,9 +59,23 @@ struct prompt {
     LONG references;            /* the list, the timer */
 };
 
+/*
+ * A program that got its error often has more to say at once: the rest of its
+ * queue, a last flush.  For a moment after a cancel such requests get the same
+ * answer, instead of the same question.
+ */
+#define GRACE_MS  2000
+#define GRACE_MAX 16
+
 static struct {
     KSPIN_LOCK lock;
     LIST_ENTRY prompts;
+    struct grace {
+        PVPB vpb;
+        enum group group;
+        uint64_t until_ms;
+    } grace[GRACE_MAX];
+    unsigned next_grace;
     uint64_t next_id;
     struct prompt_host host;
     unsigned timeout_s;
@@ -83,6 +97,7 @@ prompt_init(const struct prompt_host *host, unsigned timeout_s,
 {
     KeInitializeSpinLock(&broker.lock);
     InitializeListHead(&broker.prompts);
+    memset(broker.grace, 0, sizeof broker.grace);
     broker.next_id = 1;
     broker.host = *host;
     broker.timeout_s = timeout_s;
@@ -254,6 +269,35 @@ find_locked(uint64_t id)
     return NULL;
 }
 
+static void
+remember_cancel_locked(const struct prompt *prompt)
+{
+    broker.grace[broker.next_grace++ % GRACE_MAX] = (struct grace){
+        prompt->vpb, prompt->group, clock_coarse_ms() + GRACE_MS
+    };
+}
+
+static BOOLEAN
+cancelled_just_now_locked(PVPB vpb, NTSTATUS status)
+{
+    enum group group = text_for(status)->group;
+    uint64_t now = clock_coarse_ms();
+
+    for (unsigned i = 0; i < GRACE_MAX; i++)
+        if (broker.grace[i].vpb == vpb && broker.grace[i].group == group &&
+            now < broker.grace[i].until_ms)
+            return TRUE;
+    return FALSE;
+}
+
+static void
+forget_cancels_locked(PVPB vpb)
+{
+    for (unsigned i = 0; i < GRACE_MAX; i++)
+        if (broker.grace[i].vpb == vpb)
+            broker.grace[i].vpb = NULL;
+}
+
 static int
 cancel_prompt(uint64_t id, enum prompt_event why)
 {
@@ -265,6 +309,7 @@ cancel_prompt(uint64_t id, enum prompt_event why)
     prompt = find_locked(id);
     if (prompt != NULL) {
         facts = facts_of(prompt);
+        remember_cancel_locked(prompt);
         end_locked(prompt);
     }
     KeReleaseSpinLock(&broker.lock, irql);
@@ -398,6 +443,12 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     if (fresh == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     KeAcquireSpinLock(&broker.lock, &irql);
+    if (cancelled_just_now_locked(vpb, status)) {
+        KeReleaseSpinLock(&broker.lock, irql);
+        unref(fresh);
+        broker.host.fail(irp, status);
+        return STATUS_SUCCESS;
+    }
     IoSetCancelRoutine(irp, cancel_waiting);
     if (irp->Cancel && IoSetCancelRoutine(irp, NULL) != NULL) {
         KeReleaseSpinLock(&broker.lock, irql);
@@ -496,7 +547,11 @@ prompt_arrived(PVPB vpb)
 {
     struct prompt *prompt;
     struct facts facts;
+    KIRQL irql;
 
+    KeAcquireSpinLock(&broker.lock, &irql);
+    forget_cancels_locked(vpb);
+    KeReleaseSpinLock(&broker.lock, irql);
     while ((prompt = end_first_of(vpb, &facts)) != NULL) {
         tell(PROMPT_ARRIVED, &facts);
         retry_ended(prompt);

@@ -198,6 +198,29 @@ two_volumes__two_prompts__answered_apart(void **state)
 }
 
 static void
+cancel__what_follows_at_once__gets_the_same_answer(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    clock_manual(true);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    open_prompts(&info);
+    prompt_answer(info.id, RI_CANCEL);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(world.failed, 2);
+    assert_int_equal(open_prompts(NULL), 0);
+    /* Another volume is another question. */
+    wait_for(&vpb_b, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(open_prompts(NULL), 1);
+    clock_advance_ms(5000);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(open_prompts(NULL), 2);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    clock_manual(false);
+}
+
+static void
 R186__wrong_volume__names_the_one_that_is_wanted(void **state)
 {
     struct ri_prompt_info info;
@@ -293,6 +316,8 @@ main(void)
             another_medium_comes__same_prompt__another_reason, before),
         cmocka_unit_test_setup(two_volumes__two_prompts__answered_apart,
                                before),
+        cmocka_unit_test_setup(
+            cancel__what_follows_at_once__gets_the_same_answer, before),
         cmocka_unit_test_setup(
             R186__wrong_volume__names_the_one_that_is_wanted, before),
         cmocka_unit_test_setup(arrival__ends_the_prompt__requests_go_on,
