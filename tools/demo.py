@@ -184,7 +184,7 @@ class Story:
             ["fio", f"--name={name}", "--ioengine=nbd",
              f"--uri={volumes.uri(self.nbd, 'ARCHIVE-A')}", "--rw=write",
              "--bs=64k", f"--offset={offset}", f"--size={length}",
-             "--iodepth=16", "--verify=crc32c", "--verify_fatal=1",
+             "--verify=crc32c", "--verify_fatal=1",
              "--verify_state_save=0", "--minimal", *words],
             cwd=self.folder, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE)
@@ -264,7 +264,8 @@ class Story:
 
     def the_yank(self):
         tell("--- a medium is pulled out in the middle of a write")
-        self.client = self.fio("stream", "--do_verify=1", "--rate=12m")
+        self.client = self.fio("stream", "--do_verify=1", "--rate=12m",
+                               "--iodepth=16")
         tell("writes a stream to ARCHIVE-A and verifies it", "fio")
         self.yank_in_the_middle(self.client)
         self.refuse_b()
@@ -278,7 +279,8 @@ class Story:
             image.seek(self.range[0])
             image.write(bytes(self.range[1]))
         self.type("insert", "disk", self.a)
-        self.client = self.fio("again", "--do_verify=0", "--rate=6m")
+        self.client = self.fio("again", "--do_verify=0", "--rate=6m",
+                               "--iodepth=1")
         self.yank_in_the_middle(self.client)
         self.refuse_b()
         kept = volumes.checksum(self.a)

@@ -304,19 +304,28 @@ class Client:
     def size(self):
         return self.handle.get_size()
 
+    def sent(self, pending, seconds=5.0):
+        """The request is in the socket as a whole."""
+        end = time.monotonic() + seconds * SLOW
+        while (self.handle.aio_get_direction() & nbd.AIO_DIRECTION_WRITE
+               and time.monotonic() < end):
+            pending.turn()
+        return pending
+
     def read_on(self, offset, length):
         buffer = nbd.Buffer(length)
-        return Pending(self, self.handle.aio_pread(buffer, offset), buffer)
+        return self.sent(Pending(
+            self, self.handle.aio_pread(buffer, offset), buffer))
 
     def write_on(self, offset, data, flags=0):
         buffer = nbd.Buffer.from_bytearray(bytearray(data))
         cookie = self.handle.aio_pwrite(buffer, offset, flags=flags)
         pending = Pending(self, cookie, None)
         pending.keep = buffer
-        return pending
+        return self.sent(pending)
 
     def flush_on(self):
-        return Pending(self, self.handle.aio_flush(), None)
+        return self.sent(Pending(self, self.handle.aio_flush(), None))
 
     def read(self, offset, length, seconds=10.0):
         return self.read_on(offset, length).good(seconds)

@@ -23,7 +23,7 @@ BAD_CONFIG = [
     ("[service]\nprompt-timeout = soon\n", 2, "prompt-timeout"),
     ("[service]\nprompt-timeout = -1\n", 2, "prompt-timeout"),
     ("[service]\non-no-operator = panic\n", 2, "panic"),
-    ("[servcie]\ncontrol = /tmp/x\n", 2, "servcie"),
+    ("[servcie]\ncontrol = /tmp/x\n", 1, "servcie"),
     ("[drive a]\ntype = disk\n\n[drive b]\ntype = zip\n", 5, "zip"),
     ("[drive a]\ntype = disk\nport = scsi\n", 3, "scsi"),
     ("[drive a]\ntype = disk\ncache = big\n", 3, "big"),

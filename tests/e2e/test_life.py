@@ -56,29 +56,30 @@ def test_a_stale_socket_file_is_replaced(serve, media):
     s.mounted("ARCHIVE-A")
 
 
-def second(s, folder, nbd, control):
+def second(image, nbd, control):
+    """A service that should not come to life, however it ends."""
     return subprocess.run(
-        [REINSERT, "serve", "--nbd", nbd, "--control", control], text=True,
-        cwd=folder, capture_output=True, timeout=20 * SLOW)
+        [REINSERT, "serve", image, "--nbd", nbd, "--control", control],
+        text=True, capture_output=True, timeout=20 * SLOW)
 
 
 def test_sockets_in_use_are_refused(serve, media, tmp_path, clients):
     s = serve({"d0": {"type": "disk", "medium": media.a}})
     s.mounted("ARCHIVE-A")
-    done = second(s, tmp_path, f"unix:{s.nbd}", str(tmp_path / "c2"))
+    done = second(media.b, f"unix:{s.nbd}", str(tmp_path / "c2"))
     assert done.returncode not in (0, None) and s.nbd in done.stderr
-    done = second(s, tmp_path, f"unix:{tmp_path}/n2", s.control)
+    done = second(media.b, f"unix:{tmp_path}/n2", s.control)
     assert done.returncode != 0 and s.control in done.stderr
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = second(s, tmp_path, f"tcp:127.0.0.1:{port}",
+        done = second(media.b, f"tcp:127.0.0.1:{port}",
                       str(tmp_path / "c3"))
         assert done.returncode != 0 and str(port) in done.stderr
     plain = tmp_path / "file"
     plain.write_text("mine")
-    done = second(s, tmp_path, f"unix:{plain}", str(tmp_path / "c4"))
+    done = second(media.b, f"unix:{plain}", str(tmp_path / "c4"))
     assert done.returncode != 0 and plain.read_text() == "mine"
     c = s.client("ARCHIVE-A")
     clients.append(c)

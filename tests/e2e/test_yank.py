@@ -437,13 +437,18 @@ def test_medium_that_fails_its_first_reads(serve, media, clients):
     assert c.read(0, 65536) == bytes_at(media.a, 0, 65536)
 
 
-def test_reads_that_fail_at_first_are_retried(one, media):
-    s, c, offset = one("at 1 read {range} do becoming-ready 200",
-                       "at 3 read {range} do sense 3/11/00")
-    assert c.read(offset, 65536, seconds=30) == bytes_at(media.a, offset,
-                                                         65536)
-    assert c.read(offset, 65536, seconds=30) == bytes_at(media.a, offset,
-                                                         65536)
+def test_a_drive_that_becomes_ready_under_a_read(one, media):
+    """Not ready yet is tried again; a medium error is told at once."""
+    s, c, offset = one("at 1 read {range} do becoming-ready 200")
+    want = bytes_at(media.a, offset, 65536)
+    assert c.read(offset, 65536, seconds=30) == want
+
+
+def test_a_medium_error_is_told_once(one, media):
+    s, c, offset = one("at 1 read {range} do sense 3/11/00")
+    c.read_on(offset, 65536).fails(errno.EIO)
+    assert not s.prompts()
+    assert c.read(offset, 65536) == bytes_at(media.a, offset, 65536)
 
 
 def test_a_bad_spot_is_an_error_and_no_question(one, media):
