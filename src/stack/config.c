@@ -280,13 +280,31 @@ set_load_ms(struct reading *r, const char *key, const char *value)
     return number(r, key, value, 3600000, &this_drive(r)->load_ms);
 }
 
+/* Any drive understands any rule; it is given to the real one at the start. */
+static int
+check_fault(struct reading *r, const char *key, const char *value)
+{
+    struct vscsi_config config = { .name = "check" };
+    struct vscsi_drive *device = vscsi_new(&config);
+    char text[RI_TEXT_MAX / 4] = "";
+    int rc = -ENOMEM;
+
+    if (device != NULL)
+        rc = vscsi_fault_add(device, value, text, sizeof text);
+    vscsi_free(device);
+    return rc == 0 ? 1 : wrong(r, "%s: %s", key, text);
+}
+
 static int
 add_fault(struct reading *r, const char *key, const char *value)
 {
     struct ri_drive_config *drive = this_drive(r);
     size_t old = drive->faults != NULL ? strlen(drive->faults) : 0;
-    char *more = realloc(drive->faults, old + strlen(value) + 2);
+    char *more;
 
+    if (!check_fault(r, key, value))
+        return 0;
+    more = realloc(drive->faults, old + strlen(value) + 2);
     if (more == NULL)
         return wrong(r, "%s: out of memory", key);
     sprintf(more + old, "%s\n", value);

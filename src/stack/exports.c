@@ -196,6 +196,8 @@ ri_open(struct ri_service *service, const char *name,
     e->volume = volume;
     e->device = fs_volume_device(volume);
     describe(service, volume, &e->info);
+    if (strncmp(name, DRIVE_PREFIX, strlen(DRIVE_PREFIX)) == 0)
+        snprintf(e->info.name, sizeof e->info.name, "%.120s", name);
     fs_volume_info(volume, &info);
     e->can_trim = info.can_trim;
     e->trim_zeroes = info.trim_zeroes;
