@@ -43,7 +43,12 @@ static void
 destroy_device(PVOID object)
 {
     PDEVICE_OBJECT device = object;
+    PDEVICE_RELATIONS children = io_devext(device)->children;
 
+    for (ULONG i = 0; children != NULL && i < children->Count; i++)
+        ObDereferenceObject(children->Objects[i]);
+    if (children != NULL)
+        ExFreePool(children);
     /* A mounted VPB belongs to its file system now. */
     if (device->Vpb != NULL && !(device->Vpb->Flags & VPB_MOUNTED))
         ExFreePool(device->Vpb);
