@@ -61,13 +61,16 @@ static const struct row srb_rows[] = {
 #undef SRB_ROW
 };
 
+/* What comes before both tables. */
 static const struct row internal_row = {
     .text = "the adapter gave a status of its own",
 };
-
 static const struct row conflict_row = {
     .status = STATUS_DEVICE_BUSY, .text = "reserved by somebody else",
 };
+
+const ULONG class_decide_rows =
+    RTL_NUMBER_OF(sense_rows) + RTL_NUMBER_OF(srb_rows) + 2;
 
 /* --- sense data --------------------------------------------------------------- */
 
@@ -227,6 +230,16 @@ choose(const struct class_failure *failure, struct class_decision *decision)
                 failure, sense);
 }
 
+static ULONG
+row_number(const struct row *row, BOOLEAN by_sense)
+{
+    if (row == &internal_row || row == &conflict_row)
+        return class_decide_rows - (row == &internal_row ? 2 : 1);
+    if (by_sense)
+        return (ULONG) (row - sense_rows);
+    return (ULONG) (RTL_NUMBER_OF(sense_rows) + (row - srb_rows));
+}
+
 VOID NTAPI
 class_decide(const struct class_failure *failure,
              struct class_decision *out_decision)
@@ -243,6 +256,7 @@ class_decide(const struct class_failure *failure,
     decision.log_code = logs[row->log].code;
     decision.log_id = logs[row->log].id;
     decision.text = row->text;
+    decision.row = row_number(row, decision.sense_valid);
     if (!(given & CLASS_IF_SAFE_START) || given & CLASS_IF_LOW_PRIORITY)
         decision.act &= ~CLASS_ACT_START_UNIT;
     if (decision.act & CLASS_ACT_ATTENTION && given & CLASS_IF_REMOVABLE &&

@@ -62,7 +62,10 @@ struct class_decision {
     BOOLEAN sense_valid;
     struct class_sense sense;
     const char *text;           /* a few words: what happened */
+    ULONG row;                  /* of the tables, < class_decide_rows */
 };
+
+extern const ULONG class_decide_rows;
 
 /* FALSE: no valid sense data. */
 BOOLEAN NTAPI class_parse_sense(const UCHAR *sense, ULONG sense_len,
