@@ -1,6 +1,8 @@
 /* Tests for src/port/ioctl.c, passthrough.c, pnp.c and unit.c. */
 #include "support.h"
 
+#include "ke/ke.h"
+
 static NTSTATUS
 ask(struct rig *rig, ULONG code, const void *in, ULONG in_len, void *out,
     ULONG out_len, ULONG_PTR *out_information)
@@ -335,6 +337,37 @@ unit__drive_that_does_not_answer__not_made(void **state)
     vscsi_free(drive);
 }
 
+static void
+units__a_thousand__small(void **state)
+{
+    enum { N = 1000 };
+    struct rig *rig = *state;
+    struct vscsi_drive **drive = calloc(N, sizeof *drive);
+    PDEVICE_OBJECT *pdo = calloc(N, sizeof *pdo);
+    struct ke_pool_stats before, after;
+
+    ke_pool_stats(&before);
+    for (int i = 0; i < N; i++) {
+        char name[32];
+        struct vscsi_config config = { .name = name, .type = VSCSI_CDROM };
+
+        snprintf(name, sizeof name, "cd%d", i);
+        drive[i] = vscsi_new(&config);
+        assert_int_equal(port_add_virtual(rig->driver, drive[i], name,
+                                          &pdo[i]), STATUS_SUCCESS);
+    }
+    ke_pool_stats(&after);
+    assert_true((after.bytes - before.bytes) / N <= 2048);
+    for (int i = 0; i < N; i++) {
+        port_remove_unit(pdo[i]);
+        vscsi_free(drive[i]);
+    }
+    ke_pool_stats(&after);
+    assert_in_range(after.blocks, 0, before.blocks + 32);
+    free(drive);
+    free(pdo);
+}
+
 int
 main(void)
 {
@@ -352,6 +385,7 @@ main(void)
         TEST(pnp__target_relation__referenced_device),
         TEST(pnp__surprise_removal__later_requests_no_device),
         TEST(unit__drive_that_does_not_answer__not_made),
+        TEST(units__a_thousand__small),
     };
 
     return cmocka_run_group_tests_name("port ioctl", tests, NULL, NULL);
