@@ -92,7 +92,8 @@ def test_P4_only_what_must_wait_waits(serve, media, clients):
     reads = [waiting.read_on(i * 4096, 4096) for i in range(64)]
     until(lambda: s.volume("ARCHIVE-A")["waiting"] == 64, "64 wait")
     offset, _ = volumes.extent(media.c)
-    fio = Fio(s.uri("ARCHIVE-C"), offset, 8 * MIB, s.folder, rw="randrw")
+    fio = Fio(s.uri("ARCHIVE-C"), offset, 8 * MIB, s.folder,
+              verify_backlog=64)
     clients.append(fio)
     cd = s.client("DISC")
     clients.append(cd)

@@ -86,11 +86,13 @@ def test_random_swaps_under_verification(serve, media, clients):
                 if job is not None:
                     job.good()
                     runs += 1
+                # Not randrw: there fio 3.33 at times expects another seed in
+                # a block than it wrote, whatever server it talks to.
                 jobs[i] = Fio(s.uri(names[i]), ranges[i][0], 8 * MIB,
-                              s.folder, rw=rng.choice(["randwrite", "randrw",
-                                                       "write"]),
-                              bs=rng.choice(["4k", "64k", "4k-256k"]),
+                              s.folder, rw=rng.choice(["randwrite", "write"]),
+                              bs=rng.choice(["4k", "64k", "256k"]),
                               iodepth=rng.choice([1, 8, 32]),
+                              verify_backlog=rng.choice([8, 64, 100000]),
                               randseed=rng.randrange(1 << 31))
                 clients.append(jobs[i])
             swapper.swap()
