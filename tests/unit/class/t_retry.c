@@ -1,0 +1,532 @@
+/*
+ * Tests for retries, waiting and cancelling, and the hook: R61 to R107 as far
+ * as they need a device.  Time is moved by hand.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "harness.h"
+
+#include <ntiologc.h>
+
+static char data[4096];
+
+#define SENSE_ANSWER(op, n, key, asc, ascq)                                   \
+    &(struct answer)                                                          \
+    {                                                                         \
+        .opcode = op, .times = n,                                             \
+        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,          \
+        .scsi_status = SCSISTAT_CHECK_CONDITION,                              \
+        .sense = SENSE_OF(key, asc, ascq), .sense_len = 18,                   \
+    }
+#define SRB_ANSWER(op, n, status)                                             \
+    &(struct answer) { .opcode = op, .times = n, .srb_status = status }
+
+static void
+know_capacity(struct rig *rig)
+{
+    (void) transfer(rig, IRP_MJ_READ, 0, data, 512, NULL);
+    clear_slot();
+    spy_reset(rig);
+}
+
+/* Runs a read whose attempts are `delay_ms` apart; how many there were. */
+static unsigned
+attempts_of(struct rig *rig, unsigned delay_ms, struct outcome *out)
+{
+    unsigned count = 1;
+
+    clock_manual(true);
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, out);
+    while (!is_done(out)) {
+        assert_int_equal(out->returned, STATUS_PENDING);    /* R102 */
+        spy_wait(rig, SCSIOP_READ, count);
+        clock_advance_ms(delay_ms - 1);
+        usleep(2000);
+        assert_int_equal(spy_count(rig, SCSIOP_READ), count);
+        assert_false(is_done(out));
+        clock_advance_ms(1);
+        count++;
+        assert_true(EVENTUALLY(spy_count(rig, SCSIOP_READ) == count));
+        usleep(2000);
+        assert_true(count < 20);
+    }
+    clock_manual(false);
+    finish(out);
+    return count;
+}
+
+static void
+R66__becoming_ready__five_attempts_10_s_apart(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 2, 4, 1));
+    assert_int_equal(attempts_of(rig, 10000, &got), 5);
+    assert_int_equal(got.status, STATUS_DEVICE_NOT_READY);
+    assert_int_equal(got.information, 0);
+    assert_ptr_equal(got.slot, rig->fdo);
+}
+
+static void
+R80__aborted_command__five_attempts_1_s_apart(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 0xB, 0, 0));
+    assert_int_equal(attempts_of(rig, 1000, &got), 5);
+    assert_int_equal(got.status, STATUS_IO_DEVICE_ERROR);
+    assert_null(got.slot);
+}
+
+static void
+R84__timeouts__five_attempts_then_io_timeout(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 99, SRB_STATUS_COMMAND_TIMEOUT));
+    assert_int_equal(attempts_of(rig, 1000, &got), 5);
+    assert_int_equal(got.status, STATUS_IO_TIMEOUT);
+    assert_int_equal(got.information, 0);
+    assert_ptr_equal(got.slot, rig->fdo);
+}
+
+static void
+R94_R100__success_on_the_fifth_attempt(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 4, 0xB, 0, 0));
+    assert_int_equal(attempts_of(rig, 1000, &got), 5);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, sizeof data);
+}
+
+/* Without a delay all attempts are made before the call returns. */
+static void
+R85_R90__no_delay__five_attempts_at_once(void **state)
+{
+    static const struct { UCHAR srb, scsi; NTSTATUS status; } cases[] = {
+        { SRB_STATUS_BUS_RESET, 0, STATUS_IO_DEVICE_ERROR },
+        { SRB_STATUS_ERROR, SCSISTAT_BUSY, STATUS_DEVICE_NOT_READY },
+    };
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(cases); i++) {
+        struct outcome got;
+
+        know_capacity(rig);
+        spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ, .times = 99,
+                                          .srb_status = cases[i].srb,
+                                          .scsi_status = cases[i].scsi });
+        got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+        assert_int_equal(got.status, cases[i].status);
+        assert_int_equal(got.returned, cases[i].status);
+        assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+    }
+}
+
+static void
+R95__no_retry__one_attempt(void **state)
+{
+    static const struct {
+        UCHAR key, asc, ascq;
+        NTSTATUS status;
+        bool slot;
+    } cases[] = {
+        { 2, 0x3A, 0, STATUS_NO_MEDIA_IN_DEVICE, true },    /* R64 */
+        { 2, 0x3A, 0xCC, STATUS_NO_MEDIA_IN_DEVICE, true }, /* R65 */
+        { 2, 4, 3, STATUS_NO_MEDIA_IN_DEVICE, true },       /* R67 */
+        { 2, 4, 0, STATUS_DEVICE_NOT_READY, true },         /* R68 */
+        { 3, 0x11, 0, STATUS_DEVICE_DATA_ERROR, false },    /* R70 */
+        { 3, 0x30, 1, STATUS_UNRECOGNIZED_MEDIA, true },    /* R71 */
+        { 4, 0x44, 0, STATUS_DEVICE_HARDWARE_ERROR, false },/* R72 */
+        { 5, 0x25, 0, STATUS_NO_SUCH_DEVICE, false },       /* R73 */
+        { 8, 0, 0, STATUS_NO_DATA_DETECTED, false },        /* R79 */
+    };
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(cases); i++) {
+        struct outcome got;
+
+        know_capacity(rig);
+        spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, cases[i].key,
+                                     cases[i].asc, cases[i].ascq));
+        got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+        assert_int_equal(got.status, cases[i].status);
+        assert_int_equal(got.information, 0);
+        assert_ptr_equal(got.slot, cases[i].slot ? rig->fdo : NULL);
+        assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
+    }
+}
+
+static void
+R61_R62_R83_R86__srb_statuses__one_attempt(void **state)
+{
+    static const struct { UCHAR srb, scsi; ULONG internal; NTSTATUS want; }
+    cases[] = {
+        { SRB_STATUS_INTERNAL_ERROR, 0, (ULONG) STATUS_INSUFFICIENT_RESOURCES,
+          STATUS_INSUFFICIENT_RESOURCES },
+        { SRB_STATUS_ERROR, SCSISTAT_RESERVATION_CONFLICT, 0,
+          STATUS_DEVICE_BUSY },
+        { SRB_STATUS_SELECTION_TIMEOUT, 0, 0, STATUS_DEVICE_NOT_CONNECTED },
+        { SRB_STATUS_INVALID_LUN, 0, 0, STATUS_NO_SUCH_DEVICE },
+        { SRB_STATUS_NO_DEVICE, 0, 0, STATUS_NO_SUCH_DEVICE },
+        { SRB_STATUS_NO_HBA, 0, 0, STATUS_NO_SUCH_DEVICE },
+    };
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(cases); i++) {
+        struct outcome got;
+
+        know_capacity(rig);
+        spy_answer(rig, &(struct answer){
+            .opcode = SCSIOP_READ, .times = 99, .srb_status = cases[i].srb,
+            .scsi_status = cases[i].scsi, .internal = cases[i].internal });
+        got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+        assert_int_equal(got.status, cases[i].want);
+        assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
+        assert_null(got.slot);
+    }
+}
+
+static void
+R69__start_needed__unit_is_started_and_the_request_retried(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 1, 2, 4, 2));
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_true(EVENTUALLY(spy_count(rig, SCSIOP_START_STOP_UNIT) == 1));
+    for (int i = 0; i < 3; i++)
+        if (rig->spy.cdb[i][0] == SCSIOP_START_STOP_UNIT)
+            assert_int_equal(rig->spy.cdb[i][4], 1);
+}
+
+static void
+R81__recovered_error__success_with_data_and_a_log_entry(void **state)
+{
+    struct io_error_log_entry entry;
+    struct rig *rig = *state;
+    struct outcome got;
+    uint64_t last = 0;
+
+    know_capacity(rig);
+    while (io_error_log(last, &entry, 1) == 1 && entry.seq > last)
+        last = entry.seq;
+    rig_rule(rig, "at 1 read do recovered 1/18/00");
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, sizeof data);
+    assert_int_equal(data[0], 'a');
+    assert_int_equal(io_error_log(last, &entry, 1), 1);
+    assert_int_equal(entry.packet.UniqueErrorValue, 258);
+    assert_int_equal(entry.packet.ErrorCode, IO_RECOVERED_VIA_ECC);
+    assert_int_equal(entry.packet.FinalStatus, STATUS_SUCCESS);
+}
+
+static void
+R70_R106__bad_block__logged_with_its_status(void **state)
+{
+    struct io_error_log_entry list[8];
+    struct rig *rig = *state;
+    uint64_t last = 0;
+    size_t n;
+
+    know_capacity(rig);
+    while ((n = io_error_log(last, list, 8)) > 0 && list[n - 1].seq > last)
+        last = list[n - 1].seq;
+    rig_rule(rig, "at 1 read do sense 3/11/00");
+    (void) transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(io_error_log(last, list, 8), 1);
+    assert_int_equal(list[0].packet.UniqueErrorValue, 256);
+    assert_int_equal(list[0].packet.ErrorCode, IO_ERR_BAD_BLOCK);
+    assert_int_equal(list[0].packet.FinalStatus, STATUS_DEVICE_DATA_ERROR);
+    assert_int_equal(list[0].packet.MajorFunctionCode, IRP_MJ_READ);
+}
+
+static void
+R88_R104__overrun_of_a_read__the_disk_hook_retries_it(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 1, SRB_STATUS_DATA_OVERRUN));
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 2);
+    /* R105: no retries left, no resend. */
+    spy_reset(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 99, SRB_STATUS_DATA_OVERRUN));
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_DATA_OVERRUN);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+}
+
+static void
+R91__frozen_queue__is_released(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 1,
+                               SRB_STATUS_BUS_RESET |
+                                   SRB_STATUS_QUEUE_FROZEN));
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(rig->spy.releases, 1);
+}
+
+static void
+R87__flushed__retried_or_verify_required(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 1, SRB_STATUS_REQUEST_FLUSHED));
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 2);
+}
+
+static void
+R97__resend__lengths_and_statuses_restored(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ, .times = 1,
+                                      .srb_status = SRB_STATUS_BUS_RESET,
+                                      .transferred = 17 });
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, sizeof data);
+    assert_memory_equal(rig->spy.cdb[0], rig->spy.cdb[1], 16);
+}
+
+static void
+R99__read_capacity__two_attempts(void **state)
+{
+    STORAGE_READ_CAPACITY capacity;
+    struct rig *rig = *state;
+    struct outcome got;
+
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ_CAPACITY, 99,
+                               SRB_STATUS_BUS_RESET));
+    got = control(rig, IOCTL_STORAGE_READ_CAPACITY, &capacity, 0,
+                  sizeof capacity, NULL);
+    assert_int_equal(got.status, STATUS_IO_DEVICE_ERROR);
+    assert_int_equal(spy_count(rig, SCSIOP_READ_CAPACITY), 2);
+    spy_reset(rig);
+    rig_mount(rig, true);
+    rig_rule(rig, "at 1 0x25 do sense 6/28/00");
+    got = control(rig, IOCTL_STORAGE_READ_CAPACITY, &capacity, 0,
+                  sizeof capacity, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_READ_CAPACITY), 2);
+}
+
+/* --- waiting ------------------------------------------------------------------------ */
+
+static void
+waiting_for_a_retry__cancelled__ends_promptly(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 2, 4, 1));
+    clock_manual(true);
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    assert_int_equal(got.returned, STATUS_PENDING);
+    assert_true(IoCancelIrp(got.irp));
+    assert_true(EVENTUALLY(is_done(&got)));
+    finish(&got);
+    assert_int_equal(got.status, STATUS_CANCELLED);
+    assert_int_equal(got.information, 0);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
+}
+
+static void
+cancel_and_timer_at_once__completed_once(void **state)
+{
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 100000, 2, 4, 1));
+    clock_manual(true);
+    for (int i = 0; i < 300; i++) {
+        struct outcome got;
+
+        start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+        if (i & 1)
+            (void) IoCancelIrp(got.irp);
+        clock_advance_ms(10000);
+        if (!(i & 1))
+            (void) IoCancelIrp(got.irp);
+        while (!is_done(&got)) {
+            (void) IoCancelIrp(got.irp);
+            usleep(50);
+        }
+        finish(&got);
+        assert_int_equal(got.status, STATUS_CANCELLED);
+    }
+}
+
+static void
+waiting_for_a_retry__medium_goes__ends_at_once(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 1, 2, 4, 1));
+    clock_manual(true);
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    assert_int_equal(got.returned, STATUS_PENDING);
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    assert_true(EVENTUALLY(is_done(&got)));
+    finish(&got);
+    assert_int_equal(got.status, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_ptr_equal(got.slot, rig->fdo);
+}
+
+static void
+becoming_ready__ready_event__request_goes_on_at_once(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+    char text[64];
+
+    assert_int_equal(vscsi_insert(rig->drive, rig->image[0], text,
+                                  sizeof text), 0);
+    rig_settle(rig);
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    assert_int_equal(got.returned, STATUS_PENDING);
+    assert_true(EVENTUALLY(is_done(&got)));
+    finish(&got);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, sizeof data);
+}
+
+static int
+rig_slow(void **state)
+{
+    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK,
+                                                  .load_ms = 300 }, false);
+}
+
+static void
+waiting_for_a_retry__drive_is_removed__ends(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 2, 4, 1));
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    assert_int_equal(got.returned, STATUS_PENDING);
+    ObReferenceObject(rig->fdo);
+    assert_int_equal(io_surprise_remove_device(rig->pdo), STATUS_SUCCESS);
+    assert_true(is_done(&got));
+    finish(&got);
+    assert_int_equal(got.status, STATUS_DEVICE_DOES_NOT_EXIST);
+    ObDereferenceObject(rig->fdo);
+}
+
+static int
+rig_free_removed(void **state)
+{
+    struct rig *rig = *state;
+
+    port_remove_unit(rig->pdo);
+    vscsi_free(rig->drive);
+    unlink(rig->image[0]);
+    unlink(rig->image[1]);
+    free(rig);
+    return 0;
+}
+
+static void
+late_completion__pending_all_the_way(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    rig_rule(rig, "at 1 read do delay 20");
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    assert_int_equal(got.returned, STATUS_PENDING);
+    finish(&got);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, sizeof data);
+}
+
+static void
+lost_command__times_out_and_is_sent_again(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    rig_rule(rig, "at 1 read do lose");
+    clock_manual(true);
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    assert_int_equal(got.returned, STATUS_PENDING);
+    for (int i = 0; i < 100 && !is_done(&got); i++) {
+        clock_advance_ms(1000);
+        usleep(1000);
+    }
+    finish(&got);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 2);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(R66__becoming_ready__five_attempts_10_s_apart, rig_disk),
+        TEST(R80__aborted_command__five_attempts_1_s_apart, rig_disk),
+        TEST(R84__timeouts__five_attempts_then_io_timeout, rig_disk),
+        TEST(R94_R100__success_on_the_fifth_attempt, rig_disk),
+        TEST(R85_R90__no_delay__five_attempts_at_once, rig_disk),
+        TEST(R95__no_retry__one_attempt, rig_disk),
+        TEST(R61_R62_R83_R86__srb_statuses__one_attempt, rig_disk),
+        TEST(R69__start_needed__unit_is_started_and_the_request_retried,
+             rig_disk),
+        TEST(R81__recovered_error__success_with_data_and_a_log_entry,
+             rig_disk),
+        TEST(R70_R106__bad_block__logged_with_its_status, rig_disk),
+        TEST(R88_R104__overrun_of_a_read__the_disk_hook_retries_it, rig_disk),
+        TEST(R91__frozen_queue__is_released, rig_disk),
+        TEST(R87__flushed__retried_or_verify_required, rig_disk),
+        TEST(R97__resend__lengths_and_statuses_restored, rig_disk),
+        TEST(R99__read_capacity__two_attempts, rig_disk),
+        TEST(waiting_for_a_retry__cancelled__ends_promptly, rig_disk),
+        TEST(cancel_and_timer_at_once__completed_once, rig_disk),
+        TEST(waiting_for_a_retry__medium_goes__ends_at_once, rig_disk),
+        TEST(becoming_ready__ready_event__request_goes_on_at_once, rig_slow),
+        cmocka_unit_test_setup_teardown(
+            waiting_for_a_retry__drive_is_removed__ends, rig_disk,
+            rig_free_removed),
+        TEST(late_completion__pending_all_the_way, rig_disk),
+        TEST(lost_command__times_out_and_is_sent_again, rig_disk),
+    };
+
+    return cmocka_run_group_tests(tests, harness_begin, harness_end);
+}
