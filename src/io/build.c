@@ -126,14 +126,15 @@ attach_transfer_buffer(PIRP irp, PDEVICE_OBJECT device, ULONG major,
                        PVOID buffer, ULONG length)
 {
     bool read = major == IRP_MJ_READ;
+    ULONG flags = io_device_flags(device);
 
-    if (device->Flags & DO_BUFFERED_IO) {
+    if (flags & DO_BUFFERED_IO) {
         if (read)
             irp->Flags |= IRP_INPUT_OPERATION;
         return attach_system_buffer(irp, buffer, read ? 0 : length,
                                     read ? buffer : NULL, length);
     }
-    if (device->Flags & DO_DIRECT_IO)
+    if (flags & DO_DIRECT_IO)
         return attach_mdl(irp, buffer, length,
                           read ? IoWriteAccess : IoReadAccess);
     irp->UserBuffer = buffer;

@@ -76,7 +76,7 @@ io_thread_queue_irp(PIRP irp)
     KIRQL irql;
 
     irp->Tail.Overlay.Thread = thread;
-    irp->AllocationFlags |= IO_IRP_THREADED | IO_IRP_LISTED;
+    io_irp_set_flags(irp, IO_IRP_THREADED | IO_IRP_LISTED);
     KeAcquireSpinLock(&list_lock, &irql);
     InsertTailList(&thread->IrpList, &irp->ThreadListEntry);
     KeReleaseSpinLock(&list_lock, irql);
@@ -90,9 +90,9 @@ io_thread_enter_finish(PIRP irp)
     KIRQL irql;
 
     KeAcquireSpinLock(&list_lock, &irql);
-    listed = (irp->AllocationFlags & IO_IRP_LISTED) != 0;
+    listed = (io_irp_flags(irp) & IO_IRP_LISTED) != 0;
     if (listed)
-        irp->AllocationFlags |= IO_IRP_FINISHING;
+        io_irp_set_flags(irp, IO_IRP_FINISHING);
     KeReleaseSpinLock(&list_lock, irql);
     return listed;
 }
@@ -116,14 +116,14 @@ io_thread_leave(PIRP irp)
     KIRQL irql;
 
     KeAcquireSpinLock(&list_lock, &irql);
-    if (irp->AllocationFlags & IO_IRP_LISTED) {
+    if (io_irp_flags(irp) & IO_IRP_LISTED) {
         RemoveEntryList(&irp->ThreadListEntry);
         signal_ending_locked(irp->Tail.Overlay.Thread);
     }
-    irp->AllocationFlags &= (UCHAR) ~(IO_IRP_LISTED | IO_IRP_FINISHING);
-    pinned = (irp->AllocationFlags & IO_IRP_PINNED) != 0;
+    io_irp_clear_flags(irp, IO_IRP_LISTED | IO_IRP_FINISHING);
+    pinned = (io_irp_flags(irp) & IO_IRP_PINNED) != 0;
     if (pinned)
-        irp->AllocationFlags |= IO_IRP_DONE;
+        io_irp_set_flags(irp, IO_IRP_DONE);
     KeReleaseSpinLock(&list_lock, irql);
     return !pinned;
 }
@@ -141,8 +141,8 @@ pin_next(PETHREAD thread)
         PIRP irp = CONTAINING_RECORD(at, IRP, ThreadListEntry);
 
         if (!__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST) &&
-            !(irp->AllocationFlags & IO_IRP_FINISHING)) {
-            irp->AllocationFlags |= IO_IRP_PINNED;
+            !(io_irp_flags(irp) & IO_IRP_FINISHING)) {
+            io_irp_set_flags(irp, IO_IRP_PINNED);
             found = irp;
         }
     }
@@ -157,8 +157,8 @@ unpin(PIRP irp)
     KIRQL irql;
 
     KeAcquireSpinLock(&list_lock, &irql);
-    irp->AllocationFlags &= (UCHAR) ~IO_IRP_PINNED;
-    done = (irp->AllocationFlags & IO_IRP_DONE) != 0;
+    io_irp_clear_flags(irp, IO_IRP_PINNED);
+    done = (io_irp_flags(irp) & IO_IRP_DONE) != 0;
     KeReleaseSpinLock(&list_lock, irql);
     if (done)
         IoFreeIrp(irp);
@@ -193,13 +193,14 @@ disown(PETHREAD thread)
         PIRP irp = CONTAINING_RECORD(at, IRP, ThreadListEntry);
 
         next = at->Flink;
-        if (irp->AllocationFlags & IO_IRP_FINISHING)
+        if (io_irp_flags(irp) & IO_IRP_FINISHING)
             continue;
         RemoveEntryList(at);
-        irp->AllocationFlags &= (UCHAR) ~IO_IRP_LISTED;
+        io_irp_clear_flags(irp, IO_IRP_LISTED);
         __atomic_store_n(&irp->Tail.Overlay.Thread, NULL, __ATOMIC_RELEASE);
-        if (irp->CurrentLocation <= irp->StackCount)
-            device = IoGetCurrentIrpStackLocation(irp)->DeviceObject;
+        /* Whoever has it now may be completing it: look at the first. */
+        device = ((PIO_STACK_LOCATION) (irp + 1))[irp->StackCount - 1]
+                     .DeviceObject;
         TRACE(TRACE_IRP, "irp=%p disowned by its thread", (void *) irp);
     }
     KeReleaseSpinLock(&list_lock, irql);

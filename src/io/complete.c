@@ -86,7 +86,7 @@ io_release_buffer(PIRP irp)
         return;
     irp->Flags &= ~(ULONG) IRP_DEALLOCATE_BUFFER;
     irp->AssociatedIrp.SystemBuffer = NULL;
-    if (irp->AllocationFlags & IO_IRP_SMALL)
+    if (io_irp_flags(irp) & IO_IRP_SMALL)
         io_cache_put(IO_CACHE_BUFFER, buffer);
     else
         io_pool_free(buffer, IO_TAG_BUFFER);
@@ -172,7 +172,7 @@ finish(PIRP irp)
         finish_associated(irp);
     else if (irp->Flags & (IRP_MOUNT_COMPLETION | IRP_CLOSE_OPERATION))
         finish_internal(irp);
-    else if (irp->AllocationFlags & IO_IRP_THREADED)
+    else if (io_irp_flags(irp) & IO_IRP_THREADED)
         finish_threaded(irp);
     else
         io_rule_broken(MULTIPLE_IRP_COMPLETE_REQUESTS,
@@ -217,7 +217,9 @@ IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
     if (IO_UNLIKELY(Irp->Type != IO_TYPE_IRP ||
                     Irp->CurrentLocation > Irp->StackCount + 1 ||
                     Irp->IoStatus.Status == STATUS_PENDING ||
-                    Irp->IoStatus.Status == -1 || Irp->CancelRoutine != NULL))
+                    Irp->IoStatus.Status == -1 ||
+                    __atomic_load_n(&Irp->CancelRoutine, __ATOMIC_RELAXED) !=
+                        NULL))
         check_completion(Irp);
     while (Irp->CurrentLocation <= Irp->StackCount) {
         PIO_STACK_LOCATION location = Irp->Tail.Overlay.CurrentStackLocation;

@@ -191,8 +191,7 @@ find_volume(PDEVICE_OBJECT device, BOOLEAN volume_open, PVPB *out_vpb)
         status = io_mount_volume(device, volume_open, false, &vpb);
         if (!NT_SUCCESS(status))
             return status;
-        locked = (__atomic_load_n(&vpb->Flags, __ATOMIC_ACQUIRE) &
-                  VPB_LOCKED) != 0;
+        locked = (io_vpb_flags(vpb) & VPB_LOCKED) != 0;
     }
     if (locked) {
         io_vpb_deref(vpb);
@@ -214,10 +213,10 @@ open_once(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
 
     if (io_device_gone(device))
         return STATUS_NO_SUCH_DEVICE;
-    if ((device->Flags & DO_EXCLUSIVE) &&
+    if ((io_device_flags(device) & DO_EXCLUSIVE) &&
         __atomic_load_n(&device->ReferenceCount, __ATOMIC_RELAXED) != 0)
         return STATUS_ACCESS_DENIED;
-    if (!direct && device->Vpb != NULL)
+    if (!direct && io_vpb_of(device) != NULL)
         status = find_volume(device, unnamed, &vpb);
     if (!NT_SUCCESS(status))
         return status;
@@ -294,18 +293,27 @@ IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK DesiredAccess,
 /* --- where the requests of a file go ------------------------------------------------------------ */
 
 static PDEVICE_OBJECT
-volume_of(PVPB vpb)
+volume_in(PDEVICE_OBJECT device)
 {
-    return vpb != NULL ? vpb->DeviceObject : NULL;
+    PDEVICE_OBJECT volume = NULL;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    if (device->Vpb != NULL)
+        volume = device->Vpb->DeviceObject;
+    IoReleaseVpbSpinLock(irql);
+    return volume;
 }
 
 PDEVICE_OBJECT NTAPI
 IoGetBaseFileSystemDeviceObject(PFILE_OBJECT FileObject)
 {
-    PDEVICE_OBJECT volume = volume_of(FileObject->Vpb);
+    PDEVICE_OBJECT volume = NULL;
 
+    if (FileObject->Vpb != NULL)
+        volume = FileObject->Vpb->DeviceObject;
     if (volume == NULL && !(FileObject->Flags & FO_DIRECT_DEVICE_OPEN))
-        volume = volume_of(FileObject->DeviceObject->Vpb);
+        volume = volume_in(FileObject->DeviceObject);
     return volume != NULL ? volume : FileObject->DeviceObject;
 }
 

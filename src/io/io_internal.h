@@ -43,6 +43,27 @@
 #define IO_IRP_FINISHING 0x08   /* its status block is being written */
 #define IO_IRP_SMALL    0x02    /* its system buffer is from the cache */
 
+/* Written under cancel.c's list lock once the IRP is on a list. */
+static inline UCHAR
+io_irp_flags(PIRP irp)
+{
+    return __atomic_load_n(&irp->AllocationFlags, __ATOMIC_RELAXED);
+}
+
+static inline void
+io_irp_set_flags(PIRP irp, UCHAR set)
+{
+    __atomic_store_n(&irp->AllocationFlags, (UCHAR) (io_irp_flags(irp) | set),
+                     __ATOMIC_RELAXED);
+}
+
+static inline void
+io_irp_clear_flags(PIRP irp, UCHAR clear)
+{
+    __atomic_store_n(&irp->AllocationFlags,
+                     (UCHAR) (io_irp_flags(irp) & ~clear), __ATOMIC_RELAXED);
+}
+
 /* --- rules.c ----------------------------------------------------------------- */
 
 /* Names the driver of `device` (may be NULL) and the rule it broke. */
@@ -242,6 +263,8 @@ bool io_device_gone(PDEVICE_OBJECT device);
 /* --- vpb.c ------------------------------------------------------------------------- */
 
 NTSTATUS io_vpb_create(PDEVICE_OBJECT device);
+PVPB io_vpb_of(PDEVICE_OBJECT device);
+USHORT io_vpb_flags(PVPB vpb);
 /* The mounted VPB of the device, referenced, or NULL; *out_locked: VPB_LOCKED. */
 PVPB io_vpb_ref_mounted(PDEVICE_OBJECT device, bool *out_locked);
 void io_vpb_deref(PVPB vpb);

@@ -65,6 +65,8 @@ VOID NTAPI
 IoRegisterFileSystem(PDEVICE_OBJECT DeviceObject)
 {
     PLIST_ENTRY list = list_of_fs(DeviceObject->DeviceType);
+    bool low_priority =
+        (io_device_flags(DeviceObject) & DO_LOW_PRIORITY_FILESYSTEM) != 0;
     struct fs_entry *added = NULL;
     KIRQL irql;
 
@@ -83,10 +85,9 @@ IoRegisterFileSystem(PDEVICE_OBJECT DeviceObject)
     added->device = DeviceObject;
     KeAcquireSpinLock(&fs_lock, &irql);
     if (io_devext(DeviceObject)->raw ||
-        ((DeviceObject->Flags & DO_LOW_PRIORITY_FILESYSTEM) &&
-         IsListEmpty(list)))
+        (low_priority && IsListEmpty(list)))
         InsertTailList(list, &added->entry);
-    else if (DeviceObject->Flags & DO_LOW_PRIORITY_FILESYSTEM)
+    else if (low_priority)
         InsertTailList(list->Blink, &added->entry);
     else
         InsertHeadList(list, &added->entry);

@@ -49,6 +49,30 @@ io_vpb_create(PDEVICE_OBJECT device)
 }
 
 PVPB
+io_vpb_of(PDEVICE_OBJECT device)
+{
+    PVPB vpb;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    vpb = device->Vpb;
+    IoReleaseVpbSpinLock(irql);
+    return vpb;
+}
+
+USHORT
+io_vpb_flags(PVPB vpb)
+{
+    USHORT flags;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    flags = vpb->Flags;
+    IoReleaseVpbSpinLock(irql);
+    return flags;
+}
+
+PVPB
 io_vpb_ref_mounted(PDEVICE_OBJECT device, bool *out_locked)
 {
     PVPB vpb;

@@ -17,6 +17,17 @@
 
 #include "io/io.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#endif
+#ifndef ADDRESS_SANITIZER
+#define ADDRESS_SANITIZER 0
+#endif
+
 /* A driver without dispatch routines; the test sets those it needs. */
 PDRIVER_OBJECT new_driver(const char *name);
 /* Ready (not DO_DEVICE_INITIALIZING); name NULL: none. */
@@ -27,7 +38,7 @@ NTSTATUS complete_irp(PIRP irp, NTSTATUS status, ULONG_PTR information);
 /* Runs fn in a child: it must bug check and say `text`. */
 void expect_bugcheck(void (*fn)(void), const char *text);
 
-/* A lambda would do: runs fn(context) on another thread and waits for it. */
+/* Runs fn(context) on another thread and waits for it. */
 void on_other_thread(void (*fn)(void *), void *context);
 
 /* Waits (10 s at most) until *value, changed by another thread, is `want`. */

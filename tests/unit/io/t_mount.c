@@ -785,17 +785,22 @@ static void
 start_an_open(void)
 {
     const struct timespec pause = { .tv_nsec = 20000000 };
+    KIRQL irql;
 
     if (opener != 0)
         return;
+    IoAcquireVpbSpinLock(&irql);
     disk->Vpb->Flags &= (USHORT) ~VPB_MOUNTED;
+    IoReleaseVpbSpinLock(irql);
     assert_int_equal(pthread_create(&opener, NULL, open_in_background,
                                     &opened),
                      0);
     nanosleep(&pause, NULL);
     assert_null(__atomic_load_n(&opened, __ATOMIC_ACQUIRE));
     assert_int_equal(filesystems[0].mounts, 1);
+    IoAcquireVpbSpinLock(&irql);
     disk->Vpb->Flags |= VPB_MOUNTED;
+    IoReleaseVpbSpinLock(irql);
 }
 
 static void
