@@ -49,6 +49,7 @@ struct class_mcd {
     BOOLEAN unsettled;          /* becoming ready: look again in a second */
     BOOLEAN gesn;               /* ask for events, too (CD drives) */
     BOOLEAN change_counted;     /* by UNIT ATTENTION, GESN will repeat it */
+    BOOLEAN owed_change;        /* GESN came first: who counts it? */
     UCHAR gesn_mask;
     UCHAR gesn_repeats;         /* replies in a row that had an event */
     UCHAR gesn_operational;     /* ... of the operational class */

@@ -262,7 +262,11 @@ gesn_command(struct class_request *request)
     request->srb.TimeOutValue = 4;
 }
 
-/* UNIT ATTENTION and this event tell of the same change: count it once. */
+/*
+ * UNIT ATTENTION and this event tell of the same change: it is counted once.
+ * When the event comes first, the next poll takes the UNIT ATTENTION, and if
+ * the drive has none, counts by itself (owed_change).
+ */
 static void
 gesn_new_medium(class_device *dev)
 {
@@ -272,10 +276,30 @@ gesn_new_medium(class_device *dev)
     KeAcquireSpinLock(&dev->mcd.lock, &irql);
     counted = dev->mcd.change_counted;
     dev->mcd.change_counted = FALSE;
+    dev->mcd.owed_change = !counted;
     KeReleaseSpinLock(&dev->mcd.lock, irql);
-    if (!counted)
-        class_note_attention(dev, 0);
+    if (!counted) {
+        if (dev->removable)
+            (void) class_require_verify(dev);
+        class_poll_soon(dev);
+    }
     class_set_state(dev, MediaPresent, TRUE, FALSE);
+}
+
+static void
+settle_owed_change(class_device *dev)
+{
+    BOOLEAN owed;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    owed = dev->mcd.owed_change && !dev->mcd.change_counted;
+    if (dev->mcd.owed_change)
+        dev->mcd.change_counted = FALSE;
+    dev->mcd.owed_change = FALSE;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+    if (owed)
+        class_note_attention(dev, 0);
 }
 
 /* `ready`: the drive was, just now, so a removal is history or a new event. */
@@ -413,6 +437,8 @@ ready_finish(struct class_request *request, NTSTATUS status)
         class_parse_sense(request->sense, request->srb.SenseInfoBufferLength,
                           &sense);
 
+    if (!valid || sense.key != SCSI_SENSE_UNIT_ATTENTION)
+        settle_owed_change(dev);
     if (NT_SUCCESS(status)) {
         settle(dev, FALSE, TRUE);
         class_set_state(dev, MediaPresent, FALSE, FALSE);

@@ -1,0 +1,468 @@
+/*
+ * Tests for media change detection, locks, eject and load: R113 to R130.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "harness.h"
+
+#define NOTES 64
+
+struct listener {
+    PFILE_OBJECT file;
+    PVOID entry;
+    KSPIN_LOCK lock;
+    unsigned count;
+    GUID guid[NOTES];
+    CLASS_MEDIA_CHANGE_CONTEXT media[NOTES];
+};
+
+static NTSTATUS NTAPI
+hear(PVOID structure, PVOID context)
+{
+    PTARGET_DEVICE_CUSTOM_NOTIFICATION note = structure;
+    struct listener *listener = context;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&listener->lock, &irql);
+    if (listener->count < NOTES) {
+        listener->guid[listener->count] = note->Event;
+        memcpy(&listener->media[listener->count], note->CustomDataBuffer,
+               sizeof listener->media[0]);
+        listener->count++;
+    }
+    KeReleaseSpinLock(&listener->lock, irql);
+    return STATUS_SUCCESS;
+}
+
+static void
+listen_to(struct rig *rig, struct listener *listener)
+{
+    memset(listener, 0, sizeof *listener);
+    KeInitializeSpinLock(&listener->lock);
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES,
+                                    &listener->file), STATUS_SUCCESS);
+    assert_int_equal(IoRegisterPlugPlayNotification(
+                         EventCategoryTargetDeviceChange, 0, listener->file,
+                         rig->fdo->DriverObject, hear, listener,
+                         &listener->entry), STATUS_SUCCESS);
+}
+
+static void
+stop_listening(struct listener *listener)
+{
+    assert_int_equal(IoUnregisterPlugPlayNotification(listener->entry),
+                     STATUS_SUCCESS);
+    io_close_file(listener->file);
+}
+
+static unsigned
+heard(struct listener *listener)
+{
+    unsigned count;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&listener->lock, &irql);
+    count = listener->count;
+    KeReleaseSpinLock(&listener->lock, irql);
+    return count;
+}
+
+static void
+expect(struct listener *listener, unsigned at, const GUID *guid, ULONG state)
+{
+    if (!EVENTUALLY(heard(listener) > at))
+        fail_msg("notification %u does not come", at);
+    assert_memory_equal(&listener->guid[at], guid, sizeof *guid);
+    assert_int_equal(listener->media[at].NewState, state);
+}
+
+static struct outcome
+mcn(struct rig *rig, bool disable, const struct ask *ask)
+{
+    PREVENT_MEDIA_REMOVAL in = { disable };
+
+    return control(rig, IOCTL_STORAGE_MCN_CONTROL, &in, sizeof in, 0, ask);
+}
+
+static struct outcome
+lock_medium(struct rig *rig, ULONG code, bool lock, const struct ask *ask)
+{
+    PREVENT_MEDIA_REMOVAL in = { lock };
+
+    return control(rig, code, &in, sizeof in, 0, ask);
+}
+
+static void
+insert(struct rig *rig, int image)
+{
+    char text[128];
+
+    assert_int_equal(vscsi_insert(rig->drive, rig->image[image], text,
+                                  sizeof text), 0);
+}
+
+static bool
+prevented(struct rig *rig)
+{
+    struct vscsi_state state;
+
+    vscsi_state(rig->drive, &state);
+    return state.prevented;
+}
+
+/* --- notifications ------------------------------------------------------------- */
+
+static void
+R113_R114_R115_R116__each_change_is_told_once(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+
+    listen_to(rig, &listener);
+    rig_settle(rig);
+    assert_int_equal(heard(&listener), 0);
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    expect(&listener, 0, &GUID_IO_MEDIA_REMOVAL, MediaNotPresent);
+    rig_settle(rig);
+    assert_int_equal(heard(&listener), 1);
+    insert(rig, 0);
+    expect(&listener, 1, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
+    rig_settle(rig);
+    assert_int_equal(heard(&listener), 2);
+    assert_int_equal(listener.media[1].MediaChangeCount, 1);
+    assert_int_equal(rig_count(rig), 1);
+    stop_listening(&listener);
+}
+
+static void
+swap_that_nobody_saw__is_told_as_an_arrival(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+
+    listen_to(rig, &listener);
+    rig_rule(rig, "at 1 tur do sense 6/28/00");
+    (void) control(rig, IOCTL_DISK_CHECK_VERIFY, NULL, 0, 0, NULL);
+    expect(&listener, 0, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
+    rig_settle(rig);
+    assert_int_equal(heard(&listener), 1);
+    stop_listening(&listener);
+}
+
+static void
+removal_seen_by_a_request__is_told(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+    char data[512];
+
+    listen_to(rig, &listener);
+    rig_rule(rig, "at 1 read do yank");
+    (void) transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    expect(&listener, 0, &GUID_IO_MEDIA_REMOVAL, MediaNotPresent);
+    rig_settle(rig);
+    assert_int_equal(heard(&listener), 1);
+    stop_listening(&listener);
+}
+
+static void
+R117_R120__while_disabled__nothing_is_told_and_nothing_polled(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+
+    listen_to(rig, &listener);
+    rig_settle(rig);
+    assert_int_equal(mcn(rig, true, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    rig_settle(rig);
+    assert_int_equal(rig->spy.polls, 0);
+    assert_int_equal(mcn(rig, false, NULL).status, STATUS_SUCCESS);
+    rig_settle(rig);
+    assert_int_equal(heard(&listener), 0);
+    insert(rig, 0);
+    expect(&listener, 0, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
+    stop_listening(&listener);
+}
+
+static void
+R118_R119__enable_without_disable__refused(void **state)
+{
+    static const struct ask user = { .user_mode = true };
+    struct rig *rig = *state;
+    PFILE_OBJECT file;
+    UCHAR none = 0;
+
+    assert_int_equal(mcn(rig, false, NULL).status,
+                     STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(mcn(rig, true, &user).status, STATUS_INVALID_PARAMETER);
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &file),
+                     STATUS_SUCCESS);
+    {
+        struct ask own = { .user_mode = true, .file = file };
+
+        assert_int_equal(mcn(rig, false, &own).status,
+                         STATUS_INVALID_DEVICE_STATE);
+        assert_int_equal(mcn(rig, true, &own).status, STATUS_SUCCESS);
+    }
+    io_close_file(file);            /* gives back what it holds */
+    assert_int_equal(control(rig, IOCTL_STORAGE_MCN_CONTROL, &none, 0, 0,
+                             NULL).status, STATUS_INFO_LENGTH_MISMATCH);
+    rig_settle(rig);
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    rig_settle(rig);
+    assert_int_equal(mcn(rig, false, NULL).status,
+                     STATUS_INVALID_DEVICE_STATE);
+}
+
+static void
+R121__poll__override_and_no_thread(void **state)
+{
+    struct rig *rig = *state;
+
+    /* The spy's own rule for what a poll is would hide it: look at the port's
+     * side, where every poll must have passed the flag on. */
+    spy_answer(rig, &(struct answer){ .opcode = 0, .times = 1, .pend = 1 });
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    assert_true(EVENTUALLY(__atomic_load_n(&rig->spy.held,
+                                           __ATOMIC_ACQUIRE) != NULL));
+    assert_null(rig->spy.held->Tail.Overlay.Thread);
+    assert_true(IoGetCurrentIrpStackLocation(rig->spy.held)->Flags &
+                SL_OVERRIDE_VERIFY_VOLUME);
+    spy_release(rig);
+    rig_settle(rig);
+}
+
+static void
+R122__change_found_by_a_poll__next_request_has_to_verify(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+    char data[512];
+
+    rig_mount(rig, true);
+    rig_swap(rig, 1);
+    assert_true(EVENTUALLY(rig_verify_set(rig)));
+    rig_settle(rig);
+    assert_null(slot_of());
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.status, STATUS_VERIFY_REQUIRED);
+    assert_ptr_equal(got.slot, rig->fdo);
+    assert_int_equal(spy_commands(rig), 0);
+}
+
+static void
+cdrom__swap__told_and_counted_once(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+    unsigned last;
+
+    listen_to(rig, &listener);
+    rig_swap(rig, 1);
+    rig_settle(rig);
+    assert_true(EVENTUALLY(heard(&listener) > 0));
+    rig_settle(rig);
+    last = heard(&listener) - 1;
+    expect(&listener, last, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
+    assert_int_equal(rig_count(rig), 1);
+    stop_listening(&listener);
+}
+
+static void
+cdrom__eject_button_while_locked__eject_request(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+
+    listen_to(rig, &listener);
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
+                                 NULL).status, STATUS_SUCCESS);
+    (void) vscsi_press_eject(rig->drive);
+    assert_true(EVENTUALLY(heard(&listener) > 0));
+    rig_settle(rig);
+    assert_memory_equal(&listener.guid[0], &GUID_IO_MEDIA_EJECT_REQUEST,
+                        sizeof(GUID));
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false,
+                                 NULL).status, STATUS_SUCCESS);
+    stop_listening(&listener);
+}
+
+static void
+becoming_ready__the_state_is_found_when_it_is(void **state)
+{
+    struct rig *rig = *state;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+    struct listener listener;
+
+    assert_int_equal(ext->MediaChangeCount, 0);
+    listen_to(rig, &listener);
+    insert(rig, 0);
+    expect(&listener, 0, &GUID_IO_DEVICE_BECOMING_READY, 1);
+    expect(&listener, 1, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
+    stop_listening(&listener);
+}
+
+static int
+rig_slow(void **state)
+{
+    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK,
+                                                  .load_ms = 100 }, false);
+}
+
+/* --- locks -------------------------------------------------------------------------- */
+
+static void
+R123_R124__simple_locks__counted_for_the_device(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock_medium(rig, IOCTL_DISK_MEDIA_REMOVAL, true,
+                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(rig->spy.cdb[0][0], SCSIOP_MEDIUM_REMOVAL);
+    assert_int_equal(rig->spy.cdb[0][4], 1);
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
+                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_commands(rig), 2);
+    (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL);
+    assert_int_equal(spy_commands(rig), 2);
+    assert_true(prevented(rig));
+    (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL);
+    assert_int_equal(spy_commands(rig), 3);
+    assert_int_equal(rig->spy.cdb[2][4], 0);
+    assert_false(prevented(rig));
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false,
+                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_commands(rig), 4);
+}
+
+static void
+R123__lock_whose_command_fails__is_not_counted(void **state)
+{
+    struct rig *rig = *state;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+
+    spy_answer(rig, &(struct answer){
+        .opcode = SCSIOP_MEDIUM_REMOVAL, .times = 1,
+        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
+        .scsi_status = SCSISTAT_CHECK_CONDITION,
+        .sense = SENSE_OF(5, 0x20, 0), .sense_len = 18 });
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
+                                 NULL).status, STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(ext->LockCount, 0);
+}
+
+static void
+R125_R126__secure_lock__of_the_handle_blocks_eject_until_its_close(void **st)
+{
+    struct rig *rig = *st;
+    struct ask own = { 0 };
+    PFILE_OBJECT file;
+
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true,
+                                 NULL).status, STATUS_INVALID_PARAMETER);
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &file),
+                     STATUS_SUCCESS);
+    own.file = file;
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, false,
+                                 &own).status, STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true,
+                                 &own).status, STATUS_SUCCESS);
+    assert_true(prevented(rig));
+    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
+                             NULL).status, STATUS_DEVICE_BUSY);
+    assert_int_equal(spy_count(rig, SCSIOP_START_STOP_UNIT), 0);
+    io_close_file(file);
+    assert_false(prevented(rig));
+    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
+                             NULL).status, STATUS_SUCCESS);
+}
+
+static void
+R126__paging_file_on_the_device__files_open(void **state)
+{
+    struct rig *rig = *state;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+
+    ext->CommonExtension.PagingPathCount = 1;
+    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
+                             NULL).status, STATUS_FILES_OPEN);
+    ext->CommonExtension.PagingPathCount = 0;
+}
+
+static void
+R127_R128__eject_and_load__start_stop_unit(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
+                             NULL).status, STATUS_SUCCESS);
+    assert_int_equal(rig->spy.cdb[0][0], SCSIOP_START_STOP_UNIT);
+    assert_int_equal(rig->spy.cdb[0][4], 0x02);
+    rig_settle(rig);
+    (void) control(rig, IOCTL_STORAGE_LOAD_MEDIA, NULL, 0, 0, NULL);
+    assert_int_equal(rig->spy.cdb[0][0], SCSIOP_START_STOP_UNIT);
+    assert_int_equal(rig->spy.cdb[0][4], 0x03);
+    /* A simple lock does not keep the eject from the drive. */
+    (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL);
+    spy_reset(rig);
+    (void) control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL);
+    assert_int_equal(spy_count(rig, SCSIOP_START_STOP_UNIT), 1);
+    (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL);
+}
+
+static void
+R129__short_input__info_length_mismatch(void **state)
+{
+    static const ULONG codes[] = { IOCTL_STORAGE_MEDIA_REMOVAL,
+                                   IOCTL_STORAGE_EJECTION_CONTROL,
+                                   IOCTL_STORAGE_MCN_CONTROL };
+    UCHAR none = 0;
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(codes); i++)
+        assert_int_equal(control(*state, codes[i], &none, 0, 0, NULL).status,
+                         STATUS_INFO_LENGTH_MISMATCH);
+}
+
+static void
+R130__not_removable__counted_but_not_sent(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->fdo->Characteristics &= ~(ULONG) FILE_REMOVABLE_MEDIA;
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
+                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false,
+                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_commands(rig), 0);
+    rig->fdo->Characteristics |= FILE_REMOVABLE_MEDIA;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(R113_R114_R115_R116__each_change_is_told_once, rig_disk),
+        TEST(swap_that_nobody_saw__is_told_as_an_arrival, rig_disk),
+        TEST(removal_seen_by_a_request__is_told, rig_disk),
+        TEST(R117_R120__while_disabled__nothing_is_told_and_nothing_polled,
+             rig_disk),
+        TEST(R118_R119__enable_without_disable__refused, rig_disk),
+        TEST(R121__poll__override_and_no_thread, rig_disk),
+        TEST(R122__change_found_by_a_poll__next_request_has_to_verify,
+             rig_disk),
+        TEST(cdrom__swap__told_and_counted_once, rig_cdrom),
+        TEST(cdrom__eject_button_while_locked__eject_request, rig_cdrom),
+        TEST(becoming_ready__the_state_is_found_when_it_is, rig_slow),
+        TEST(R123_R124__simple_locks__counted_for_the_device, rig_disk),
+        TEST(R123__lock_whose_command_fails__is_not_counted, rig_disk),
+        TEST(R125_R126__secure_lock__of_the_handle_blocks_eject_until_its_close,
+             rig_disk),
+        TEST(R126__paging_file_on_the_device__files_open, rig_disk),
+        TEST(R127_R128__eject_and_load__start_stop_unit, rig_cdrom),
+        TEST(R129__short_input__info_length_mismatch, rig_disk),
+        TEST(R130__not_removable__counted_but_not_sent, rig_disk),
+    };
+
+    return cmocka_run_group_tests(tests, harness_begin, harness_end);
+}
