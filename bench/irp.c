@@ -23,7 +23,7 @@
 static PDEVICE_OBJECT layers[3];        /* lowest first */
 static unsigned long completed;
 
-/* --- three drivers --------------------------------------------------------------- */
+/* --- three drivers ------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 lowest(PDEVICE_OBJECT DeviceObject, PIRP Irp)
@@ -91,7 +91,7 @@ upper_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     return NT_SUCCESS(status) ? add_layer(DriverObject, 2) : status;
 }
 
-/* --- what is measured ---------------------------------------------------------------- */
+/* --- what is measured ---------------------------------------------------- */
 
 static NTSTATUS NTAPI
 own_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
@@ -185,7 +185,7 @@ one_malloc(void)
     free(irp);
 }
 
-/* --- the run --------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------- */
 
 static double
 now_ns(void)
@@ -215,7 +215,8 @@ measure(const char *name, void (*one)(void), unsigned count)
             best = took;
     }
     printf("%-44s %8.1f ns  %.3f allocations\n", name, best,
-           (double) (io_allocation_count() - before) / (ROUNDS * (double) count));
+           (double) (io_allocation_count() - before) /
+               (ROUNDS * (double) count));
 }
 
 int

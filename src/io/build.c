@@ -9,7 +9,7 @@
  */
 #include "io/io_internal.h"
 
-/* --- buffers ---------------------------------------------------------------------- */
+/* --- buffers ------------------------------------------------------------- */
 
 static bool
 attach_system_buffer(PIRP irp, PVOID in, ULONG in_len, PVOID out,
@@ -60,7 +60,7 @@ drop_irp(PIRP irp)
     IoFreeIrp(irp);
 }
 
-/* --- device controls ------------------------------------------------------------------ */
+/* --- device controls ----------------------------------------------------- */
 
 static bool
 attach_control_buffers(PIRP irp, ULONG code, PVOID in, ULONG in_len, PVOID out,
@@ -119,7 +119,7 @@ IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT DeviceObject,
     return irp;
 }
 
-/* --- transfers --------------------------------------------------------------------------- */
+/* --- transfers ----------------------------------------------------------- */
 
 static bool
 attach_transfer_buffer(PIRP irp, PDEVICE_OBJECT device, ULONG major,
@@ -189,7 +189,7 @@ IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject,
     return irp;
 }
 
-/* --- associated IRPs ------------------------------------------------------------------------ */
+/* --- associated IRPs ----------------------------------------------------- */
 
 /* Counted by the caller in Irp->AssociatedIrp.IrpCount. */
 PIRP NTAPI
@@ -234,7 +234,7 @@ IoSetMasterIrpStatus(PIRP MasterIrp, NTSTATUS Status)
         ;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------ */
+/* --- waiting ------------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 forward_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)

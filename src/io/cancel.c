@@ -47,7 +47,7 @@ io_set_cancel_wait_ms(unsigned limit_ms)
     __atomic_store_n(&cancel_wait_ms, limit_ms, __ATOMIC_RELAXED);
 }
 
-/* --- a thread's IRPs --------------------------------------------------------------- */
+/* --- a thread's IRPs ----------------------------------------------------- */
 
 /*
  * One lock for the lists of all threads, so that an IRP can be finished whether

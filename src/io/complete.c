@@ -15,7 +15,7 @@
 
 #include "base/status.h"
 
-/* --- checks --------------------------------------------------------------------- */
+/* --- checks -------------------------------------------------------------- */
 
 static PDEVICE_OBJECT
 current_device(PIRP irp)
@@ -61,7 +61,7 @@ watch_location(PIRP irp, PIO_STACK_LOCATION location)
         }
 }
 
-/* --- the end ----------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 void
 io_release_mdls(PIRP irp)
@@ -182,7 +182,7 @@ finish(PIRP irp)
                        NULL, irp);
 }
 
-/* --- the way up ------------------------------------------------------------------------ */
+/* --- the way up ---------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) void
 clear_location(PIO_STACK_LOCATION location)

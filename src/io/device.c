@@ -12,7 +12,7 @@
 
 KSPIN_LOCK io_device_lock;
 
-/* --- creation ---------------------------------------------------------------------- */
+/* --- creation ------------------------------------------------------------ */
 
 /* What a device of this type starts with; other types have no VPB. */
 static const struct device_kind {
@@ -185,7 +185,7 @@ io_device_gone(PDEVICE_OBJECT device)
     return gone;
 }
 
-/* --- stacks -------------------------------------------------------------------------- */
+/* --- stacks -------------------------------------------------------------- */
 
 static PDEVICE_OBJECT
 top_locked(PDEVICE_OBJECT device)

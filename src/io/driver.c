@@ -158,7 +158,7 @@ io_driver_text(PDRIVER_OBJECT driver, char *out_text, size_t max)
     return io_name_text(&name, out_text, max);
 }
 
-/* --- extensions of a driver object -------------------------------------------------- */
+/* --- extensions of a driver object --------------------------------------- */
 
 static struct client *
 find_client_locked(struct driver_extension *ext, PVOID id)

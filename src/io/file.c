@@ -23,7 +23,7 @@ struct io_file {
     WORK_QUEUE_ITEM work;       /* a last dereference at DISPATCH */
 };
 
-/* --- the way back ---------------------------------------------------------------------- */
+/* --- the way back -------------------------------------------------------- */
 
 static void
 send_teardown(struct io_file *open, UCHAR major)
@@ -117,7 +117,7 @@ io_close_file(PFILE_OBJECT file)
     ObDereferenceObject(file);
 }
 
-/* --- one attempt -------------------------------------------------------------------------- */
+/* --- one attempt --------------------------------------------------------- */
 
 static NTSTATUS
 new_file(PDEVICE_OBJECT device, PVPB vpb, ACCESS_MASK access,
@@ -236,7 +236,7 @@ open_once(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
     return status;
 }
 
-/* --- the open path ---------------------------------------------------------------------------- */
+/* --- the open path ------------------------------------------------------- */
 
 NTSTATUS
 io_open_file(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
@@ -290,7 +290,7 @@ IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK DesiredAccess,
     return status;
 }
 
-/* --- where the requests of a file go ------------------------------------------------------------ */
+/* --- where the requests of a file go ------------------------------------- */
 
 static PDEVICE_OBJECT
 volume_in(PDEVICE_OBJECT device)

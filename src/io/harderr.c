@@ -43,7 +43,7 @@ io_dropped_hard_errors(void)
     return __atomic_load_n(&dropped, __ATOMIC_RELAXED);
 }
 
-/* --- the device to verify ------------------------------------------------------------ */
+/* --- the device to verify ------------------------------------------------ */
 
 /* A macro in the WDK; here the set is the USER rows of base/status.def. */
 BOOLEAN NTAPI
@@ -88,7 +88,7 @@ IoSetDeviceToVerify(PETHREAD Thread, PDEVICE_OBJECT DeviceObject)
     __atomic_store_n(&Thread->DeviceToVerify, DeviceObject, __ATOMIC_RELEASE);
 }
 
-/* --- modes ------------------------------------------------------------------------------ */
+/* --- modes --------------------------------------------------------------- */
 
 BOOLEAN NTAPI
 IoSetThreadHardErrorMode(BOOLEAN EnableHardErrors)
@@ -104,7 +104,7 @@ disabled_for(PETHREAD thread)
            __atomic_load_n(&thread->HardErrorsAreDisabled, __ATOMIC_RELAXED);
 }
 
-/* --- a request's hard error ----------------------------------------------------------------- */
+/* --- a request's hard error ---------------------------------------------- */
 
 void
 io_harderr_fail(PIRP irp, NTSTATUS status)
@@ -148,7 +148,7 @@ io_harderr_retry(PIRP irp)
     device->DriverObject->MajorFunction[location->MajorFunction](device, irp);
 }
 
-/* --- hard errors without a request -------------------------------------------------------------- */
+/* --- hard errors without a request --------------------------------------- */
 
 BOOLEAN NTAPI
 IoRaiseInformationalHardError(NTSTATUS ErrorStatus, PUNICODE_STRING String,

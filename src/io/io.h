@@ -21,7 +21,7 @@
 NTSTATUS io_init(void);
 void io_shutdown(void);
 
-/* --- drivers and devices ------------------------------------------------------ */
+/* --- drivers and devices ------------------------------------------------- */
 
 /* Makes the driver object, calls entry; `name` without "\Driver\".  An entry
  * that fails is undone and its status returned. */
@@ -45,7 +45,7 @@ NTSTATUS io_surprise_remove_device(PDEVICE_OBJECT pdo);
 typedef void io_arrival_fn(void *ctx, PDEVICE_OBJECT pdo);
 void io_set_arrival_hook(io_arrival_fn *fn, void *ctx);
 
-/* --- opening, asking ------------------------------------------------------------ */
+/* --- opening, asking ----------------------------------------------------- */
 
 #define IO_REMOUNT_LIMIT 8
 
@@ -79,7 +79,7 @@ NTSTATUS io_start_raw(void);
 /* Without open files; io_shutdown does it too. */
 void io_stop_raw(void);
 
-/* --- hard errors ------------------------------------------------------------------ */
+/* --- hard errors --------------------------------------------------------- */
 
 /*
  * Who puts the question.  A NULL member is "nobody there": raise fails, inform
@@ -113,7 +113,7 @@ void io_harderr_fail(PIRP irp, NTSTATUS status);
  * for those with HARDERROR_OVERRIDE_ERRORMODE. */
 void io_set_error_mode(bool suppress);
 
-/* --- looking in ---------------------------------------------------------------------- */
+/* --- looking in ---------------------------------------------------------- */
 
 /* IRPs, MDLs and I/O buffers really allocated so far (not from a cache). */
 uint64_t io_allocation_count(void);

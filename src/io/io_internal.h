@@ -64,7 +64,7 @@ io_irp_clear_flags(PIRP irp, UCHAR clear)
                      (UCHAR) (io_irp_flags(irp) & ~clear), __ATOMIC_RELAXED);
 }
 
-/* --- rules.c ----------------------------------------------------------------- */
+/* --- rules.c ------------------------------------------------------------- */
 
 /* Names the driver of `device` (may be NULL) and the rule it broke. */
 DECLSPEC_NORETURN VOID NTAPI
@@ -86,7 +86,7 @@ struct io_call {
 extern __thread struct io_call *io_calls
     __attribute__((tls_model("initial-exec")));
 
-/* --- cache.c: per-thread caches: IRPs by stack size, MDLs, small buffers --------- */
+/* --- cache.c: per-thread caches: IRPs by size, MDLs, small buffers ---------- */
 
 #define IO_CACHE_SLOT   0       /* ETHREAD.cache */
 #define IO_CACHE_STACKS 8
@@ -166,7 +166,7 @@ io_cache_put(unsigned kind, PVOID memory)
     io_cache_spill(kind, memory);
 }
 
-/* --- complete.c, cancel.c, build.c --------------------------------------------- */
+/* --- complete.c, cancel.c, build.c --------------------------------------- */
 
 /* Puts the IRP on the current thread's list, as its own from now on. */
 void io_thread_queue_irp(PIRP irp);
@@ -190,7 +190,7 @@ PIRP io_sync_irp(PDEVICE_OBJECT target, struct io_sync *out_sync);
 NTSTATUS io_sync_call(PDEVICE_OBJECT target, PIRP irp, struct io_sync *sync,
                       ULONG_PTR *out_information);
 
-/* --- object.c ------------------------------------------------------------------- */
+/* --- object.c ------------------------------------------------------------ */
 
 struct io_object {
     LONG references;            /* atomic */
@@ -209,7 +209,7 @@ io_object_of(PVOID object)
     return (struct io_object *) ((char *) object - IO_OBJECT_HEAD);
 }
 
-/* --- device.c -------------------------------------------------------------------- */
+/* --- device.c ------------------------------------------------------------ */
 
 struct io_devext {
     DEVOBJ_EXTENSION common;
@@ -260,28 +260,29 @@ io_device_clear_flags(PDEVICE_OBJECT device, ULONG clear)
 PDEVICE_OBJECT io_lowest_device(PDEVICE_OBJECT device);
 bool io_device_gone(PDEVICE_OBJECT device);
 
-/* --- vpb.c ------------------------------------------------------------------------- */
+/* --- vpb.c --------------------------------------------------------------- */
 
 NTSTATUS io_vpb_create(PDEVICE_OBJECT device);
 PVPB io_vpb_of(PDEVICE_OBJECT device);
 USHORT io_vpb_flags(PVPB vpb);
-/* The mounted VPB of the device, referenced, or NULL; *out_locked: VPB_LOCKED. */
+/* The mounted VPB of the device, referenced, or NULL; *out_locked: it has
+ * VPB_LOCKED. */
 PVPB io_vpb_ref_mounted(PDEVICE_OBJECT device, bool *out_locked);
 void io_vpb_deref(PVPB vpb);
 /* Gives the device a fresh VPB if `old` is still its current one. */
 NTSTATUS io_vpb_swap_fresh(PDEVICE_OBJECT device, PVPB old);
 
-/* --- mount.c ------------------------------------------------------------------------ */
+/* --- mount.c ------------------------------------------------------------- */
 
 /* The mount pass.  On success a reference to the mounted VPB in *out_vpb. */
 NTSTATUS io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw,
                          bool device_is_locked, PVPB *out_vpb);
 /* Sends MOUNT_VOLUME or VERIFY_VOLUME and waits. */
-NTSTATUS io_volume_request(PDEVICE_OBJECT target, UCHAR minor, BOOLEAN allow_raw,
-                           PVPB vpb, PDEVICE_OBJECT parameter, CCHAR stack_size,
+NTSTATUS io_volume_request(PDEVICE_OBJECT target, UCHAR minor,
+                           BOOLEAN allow_raw, PVPB vpb, PDEVICE_OBJECT parameter, CCHAR stack_size,
                            ULONG_PTR *out_information);
 
-/* --- name.c --------------------------------------------------------------------------- */
+/* --- name.c -------------------------------------------------------------- */
 
 /* Name for a device, or a link (device NULL).  STATUS_OBJECT_NAME_COLLISION. */
 NTSTATUS io_name_add(PCUNICODE_STRING name, PDEVICE_OBJECT device,
@@ -293,7 +294,7 @@ PDEVICE_OBJECT io_name_lookup(PCUNICODE_STRING name);
 char *io_name_text(PCUNICODE_STRING name, char *out_text, size_t max);
 NTSTATUS io_name_widen(const char *text, UNICODE_STRING *out_name);
 
-/* --- driver.c ---------------------------------------------------------------------------- */
+/* --- driver.c ------------------------------------------------------------ */
 
 const char *io_driver_text(PDRIVER_OBJECT driver, char *out_text, size_t max);
 

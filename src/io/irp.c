@@ -127,7 +127,7 @@ IoReuseIrp(PIRP Irp, NTSTATUS Iostatus)
     Irp->IoStatus.Status = Iostatus;
 }
 
-/* --- sending ---------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------- */
 
 __thread struct io_call *io_calls
     __attribute__((tls_model("initial-exec")));

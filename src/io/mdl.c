@@ -80,7 +80,8 @@ MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
     UNREFERENCED_PARAMETER(AccessMode);
     UNREFERENCED_PARAMETER(Operation);
     NT_ASSERT(!(MemoryDescriptorList->MdlFlags & MDL_PAGES_LOCKED));
-    MemoryDescriptorList->MdlFlags |= MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA;
+    MemoryDescriptorList->MdlFlags |=
+        MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA;
     MemoryDescriptorList->MappedSystemVa =
         MmGetMdlVirtualAddress(MemoryDescriptorList);
 }

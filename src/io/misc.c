@@ -23,7 +23,7 @@ io_shutdown(void)
     io_cache_shutdown();
 }
 
-/* --- one thread's place in file system recursion ------------------------------------ */
+/* --- one thread's place in file system recursion ------------------------- */
 
 PIRP NTAPI
 IoGetTopLevelIrp(VOID)
@@ -37,7 +37,7 @@ IoSetTopLevelIrp(PIRP Irp)
     ke_current()->TopLevelIrp = Irp;
 }
 
-/* --- the one process ------------------------------------------------------------------ */
+/* --- the one process ----------------------------------------------------- */
 
 PEPROCESS NTAPI
 IoGetRequestorProcess(PIRP Irp)
@@ -57,7 +57,7 @@ IoGetConfigurationInformation(VOID)
     return &information;
 }
 
-/* --- statuses ---------------------------------------------------------------------------- */
+/* --- statuses ------------------------------------------------------------ */
 
 #define STATUS_ILLEGAL_INSTRUCTION      ((NTSTATUS) 0xC000001D)
 #define STATUS_INSTRUCTION_MISALIGNMENT ((NTSTATUS) 0xC00000AA)

@@ -34,7 +34,7 @@ static LIST_ENTRY fs_lists[FS_LISTS] = {
 };
 static unsigned fs_changes;     /* registrations so far; atomic */
 
-/* --- registration ------------------------------------------------------------------ */
+/* --- registration -------------------------------------------------------- */
 
 static PLIST_ENTRY
 list_of_fs(DEVICE_TYPE type)
@@ -144,7 +144,7 @@ FsRtlIsTotalDeviceFailure(NTSTATUS Status)
            Status != STATUS_DEVICE_DATA_ERROR;
 }
 
-/* --- one request --------------------------------------------------------------------- */
+/* --- one request --------------------------------------------------------- */
 
 NTSTATUS
 io_volume_request(PDEVICE_OBJECT target, UCHAR minor, BOOLEAN allow_raw,
@@ -180,7 +180,7 @@ io_volume_request(PDEVICE_OBJECT target, UCHAR minor, BOOLEAN allow_raw,
     return iosb.Status;
 }
 
-/* --- the pass --------------------------------------------------------------------------- */
+/* --- the pass ------------------------------------------------------------ */
 
 struct pass {
     PDEVICE_OBJECT device;      /* the real device */
@@ -211,17 +211,20 @@ current_vpb(PDEVICE_OBJECT device, USHORT *out_flags)
 /* The file system may have put another VPB on the device (a volume that it
  * knows came back), so look again. */
 static void
-set_mounted(struct pass *pass, bool raw)
+set_mounted(struct pass *pass, PVPB given, bool raw)
 {
     CCHAR stack_size = (CCHAR) (pass->top->StackSize + 1);
     PDEVICE_OBJECT volume;
+    bool moved_on;
     PVPB vpb;
     KIRQL irql;
 
     IoAcquireVpbSpinLock(&irql);
     vpb = pass->device->Vpb;
     volume = vpb->DeviceObject;
-    if (volume != NULL) {
+    moved_on = vpb != given && (volume == NULL ||
+                                (vpb->Flags & VPB_MOUNTED) == 0);
+    if (volume != NULL && !moved_on) {
         vpb->Flags |= VPB_MOUNTED;
         if (raw)
             vpb->Flags |= VPB_RAW_MOUNT;
@@ -230,6 +233,11 @@ set_mounted(struct pass *pass, bool raw)
             volume->StackSize = stack_size;
     }
     IoReleaseVpbSpinLock(irql);
+    if (moved_on) {
+        /* Its medium was found in another drive meanwhile, which took it. */
+        pass->status = STATUS_UNRECOGNIZED_VOLUME;
+        return;
+    }
     if (volume == NULL)
         io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
                        "a file system mounted this device without setting "
@@ -291,7 +299,7 @@ try_file_system(struct pass *pass, PDEVICE_OBJECT fs_top, bool raw)
         fs_top, IRP_MN_MOUNT_VOLUME, pass->allow_raw, vpb, pass->top,
         (CCHAR) (pass->top->StackSize + fs_top->StackSize), &information);
     if (NT_SUCCESS(status)) {
-        set_mounted(pass, raw);
+        set_mounted(pass, vpb, raw);
         return STEP_STOP;
     }
     if (status == STATUS_FS_DRIVER_REQUIRED)

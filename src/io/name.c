@@ -130,7 +130,7 @@ IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName)
     return STATUS_SUCCESS;
 }
 
-/* --- text ------------------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------- */
 
 char *
 io_name_text(PCUNICODE_STRING name, char *out_text, size_t max)

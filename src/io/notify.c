@@ -101,7 +101,7 @@ IoUnregisterPlugPlayNotification(PVOID NotificationEntry)
     return STATUS_SUCCESS;
 }
 
-/* --- delivery ------------------------------------------------------------------------ */
+/* --- delivery ------------------------------------------------------------ */
 
 static struct registration *
 next_for(PLIST_ENTRY at, PDEVICE_OBJECT pdo)

@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 
-/* --- requests ----------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 static NTSTATUS
 send_pnp(PDEVICE_OBJECT device, UCHAR minor, DEVICE_RELATION_TYPE relation,
@@ -38,7 +38,7 @@ send_pnp(PDEVICE_OBJECT device, UCHAR minor, DEVICE_RELATION_TYPE relation,
     return status;
 }
 
-/* --- all devices of a stack ------------------------------------------------------------ */
+/* --- all devices of a stack ---------------------------------------------- */
 
 static void
 set_removed(PDEVICE_OBJECT device, bool removed)
@@ -84,7 +84,7 @@ claim_removal(PDEVICE_OBJECT pdo)
     return first;
 }
 
-/* --- start and removal --------------------------------------------------------------------- */
+/* --- start and removal --------------------------------------------------- */
 
 NTSTATUS
 io_start_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo)
@@ -146,7 +146,7 @@ io_surprise_remove_device(PDEVICE_OBJECT pdo)
     return status;
 }
 
-/* --- what a bus reports ------------------------------------------------------------------------ */
+/* --- what a bus reports -------------------------------------------------- */
 
 static io_arrival_fn *arrival;
 static void *arrival_ctx;

@@ -60,7 +60,7 @@ dismount(PDEVICE_OBJECT volume)
     IoDeleteDevice(volume);
 }
 
-/* --- file system control --------------------------------------------------------------- */
+/* --- file system control ------------------------------------------------- */
 
 static NTSTATUS
 mount(PVPB vpb, PDEVICE_OBJECT target)
@@ -121,7 +121,7 @@ raw_fs_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return complete(Irp, STATUS_INVALID_DEVICE_REQUEST, 0);
 }
 
-/* --- files --------------------------------------------------------------------------------- */
+/* --- files --------------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 raw_create(PDEVICE_OBJECT DeviceObject, PIRP Irp)
@@ -174,7 +174,7 @@ raw_close(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return complete(Irp, STATUS_SUCCESS, 0);
 }
 
-/* --- everything else goes down ----------------------------------------------------------------- */
+/* --- everything else goes down ------------------------------------------- */
 
 static NTSTATUS NTAPI
 raw_pass(PDEVICE_OBJECT DeviceObject, PIRP Irp)

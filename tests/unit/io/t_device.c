@@ -12,7 +12,7 @@
 
 static PDRIVER_OBJECT driver;
 
-/* --- devices ------------------------------------------------------------------------ */
+/* --- devices ------------------------------------------------------------- */
 
 static void
 create__fields_and_vpb_by_type(void **state)
@@ -206,7 +206,7 @@ exclusive__second_open__access_denied(void **state)
     IoDeleteDevice(device);
 }
 
-/* --- drivers ----------------------------------------------------------------------------- */
+/* --- drivers ------------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 failing_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
@@ -262,7 +262,7 @@ driver_extension__one_per_client(void **state)
     assert_ptr_equal(IoGetDriverObjectExtension(driver, &client), first);
 }
 
-/* --- remove locks ---------------------------------------------------------------------------- */
+/* --- remove locks -------------------------------------------------------- */
 
 static IO_REMOVE_LOCK remove_lock;
 
@@ -293,7 +293,7 @@ R206__remove_lock__release_and_wait(void **state)
                      STATUS_DELETE_PENDING);
 }
 
-/* --- StartIo ------------------------------------------------------------------------------------ */
+/* --- StartIo ------------------------------------------------------------- */
 
 static PDEVICE_OBJECT queue_device;
 static PIRP started[8];
@@ -394,7 +394,7 @@ R207_R208__start_io__one_at_a_time__cancelled_never_started(void **state)
     IoDeleteDevice(queue_device);
 }
 
-/* --- work items, error log ---------------------------------------------------------------------- */
+/* --- work items, error log ----------------------------------------------- */
 
 static LONG work_done;
 static PIO_WORKITEM work_item;

@@ -14,7 +14,7 @@ static PDRIVER_OBJECT driver;
 static PDEVICE_OBJECT fsd;      /* raises a hard error for every request */
 static PDEVICE_OBJECT drive;
 
-/* --- 8.1 -------------------------------------------------------------------------- */
+/* --- 8.1 ----------------------------------------------------------------- */
 
 static const struct { NTSTATUS status; BOOLEAN want; } documented[] = {
     { STATUS_MEDIA_WRITE_PROTECTED, TRUE }, { STATUS_DEVICE_NOT_READY, TRUE },
@@ -111,7 +111,7 @@ set_hard_error__no_thread__dropped_and_counted(void **state)
     assert_int_equal(io_dropped_hard_errors(), before + 1);
 }
 
-/* --- the port ------------------------------------------------------------------------- */
+/* --- the port ------------------------------------------------------------ */
 
 static struct port_log {
     int raised, informed, asked;
@@ -167,7 +167,7 @@ port_ask(void *ctx, NTSTATUS status, ULONG options, ULONG *out_response,
 static const struct io_harderr_port port = { port_raise, port_inform, port_ask,
                                              &port_log };
 
-/* --- a file system that raises ------------------------------------------------------------ */
+/* --- a file system that raises ------------------------------------------- */
 
 static NTSTATUS fail_with;      /* STATUS_SUCCESS: completes */
 static int dispatches;
@@ -263,10 +263,10 @@ each(void **state)
     return 0;
 }
 
-/* --- 8.11 ------------------------------------------------------------------------------------ */
+/* --- 8.11 ---------------------------------------------------------------- */
 
 static void
-R177__hard_errors_disabled__no_question__own_status_and_no_information(
+R177__hard_errors_disabled__no_question__own_status(
     void **state)
 {
     struct request request;
@@ -502,7 +502,7 @@ main(void)
         T(R6_R14__set_hard_error__writes_the_slot_of_the_irps_thread),
         T(R7_R12_R13__slot__last_writer_wins__get_keeps__null_empties),
         T(set_hard_error__no_thread__dropped_and_counted),
-        T(R177__hard_errors_disabled__no_question__own_status_and_no_information),
+        T(R177__hard_errors_disabled__no_question__own_status),
         T(raise__no_port_or_port_refuses__own_status),
         T(R178_R179__thread_mode__previous_value__own_thread_only),
         T(R181_R183__retry__same_irp_same_location__as_often_as_it_fails),

@@ -142,10 +142,10 @@ teardown(void **state)
     return io_teardown(state);
 }
 
-/* --- unwinding -------------------------------------------------------------------- */
+/* --- unwinding ----------------------------------------------------------- */
 
 static void
-R194__completion_routine__more_processing__unwinding_stops_and_resumes(
+R194__routine__more_processing__unwinding_stops_and_resumes(
     void **state)
 {
     BOOLEAN done;
@@ -262,7 +262,7 @@ completion__locations_below__are_cleared_and_error_is_noted(void **state)
     IoFreeIrp(irp);
 }
 
-/* --- what is fatal ---------------------------------------------------------------------- */
+/* --- what is fatal ------------------------------------------------------- */
 
 static void
 too_deep(void)
@@ -430,7 +430,7 @@ verifier__drivers_that_keep_the_rules__go_through(void **state)
     assert_int_equal(done, 2);
 }
 
-/* --- threaded IRPs ---------------------------------------------------------------------------- */
+/* --- threaded IRPs ------------------------------------------------------- */
 
 #define READ_CODE CTL_CODE(FILE_DEVICE_UNKNOWN, 1, METHOD_BUFFERED, 0)
 
@@ -559,7 +559,7 @@ error__pended__is_told_through_status_block_and_event(void **state)
     assert_int_equal(control.iosb.Status, STATUS_IO_DEVICE_ERROR);
 }
 
-/* --- cancel ----------------------------------------------------------------------------------- */
+/* --- cancel -------------------------------------------------------------- */
 
 static KIRQL cancel_irql;
 static int cancel_calls;
@@ -646,7 +646,7 @@ R203__thread_exit__irp_that_stays_loses_its_thread(void **state)
     assert_int_equal(control.out[0], 0x55555555);
 }
 
-/* --- parts of a transfer ------------------------------------------------------------------------ */
+/* --- parts of a transfer ------------------------------------------------- */
 
 static void
 R204__master_status__combines(void **state)
@@ -739,7 +739,7 @@ forward_synchronously__comes_back_to_its_caller(void **state)
     io_unload_driver(other);
 }
 
-/* --- memory -------------------------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 static void
 mdl__secondary_and_partial(void **state)
@@ -849,7 +849,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, each)
-        T(R194__completion_routine__more_processing__unwinding_stops_and_resumes),
+        T(R194__routine__more_processing__unwinding_stops_and_resumes),
         T(R195__routines__selected_by_status_and_cancel),
         T(R196__pending_returned__equals_the_bit_below),
         T(R197__pending_bit__propagates_only_without_a_routine),

@@ -14,7 +14,7 @@
 
 #define IOCTL_STORAGE_CHECK_VERIFY 0x002D4800u
 
-/* --- the drive --------------------------------------------------------------------- */
+/* --- the drive ----------------------------------------------------------- */
 
 static PDRIVER_OBJECT disk_driver;
 static PDEVICE_OBJECT disk, filter;     /* the filter is attached to the disk */
@@ -38,7 +38,7 @@ disk_dispatch(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return complete_irp(Irp, STATUS_SUCCESS, 0);
 }
 
-/* --- file systems --------------------------------------------------------------------- */
+/* --- file systems -------------------------------------------------------- */
 
 /* Mounts media whose content is its letter. */
 struct fs {
@@ -202,7 +202,7 @@ unregister_fs(struct fs *fs)
     fs->control = NULL;
 }
 
-/* --- a new drive for every test ----------------------------------------------------------- */
+/* --- a new drive for every test ------------------------------------------ */
 
 static int
 each(void **state)
@@ -275,7 +275,7 @@ open_and_close(void)
     io_close_file(file);
 }
 
-/* --- 8.8 ------------------------------------------------------------------------------------ */
+/* --- 8.8 ----------------------------------------------------------------- */
 
 static void
 R131__first_open__last_registered_is_asked_first(void **state)
@@ -619,7 +619,7 @@ allocation_failures__anywhere__fail_the_open_cleanly(void **state)
     assert_int_equal(disk->ReferenceCount, 0);
 }
 
-/* --- 8.9 ------------------------------------------------------------------------------------------ */
+/* --- 8.9 ----------------------------------------------------------------- */
 
 static void
 R145__verify__nothing_mounted__mounts_and_succeeds(void **state)

@@ -19,7 +19,7 @@ static struct {
 static PDEVICE_OBJECT children[4];
 static ULONG child_count;
 
-/* --- a bus driver and a function driver ---------------------------------------------- */
+/* --- a bus driver and a function driver ---------------------------------- */
 
 static NTSTATUS
 answer_relations(PIRP irp)
@@ -114,7 +114,7 @@ each_end(void **state)
     return 0;
 }
 
-/* --- start and removal ------------------------------------------------------------------ */
+/* --- start and removal --------------------------------------------------- */
 
 static void
 start_and_remove__in_order(void **state)
@@ -185,11 +185,13 @@ start__fails__removed(void **state)
                      STATUS_INVALID_DEVICE_REQUEST);
 }
 
-/* --- notifications ------------------------------------------------------------------------- */
+/* --- notifications ------------------------------------------------------- */
 
 #define EVENTS 500
 
-static const GUID event_guid = { 0x12345678, 1, 2, { 3, 4, 5, 6, 7, 8, 9, 10 } };
+static const GUID event_guid = {
+    0x12345678, 1, 2, { 3, 4, 5, 6, 7, 8, 9, 10 },
+};
 
 struct listener {
     PVOID entry;
@@ -306,7 +308,7 @@ notifications__bad_ones__refused(void **state)
                      STATUS_NOT_SUPPORTED);
 }
 
-/* --- what a bus reports ------------------------------------------------------------------------ */
+/* --- what a bus reports -------------------------------------------------- */
 
 static LONG arrivals;
 

@@ -18,7 +18,7 @@
 static PDRIVER_OBJECT driver;
 static PDEVICE_OBJECT device;
 
-/* --- a device that pends everything, completed by another thread ---------------------- */
+/* --- a device that pends everything, completed by another thread --------- */
 
 static KSPIN_LOCK queue_lock;
 static LIST_ENTRY queue = { &queue, &queue };
@@ -100,7 +100,7 @@ complete_them(void *unused)
     return unused;
 }
 
-/* --- threads that send and go ------------------------------------------------------------- */
+/* --- threads that send and go -------------------------------------------- */
 
 /* On the heap: they must outlive the threads only as NT says, but are not the
  * stack that a thread leaves behind. */
@@ -160,7 +160,7 @@ thread_end_cancel_completion__each_request_ends_once(void **state)
     assert_int_equal(completed + cancelled, arrived);
 }
 
-/* --- opens against verifies -------------------------------------------------------------------- */
+/* --- opens against verifies ---------------------------------------------- */
 
 static PDEVICE_OBJECT disk, fs;
 static LONG wrong_every, verifies;
