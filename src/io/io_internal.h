@@ -86,7 +86,7 @@ struct io_call {
 extern __thread struct io_call *io_calls
     __attribute__((tls_model("initial-exec")));
 
-/* --- cache.c: per-thread caches: IRPs by size, MDLs, small buffers ---------- */
+/* --- cache.c: per-thread caches: IRPs by size, MDLs, small buffers */
 
 #define IO_CACHE_SLOT   0       /* ETHREAD.cache */
 #define IO_CACHE_STACKS 8
@@ -279,7 +279,8 @@ NTSTATUS io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw,
                          bool device_is_locked, PVPB *out_vpb);
 /* Sends MOUNT_VOLUME or VERIFY_VOLUME and waits. */
 NTSTATUS io_volume_request(PDEVICE_OBJECT target, UCHAR minor,
-                           BOOLEAN allow_raw, PVPB vpb, PDEVICE_OBJECT parameter, CCHAR stack_size,
+                           BOOLEAN allow_raw, PVPB vpb,
+                           PDEVICE_OBJECT parameter, CCHAR stack_size,
                            ULONG_PTR *out_information);
 
 /* --- name.c -------------------------------------------------------------- */
