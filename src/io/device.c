@@ -1,7 +1,7 @@
 /*
  * device.c - device objects: created, attached, deleted
  *
- * A device is freed when it was deleted and its last reference went: a file
+ * A device is destroyed when it was deleted and its last reference went: a file
  * open on it holds one, and so does the device attached above.
  *
  * Lock: io_device_lock (io_internal.h).
@@ -39,10 +39,11 @@ find_kind(DEVICE_TYPE type)
     return &other;
 }
 
+static LIST_ENTRY kept = { &kept, &kept };
+
 static void
-destroy_device(PVOID object)
+free_device(PDEVICE_OBJECT device)
 {
-    PDEVICE_OBJECT device = object;
     PDEVICE_RELATIONS children = io_devext(device)->children;
 
     for (ULONG i = 0; children != NULL && i < children->Count; i++)
@@ -54,6 +55,45 @@ destroy_device(PVOID object)
         ExFreePool(device->Vpb);
     ObDereferenceObject(device->DriverObject);
     ExFreePoolWithTag(io_object_of(device), IO_TAG_OBJECT);
+}
+
+/*
+ * A VPB names its real device without a reference, and volumes outlive their
+ * drive here: an absent volume waits for its medium after the drive was
+ * unplugged.  So a device that ever had a volume is kept; requests for it go to
+ * its driver, which says that it is gone.
+ */
+static void
+destroy_device(PVOID object)
+{
+    PDEVICE_OBJECT device = object;
+    struct io_devext *ext = io_devext(device);
+    bool keep;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    keep = ext->mounted_once;
+    IoReleaseVpbSpinLock(irql);
+    if (!keep) {
+        free_device(device);
+        return;
+    }
+    /* The list's own reference. */
+    __atomic_store_n(&io_object_of(device)->references, 1, __ATOMIC_RELEASE);
+    KeAcquireSpinLock(&io_device_lock, &irql);
+    InsertTailList(&kept, &ext->kept);
+    KeReleaseSpinLock(&io_device_lock, irql);
+}
+
+void
+io_device_shutdown(void)
+{
+    while (!IsListEmpty(&kept)) {
+        struct io_devext *ext = CONTAINING_RECORD(RemoveHeadList(&kept),
+                                                  struct io_devext, kept);
+
+        free_device(ext->common.DeviceObject);
+    }
 }
 
 static PDEVICE_OBJECT

@@ -217,6 +217,8 @@ struct io_devext {
     bool delete_pending;        /* device lock */
     bool removed;               /* REMOVE_DEVICE was sent; device lock */
     bool raw;                   /* RAW's control device; constant */
+    bool mounted_once;          /* VPB lock: freed at the shutdown only */
+    LIST_ENTRY kept;            /* device lock: gone, but kept */
     struct io_name *name;       /* device lock */
     /* target device change, notify.c: note lock */
     LIST_ENTRY notes;
@@ -256,6 +258,8 @@ io_device_clear_flags(PDEVICE_OBJECT device, ULONG clear)
     InterlockedAnd((LONG volatile *) &device->Flags, (LONG) ~clear);
 }
 
+/* Frees the devices that were kept. */
+void io_device_shutdown(void);
 /* Lowest device of the stack, referenced: the PDO. */
 PDEVICE_OBJECT io_lowest_device(PDEVICE_OBJECT device);
 bool io_device_gone(PDEVICE_OBJECT device);

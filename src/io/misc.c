@@ -20,6 +20,7 @@ io_shutdown(void)
 {
     io_stop_raw();
     ke_shutdown();
+    io_device_shutdown();
     io_cache_shutdown();
 }
 

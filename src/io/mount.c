@@ -225,6 +225,7 @@ set_mounted(struct pass *pass, PVPB given, bool raw)
     moved_on = vpb != given && (volume == NULL ||
                                 (vpb->Flags & VPB_MOUNTED) == 0);
     if (volume != NULL && !moved_on) {
+        io_devext(pass->device)->mounted_once = true;
         vpb->Flags |= VPB_MOUNTED;
         if (raw)
             vpb->Flags |= VPB_RAW_MOUNT;

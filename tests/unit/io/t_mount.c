@@ -902,6 +902,34 @@ R153__two_threads__same_change__both_succeed(void **state)
 }
 
 static void
+drive_gone__volume_still_names_it__can_be_looked_at(void **state)
+{
+    PDEVICE_OBJECT gone = disk;
+    ULONG_PTR information;
+    struct volume *volume;
+
+    (void) state;
+    register_fs(0, 'a', 0);
+    open_and_close();
+    volume = volumes[0]->DeviceExtension;
+    IoDetachDevice(disk);
+    IoDeleteDevice(filter);
+    IoDeleteDevice(disk);
+    /* An absent volume: the drive is unplugged, the VPB is there. */
+    assert_ptr_equal(volume->vpb->RealDevice, gone);
+    assert_true(volume->vpb->Flags & VPB_MOUNTED);
+    assert_int_equal(io_device_control(gone, IOCTL_STORAGE_CHECK_VERIFY, NULL,
+                                       0, NULL, 0, 0, &information),
+                     STATUS_SUCCESS);
+    assert_int_equal(IoVerifyVolume(gone, FALSE), STATUS_SUCCESS);
+
+    /* For each_end. */
+    disk = new_device(disk_driver, FILE_DEVICE_DISK, 0, NULL);
+    filter = new_device(disk_driver, FILE_DEVICE_DISK, 0, NULL);
+    IoAttachDeviceToDeviceStack(filter, disk);
+}
+
+static void
 total_device_failure__as_documented(void **state)
 {
     (void) state;
@@ -976,6 +1004,7 @@ main(void)
         T(R151__verify__other_failures__nothing_changes),
         T(R152__verify__no_memory__nothing_changes),
         T(R153__two_threads__same_change__both_succeed),
+        T(drive_gone__volume_still_names_it__can_be_looked_at),
         T(total_device_failure__as_documented),
     };
 
