@@ -41,7 +41,7 @@ struct class_mcd {
     ULONG state;                /* MEDIA_CHANGE_DETECTION_STATE */
     LONG disable_count;
     LONG kernel_count;          /* of it, by callers without a handle */
-    BOOLEAN running;
+    BOOLEAN running;            /* atomic: also read without the lock */
     BOOLEAN polling;            /* a poll is under way */
     BOOLEAN poll_again;         /* something happened meanwhile */
     BOOLEAN queued;             /* work is on its way to a worker */
@@ -119,6 +119,14 @@ FORCEINLINE class_device *
 class_dev(PDEVICE_OBJECT fdo)
 {
     return class_ext(fdo)->PrivateFdoData;
+}
+
+/* From REMOVE or SURPRISE_REMOVAL on. */
+FORCEINLINE BOOLEAN
+class_removed(const class_device *dev)
+{
+    return __atomic_load_n(&dev->ext->CommonExtension.IsRemoved,
+                           __ATOMIC_ACQUIRE) != NO_REMOVE;
 }
 
 FORCEINLINE ULONG
@@ -325,6 +333,8 @@ NTSTATUS NTAPI class_media_removal(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_ejection_control(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_eject_media(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_load_media(class_device *dev, PIRP irp);
+NTSTATUS NTAPI class_reserve(class_device *dev, PIRP irp);
+NTSTATUS NTAPI class_release(class_device *dev, PIRP irp);
 
 /* property.c */
 NTSTATUS NTAPI class_query_property(class_device *dev, PIRP irp);

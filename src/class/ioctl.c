@@ -55,6 +55,8 @@ static const struct control {
       class_device_number },
     { IOCTL_STORAGE_GET_HOTPLUG_INFO, FREE, 0, sizeof(STORAGE_HOTPLUG_INFO),
       class_hotplug_info },
+    { IOCTL_STORAGE_RESERVE, FREE, 0, 0, class_reserve },
+    { IOCTL_STORAGE_RELEASE, FREE, 0, 0, class_release },
     { IOCTL_STORAGE_FIND_NEW_DEVICES, FREE, 0, 0, not_supported },
     { IOCTL_STORAGE_RESET_BUS, FREE, 0, 0, class_forward },
     { IOCTL_STORAGE_RESET_DEVICE, FREE, 0, 0, class_forward },

@@ -254,3 +254,29 @@ class_load_media(class_device *dev, PIRP irp)
 {
     return start_stop(dev, irp, 0x03);
 }
+
+/* --- reservations: the six-byte forms; act.c knows their successors ---------------------------- */
+
+static NTSTATUS
+reservation(class_device *dev, PIRP irp, UCHAR opcode)
+{
+    UCHAR cdb[10] = { opcode };
+    struct class_request *request = class_request_new(dev, irp);
+
+    if (request == NULL)
+        return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
+    class_command(request, cdb, 6, NULL, 0, FALSE);
+    return class_send(request);
+}
+
+NTSTATUS NTAPI
+class_reserve(class_device *dev, PIRP irp)
+{
+    return reservation(dev, irp, SCSIOP_RESERVE_UNIT);
+}
+
+NTSTATUS NTAPI
+class_release(class_device *dev, PIRP irp)
+{
+    return reservation(dev, irp, SCSIOP_RELEASE_UNIT);
+}

@@ -88,6 +88,12 @@ tell_state(class_device *dev, ULONG state)
                      &context, sizeof context);
 }
 
+static BOOLEAN
+is_running(class_device *dev)
+{
+    return __atomic_load_n(&dev->mcd.running, __ATOMIC_ACQUIRE);
+}
+
 /* --- the state --------------------------------------------------------------------------- */
 
 VOID NTAPI
@@ -486,7 +492,7 @@ poll_finish(struct class_request *request, NTSTATUS *status)
     class_device *dev = request->dev;
     enum class_next next = NEXT_COMPLETE;
 
-    if (dev->mcd.running)
+    if (is_running(dev))
         next = request->stage >= STAGE_GESN ? gesn_finish(request, *status)
                                             : ready_finish(request, *status);
     if (next == NEXT_SEND)
@@ -541,18 +547,20 @@ event_finish(struct class_request *request, NTSTATUS *status)
 {
     class_device *dev = request->dev;
     struct class_mcd *mcd = &dev->mcd;
+    BOOLEAN by_timer;
     KIRQL irql;
 
-    if (NT_SUCCESS(*status) && mcd->running) {
+    if (NT_SUCCESS(*status) && is_running(dev)) {
         class_poll_soon(dev);
         event_command(request);
         return NEXT_SEND;
     }
     KeAcquireSpinLock(&mcd->lock, &irql);
-    mcd->by_timer = mcd->running && SRB_STATUS(request->srb.SrbStatus) ==
-                                        SRB_STATUS_INVALID_REQUEST;
+    by_timer = mcd->running && SRB_STATUS(request->srb.SrbStatus) ==
+                                   SRB_STATUS_INVALID_REQUEST;
+    mcd->by_timer = by_timer;
     KeReleaseSpinLock(&mcd->lock, irql);
-    tick_for(dev, mcd->by_timer);
+    tick_for(dev, by_timer);
     KeAcquireSpinLock(&mcd->lock, &irql);
     worker_ends_locked(mcd);
     KeReleaseSpinLock(&mcd->lock, irql);
@@ -583,13 +591,13 @@ class_mcd_start(class_device *dev)
     struct class_request *request;
     KIRQL irql;
 
-    if (!dev->removable || mcd->running)
+    if (!dev->removable || is_running(dev))
         return;
     request = class_request_new(dev, NULL);
     if (request == NULL)
         return;
     KeAcquireSpinLock(&mcd->lock, &irql);
-    mcd->running = TRUE;
+    __atomic_store_n(&mcd->running, TRUE, __ATOMIC_RELEASE);
     mcd->gesn = dev->fdo->DeviceType == FILE_DEVICE_CD_ROM;
     mcd->event = request;
     worker_begins_locked(mcd);
@@ -611,7 +619,7 @@ class_mcd_stop(class_device *dev)
     KeAcquireSpinLock(&mcd->lock, &irql);
     event = mcd->event;
     mcd->event = NULL;
-    mcd->running = FALSE;
+    __atomic_store_n(&mcd->running, FALSE, __ATOMIC_RELEASE);
     KeReleaseSpinLock(&mcd->lock, irql);
     if (event != NULL)
         (void) IoCancelIrp(event->irp);

@@ -175,7 +175,7 @@ remove_device(PDEVICE_OBJECT fdo, PIRP irp)
     ClassReleaseRemoveLock(fdo, irp);       /* the one of its life */
     (void) KeWaitForSingleObject(&common->RemoveEvent, Executive, KernelMode,
                                  FALSE, NULL);
-    common->IsRemoved = REMOVE_COMPLETE;
+    __atomic_store_n(&common->IsRemoved, REMOVE_COMPLETE, __ATOMIC_RELEASE);
     if (common->DevInfo->ClassRemoveDevice != NULL)
         (void) common->DevInfo->ClassRemoveDevice(fdo, IRP_MN_REMOVE_DEVICE);
     irp->IoStatus.Status = STATUS_SUCCESS;

@@ -235,7 +235,8 @@ request_end(struct class_request *request, NTSTATUS status)
 static BOOLEAN
 is_cancelled(const struct class_request *request)
 {
-    return request->original != NULL && request->original->Cancel;
+    return request->original != NULL &&
+           __atomic_load_n(&request->original->Cancel, __ATOMIC_ACQUIRE);
 }
 
 /* The last attempt is made as simple for the device as it gets. */
@@ -288,7 +289,7 @@ attempt_failed(struct class_request *request, NTSTATUS *status,
         retry = FALSE;
     }
     if (!retry || request->retry_number >= request->retries ||
-        request->dev->ext->CommonExtension.IsRemoved != NO_REMOVE)
+        class_removed(request->dev))
         return FALSE;
     if (is_cancelled(request)) {
         *status = STATUS_CANCELLED;
@@ -346,7 +347,7 @@ go_on(PVOID context)
         (void) class_send(request);
         return;
     }
-    if (request->dev->ext->CommonExtension.IsRemoved != NO_REMOVE)
+    if (class_removed(request->dev))
         status = STATUS_DEVICE_DOES_NOT_EXIST;
     if (request->original == NULL && request->finish != NULL) {
         request->srb.SrbStatus = SRB_STATUS_ABORTED;
@@ -459,10 +460,11 @@ wait_for_retry(struct class_request *request, ULONG delay_s)
     if (irp != NULL) {
         irp->Tail.Overlay.DriverContext[0] = request;
         IoSetCancelRoutine(irp, wait_cancelled);
-        if (irp->Cancel && IoSetCancelRoutine(irp, NULL) != NULL)
+        if (__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST) &&
+            IoSetCancelRoutine(irp, NULL) != NULL)
             waits = FALSE;
     }
-    if (waits && dev->ext->CommonExtension.IsRemoved != NO_REMOVE &&
+    if (waits && class_removed(dev) &&
         (irp == NULL || IoSetCancelRoutine(irp, NULL) != NULL))
         waits = FALSE;
     if (waits) {

@@ -35,7 +35,7 @@ write_down(struct spy *spy, PIRP irp, const SCSI_REQUEST_BLOCK *srb)
     unsigned at;
 
     if (is_poll(srb)) {
-        spy->polls++;
+        __atomic_add_fetch(&spy->polls, 1, __ATOMIC_RELAXED);
         return;
     }
     at = spy->commands++ % LOG_MAX;
@@ -95,6 +95,8 @@ pass(struct spy *spy, PIRP irp)
     return IoCallDriver(spy->lower, irp);
 }
 
+bool spy_refuses_events;
+
 static NTSTATUS NTAPI
 spy_scsi(PDEVICE_OBJECT device, PIRP irp)
 {
@@ -114,9 +116,13 @@ spy_scsi(PDEVICE_OBJECT device, PIRP irp)
     }
     if (answers && answer.pend) {
         IoMarkIrpPending(irp);
-        spy->held = irp;
+        __atomic_store_n(&spy->held, irp, __ATOMIC_RELEASE);
     }
     KeReleaseSpinLock(&spy->lock, irql);
+    if (srb->Function == SRB_FUNCTION_RECEIVE_EVENT && spy_refuses_events) {
+        answer = (struct answer) { .srb_status = SRB_STATUS_INVALID_REQUEST };
+        answers = true;
+    }
     if (!answers)
         return pass(spy, irp);
     return answer.pend ? STATUS_PENDING : give(irp, srb, &answer);
@@ -186,7 +192,8 @@ spy_reset(struct rig *rig)
     KIRQL irql;
 
     KeAcquireSpinLock(&spy->lock, &irql);
-    spy->answers = spy->commands = spy->polls = spy->releases = 0;
+    spy->answers = spy->commands = spy->releases = 0;
+    __atomic_store_n(&spy->polls, 0, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&spy->lock, irql);
 }
 
@@ -200,7 +207,7 @@ spy_release(struct rig *rig)
     assert_true(EVENTUALLY(__atomic_load_n(&spy->held, __ATOMIC_ACQUIRE)));
     KeAcquireSpinLock(&spy->lock, &irql);
     irp = spy->held;
-    spy->held = NULL;
+    __atomic_store_n(&spy->held, NULL, __ATOMIC_RELEASE);
     KeReleaseSpinLock(&spy->lock, irql);
     (void) pass(spy, irp);
 }

@@ -121,6 +121,9 @@ ULONG rig_count(struct rig *rig);       /* the media change count */
 void rig_swap(struct rig *rig, int image);
 void rig_rule(struct rig *rig, const char *rule);
 
+/* Set before a rig is made: its port has no events. */
+extern bool spy_refuses_events;
+
 void spy_answer(struct rig *rig, const struct answer *answer);
 void spy_reset(struct rig *rig);
 /* The held request: passes it down, or fails it. */

@@ -219,15 +219,15 @@ static void
 R121__poll__override_and_no_thread(void **state)
 {
     struct rig *rig = *state;
+    PIRP held;
 
-    /* The spy's own rule for what a poll is would hide it: look at the port's
-     * side, where every poll must have passed the flag on. */
     spy_answer(rig, &(struct answer){ .opcode = 0, .times = 1, .pend = 1 });
     assert_int_equal(vscsi_yank(rig->drive), 0);
-    assert_true(EVENTUALLY(__atomic_load_n(&rig->spy.held,
-                                           __ATOMIC_ACQUIRE) != NULL));
-    assert_null(rig->spy.held->Tail.Overlay.Thread);
-    assert_true(IoGetCurrentIrpStackLocation(rig->spy.held)->Flags &
+    assert_true(EVENTUALLY((held = __atomic_load_n(&rig->spy.held,
+                                                   __ATOMIC_ACQUIRE)) !=
+                           NULL));
+    assert_null(held->Tail.Overlay.Thread);
+    assert_true(IoGetCurrentIrpStackLocation(held)->Flags &
                 SL_OVERRIDE_VERIFY_VOLUME);
     spy_release(rig);
     rig_settle(rig);
@@ -308,6 +308,68 @@ rig_slow(void **state)
 {
     return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK,
                                                   .load_ms = 100 }, false);
+}
+
+/* --- polls by the clock -------------------------------------------------------- */
+
+static int
+rig_polled(void **state)
+{
+    int result;
+
+    spy_refuses_events = true;
+    result = rig_disk(state);
+    spy_refuses_events = false;
+    return result;
+}
+
+static unsigned
+polls(struct rig *rig)
+{
+    return __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED);
+}
+
+static void
+no_events__polled_once_a_second(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+
+    listen_to(rig, &listener);
+    clock_manual(true);
+    rig_settle(rig);
+    for (unsigned i = 1; i <= 3; i++) {
+        clock_advance_ms(1000);
+        assert_true(EVENTUALLY(polls(rig) == i));
+        usleep(2000);
+    }
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    assert_int_equal(heard(&listener), 0);
+    clock_advance_ms(1000);
+    expect(&listener, 0, &GUID_IO_MEDIA_REMOVAL, MediaNotPresent);
+    insert(rig, 1);
+    clock_advance_ms(1000);
+    expect(&listener, 1, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
+    clock_manual(false);
+    stop_listening(&listener);
+}
+
+static void
+no_events__drive_that_does_not_answer__polled_less_often(void **state)
+{
+    struct rig *rig = *state;
+    unsigned count;
+
+    clock_manual(true);
+    rig_settle(rig);
+    rig_rule(rig, "at * tur do selection-timeout");
+    for (int i = 0; i < 64; i++) {
+        clock_advance_ms(1000);
+        usleep(1000);
+    }
+    count = polls(rig);
+    assert_true(count >= 4 && count <= 8);      /* 1 + 2 + 4 + 8 + 16 + 32 */
+    clock_manual(false);
 }
 
 /* --- locks -------------------------------------------------------------------------- */
@@ -454,6 +516,9 @@ main(void)
         TEST(cdrom__swap__told_and_counted_once, rig_cdrom),
         TEST(cdrom__eject_button_while_locked__eject_request, rig_cdrom),
         TEST(becoming_ready__the_state_is_found_when_it_is, rig_slow),
+        TEST(no_events__polled_once_a_second, rig_polled),
+        TEST(no_events__drive_that_does_not_answer__polled_less_often,
+             rig_polled),
         TEST(R123_R124__simple_locks__counted_for_the_device, rig_disk),
         TEST(R123__lock_whose_command_fails__is_not_counted, rig_disk),
         TEST(R125_R126__secure_lock__of_the_handle_blocks_eject_until_its_close,

@@ -496,6 +496,134 @@ lost_command__times_out_and_is_sent_again(void **state)
     assert_int_equal(spy_count(rig, SCSIOP_READ), 2);
 }
 
+/* --- drivers that do more themselves ------------------------------------------------ */
+
+static PIRP
+driver_irp(struct rig *rig, struct outcome *out, ULONG length)
+{
+    PIO_STACK_LOCATION at;
+
+    memset(out, 0, sizeof *out);
+    out->irp = IoAllocateIrp((CCHAR) (rig->fdo->StackSize + 1), FALSE);
+    out->irp->Tail.Overlay.Thread = PsGetCurrentThread();
+    IoSetNextIrpStackLocation(out->irp);
+    at = IoGetNextIrpStackLocation(out->irp);
+    at->MajorFunction = IRP_MJ_READ;
+    at->Parameters.Read.Length = length;
+    at->DeviceObject = rig->fdo;
+    out->mdl = IoAllocateMdl(data, length, FALSE, FALSE, NULL);
+    MmBuildMdlForNonPagedPool(out->mdl);
+    out->irp->MdlAddress = out->mdl;
+    return out->irp;
+}
+
+static NTSTATUS NTAPI
+driver_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    struct outcome *out = context;
+
+    out->status = irp->IoStatus.Status;
+    out->information = irp->IoStatus.Information;
+    __atomic_add_fetch(&out->completions, 1, __ATOMIC_RELEASE);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static void
+driver_sends_itself__failures_are_retried_by_the_library(void **state)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext;
+    struct rig *rig = *state;
+    struct outcome out;
+    PIRP irp;
+
+    ext = rig->fdo->DeviceExtension;
+    know_capacity(rig);
+    for (int i = 0; i < 3; i++) {
+        memset(data, 0, sizeof data);
+        irp = driver_irp(rig, &out, sizeof data);
+        IoSetCompletionRoutine(irp, driver_done, &out, TRUE, TRUE, TRUE);
+        IoSetNextIrpStackLocation(irp);
+        assert_int_equal(ClassAcquireRemoveLock(rig->fdo, irp), NO_REMOVE);
+        if (i == 1)
+            rig_rule(rig, "at 1 read do sense 6/29/00");
+        if (i < 2) {
+            assert_int_equal(ClassBuildRequest(rig->fdo, irp),
+                             STATUS_SUCCESS);
+            (void) IoCallDriver(ext->CommonExtension.LowerDeviceObject, irp);
+        } else {
+            spy_reset(rig);
+            ClassSplitRequest(rig->fdo, irp, 1024);
+        }
+        assert_true(EVENTUALLY(__atomic_load_n(&out.completions,
+                                               __ATOMIC_ACQUIRE) == 1));
+        assert_int_equal(out.status, STATUS_SUCCESS);
+        assert_int_equal(out.information, sizeof data);
+        assert_int_equal(data[sizeof data - 1], 'a');
+        IoFreeMdl(out.mdl);
+        IoFreeIrp(irp);
+    }
+    assert_int_equal(spy_count(rig, SCSIOP_READ), sizeof data / 1024);
+}
+
+static void
+send_srb_asynchronous__completes_the_irp_and_frees_the_srb(void **state)
+{
+    struct rig *rig = *state;
+    PSCSI_REQUEST_BLOCK srb =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *srb, 0x74736554);
+    struct outcome out;
+    UCHAR reply[96];
+    PIRP irp;
+
+    memset(srb, 0, sizeof *srb);
+    srb->CdbLength = 6;
+    srb->Cdb[0] = SCSIOP_INQUIRY;
+    srb->Cdb[4] = sizeof reply;
+    srb->TimeOutValue = 5;
+    irp = driver_irp(rig, &out, 512);
+    IoSetCompletionRoutine(irp, driver_done, &out, TRUE, TRUE, TRUE);
+    IoSetNextIrpStackLocation(irp);
+    assert_int_equal(ClassAcquireRemoveLock(rig->fdo, irp), NO_REMOVE);
+    (void) ClassSendSrbAsynchronous(rig->fdo, srb, irp, reply, sizeof reply,
+                                    FALSE);
+    assert_true(EVENTUALLY(__atomic_load_n(&out.completions,
+                                           __ATOMIC_ACQUIRE) == 1));
+    assert_int_equal(out.status, STATUS_SUCCESS);
+    assert_true(out.information >= 36);
+    assert_memory_equal(reply + 8, "REINSERT", 8);
+    IoFreeMdl(out.mdl);
+    IoFreeIrp(irp);
+}
+
+static void
+R111__changer_without_an_error_routine__is_refused(void **state)
+{
+    CLASS_INIT_DATA init = { .InitializationDataSize = sizeof init };
+    UNICODE_STRING path = { 0 };
+
+    init.FdoData.DeviceType = FILE_DEVICE_CHANGER;
+    init.FdoData.DeviceExtensionSize = sizeof(FUNCTIONAL_DEVICE_EXTENSION);
+    init.ClassAddDevice = (PCLASS_ADD_DEVICE) (ULONG_PTR) 1;
+    assert_int_equal((NTSTATUS) ClassInitialize(NULL, &path, &init),
+                     STATUS_INVALID_PARAMETER);
+}
+
+static void
+reserve__six_bytes_not_known__ten_are_tried(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_RESERVE_UNIT, 1, 5, 0x20, 0));
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_RESERVE_UNIT10,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_SUCCESS });
+    got = control(rig, IOCTL_STORAGE_RESERVE, NULL, 0, 0, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_RESERVE_UNIT), 1);
+    assert_int_equal(spy_count(rig, SCSIOP_RESERVE_UNIT10), 1);
+}
+
 int
 main(void)
 {
@@ -526,6 +654,12 @@ main(void)
             rig_free_removed),
         TEST(late_completion__pending_all_the_way, rig_disk),
         TEST(lost_command__times_out_and_is_sent_again, rig_disk),
+        TEST(driver_sends_itself__failures_are_retried_by_the_library,
+             rig_disk),
+        TEST(send_srb_asynchronous__completes_the_irp_and_frees_the_srb,
+             rig_disk),
+        cmocka_unit_test(R111__changer_without_an_error_routine__is_refused),
+        TEST(reserve__six_bytes_not_known__ten_are_tried, rig_disk),
     };
 
     return cmocka_run_group_tests(tests, harness_begin, harness_end);
