@@ -17,7 +17,7 @@
 #define ERRORS_SIMPLIFY 4       /* no tags, no synchronous transfers */
 #define ERRORS_SIMPLEST 8       /* no disconnects either */
 
-/* --- the medium may be another ---------------------------------------------------- */
+/* --- the medium may be another -------------------------------------------- */
 
 BOOLEAN NTAPI
 class_is_mounted(PDEVICE_OBJECT fdo)
@@ -80,7 +80,7 @@ catch_up(class_device *dev, ULONG number)
         class_note_attention(dev, number);
 }
 
-/* --- one act each --------------------------------------------------------------------- */
+/* --- one act each --------------------------------------------------------- */
 
 static void
 count_error(class_device *dev)
@@ -145,7 +145,7 @@ act_on(class_device *dev, PSCSI_REQUEST_BLOCK srb, ULONG act)
         class_wake_waiting(dev, FALSE);
 }
 
-/* --- the log ------------------------------------------------------------------------------- */
+/* --- the log -------------------------------------------------------------- */
 
 struct log_record {
     NTSTATUS code;
@@ -222,7 +222,7 @@ log_failure(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
     write_log(dev, srb, irp, &record);
 }
 
-/* --- all of it --------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------ */
 
 static BOOLEAN
 inside_capacity(class_device *dev, const SCSI_REQUEST_BLOCK *srb)
@@ -324,7 +324,7 @@ class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
         log_failure(dev, srb, irp, &decision, out, retry_number);
 }
 
-/* --- documented routines over it --------------------------------------------------------------- */
+/* --- documented routines over it ------------------------------------------ */
 
 /* RetryInterval is in seconds.  TRUE: worth a retry. */
 BOOLEAN NTAPI

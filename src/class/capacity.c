@@ -93,7 +93,7 @@ class_capacity_reply(struct class_request *request, BOOLEAN sixteen)
     return TRUE;
 }
 
-/* --- the control code ------------------------------------------------------------------- */
+/* --- the control code ----------------------------------------------------- */
 
 /* What was asked for, from the capacity just read. */
 struct answer {

@@ -31,7 +31,7 @@
 #define CLASS_UNMAP_RETRIES 32
 #define CLASS_NEVER_MORE_S  100
 
-/* --- the drive ---------------------------------------------------------------- */
+/* --- the drive ------------------------------------------------------------ */
 
 struct class_request;
 
@@ -86,7 +86,6 @@ struct _CLASS_PRIVATE_FDO_DATA {
     BOOLEAN read_only_type;     /* CD: nothing to flush */
     BOOLEAN no_sync;            /* SYNCHRONIZE CACHE is not known */
     BOOLEAN no_fua;             /* nor FUA: a flush follows instead */
-    BOOLEAN prevent_sent;
 
     KSPIN_LOCK change_lock;     /* media change count, attention, capacity */
     struct class_capacity capacity;
@@ -142,7 +141,7 @@ class_verify_set(PDEVICE_OBJECT fdo)
             DO_VERIFY_VOLUME) != 0;
 }
 
-/* --- requests (request.c) --------------------------------------------------------- */
+/* --- requests (request.c, pool.c) ------------------------------------------ */
 
 #define REQ_OVERRIDE     0x0001u /* SL_OVERRIDE_VERIFY_VOLUME */
 #define REQ_KEYED        0x0002u /* bound to media change count `key` */
@@ -240,7 +239,9 @@ VOID NTAPI class_command(struct class_request *request, const UCHAR *cdb,
 NTSTATUS NTAPI class_send(struct class_request *request);
 /* Sends again, at once, whatever waits for a retry. */
 VOID NTAPI class_wake_waiting(class_device *dev, BOOLEAN cancel);
-VOID NTAPI class_request_init(VOID);
+/* For pool.c: the routines of a request's timer and work item. */
+KDEFERRED_ROUTINE class_wait_expired;
+WORKER_THREAD_ROUTINE class_go_on;
 
 /* Treats the SRB, whatever sent it, as a command of the request that has just
  * completed: the IRP from above stays pending. */
@@ -257,7 +258,7 @@ VOID NTAPI class_settle(class_device *dev, PIRP irp, NTSTATUS status,
 NTSTATUS NTAPI class_complete(class_device *dev, PIRP irp, NTSTATUS status,
                               ULONG_PTR information);
 
-/* --- acting on decisions (act.c) ------------------------------------------------------ */
+/* --- acting on decisions (act.c) ------------------------------------------ */
 
 struct class_outcome {
     NTSTATUS status;
@@ -279,7 +280,7 @@ VOID NTAPI class_note_attention(class_device *dev, ULONG number);
 BOOLEAN NTAPI class_require_verify(class_device *dev);
 BOOLEAN NTAPI class_is_mounted(PDEVICE_OBJECT fdo);
 
-/* --- the rest, by file ------------------------------------------------------------------ */
+/* --- the rest, by file ---------------------------------------------------- */
 
 /* transfer.c */
 DRIVER_DISPATCH class_read_write;
@@ -316,6 +317,17 @@ VOID NTAPI class_set_state(class_device *dev, ULONG state, BOOLEAN known,
 VOID NTAPI class_poll_soon(class_device *dev);
 VOID NTAPI class_notify(class_device *dev, const GUID *event,
                         const VOID *data, ULONG len);
+/* gesn.c */
+VOID NTAPI class_gesn_init(class_device *dev);
+VOID NTAPI class_gesn_begin(class_device *dev);
+VOID NTAPI class_gesn_command(struct class_request *request);
+/* `ready`: TEST UNIT READY just succeeded. */
+enum class_next NTAPI class_gesn_finish(struct class_request *request,
+                                        NTSTATUS status, BOOLEAN ready);
+/* Counts a change that an event told and no UNIT ATTENTION did. */
+VOID NTAPI class_gesn_settle(class_device *dev);
+
+/* mcn.c */
 NTSTATUS NTAPI class_mcn_control(class_device *dev, PIRP irp);
 
 /* lock.c */

@@ -72,7 +72,7 @@ static const struct row conflict_row = {
 const ULONG class_decide_rows =
     RTL_NUMBER_OF(sense_rows) + RTL_NUMBER_OF(srb_rows) + 2;
 
-/* --- sense data --------------------------------------------------------------- */
+/* --- sense data ----------------------------------------------------------- */
 
 static ULONGLONG
 big_endian(const UCHAR *from, ULONG bytes)
@@ -146,7 +146,7 @@ class_parse_sense(const UCHAR *sense, ULONG sense_len,
     return TRUE;
 }
 
-/* --- the tables ------------------------------------------------------------------ */
+/* --- the tables ----------------------------------------------------------- */
 
 static BOOLEAN
 is_write(const UCHAR *cdb)
@@ -267,7 +267,7 @@ class_decide(const struct class_failure *failure,
     *out_decision = decision;
 }
 
-/* --- in words ------------------------------------------------------------------------ */
+/* --- in words ------------------------------------------------------------- */
 
 static const struct { ULONG act; const char *text; } act_texts[] = {
     { CLASS_ACT_ATTENTION, "counts a media change" },

@@ -8,7 +8,7 @@
  */
 #include "class/class_internal.h"
 
-/* --- remove lock --------------------------------------------------------------------- */
+/* --- remove lock ---------------------------------------------------------- */
 
 ULONG NTAPI
 ClassAcquireRemoveLockEx(PDEVICE_OBJECT DeviceObject, PVOID Tag, PCSTR File,
@@ -39,7 +39,7 @@ refuse_removed(PDEVICE_OBJECT fdo, PIRP irp)
     return STATUS_DEVICE_DOES_NOT_EXIST;
 }
 
-/* --- dispatch ------------------------------------------------------------------------------ */
+/* --- dispatch ------------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 dispatch_read_write(PDEVICE_OBJECT fdo, PIRP irp)
@@ -131,7 +131,7 @@ static const struct {
     { IRP_MJ_SYSTEM_CONTROL, dispatch_pass },
 };
 
-/* --- the driver ------------------------------------------------------------------------------- */
+/* --- the driver ----------------------------------------------------------- */
 
 PCLASS_DRIVER_EXTENSION NTAPI
 ClassGetDriverExtension(PDRIVER_OBJECT DriverObject)
@@ -211,7 +211,7 @@ ClassInitialize(PVOID Argument1, PVOID Argument2,
     return (ULONG) STATUS_SUCCESS;
 }
 
-/* --- devices ---------------------------------------------------------------------------------------- */
+/* --- devices -------------------------------------------------------------- */
 
 static void
 init_common(PDEVICE_OBJECT device, PDEVICE_OBJECT lower, BOOLEAN is_fdo,

@@ -93,7 +93,7 @@ find_control(ULONG code)
     return NULL;
 }
 
-/* --- handlers that are a line ------------------------------------------------------- */
+/* --- handlers that are a line --------------------------------------------- */
 
 static NTSTATUS NTAPI
 set_verify(class_device *dev, PIRP irp)
@@ -127,7 +127,7 @@ update_properties(class_device *dev, PIRP irp)
     return class_complete(dev, irp, STATUS_SUCCESS, 0);
 }
 
-/* --- dispatch --------------------------------------------------------------------------- */
+/* --- dispatch ------------------------------------------------------------- */
 
 /* Codes of other kinds of devices are not ours to judge. */
 static BOOLEAN

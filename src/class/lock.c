@@ -13,7 +13,7 @@
  */
 #include "class/class_internal.h"
 
-/* --- handles ----------------------------------------------------------------------- */
+/* --- handles -------------------------------------------------------------- */
 
 NTSTATUS NTAPI
 class_handle_create(class_device *dev, PFILE_OBJECT file)
@@ -62,7 +62,7 @@ class_handle_find(class_device *dev, PFILE_OBJECT file)
     return handle;
 }
 
-/* --- the command --------------------------------------------------------------------- */
+/* --- the command ---------------------------------------------------------- */
 
 static NTSTATUS
 send_prevent(class_device *dev, BOOLEAN prevent)
@@ -104,7 +104,7 @@ send_allow(class_device *dev)
     return nobody_locks(dev) ? send_prevent(dev, FALSE) : STATUS_SUCCESS;
 }
 
-/* --- simple locks ------------------------------------------------------------------------ */
+/* --- simple locks --------------------------------------------------------- */
 
 static NTSTATUS
 simple_lock(class_device *dev)
@@ -145,7 +145,7 @@ class_media_removal(class_device *dev, PIRP irp)
     return class_complete(dev, irp, status, 0);
 }
 
-/* --- secure locks -------------------------------------------------------------------------- */
+/* --- secure locks --------------------------------------------------------- */
 
 static NTSTATUS
 secure_lock(class_device *dev, struct class_handle *handle)
@@ -221,7 +221,7 @@ class_handle_close(class_device *dev, PFILE_OBJECT file)
     ExFreePoolWithTag(handle, CLASS_TAG);
 }
 
-/* --- eject, load ------------------------------------------------------------------------------ */
+/* --- eject, load ---------------------------------------------------------- */
 
 static NTSTATUS
 start_stop(class_device *dev, PIRP irp, UCHAR what)
@@ -255,7 +255,7 @@ class_load_media(class_device *dev, PIRP irp)
     return start_stop(dev, irp, 0x03);
 }
 
-/* --- reservations: the six-byte forms; act.c knows their successors ---------------------------- */
+/* --- reservations: the six-byte forms; act.c knows their successors ------- */
 
 static NTSTATUS
 reservation(class_device *dev, PIRP irp, UCHAR opcode)

@@ -29,8 +29,6 @@
 
 #define POLL_REPEATS 8          /* unit attentions in a row */
 #define BACKOFF_MAX_S 32
-#define GESN_REPEATS 32
-#define GESN_OPERATIONAL_REPEATS 4
 
 static KSPIN_LOCK tick_lock;
 static LIST_ENTRY tick_list = { &tick_list, &tick_list };
@@ -43,7 +41,7 @@ static const char *const state_names[] = {
     [MediaNotPresent] = "not present", [MediaUnavailable] = "unavailable",
 };
 
-/* --- telling ---------------------------------------------------------------------- */
+/* --- telling -------------------------------------------------------------- */
 
 VOID NTAPI
 class_notify(class_device *dev, const GUID *event, const VOID *data, ULONG len)
@@ -94,7 +92,7 @@ is_running(class_device *dev)
     return __atomic_load_n(&dev->mcd.running, __ATOMIC_ACQUIRE);
 }
 
-/* --- the state --------------------------------------------------------------------------- */
+/* --- the state ------------------------------------------------------------ */
 
 VOID NTAPI
 class_set_state(class_device *dev, ULONG state, BOOLEAN known, BOOLEAN swapped)
@@ -122,7 +120,7 @@ class_set_state(class_device *dev, ULONG state, BOOLEAN known, BOOLEAN swapped)
     class_poll_soon(dev);
 }
 
-/* --- the one timer ---------------------------------------------------------------------------- */
+/* --- the one timer -------------------------------------------------------- */
 
 /* mcd.lock held. */
 static void
@@ -185,7 +183,7 @@ tick_for(class_device *dev, BOOLEAN wanted)
     KeReleaseSpinLock(&tick_lock, irql);
 }
 
-/* --- polls: when ---------------------------------------------------------------------------------- */
+/* --- polls: when ---------------------------------------------------------- */
 
 /* mcd.lock held. */
 static void
@@ -251,160 +249,7 @@ poll_ended(class_device *dev)
     KeReleaseSpinLock(&mcd->lock, irql);
 }
 
-/* --- polls: GET EVENT STATUS NOTIFICATION ------------------------------------------------------------ */
-
-#define GESN_OPERATIONAL 1
-#define GESN_EXTERNAL    3
-#define GESN_MEDIA       4
-#define GESN_BUSY        6
-
-static void
-gesn_command(struct class_request *request)
-{
-    UCHAR cdb[10] = { SCSIOP_GET_EVENT_STATUS, 0x01, [8] = 8 };
-
-    cdb[4] = request->dev->mcd.gesn_mask;
-    class_command(request, cdb, sizeof cdb, request->small, 8, FALSE);
-    request->srb.TimeOutValue = 4;
-}
-
-/*
- * UNIT ATTENTION and this event tell of the same change: it is counted once.
- * When the event comes first, the next poll takes the UNIT ATTENTION, and if
- * the drive has none, counts by itself (owed_change).
- */
-static void
-gesn_new_medium(class_device *dev)
-{
-    BOOLEAN counted;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&dev->mcd.lock, &irql);
-    counted = dev->mcd.change_counted;
-    dev->mcd.change_counted = FALSE;
-    dev->mcd.owed_change = !counted;
-    KeReleaseSpinLock(&dev->mcd.lock, irql);
-    if (!counted) {
-        if (dev->removable)
-            (void) class_require_verify(dev);
-        class_poll_soon(dev);
-    }
-    class_set_state(dev, MediaPresent, TRUE, FALSE);
-}
-
-static void
-settle_owed_change(class_device *dev)
-{
-    BOOLEAN owed;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&dev->mcd.lock, &irql);
-    owed = dev->mcd.owed_change && !dev->mcd.change_counted;
-    if (dev->mcd.owed_change)
-        dev->mcd.change_counted = FALSE;
-    dev->mcd.owed_change = FALSE;
-    KeReleaseSpinLock(&dev->mcd.lock, irql);
-    if (owed)
-        class_note_attention(dev, 0);
-}
-
-/* `ready`: the drive was, just now, so a removal is history or a new event. */
-static void
-gesn_media(class_device *dev, const UCHAR event[4], BOOLEAN ready)
-{
-    switch (event[0] & 0x0f) {
-    case 1:
-        class_notify(dev, &GUID_IO_MEDIA_EJECT_REQUEST, NULL, 0);
-        break;
-    case 2:
-    case 4:
-        gesn_new_medium(dev);
-        break;
-    case 3:
-        if (ready)
-            class_poll_soon(dev);
-        else
-            class_set_state(dev, MediaNotPresent, TRUE, FALSE);
-        break;
-    default:
-        break;
-    }
-}
-
-/* The miniclass driver learns of new features as of a changed medium. */
-static void
-gesn_operational(class_device *dev, const UCHAR event[4])
-{
-    PCLASS_DEV_INFO info = dev->ext->CommonExtension.DevInfo;
-    SENSE_DATA sense = { .ErrorCode = 0x70, .SenseKey = 6,
-                         .AdditionalSenseLength = 10,
-                         .AdditionalSenseCode = 0x28 };
-    SCSI_REQUEST_BLOCK srb = {
-        .Length = sizeof srb, .SenseInfoBuffer = &sense,
-        .SrbStatus = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
-        .ScsiStatus = SCSISTAT_CHECK_CONDITION, .CdbLength = 6,
-        .SenseInfoBufferLength = sizeof sense,
-    };
-    NTSTATUS status = STATUS_MEDIA_CHANGED;
-    BOOLEAN retry = FALSE;
-
-    if ((event[0] & 0x0f) != 2 || class_get_be16(event + 2) == 0)
-        return;
-    if (dev->removable)
-        (void) class_require_verify(dev);
-    if (info->ClassError != NULL)
-        info->ClassError(dev->fdo, &srb, &status, &retry);
-    if (++dev->mcd.gesn_operational >= GESN_OPERATIONAL_REPEATS)
-        dev->mcd.gesn_mask &= (UCHAR) ~(1u << GESN_OPERATIONAL);
-}
-
-static void
-gesn_external(class_device *dev, const UCHAR event[4])
-{
-    DEVICE_EVENT_EXTERNAL_REQUEST data = {
-        .Version = 1, .ButtonStatus = 0,
-        .Request = (USHORT) class_get_be16(event + 2),
-    };
-
-    if ((event[0] & 0x0f) != 1)
-        return;
-    KeQuerySystemTime(&data.SystemTime);
-    class_notify(dev, &GUID_IO_DEVICE_EXTERNAL_REQUEST, &data, sizeof data);
-}
-
-static void
-gesn_busy(class_device *dev, const UCHAR event[4])
-{
-    DEVICE_EVENT_BECOMING_READY data = {
-        .Version = 1, .Reason = 1,
-        .Estimated100msToReady = class_get_be16(event + 2),
-    };
-
-    if (data.Estimated100msToReady >= 2)
-        class_notify(dev, &GUID_IO_DEVICE_BECOMING_READY, &data, sizeof data);
-}
-
-/* TRUE: there may be more. */
-static BOOLEAN
-gesn_event(class_device *dev, const UCHAR reply[8], BOOLEAN ready)
-{
-    UCHAR class = reply[2] & 0x07;
-
-    if (class_get_be16(reply) < 6 || reply[2] & 0x80 || class == 0 ||
-        (reply[4] & 0x0f) == 0)
-        return FALSE;
-    if (class == GESN_MEDIA)
-        gesn_media(dev, reply + 4, ready);
-    else if (class == GESN_OPERATIONAL)
-        gesn_operational(dev, reply + 4);
-    else if (class == GESN_EXTERNAL)
-        gesn_external(dev, reply + 4);
-    else if (class == GESN_BUSY)
-        gesn_busy(dev, reply + 4);
-    return class != GESN_BUSY;
-}
-
-/* --- polls: what they find ---------------------------------------------------------------------------- */
+/* --- polls: what they find ------------------------------------------------ */
 
 enum { STAGE_READY, STAGE_GESN = 100, STAGE_GESN_READY };
 
@@ -444,7 +289,7 @@ ready_finish(struct class_request *request, NTSTATUS status)
                           &sense);
 
     if (!valid || sense.key != SCSI_SENSE_UNIT_ATTENTION)
-        settle_owed_change(dev);
+        class_gesn_settle(dev);
     if (NT_SUCCESS(status)) {
         settle(dev, FALSE, TRUE);
         class_set_state(dev, MediaPresent, FALSE, FALSE);
@@ -462,27 +307,7 @@ ready_finish(struct class_request *request, NTSTATUS status)
     if (!dev->mcd.gesn)
         return NEXT_COMPLETE;
     request->stage = NT_SUCCESS(status) ? STAGE_GESN_READY : STAGE_GESN;
-    gesn_command(request);
-    return NEXT_SEND;
-}
-
-static enum class_next
-gesn_finish(struct class_request *request, NTSTATUS status)
-{
-    class_device *dev = request->dev;
-
-    if (status == STATUS_INVALID_DEVICE_REQUEST) {
-        dev->mcd.gesn = FALSE;
-        return NEXT_COMPLETE;
-    }
-    if (!NT_SUCCESS(status) || request->srb.DataTransferLength < 8 ||
-        !gesn_event(dev, request->small, request->stage == STAGE_GESN_READY))
-        return NEXT_COMPLETE;
-    if (++dev->mcd.gesn_repeats > GESN_REPEATS) {
-        dev->mcd.gesn = FALSE;
-        return NEXT_COMPLETE;
-    }
-    gesn_command(request);
+    class_gesn_command(request);
     return NEXT_SEND;
 }
 
@@ -493,8 +318,10 @@ poll_finish(struct class_request *request, NTSTATUS *status)
     enum class_next next = NEXT_COMPLETE;
 
     if (is_running(dev))
-        next = request->stage >= STAGE_GESN ? gesn_finish(request, *status)
-                                            : ready_finish(request, *status);
+        next = request->stage >= STAGE_GESN
+            ? class_gesn_finish(request, *status,
+                                request->stage == STAGE_GESN_READY)
+            : ready_finish(request, *status);
     if (next == NEXT_SEND)
         return next;
     poll_ended(dev);
@@ -514,7 +341,7 @@ poll_work(PVOID context)
     dev->mcd.poll_again = FALSE;
     dev->mcd.outstanding_s = 0;
     KeReleaseSpinLock(&dev->mcd.lock, irql);
-    dev->mcd.gesn_repeats = dev->mcd.gesn_operational = 0;
+    class_gesn_begin(dev);
     request = class_request_new(dev, NULL);
     if (request == NULL) {
         poll_ended(dev);
@@ -527,7 +354,7 @@ poll_work(PVOID context)
     (void) class_send(request);
 }
 
-/* --- events of the port ------------------------------------------------------------------------------------ */
+/* --- events of the port --------------------------------------------------- */
 
 static void
 event_command(struct class_request *request)
@@ -567,7 +394,7 @@ event_finish(struct class_request *request, NTSTATUS *status)
     return NEXT_GONE;           /* class_mcd_stop frees it */
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------ */
+/* --- life ----------------------------------------------------------------- */
 
 VOID NTAPI
 class_mcd_init(class_device *dev)
@@ -580,8 +407,6 @@ class_mcd_init(class_device *dev)
     ExInitializeWorkItem(&mcd->work, poll_work, dev);
     mcd->state = MediaUnknown;
     mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
-    mcd->gesn_mask = 1u << GESN_MEDIA | 1u << GESN_OPERATIONAL |
-                     1u << GESN_EXTERNAL | 1u << GESN_BUSY;
 }
 
 VOID NTAPI
@@ -598,7 +423,7 @@ class_mcd_start(class_device *dev)
         return;
     KeAcquireSpinLock(&mcd->lock, &irql);
     __atomic_store_n(&mcd->running, TRUE, __ATOMIC_RELEASE);
-    mcd->gesn = dev->fdo->DeviceType == FILE_DEVICE_CD_ROM;
+    class_gesn_init(dev);
     mcd->event = request;
     worker_begins_locked(mcd);
     KeReleaseSpinLock(&mcd->lock, irql);
@@ -631,136 +456,4 @@ class_mcd_stop(class_device *dev)
     KeReleaseSpinLock(&mcd->lock, irql);
     if (event != NULL)
         class_request_free(event);
-}
-
-/* --- switched off and on by callers -------------------------------------------------------------------------------- */
-
-static void
-disable(class_device *dev)
-{
-    KIRQL irql;
-
-    KeAcquireSpinLock(&dev->mcd.lock, &irql);
-    dev->mcd.disable_count++;
-    KeReleaseSpinLock(&dev->mcd.lock, irql);
-}
-
-/* What happened meanwhile is not told: the next poll finds the state anew. */
-static void
-enable(class_device *dev)
-{
-    struct class_mcd *mcd = &dev->mcd;
-    BOOLEAN look = FALSE;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&mcd->lock, &irql);
-    if (mcd->disable_count > 0 && --mcd->disable_count == 0) {
-        mcd->state = MediaUnknown;
-        mcd->countdown_s = mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
-        look = TRUE;
-    }
-    KeReleaseSpinLock(&mcd->lock, irql);
-    if (look)
-        class_poll_soon(dev);
-}
-
-/* The count of a handle, or of all callers in the kernel without one. */
-static PLONG
-caller_count(class_device *dev, PIRP irp)
-{
-    PFILE_OBJECT file = IoGetCurrentIrpStackLocation(irp)->FileObject;
-    struct class_handle *handle;
-
-    if (file == NULL)
-        return irp->RequestorMode == KernelMode ? &dev->mcd.kernel_count
-                                                : NULL;
-    handle = class_handle_find(dev, file);
-    return handle != NULL ? &handle->mcn_count : NULL;
-}
-
-NTSTATUS NTAPI
-class_mcn_control(class_device *dev, PIRP irp)
-{
-    PPREVENT_MEDIA_REMOVAL in = irp->AssociatedIrp.SystemBuffer;
-    PLONG count = caller_count(dev, irp);
-    NTSTATUS status = STATUS_SUCCESS;
-    KIRQL irql;
-
-    if (count == NULL)
-        return class_complete(dev, irp, STATUS_INVALID_PARAMETER, 0);
-    KeAcquireSpinLock(&dev->handle_lock, &irql);
-    if (in->PreventMediaRemoval)
-        ++*count;
-    else if (*count == 0)
-        status = STATUS_INVALID_DEVICE_STATE;
-    else
-        --*count;
-    KeReleaseSpinLock(&dev->handle_lock, irql);
-    if (NT_SUCCESS(status) && in->PreventMediaRemoval)
-        disable(dev);
-    else if (NT_SUCCESS(status))
-        enable(dev);
-    return class_complete(dev, irp, status, 0);
-}
-
-/* --- documented routines ---------------------------------------------------------------------------------------------- */
-
-/* The library starts detection for every removable drive by itself, by event,
- * GESN or test unit ready as the drive allows: these two only promise it. */
-VOID NTAPI
-ClassInitializeMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
-                                    PUCHAR EventPrefix)
-{
-    FdoExtension->MediaChangeDetectionInfo =
-        (PVOID) &FdoExtension->PrivateFdoData->mcd;
-}
-
-NTSTATUS NTAPI
-ClassInitializeTestUnitPolling(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
-                               BOOLEAN AllowDriveToSleep)
-{
-    ClassInitializeMediaChangeDetection(FdoExtension, NULL);
-    return STATUS_SUCCESS;
-}
-
-VOID NTAPI
-ClassEnableMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
-{
-    enable(FdoExtension->PrivateFdoData);
-}
-
-VOID NTAPI
-ClassDisableMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
-{
-    disable(FdoExtension->PrivateFdoData);
-}
-
-VOID NTAPI
-ClassCleanupMediaChangeDetection(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
-{
-    class_mcd_stop(FdoExtension->PrivateFdoData);
-}
-
-VOID NTAPI
-ClassResetMediaChangeTimer(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
-{
-    class_device *dev = FdoExtension->PrivateFdoData;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&dev->mcd.lock, &irql);
-    dev->mcd.countdown_s = dev->mcd.interval_s;
-    KeReleaseSpinLock(&dev->mcd.lock, irql);
-}
-
-VOID NTAPI
-ClassSetMediaChangeState(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
-                         MEDIA_CHANGE_DETECTION_STATE State, BOOLEAN Wait)
-{
-    class_set_state(FdoExtension->PrivateFdoData, State, FALSE, FALSE);
-}
-
-VOID NTAPI
-ClassCheckMediaState(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension)
-{
-    class_poll_soon(FdoExtension->PrivateFdoData);
 }

@@ -11,7 +11,7 @@
 
 #define FIRST_LOOKS 8           /* unit attentions to take at the start */
 
-/* --- start -------------------------------------------------------------------------- */
+/* --- start ---------------------------------------------------------------- */
 
 static NTSTATUS
 get_descriptors(PFUNCTIONAL_DEVICE_EXTENSION ext, PDEVICE_OBJECT lower)
@@ -109,7 +109,7 @@ start(PDEVICE_OBJECT fdo, PIRP irp)
     return class_complete(class_dev(fdo), irp, status, 0);
 }
 
-/* --- stop, removal ----------------------------------------------------------------------- */
+/* --- stop, removal -------------------------------------------------------- */
 
 static NTSTATUS
 pass_down(PDEVICE_OBJECT fdo, PIRP irp)
@@ -195,7 +195,7 @@ surprise(PDEVICE_OBJECT fdo, PIRP irp)
     return pass_down(fdo, irp);
 }
 
-/* --- the rest ---------------------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------- */
 
 static NTSTATUS
 usage(PDEVICE_OBJECT fdo, PIRP irp)

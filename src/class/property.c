@@ -25,7 +25,7 @@ enum query { Q_END, Q_CACHE, Q_CAPACITY, Q_LIMITS, Q_ROTATION, Q_PROVISION };
 
 typedef ULONG fill_fn(class_device *dev, const struct facts *facts, PVOID out);
 
-/* --- commands ---------------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------- */
 
 static void
 send_query(struct class_request *request, UCHAR query)
@@ -85,7 +85,7 @@ read_reply(struct facts *facts, UCHAR query, const UCHAR *reply, ULONG len)
     }
 }
 
-/* --- replies --------------------------------------------------------------------------- */
+/* --- replies -------------------------------------------------------------- */
 
 static ULONG
 fill_write_cache(class_device *dev, const struct facts *facts, PVOID out)
@@ -280,7 +280,7 @@ class_query_property(class_device *dev, PIRP irp)
     return ask_drive(dev, irp, property);
 }
 
-/* --- without a command ------------------------------------------------------------------------- */
+/* --- without a command ---------------------------------------------------- */
 
 NTSTATUS NTAPI
 class_device_number(class_device *dev, PIRP irp)

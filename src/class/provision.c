@@ -38,7 +38,7 @@ is_trim(const struct class_request *request)
     return (ULONG_PTR) request->context == DeviceDsmAction_Trim;
 }
 
-/* --- what has to be known first -------------------------------------------------- */
+/* --- what has to be known first ------------------------------------------- */
 
 static BOOLEAN
 ask_first(struct class_request *request)
@@ -83,7 +83,7 @@ read_limits(struct class_request *request, BOOLEAN good)
     __atomic_store_n(&dev->limits_known, TRUE, __ATOMIC_RELEASE);
 }
 
-/* --- trim ------------------------------------------------------------------------------ */
+/* --- trim ----------------------------------------------------------------- */
 
 /* The whole blocks of the rest of the range; what is not a block stays. */
 static ULONGLONG
@@ -142,7 +142,7 @@ build_unmap(struct class_request *request, struct plan *plan, UCHAR shift)
     return TRUE;
 }
 
-/* --- allocation -------------------------------------------------------------------------- */
+/* --- allocation ----------------------------------------------------------- */
 
 #define OUT_HEAD ((ULONG) ((sizeof(DEVICE_MANAGE_DATA_SET_ATTRIBUTES_OUTPUT) + \
                             7) & ~7u))
@@ -256,7 +256,7 @@ reply_bitmap(struct class_request *request, struct plan *plan)
     request->information = OUT_HEAD + head->OutputBlockLength;
 }
 
-/* --- the chain ---------------------------------------------------------------------------------- */
+/* --- the chain ------------------------------------------------------------ */
 
 static enum class_next NTAPI
 data_set_prepare(struct class_request *request, NTSTATUS *status)
@@ -341,7 +341,7 @@ data_set_finish(struct class_request *request, NTSTATUS *status)
                                         : capacity_done(request);
 }
 
-/* --- the control code ------------------------------------------------------------------------------ */
+/* --- the control code ----------------------------------------------------- */
 
 static NTSTATUS
 check_input(class_device *dev, PIRP irp, ULONG *out_count)

@@ -30,122 +30,8 @@ enum step { STEP_END, STEP_AGAIN, STEP_WAIT, STEP_GONE };
 enum { WAIT_NONE, WAIT_LISTED, WAIT_FIRED, WAIT_TAKEN };
 
 static IO_COMPLETION_ROUTINE command_completed;
-static KDEFERRED_ROUTINE wait_expired;
-static WORKER_THREAD_ROUTINE go_on;
 
-/* --- the pool of requests --------------------------------------------------------- */
-
-#define SLOTS 16
-
-static struct {
-    struct class_request *one;  /* atomic */
-    char pad[64 - sizeof(void *)];
-} slots[SLOTS] __attribute__((aligned(64)));
-static KSPIN_LOCK spare_lock;
-static LIST_ENTRY spare = { &spare, &spare };
-static __thread char thread_mark;
-
-static struct class_request **
-my_slot(void)
-{
-    return &slots[((ULONG_PTR) &thread_mark >> 12) % SLOTS].one;
-}
-
-static struct class_request *NTAPI __attribute__((noinline, cold))
-request_make(VOID)
-{
-    struct class_request *request = NULL;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&spare_lock, &irql);
-    if (!IsListEmpty(&spare))
-        request = CONTAINING_RECORD(RemoveHeadList(&spare),
-                                    struct class_request, entry);
-    KeReleaseSpinLock(&spare_lock, irql);
-    if (request != NULL)
-        return request;
-    request = ExAllocatePoolWithTag(NonPagedPool, sizeof *request, CLASS_TAG);
-    if (request == NULL)
-        return NULL;
-    KeInitializeTimer(&request->timer);
-    KeInitializeDpc(&request->dpc, wait_expired, request);
-    ExInitializeWorkItem(&request->work, go_on, request);
-    return request;
-}
-
-static VOID NTAPI
-request_drop(struct class_request *request)
-{
-    KIRQL irql;
-
-    request = __atomic_exchange_n(my_slot(), request, __ATOMIC_ACQ_REL);
-    if (request == NULL)
-        return;
-    KeAcquireSpinLock(&spare_lock, &irql);
-    InsertHeadList(&spare, &request->entry);
-    KeReleaseSpinLock(&spare_lock, irql);
-}
-
-static BOOLEAN NTAPI __attribute__((noinline))
-request_own_irp(struct class_request *request)
-{
-    class_device *dev = request->dev;
-
-    if (ClassAcquireRemoveLock(dev->fdo, (PIRP) request) != NO_REMOVE) {
-        ClassReleaseRemoveLock(dev->fdo, (PIRP) request);
-        return FALSE;
-    }
-    request->irp = IoAllocateIrp((CCHAR) (dev->lower->StackSize + 1), FALSE);
-    if (request->irp == NULL) {
-        ClassReleaseRemoveLock(dev->fdo, (PIRP) request);
-        return FALSE;
-    }
-    IoSetNextIrpStackLocation(request->irp);
-    IoGetCurrentIrpStackLocation(request->irp)->DeviceObject = dev->fdo;
-    request->flags = REQ_OWN_IRP;
-    return TRUE;
-}
-
-struct class_request *NTAPI
-class_request_new(class_device *dev, PIRP irp)
-{
-    struct class_request *request =
-        __atomic_exchange_n(my_slot(), NULL, __ATOMIC_ACQ_REL);
-
-    if (request == NULL)
-        request = request_make();
-    if (__builtin_expect(request == NULL, 0))
-        return NULL;
-    RtlZeroMemory(request, offsetof(struct class_request, sense));
-    request->dev = dev;
-    request->irp = request->original = irp;
-    request->retries = CLASS_RETRIES;
-    if (irp != NULL) {
-        if (IoGetCurrentIrpStackLocation(irp)->Flags &
-            SL_OVERRIDE_VERIFY_VOLUME)
-            request->flags = REQ_OVERRIDE;
-    } else if (!request_own_irp(request)) {
-        request_drop(request);
-        return NULL;
-    }
-    return request;
-}
-
-VOID NTAPI
-class_request_free(struct class_request *request)
-{
-    if (request->flags & REQ_BUFFER_OWNED)
-        ExFreePoolWithTag(request->buffer, CLASS_TAG);
-    if (request->flags & REQ_OWN_IRP) {
-        class_device *dev = request->dev;
-
-        IoFreeIrp(request->irp);
-        request_drop(request);
-        ClassReleaseRemoveLock(dev->fdo, (PIRP) request);
-        return;
-    }
-    request_drop(request);
-}
+/* --- the command ---------------------------------------------------------- */
 
 VOID NTAPI
 class_command(struct class_request *request, const UCHAR *cdb, UCHAR cdb_len,
@@ -170,7 +56,7 @@ class_command(struct class_request *request, const UCHAR *cdb, UCHAR cdb_len,
     RtlCopyMemory(srb->Cdb, cdb, cdb_len);
 }
 
-/* --- completing ------------------------------------------------------------------------ */
+/* --- completing ----------------------------------------------------------- */
 
 VOID NTAPI __attribute__((noinline))
 class_hard_error_duty(class_device *dev, PIRP irp, NTSTATUS status)
@@ -230,7 +116,7 @@ request_end(struct class_request *request, NTSTATUS status)
                            ? information : 0);
 }
 
-/* --- after an attempt --------------------------------------------------------------------- */
+/* --- after an attempt ----------------------------------------------------- */
 
 static BOOLEAN
 is_cancelled(const struct class_request *request)
@@ -335,10 +221,10 @@ step_on(struct class_request *request, NTSTATUS *status, ULONG *out_delay_s)
     return STEP_END;
 }
 
-/* --- waiting for a retry --------------------------------------------------------------------- */
+/* --- waiting for a retry -------------------------------------------------- */
 
-static VOID NTAPI
-go_on(PVOID context)
+VOID NTAPI
+class_go_on(PVOID context)
 {
     struct class_request *request = context;
     NTSTATUS status = STATUS_CANCELLED;
@@ -370,8 +256,8 @@ take_off_locked(struct class_request *request)
     return FALSE;
 }
 
-static VOID NTAPI
-wait_expired(PKDPC dpc, PVOID context, PVOID arg1, PVOID arg2)
+VOID NTAPI
+class_wait_expired(PKDPC dpc, PVOID context, PVOID arg1, PVOID arg2)
 {
     struct class_request *request = context;
     class_device *dev = request->dev;
@@ -476,7 +362,7 @@ wait_for_retry(struct class_request *request, ULONG delay_s)
     return waits;
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending -------------------------------------------------------------- */
 
 /*
  * Takes the attention number before it looks at anything that a media change
@@ -557,7 +443,7 @@ came_back(struct class_request *request, NTSTATUS *status)
         request->flags |= REQ_WAS_WAITING;
         if (!wait_for_retry(request, delay_s)) {
             request->flags |= REQ_CANCELLED;
-            go_on(request);
+            class_go_on(request);
         }
         *status = STATUS_PENDING;
         return FALSE;

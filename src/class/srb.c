@@ -5,7 +5,7 @@
  */
 #include "class/class_internal.h"
 
-/* --- one SRB of the driver's ---------------------------------------------------------- */
+/* --- one SRB of the driver's ---------------------------------------------- */
 
 struct errand {
     PSCSI_REQUEST_BLOCK srb;    /* the caller's */
@@ -134,7 +134,7 @@ ClassSendSrbAsynchronous(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
     return class_send(request);
 }
 
-/* --- small commands ----------------------------------------------------------------------- */
+/* --- small commands ------------------------------------------------------- */
 
 static enum class_next NTAPI
 start_finish(struct class_request *request, NTSTATUS *status)
@@ -221,7 +221,7 @@ ClassReadDriveCapacity(PDEVICE_OBJECT DeviceObject)
     return iosb.Status;
 }
 
-/* --- the queue of the port -------------------------------------------------------------------- */
+/* --- the queue of the port ------------------------------------------------ */
 
 static enum class_next NTAPI
 release_finish(struct class_request *request, NTSTATUS *status)
@@ -267,7 +267,7 @@ ClassReleaseQueue(PDEVICE_OBJECT DeviceObject)
     (void) class_send(request);
 }
 
-/* --- asking the driver below ---------------------------------------------------------------------- */
+/* --- asking the driver below ---------------------------------------------- */
 
 VOID NTAPI
 ClassSendDeviceIoControlSynchronous(ULONG IoControlCode,
@@ -337,7 +337,7 @@ ClassGetDescriptor(PDEVICE_OBJECT DeviceObject,
     return STATUS_SUCCESS;
 }
 
-/* --- IRPs -------------------------------------------------------------------------------------------- */
+/* --- IRPs ----------------------------------------------------------------- */
 
 /* With the duty that a driver has before it completes: the device to verify. */
 VOID NTAPI
@@ -389,7 +389,7 @@ ClassInternalIoControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return class_forward(dev, Irp);
 }
 
-/* --- a driver's own reads and writes ---------------------------------------------------------------- */
+/* --- a driver's own reads and writes -------------------------------------- */
 
 /*
  * For drivers that send an IRP down themselves.  The SRB is from the pool and

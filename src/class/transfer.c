@@ -35,7 +35,7 @@ class_take_key(struct class_request *request, PIRP irp)
         : at->Parameters.Read.Key;
 }
 
-/* --- flush --------------------------------------------------------------------------- */
+/* --- flush ---------------------------------------------------------------- */
 
 VOID NTAPI
 class_sync_command(struct class_request *request)
@@ -87,7 +87,7 @@ class_flush(PDEVICE_OBJECT fdo, PIRP irp)
     return class_send(request);
 }
 
-/* --- parts of a transfer --------------------------------------------------------------- */
+/* --- parts of a transfer -------------------------------------------------- */
 
 FORCEINLINE BOOLEAN
 is_write(const struct class_request *request)
@@ -227,7 +227,7 @@ transfer_finish(struct class_request *request, NTSTATUS *status)
     return NEXT_COMPLETE;
 }
 
-/* --- the dispatch routine ------------------------------------------------------------------ */
+/* --- the dispatch routine ------------------------------------------------- */
 
 /* What was found wrong before a request was made. */
 static NTSTATUS NTAPI __attribute__((noinline))

@@ -51,7 +51,7 @@ cdrom_unload(PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
 }
 
-/* --- life ------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 cdrom_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
@@ -126,7 +126,7 @@ cdrom_read_write(PDEVICE_OBJECT DeviceObject, PIRP Irp)
                ? STATUS_MEDIA_WRITE_PROTECTED : STATUS_SUCCESS;
 }
 
-/* --- errors --------------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------- */
 
 #define ANY 0x100
 
@@ -180,7 +180,7 @@ cdrom_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
     }
 }
 
-/* --- control codes ---------------------------------------------------------------------- */
+/* --- control codes -------------------------------------------------------- */
 
 static NTSTATUS
 complete(PDEVICE_OBJECT fdo, PIRP irp, NTSTATUS status, ULONG_PTR information)

@@ -54,7 +54,7 @@ disk_unload(PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
 }
 
-/* --- life ----------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 disk_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
@@ -139,7 +139,7 @@ disk_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
     return STATUS_SUCCESS;
 }
 
-/* --- errors ------------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------- */
 
 static BOOLEAN
 is_transfer(UCHAR opcode)
@@ -200,7 +200,7 @@ disk_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
         refused_field(ext, Srb, Status, Retry);
 }
 
-/* --- control codes --------------------------------------------------------------------- */
+/* --- control codes -------------------------------------------------------- */
 
 static NTSTATUS
 complete(PDEVICE_OBJECT fdo, PIRP irp, NTSTATUS status, ULONG_PTR information)

@@ -6,13 +6,14 @@
 #include "harness.h"
 
 #include "cdrom/cdrom.h"
+#include "class/class_internal.h"
 #include "disk/disk.h"
 
 #include <fcntl.h>
 
 static PDRIVER_OBJECT port_driver, disk_driver, cdrom_driver, spy_driver;
 
-/* --- the spy --------------------------------------------------------------------- */
+/* --- the spy -------------------------------------------------------------- */
 
 static struct rig *
 rig_of(PDEVICE_OBJECT device)
@@ -244,7 +245,7 @@ spy_wait(struct rig *rig, UCHAR opcode, unsigned count)
     assert_int_equal(spy_count(rig, opcode), count);
 }
 
-/* --- the rig ------------------------------------------------------------------------- */
+/* --- the rig -------------------------------------------------------------- */
 
 int
 harness_begin(void **state)
@@ -365,18 +366,32 @@ rig_free(void **state)
     return 0;
 }
 
+static bool
+is_calm(struct rig *rig)
+{
+    struct class_mcd *mcd = &class_dev(rig->fdo)->mcd;
+    bool calm;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    calm = !mcd->polling && !mcd->queued;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    return calm;
+}
+
+/* An event may be on its way between two workers: look several times. */
 void
 rig_settle(struct rig *rig)
 {
     unsigned polls, calm = 0;
 
-    /* Polls follow one another within microseconds. */
-    do {
+    for (int i = 0; i < 5000 && calm < 4; i++) {
         polls = __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED);
         usleep(2000);
-        calm = polls == __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED)
-                   ? calm + 1 : 0;
-    } while (calm < 3);
+        calm = is_calm(rig) &&
+            polls == __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED)
+            ? calm + 1 : 0;
+    }
     spy_reset(rig);
 }
 
@@ -430,7 +445,7 @@ rig_rule(struct rig *rig, const char *rule)
         fail_msg("%s: %s", rule, text);
 }
 
-/* --- requests ---------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------- */
 
 PDEVICE_OBJECT
 slot_of(void)

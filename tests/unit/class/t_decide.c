@@ -49,7 +49,7 @@ decide(const struct class_failure *failure)
     return decision;
 }
 
-/* --- sense data ------------------------------------------------------------------- */
+/* --- sense data ----------------------------------------------------------- */
 
 static const struct {
     UCHAR key, asc, ascq;
@@ -248,7 +248,7 @@ R93__short_fixed_sense__missing_codes_are_0(void **state)
     assert_false(class_parse_sense(sense_bytes, 3, &sense));
 }
 
-/* --- without sense data -------------------------------------------------------------- */
+/* --- without sense data --------------------------------------------------- */
 
 static const struct {
     UCHAR srb, scsi;
@@ -385,7 +385,7 @@ R89__phase_sequence__retried_twice(void **state)
     assert_false(decide(&failure).retry);
 }
 
-/* --- the tables ---------------------------------------------------------------------------- */
+/* --- the tables ----------------------------------------------------------- */
 
 static void
 visit(unsigned char *seen, struct class_failure failure)

@@ -110,7 +110,7 @@ prevented(struct rig *rig)
     return state.prevented;
 }
 
-/* --- notifications ------------------------------------------------------------- */
+/* --- notifications -------------------------------------------------------- */
 
 static void
 R113_R114_R115_R116__each_change_is_told_once(void **state)
@@ -310,7 +310,7 @@ rig_slow(void **state)
                                                   .load_ms = 100 }, false);
 }
 
-/* --- polls by the clock -------------------------------------------------------- */
+/* --- polls by the clock --------------------------------------------------- */
 
 static int
 rig_polled(void **state)
@@ -372,7 +372,7 @@ no_events__drive_that_does_not_answer__polled_less_often(void **state)
     clock_manual(false);
 }
 
-/* --- locks -------------------------------------------------------------------------- */
+/* --- locks ---------------------------------------------------------------- */
 
 static void
 R123_R124__simple_locks__counted_for_the_device(void **state)

@@ -340,7 +340,7 @@ R99__read_capacity__two_attempts(void **state)
     assert_int_equal(spy_count(rig, SCSIOP_READ_CAPACITY), 2);
 }
 
-/* --- waiting ------------------------------------------------------------------------ */
+/* --- waiting -------------------------------------------------------------- */
 
 static void
 waiting_for_a_retry__cancelled__ends_promptly(void **state)
@@ -496,7 +496,7 @@ lost_command__times_out_and_is_sent_again(void **state)
     assert_int_equal(spy_count(rig, SCSIOP_READ), 2);
 }
 
-/* --- drivers that do more themselves ------------------------------------------------ */
+/* --- drivers that do more themselves -------------------------------------- */
 
 static PIRP
 driver_irp(struct rig *rig, struct outcome *out, ULONG length)

@@ -145,7 +145,7 @@ R59__while_the_flag_is_set__control_of_the_drive_works(void **state)
                              NULL).status, STATUS_SUCCESS);
 }
 
-/* --- data ------------------------------------------------------------------------ */
+/* --- data ----------------------------------------------------------------- */
 
 static void
 write_and_read__all_sizes__what_was_written(void **state)
@@ -315,7 +315,7 @@ R77__write_protected_medium__write_fails_user_induced(void **state)
     assert_int_equal(spy_count(rig, SCSIOP_WRITE), 1);
 }
 
-/* --- key and attention number ------------------------------------------------------- */
+/* --- key and attention number --------------------------------------------- */
 
 static void
 key__same_count__goes_and_is_stamped(void **state)
@@ -409,7 +409,7 @@ key__swapped_before_the_command_arrives__nothing_is_written(void **state)
     assert_int_equal(byte_of(rig, 0, 0), 'a');
 }
 
-/* --- capacity, geometry ----------------------------------------------------------------- */
+/* --- capacity, geometry --------------------------------------------------- */
 
 static void
 capacity__of_the_medium_that_is_in__all_forms(void **state)
@@ -502,7 +502,7 @@ cdrom__table_of_contents__one_data_track(void **state)
     assert_int_equal(kind.DiskData, CDROM_DISK_DATA_TRACK);
 }
 
-/* --- trim and allocation -------------------------------------------------------------------- */
+/* --- trim and allocation -------------------------------------------------- */
 
 struct trim {
     DEVICE_MANAGE_DATA_SET_ATTRIBUTES head;
