@@ -353,7 +353,7 @@ class Fio:
                 **keys}
         self.process = subprocess.Popen(
             ["fio", "--name=job", "--ioengine=nbd", f"--uri={uri}",
-             "--minimal", *words,
+             "--minimal", "--thread", *words,
              *(f"--{k}={v}" for k, v in keys.items())],
             cwd=str(folder), text=True, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE)
