@@ -43,6 +43,9 @@ sent_generation(PIRP irp)
     return own->Parameters.Read.Key;
 }
 
+/* In our own location's MinorFunction. */
+#define TOUCHES_IDENTITY 1
+
 static NTSTATUS NTAPI
 finish(PIRP irp, NTSTATUS status)
 {
@@ -96,7 +99,7 @@ fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
     PETHREAD thread = irp->Tail.Overlay.Thread;
     PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
 
-    if (fs.shutting_down)
+    if (fs_ending())
         return finish(irp, STATUS_SYSTEM_SHUTDOWN);
     IoMarkIrpPending(irp);
     irp->IoStatus.Status = reason;
@@ -139,11 +142,14 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     BOOLEAN settle;
 
     (void) device;
-    if (own->MajorFunction == IRP_MJ_WRITE &&
-        own->Parameters.Write.ByteOffset.QuadPart < PROBE_BYTES) {
+    if (own->MinorFunction == TOUCHES_IDENTITY) {
         __atomic_sub_fetch(&volume->head_running, 1, __ATOMIC_RELEASE);
         fs_refresh_soon(volume);
     }
+    /* A block device has no half requests. */
+    if (NT_SUCCESS(status) && is_transfer(irp) &&
+        irp->IoStatus.Information != own->Parameters.Read.Length)
+        irp->IoStatus.Status = status = STATUS_IO_DEVICE_ERROR;
     if (NT_SUCCESS(status)) {
         settle = own->MajorFunction == IRP_MJ_FLUSH_BUFFERS &&
                  !still_the_same(volume, irp);
@@ -160,17 +166,49 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-/* A write of ours to the blocks that tell the volume: what they hold is not
- * certain until they were read again. */
-static void NTAPI
-touch_head_locked(struct volume *volume, PIO_STACK_LOCATION own)
+static const DEVICE_MANAGE_DATA_SET_ATTRIBUTES *
+trim_of(PIRP irp, PIO_STACK_LOCATION own)
 {
-    ULONG64 offset = (ULONG64) own->Parameters.Write.ByteOffset.QuadPart;
+    const DEVICE_MANAGE_DATA_SET_ATTRIBUTES *dsm =
+        irp->AssociatedIrp.SystemBuffer;
 
-    identity_touch(&volume->id, offset, own->Parameters.Write.Length);
-    volume->head_dirty = TRUE;
+    return own->MajorFunction == IRP_MJ_DEVICE_CONTROL && dsm != NULL &&
+                   own->Parameters.DeviceIoControl.InputBufferLength >=
+                       sizeof *dsm &&
+                   dsm->Action == DeviceDsmAction_Trim
+               ? dsm
+               : NULL;
+}
+
+/* A change of ours to what tells the volume: it is not certain what is there
+ * until it was read again.  A trim counts whatever its ranges are. */
+static void NTAPI
+note_change_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
+{
+    ULONG64 offset = 0, length = HEAD_BYTES;
+
+    own->MinorFunction = 0;
+    if (own->MajorFunction == IRP_MJ_WRITE) {
+        offset = (ULONG64) own->Parameters.Write.ByteOffset.QuadPart;
+        length = own->Parameters.Write.Length;
+        if (!identity_covers(&volume->id, offset, length))
+            return;
+    } else if (trim_of(irp, own) == NULL) {
+        return;
+    }
+    own->MinorFunction = TOUCHES_IDENTITY;
+    identity_touch(&volume->id, offset, length);
+    __atomic_store_n(&volume->head_dirty, TRUE, __ATOMIC_RELAXED);
     volume->head_generation++;
-    volume->head_running++;
+    __atomic_add_fetch(&volume->head_running, 1, __ATOMIC_RELAXED);
+}
+
+/* Zeroes by trim were promised by the drive that the export was opened on. */
+static BOOLEAN
+must_refuse_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
+{
+    return trim_of(irp, own) != NULL &&
+           (own->Flags & FS_SL_MUST_ZERO) != 0 && !volume->trim_zeroes;
 }
 
 static void
@@ -180,6 +218,8 @@ build_next(struct volume *volume, PIRP irp, ULONG count)
 
     IoCopyCurrentIrpStackLocationToNext(irp);
     next = IoGetNextIrpStackLocation(irp);
+    next->MinorFunction = 0;
+    next->Flags &= (UCHAR) ~FS_SL_MUST_ZERO;
     next->Flags |= SL_KEY_SPECIFIED;
     set_key(next, count);
     if (volume->write_through && next->MajorFunction == IRP_MJ_WRITE)
@@ -214,16 +254,28 @@ send_down(struct volume *volume, PIRP irp)
         fs_post(volume, irp);
         return STATUS_PENDING;
     }
+    if (must_refuse_locked(volume, irp, own)) {
+        KeReleaseSpinLock(&volume->lock, irql);
+        return finish(irp, STATUS_NOT_SUPPORTED);
+    }
     target = volume->target;
     count = volume->count;
     __atomic_add_fetch(&volume->running, 1, __ATOMIC_RELAXED);
-    if (own->MajorFunction == IRP_MJ_WRITE &&
-        own->Parameters.Write.ByteOffset.QuadPart < PROBE_BYTES)
-        touch_head_locked(volume, own);
+    note_change_locked(volume, irp, own);
     KeReleaseSpinLock(&volume->lock, irql);
     build_next(volume, irp, count);
     IoCallDriver(target, irp);
     return STATUS_PENDING;
+}
+
+/* Before a flush is acknowledged we know the volume by what it is now: a new
+ * label must not make it a stranger. */
+static BOOLEAN
+needs_refresh(struct volume *volume, PIRP irp)
+{
+    return IoGetCurrentIrpStackLocation(irp)->MajorFunction ==
+               IRP_MJ_FLUSH_BUFFERS &&
+           __atomic_load_n(&volume->head_dirty, __ATOMIC_RELAXED);
 }
 
 static NTSTATUS
@@ -261,11 +313,12 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
         status = check_range(volume, own);
         if (!NT_SUCCESS(status))
             return finish(irp, status);
-    } else if (own->MajorFunction == IRP_MJ_FLUSH_BUFFERS &&
-               volume->head_dirty) {
-        /* Before a flush is acknowledged we know the volume by what it is
-         * now: a new label must not make it a stranger. */
-        fs_refresh(volume);
+    } else if (needs_refresh(volume, irp)) {
+        /* The worker reads the identity again, then sends it. */
+        set_key(own, fs_volume_generation(volume) - 1);
+        irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
+        fs_post(volume, irp);
+        return STATUS_PENDING;
     }
     return send_down(volume, irp);
 }
@@ -286,24 +339,27 @@ vpb_is_on_device(struct volume *volume)
 
 /* Verifies the volume in its drive; afterwards its state says what came out. */
 static void
-verify_now(struct volume *volume)
+verify_now(struct volume *volume, ULONG generation)
 {
-    PDEVICE_OBJECT real = volume->real;
+    PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
     NTSTATUS status;
 
     if (!vpb_is_on_device(volume)) {
-        fs_volume_set_state(volume, VOL_ABSENT, STATUS_WRONG_VOLUME);
+        fs_volume_change(volume, generation, VOL_ABSENT, STATUS_WRONG_VOLUME);
         return;
     }
+    if (!fs_volume_change(volume, generation, VOL_VERIFYING,
+                          STATUS_VERIFY_REQUIRED))
+        return;
     InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
-    fs_volume_set_state(volume, VOL_VERIFYING, STATUS_VERIFY_REQUIRED);
     status = IoVerifyVolume(real, FALSE);
     TRACE(TRACE_VERIFY, "verify dev=%p: %s", (void *) real,
           status_name(status));
     /* The verification sets the state itself; this is for one that could not
      * even be asked for. */
-    if (__atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) == VOL_VERIFYING)
-        fs_volume_set_state(volume, VOL_ABSENT, fs_absent_reason(status));
+    if (fs_volume_state(volume) == VOL_VERIFYING)
+        fs_volume_change(volume, generation, VOL_ABSENT,
+                         fs_absent_reason(status));
 }
 
 enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };
@@ -331,27 +387,28 @@ settle(struct volume *volume, PIRP irp)
 {
     NTSTATUS status = irp->IoStatus.Status;
     PETHREAD thread = irp->Tail.Overlay.Thread;
-    ULONG generation = __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE);
+    ULONG generation = fs_volume_generation(volume);
     BOOLEAN settled =
-        generation != sent_generation(irp) ||
-        !fs_volume_mounted(volume);
+        generation != sent_generation(irp) || !fs_volume_mounted(volume);
     BOOLEAN on_device = vpb_is_on_device(volume);
 
     /* The drive's own choice of device to verify is not to be relied on: ours
      * is the volume's.  It must not stay behind. */
     if (thread != NULL && IoGetDeviceToVerify(thread) != NULL)
         IoSetDeviceToVerify(thread, NULL);
-    if (fs.shutting_down || irp->Cancel) {
+    if (fs_ending() || irp->Cancel) {
         finish(irp, irp->Cancel ? STATUS_CANCELLED : STATUS_SYSTEM_SHUTDOWN);
         return;
     }
+    if (needs_refresh(volume, irp))
+        fs_refresh(volume);
     switch (decide(status, settled, on_device)) {
     case VERIFY_FIRST:
-        verify_now(volume);
+        verify_now(volume, generation);
         send_down(volume, irp);
         break;
     case MARK_ABSENT:
-        fs_volume_set_state(volume, VOL_ABSENT, status);
+        fs_volume_change(volume, generation, VOL_ABSENT, status);
         send_down(volume, irp);
         break;
     case SEND_AGAIN:
@@ -377,7 +434,7 @@ fs_run_posted(struct volume *volume)
 
         KeAcquireSpinLock(&volume->lock, &irql);
         if (!IsListEmpty(&volume->posted) &&
-            (volume->state != VOL_EJECTING || fs.shutting_down))
+            (volume->state != VOL_EJECTING || fs_ending()))
             irp = CONTAINING_RECORD(RemoveHeadList(&volume->posted), IRP,
                                     Tail.Overlay.ListEntry);
         else

@@ -95,6 +95,21 @@ register_for(PDRIVER_OBJECT driver, DEVICE_TYPE type, PDEVICE_OBJECT *out)
     return status;
 }
 
+static VOID NTAPI
+fs_unload(PDRIVER_OBJECT DriverObject)
+{
+    PDEVICE_OBJECT *const devices[] = { &fs.control_disk, &fs.control_cd };
+
+    (void) DriverObject;
+    for (size_t i = 0; i < RTL_NUMBER_OF(devices); i++) {
+        if (*devices[i] == NULL)
+            continue;
+        IoUnregisterFileSystem(*devices[i]);
+        IoDeleteDevice(*devices[i]);
+        *devices[i] = NULL;
+    }
+}
+
 NTSTATUS NTAPI
 fs_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
@@ -102,9 +117,11 @@ fs_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 
     (void) RegistryPath;
     fs.driver = DriverObject;
-    fs.shutting_down = FALSE;
+    __atomic_store_n(&fs.shutting_down, FALSE, __ATOMIC_RELEASE);
+    KeInitializeMutex(&fs.mount_mutex, 0);
     KeInitializeSpinLock(&fs.lock);
     InitializeListHead(&fs.volumes);
+    DriverObject->DriverUnload = fs_unload;
     DriverObject->MajorFunction[IRP_MJ_CREATE] = fs_create_close;
     DriverObject->MajorFunction[IRP_MJ_CLEANUP] = fs_create_close;
     DriverObject->MajorFunction[IRP_MJ_CLOSE] = fs_create_close;
@@ -127,34 +144,68 @@ void
 fs_media_gone(PDEVICE_OBJECT drive)
 {
     struct volume *volume = fs_volume_on(drive);
-    ULONG count;
+    ULONG generation, count;
 
-    if (volume == NULL || !fs_volume_mounted(volume) ||
-        volume->real != drive)
+    if (volume == NULL)
         return;
-    if (fs_media_count(volume->target, &count) == STATUS_NO_MEDIA_IN_DEVICE &&
-        fs_volume_mounted(volume))
-        fs_volume_set_state(volume, VOL_ABSENT, STATUS_NO_MEDIA_IN_DEVICE);
+    generation = fs_volume_generation(volume);
+    if (fs_volume_state(volume) == VOL_ABSENT ||
+        __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) != drive)
+        return;
+    if (fs_media_count(IoGetAttachedDevice(drive), &count) ==
+        STATUS_NO_MEDIA_IN_DEVICE)
+        fs_volume_change(volume, generation, VOL_ABSENT,
+                         STATUS_NO_MEDIA_IN_DEVICE);
+}
+
+/* What was mounted in the drive instead, only because a medium without any mark
+ * could not be told from a new one, is looked at again. */
+static void
+question_other(struct volume *volume, PDEVICE_OBJECT real)
+{
+    struct volume *other = fs_volume_on(real);
+    struct identity *id;
+    KIRQL irql;
+
+    if (other == NULL || other == volume)
+        return;
+    id = ExAllocatePoolWithTag(NonPagedPool, sizeof *id, FS_TAG);
+    if (id == NULL)
+        return;
+    KeAcquireSpinLock(&other->lock, &irql);
+    *id = other->id;
+    KeReleaseSpinLock(&other->lock, irql);
+    KeAcquireSpinLock(&volume->lock, &irql);
+    if (identity_compare(&volume->id, id) == ID_CANNOT_TELL)
+        InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
+    KeReleaseSpinLock(&volume->lock, irql);
+    ExFreePoolWithTag(id, FS_TAG);
+}
+
+static void
+vouch(struct volume *volume, BOOLEAN yes)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    volume->accept_unknown = yes;
+    KeReleaseSpinLock(&volume->lock, irql);
 }
 
 BOOLEAN
 fs_try_again(struct volume *volume)
 {
-    PDEVICE_OBJECT real = volume->real;
-    KIRQL irql;
+    PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
 
-    KeAcquireSpinLock(&volume->lock, &irql);
-    volume->accept_unknown = TRUE;
-    KeReleaseSpinLock(&volume->lock, irql);
+    vouch(volume, TRUE);
     if (!fs_volume_mounted(volume)) {
+        question_other(volume, real);
         IoVerifyVolume(real, FALSE);
         /* What was mounted there was another volume, and is gone as well. */
         if (!fs_volume_mounted(volume) && fs_volume_on(real) == NULL)
             IoVerifyVolume(real, FALSE);
     }
-    KeAcquireSpinLock(&volume->lock, &irql);
-    volume->accept_unknown = FALSE;
-    KeReleaseSpinLock(&volume->lock, irql);
+    vouch(volume, FALSE);
     return fs_volume_mounted(volume);
 }
 
@@ -190,19 +241,27 @@ NTSTATUS
 fs_eject(PDEVICE_OBJECT drive)
 {
     struct volume *volume = fs_volume_on(drive);
+    ULONG generation;
     NTSTATUS status;
 
-    if (volume == NULL || !fs_volume_mounted(volume))
+    if (volume == NULL || fs_volume_state(volume) == VOL_ABSENT)
         return flush_and_open(IoGetAttachedDevice(drive));
-    fs_volume_set_state(volume, VOL_EJECTING, STATUS_SUCCESS);
-    if (volume->head_dirty)
+    generation = fs_volume_generation(volume);
+    if (__atomic_load_n(&volume->head_dirty, __ATOMIC_RELAXED))
         fs_refresh(volume);
-    status = wait_until_idle(volume) ? flush_and_open(volume->target)
-                                     : STATUS_DEVICE_BUSY;
-    if (NT_SUCCESS(status))
-        fs_volume_set_state(volume, VOL_ABSENT, STATUS_NO_MEDIA_IN_DEVICE);
+    if (!fs_volume_change(volume, generation, VOL_EJECTING, STATUS_SUCCESS))
+        return STATUS_DEVICE_BUSY;
+    if (!wait_until_idle(volume))
+        status = STATUS_DEVICE_BUSY;
+    else if (fs_volume_state(volume) != VOL_EJECTING)
+        status = STATUS_MEDIA_CHANGED;      /* a hand was faster */
     else
-        fs_volume_set_state(volume, VOL_MOUNTED, STATUS_SUCCESS);
+        status = flush_and_open(volume->target);
+    if (NT_SUCCESS(status))
+        fs_volume_change(volume, generation, VOL_ABSENT,
+                         STATUS_NO_MEDIA_IN_DEVICE);
+    else
+        fs_volume_change(volume, generation, VOL_MOUNTED, STATUS_SUCCESS);
     fs_post(volume, NULL);
     return status;
 }
@@ -211,6 +270,7 @@ static BOOLEAN
 release_posted(void *context, struct volume *volume)
 {
     (void) context;
+    KeCancelTimer(&volume->refresh_timer);
     fs_post(volume, NULL);
     return TRUE;
 }
@@ -218,6 +278,29 @@ release_posted(void *context, struct volume *volume)
 void
 fs_shutdown(void)
 {
-    fs.shutting_down = TRUE;
-    fs_each_volume(release_posted, NULL);
+    __atomic_store_n(&fs.shutting_down, TRUE, __ATOMIC_RELEASE);
+    if (fs.driver != NULL)
+        fs_each_volume(release_posted, NULL);
+}
+
+void
+fs_dismount_all(void)
+{
+    while (fs.driver != NULL && !IsListEmpty(&fs.volumes)) {
+        struct volume *volume = CONTAINING_RECORD(
+            RemoveHeadList(&fs.volumes), struct volume, link);
+        PVPB vpb = volume->vpb;
+        BOOLEAN last;
+        KIRQL irql;
+
+        IoAcquireVpbSpinLock(&irql);
+        vpb->Flags &= (USHORT) ~VPB_MOUNTED;
+        vpb->DeviceObject = NULL;
+        vpb->ReferenceCount--;
+        last = vpb->ReferenceCount == 0 && vpb->RealDevice->Vpb != vpb;
+        IoReleaseVpbSpinLock(irql);
+        if (last)
+            ExFreePool(vpb);
+        IoDeleteDevice(volume->device);
+    }
 }

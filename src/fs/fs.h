@@ -20,6 +20,11 @@ enum vol_state { VOL_MOUNTED, VOL_VERIFYING, VOL_EJECTING, VOL_ABSENT };
 
 DRIVER_INITIALIZE fs_driver_entry;
 
+/* In the location's Flags of a trim that is sent to a volume: the blocks must
+ * read as zeroes afterwards; STATUS_NOT_SUPPORTED where the drive does not
+ * promise it. */
+#define FS_SL_MUST_ZERO 0x40
+
 /* Told of every change of state, on the thread that made it, with no lock
  * held; must not wait for I/O. */
 typedef void fs_observer_fn(void *context, struct volume *volume,
@@ -64,5 +69,8 @@ BOOLEAN fs_try_again(struct volume *volume);
 NTSTATUS fs_eject(PDEVICE_OBJECT drive);
 /* Every request that waits here fails, and all that come later. */
 void fs_shutdown(void);
+/* After fs_shutdown, with no request and no worker left: takes every volume off
+ * its drive and frees it. */
+void fs_dismount_all(void);
 
 #endif

@@ -46,7 +46,7 @@ struct volume {
     BOOLEAN trim_zeroes;
 
     /* writes of ours to the blocks that identify the volume */
-    BOOLEAN head_dirty;
+    BOOLEAN head_dirty;            /* atomic to read */
     LONG head_running;
     ULONG head_generation;
     BOOLEAN refresh_due;
@@ -62,7 +62,9 @@ struct fs {
     PDEVICE_OBJECT control_cd;
     KSPIN_LOCK lock;               /* the list; outside of every volume lock */
     LIST_ENTRY volumes;
-    BOOLEAN shutting_down;
+    KMUTEX mount_mutex;            /* who is what: search and settle; outside
+                                    * of all locks, never around a request */
+    BOOLEAN shutting_down;         /* atomic */
     fs_observer_fn *observer;
     void *observer_context;
 };
@@ -71,8 +73,16 @@ extern struct fs fs;
 
 /* volume.c */
 struct volume *fs_volume_new(PVPB vpb, const struct identity *id);
-void NTAPI fs_volume_set_state(struct volume *volume, enum vol_state to,
-                         NTSTATUS why);
+void fs_volume_link(struct volume *volume);
+/* Only while the volume was not settled anew since `generation`.  FALSE: it
+ * was, or the transition is not allowed; nothing happened. */
+BOOLEAN NTAPI fs_volume_change(struct volume *volume, ULONG generation,
+                               enum vol_state to, NTSTATUS why);
+/* For who changed the fields under the lock: the observer, the waiters. */
+void NTAPI fs_volume_tell(struct volume *volume, enum vol_state state,
+                          NTSTATUS why);
+ULONG fs_volume_generation(struct volume *volume);
+enum vol_state fs_volume_state(struct volume *volume);
 NTSTATUS fs_absent_reason(NTSTATUS status);
 BOOLEAN fs_volume_mounted(struct volume *volume);
 
@@ -99,5 +109,11 @@ NTSTATUS fs_verify(struct volume *volume);
 void NTAPI fs_refresh_soon(struct volume *volume);
 void fs_refresh_init(struct volume *volume);
 NTSTATUS NTAPI fs_refresh(struct volume *volume);
+
+static inline BOOLEAN
+fs_ending(void)
+{
+    return __atomic_load_n(&fs.shutting_down, __ATOMIC_ACQUIRE);
+}
 
 #endif

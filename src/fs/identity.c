@@ -25,6 +25,7 @@ struct source {
     void *context;
     ULONG64 size_bytes;
     ULONG block_bytes;
+    struct identity *id;
     int file;                   /* the sparse copy */
     char *buffer;               /* PROBE_BYTES */
 };
@@ -64,6 +65,10 @@ copy_range(struct source *s, ULONG64 offset, ULONG64 length)
     end = (end + s->block_bytes - 1) / s->block_bytes * s->block_bytes;
     if (end > s->size_bytes)
         end = s->size_bytes;
+    if (s->id->ranges < LOOKED_AT_MAX) {
+        s->id->looked_at[s->id->ranges].at = offset;
+        s->id->looked_at[s->id->ranges++].end = end;
+    }
     while (offset < end && NT_SUCCESS(status)) {
         ULONG part = end - offset < PROBE_BYTES ? (ULONG) (end - offset)
                                                 : PROBE_BYTES;
@@ -123,8 +128,10 @@ fill_copy(struct source *s, struct identity *id)
         if (pread(s->file, unit, sizeof unit, i * HEAD_UNIT) != HEAD_UNIT)
             return STATUS_INSUFFICIENT_RESOURCES;
         id->head[i] = hash_bytes(HASH_START, unit, sizeof unit);
-        blank = blank && unit[0] == 0 &&
-                memcmp(unit, unit + 1, sizeof unit - 1) == 0;
+        if (memcmp(unit, unit + 1, sizeof unit - 1) == 0)
+            id->plain[i / 64] |= 1ull << i % 64;
+        else
+            blank = FALSE;
         id->units = (USHORT) (i + 1);
     }
     id->blank = blank;
@@ -287,8 +294,8 @@ NTSTATUS
 identity_read(identity_read_fn *read, void *context, ULONG64 size_bytes,
               ULONG block_bytes, BOOLEAN read_only, struct identity *out_id)
 {
-    struct source s = { read, context, size_bytes, block_bytes, -1, NULL };
     struct identity *id = calloc(1, sizeof *id);
+    struct source s = { read, context, size_bytes, block_bytes, id, -1, NULL };
     NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
 
     s.buffer = aligned_alloc(4096, PROBE_BYTES);
@@ -312,9 +319,9 @@ identity_read(identity_read_fn *read, void *context, ULONG64 size_bytes,
 /* --- comparison ------------------------------------------------------------------ */
 
 static BOOLEAN
-is_uncertain(const struct identity *id, unsigned unit)
+has_bit(const ULONG64 *bits, unsigned unit)
 {
-    return (id->uncertain[unit / 64] >> unit % 64 & 1) != 0;
+    return (bits[unit / 64] >> unit % 64 & 1) != 0;
 }
 
 static enum identity_match
@@ -325,11 +332,11 @@ compare_heads(const struct identity *known, const struct identity *seen)
     if (known->units != seen->units)
         return ID_DIFFERENT;
     for (unsigned i = 0; i < known->units; i++) {
-        if (is_uncertain(known, i))
+        if (has_bit(known->uncertain, i))
             continue;
         if (known->head[i] != seen->head[i])
             return ID_DIFFERENT;
-        certain++;
+        certain += !has_bit(known->plain, i);
     }
     return certain > 0 ? ID_SAME : ID_CANNOT_TELL;
 }
@@ -349,11 +356,24 @@ identity_compare(const struct identity *known, const struct identity *seen)
     if (strcmp(known->type, seen->type) != 0 ||
         strcmp(known->uuid, seen->uuid) != 0 ||
         strcmp(known->label, seen->label) != 0 || known->inner != seen->inner)
-        return ID_DIFFERENT;
+        /* We may have made it what it is now, and not have looked since. */
+        return known->touched && compare_heads(known, seen) != ID_DIFFERENT
+                   ? ID_CANNOT_TELL
+                   : ID_DIFFERENT;
     /* The "UUID" of an ISO image is a time of day: the head must agree too. */
     if (known->fixed && seen->fixed)
         return compare_heads(known, seen);
     return ID_SAME;
+}
+
+BOOLEAN NTAPI
+identity_covers(const struct identity *id, ULONG64 offset, ULONG64 length)
+{
+    for (unsigned i = 0; i < id->ranges; i++)
+        if (offset < id->looked_at[i].end &&
+            offset + length > id->looked_at[i].at)
+            return TRUE;
+    return FALSE;
 }
 
 void NTAPI
@@ -362,6 +382,7 @@ identity_touch(struct identity *id, ULONG64 offset, ULONG64 length)
     ULONG64 first = offset / HEAD_UNIT;
     ULONG64 last = (offset + length + HEAD_UNIT - 1) / HEAD_UNIT;
 
+    id->touched = TRUE;
     for (ULONG64 i = first; i < last && i < HEAD_UNITS; i++)
         id->uncertain[i / 64] |= 1ull << i % 64;
 }

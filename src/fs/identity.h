@@ -15,8 +15,8 @@
 #define HEAD_BYTES  (64 * 1024)
 #define HEAD_UNIT   512
 #define HEAD_UNITS  (HEAD_BYTES / HEAD_UNIT)
-/* Writes below this may change what libblkid sees. */
 #define PROBE_BYTES (1024 * 1024)
+#define LOOKED_AT_MAX 12
 
 struct identity {
     char type[32];              /* ext4, vfat, gpt, ...; unknown; blank */
@@ -28,8 +28,14 @@ struct identity {
     BOOLEAN unknown;            /* told by its fingerprint alone */
     BOOLEAN blank;              /* not even that */
     BOOLEAN fixed;              /* read-only medium: the head counts too */
+    BOOLEAN touched;            /* we wrote to what was looked at since */
     USHORT units;               /* of the fingerprint in use */
+    USHORT ranges;              /* in use of the next */
+    struct {
+        ULONG64 at, end;
+    } looked_at[LOOKED_AT_MAX]; /* what the identity was read from */
     ULONG64 head[HEAD_UNITS];   /* a hash for each unit of the head */
+    ULONG64 plain[HEAD_UNITS / 64];         /* one byte repeated: says nothing */
     ULONG64 uncertain[HEAD_UNITS / 64];     /* written by us since */
 };
 
@@ -47,6 +53,9 @@ enum identity_match { ID_DIFFERENT, ID_SAME, ID_CANNOT_TELL };
 /* Is what was seen now the volume that was known? */
 enum identity_match identity_compare(const struct identity *known,
                                      const struct identity *seen);
+/* Could a write there change what the volume is known by? */
+BOOLEAN NTAPI identity_covers(const struct identity *id, ULONG64 offset,
+                              ULONG64 length);
 void NTAPI identity_touch(struct identity *id, ULONG64 offset,
                           ULONG64 length);
 

@@ -7,8 +7,8 @@
  * with the one volume that it is asked about.
  *
  * Context: PASSIVE_LEVEL, under the drive's DeviceLock, which the I/O manager
- * holds around both.  Takes fs.lock, the VPB lock and volume locks one at a
- * time, never nested.
+ * holds around both; then fs.mount_mutex, then fs.lock, the VPB lock and volume
+ * locks one at a time.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,6 +19,7 @@
 #include <ntddstor.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "base/trace.h"
 
@@ -77,10 +78,11 @@ ask_abilities(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
             STATUS_MEDIA_WRITE_PROTECTED;
     if (medium->read_only)
         return;
+    /* When it does not say, it may have one. */
     medium->write_through =
-        NT_SUCCESS(query(target, StorageDeviceWriteCacheProperty, &cache,
-                         sizeof cache)) &&
-        cache.WriteCacheEnabled == WriteCacheEnabled;
+        !NT_SUCCESS(query(target, StorageDeviceWriteCacheProperty, &cache,
+                          sizeof cache)) ||
+        cache.WriteCacheEnabled != WriteCacheDisabled;
     medium->can_trim =
         NT_SUCCESS(query(target, StorageDeviceTrimProperty, &trim,
                          sizeof trim)) &&
@@ -132,25 +134,39 @@ look(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
     return status;
 }
 
-/* The medium in the drive is the volume's: from now on requests go there. */
-static void
-settle_in(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
-          const struct medium *medium)
+/*
+ * The medium in the drive is the volume's: from now on requests go there.
+ * FALSE: the volume was settled anew since `generation`, somewhere else.
+ */
+static BOOLEAN
+settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
+          PDEVICE_OBJECT target, const struct medium *medium)
 {
+    BOOLEAN ok;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    volume->real = real;
-    volume->target = target;
-    volume->count = medium->count;
-    volume->read_only = medium->read_only;
-    volume->write_through = medium->write_through;
-    volume->can_trim = medium->can_trim;
-    volume->trim_zeroes = medium->trim_zeroes;
-    volume->accept_unknown = FALSE;
-    if (!volume->head_dirty)
-        volume->id = medium->id;
+    ok = volume->generation == generation;
+    if (ok) {
+        __atomic_store_n(&volume->real, real, __ATOMIC_RELEASE);
+        volume->target = target;
+        volume->count = medium->count;
+        volume->read_only = medium->read_only;
+        volume->write_through = medium->write_through;
+        volume->can_trim = medium->can_trim;
+        volume->trim_zeroes = medium->trim_zeroes;
+        volume->accept_unknown = FALSE;
+        if (!volume->head_dirty)
+            volume->id = medium->id;
+        if (volume->state != VOL_MOUNTED)
+            volume->since_ms = clock_coarse_ms();
+        __atomic_store_n(&volume->state, VOL_MOUNTED, __ATOMIC_RELEASE);
+        volume->reason = STATUS_SUCCESS;
+        __atomic_store_n(&volume->generation, generation + 1,
+                         __ATOMIC_RELEASE);
+    }
     KeReleaseSpinLock(&volume->lock, irql);
+    return ok;
 }
 
 /*
@@ -167,18 +183,64 @@ clear_verify(PDEVICE_OBJECT real, PDEVICE_OBJECT target, ULONG count)
         InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
 }
 
+/* A person may vouch for a medium that cannot be told, in one drive. */
+static enum identity_match
+match_locked(struct volume *volume, const struct identity *seen,
+             PDEVICE_OBJECT real)
+{
+    enum identity_match match = identity_compare(&volume->id, seen);
+
+    if (match == ID_CANNOT_TELL && volume->accept_unknown &&
+        volume->real == real)
+        return ID_SAME;
+    return match;
+}
+
 static BOOLEAN
-is_this(struct volume *volume, const struct identity *seen)
+is_this(struct volume *volume, const struct identity *seen,
+        PDEVICE_OBJECT real)
 {
     enum identity_match match;
-    BOOLEAN accept;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    match = identity_compare(&volume->id, seen);
-    accept = volume->accept_unknown;
+    match = match_locked(volume, seen, real);
     KeReleaseSpinLock(&volume->lock, irql);
-    return match == ID_SAME || (match == ID_CANNOT_TELL && accept);
+    return match == ID_SAME;
+}
+
+struct voucher {
+    struct volume *self;
+    const struct identity *seen;
+    PDEVICE_OBJECT real;
+    BOOLEAN found;
+};
+
+static BOOLEAN
+look_for_voucher(void *context, struct volume *volume)
+{
+    struct voucher *voucher = context;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    voucher->found = volume != voucher->self && volume->accept_unknown &&
+                     volume->state == VOL_ABSENT &&
+                     volume->real == voucher->real &&
+                     identity_compare(&volume->id, voucher->seen) ==
+                         ID_CANNOT_TELL;
+    KeReleaseSpinLock(&volume->lock, irql);
+    return !voucher->found;
+}
+
+/* Has a person just said that what is in this drive is another volume? */
+static BOOLEAN
+vouched_for_another(struct volume *volume, const struct identity *seen,
+                    PDEVICE_OBJECT real)
+{
+    struct voucher voucher = { volume, seen, real, FALSE };
+
+    fs_each_volume(look_for_voucher, &voucher);
+    return voucher.found;
 }
 
 /*
@@ -189,31 +251,42 @@ is_this(struct volume *volume, const struct identity *seen)
 NTSTATUS
 fs_verify(struct volume *volume)
 {
-    PDEVICE_OBJECT real = volume->real;
-    PDEVICE_OBJECT target = volume->target;
+    PDEVICE_OBJECT real, target;
     struct medium *medium;
+    ULONG generation;
     NTSTATUS status;
+    BOOLEAN settled;
+    KIRQL irql;
 
-    if ((__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
-         DO_VERIFY_VOLUME) == 0 &&
-        fs_volume_mounted(volume))
+    KeAcquireSpinLock(&volume->lock, &irql);
+    real = volume->real;
+    target = volume->target;
+    generation = volume->generation;
+    settled = volume->state == VOL_MOUNTED &&
+              (__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
+               DO_VERIFY_VOLUME) == 0;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (settled)
         return STATUS_SUCCESS;
     medium = ExAllocatePoolWithTag(NonPagedPool, sizeof *medium, FS_TAG);
     if (medium == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(medium, sizeof *medium);
     status = look(real, target, medium);
-    if (NT_SUCCESS(status) && !is_this(volume, &medium->id))
+    if (NT_SUCCESS(status) &&
+        (!is_this(volume, &medium->id, real) ||
+         vouched_for_another(volume, &medium->id, real) ||
+         !settle_in(volume, generation, real, target, medium)))
         status = STATUS_WRONG_VOLUME;
     TRACE(TRACE_VERIFY, "verify %s: %s", volume->id.label,
           status_name(status));
     if (NT_SUCCESS(status)) {
-        settle_in(volume, real, target, medium);
-        fs_volume_set_state(volume, VOL_MOUNTED, STATUS_SUCCESS);
         clear_verify(real, target, medium->count);
+        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
         fs_refresh_soon(volume);
     } else {
-        fs_volume_set_state(volume, VOL_ABSENT, fs_absent_reason(status));
+        fs_volume_change(volume, generation, VOL_ABSENT,
+                         fs_absent_reason(status));
         if (status == STATUS_WRONG_VOLUME)
             InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
     }
@@ -227,17 +300,23 @@ struct search {
     const struct identity *seen;
     PDEVICE_OBJECT real;
     struct volume *absent;      /* known, and not anywhere */
-    struct volume *elsewhere;   /* known, and mounted in another drive */
+    struct volume *elsewhere;   /* known, and in another drive */
 };
 
 static BOOLEAN
 match_one(void *context, struct volume *volume)
 {
     struct search *search = context;
+    BOOLEAN same, there;
+    KIRQL irql;
 
-    if (!is_this(volume, search->seen))
+    KeAcquireSpinLock(&volume->lock, &irql);
+    same = match_locked(volume, search->seen, search->real) == ID_SAME;
+    there = volume->state != VOL_ABSENT && volume->real != search->real;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (!same)
         return TRUE;
-    if (fs_volume_mounted(volume) && volume->real != search->real) {
+    if (there) {
         search->elsewhere = volume;
         return TRUE;
     }
@@ -250,12 +329,19 @@ match_one(void *context, struct volume *volume)
 static BOOLEAN
 is_still_there(struct volume *volume)
 {
-    ULONG count;
+    ULONG generation, count, known;
+    PDEVICE_OBJECT target;
+    KIRQL irql;
 
-    if (NT_SUCCESS(fs_media_count(volume->target, &count)) &&
-        count == volume->count)
+    KeAcquireSpinLock(&volume->lock, &irql);
+    generation = volume->generation;
+    target = volume->target;
+    known = volume->count;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (NT_SUCCESS(fs_media_count(target, &count)) && count == known)
         return TRUE;
-    fs_volume_set_state(volume, VOL_ABSENT, STATUS_NO_MEDIA_IN_DEVICE);
+    fs_volume_change(volume, generation, VOL_ABSENT,
+                     STATUS_NO_MEDIA_IN_DEVICE);
     return FALSE;
 }
 
@@ -325,19 +411,20 @@ static NTSTATUS
 revive(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
        PVPB brought, struct medium *medium)
 {
+    ULONG generation = fs_volume_generation(volume);
     NTSTATUS status = move_vpb(volume, real, brought);
 
     if (!NT_SUCCESS(status))
         return status;
-    settle_in(volume, real, target, medium);
-    fs_volume_set_state(volume, VOL_MOUNTED, STATUS_SUCCESS);
-    fs_refresh_soon(volume);
+    /* Whoever changed its mind meanwhile did so for the drive that it left. */
+    while (!settle_in(volume, generation, real, target, medium))
+        generation = fs_volume_generation(volume);
     return STATUS_SUCCESS;
 }
 
 static NTSTATUS
 introduce(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
-          struct medium *medium, BOOLEAN duplicate)
+          struct medium *medium, struct volume **out_volume)
 {
     struct volume *volume;
 
@@ -345,12 +432,48 @@ introduce(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
     volume = fs_volume_new(vpb, &medium->id);
     if (volume == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    volume->duplicate = duplicate;
     volume->device->StackSize = (CCHAR) (target->StackSize + 1);
     volume->device->SectorSize = (USHORT) medium->block_bytes;
-    settle_in(volume, real, target, medium);
-    fs_volume_set_state(volume, VOL_MOUNTED, STATUS_SUCCESS);
+    settle_in(volume, 0, real, target, medium);
+    fs_volume_link(volume);
+    *out_volume = volume;
     return STATUS_SUCCESS;
+}
+
+/*
+ * Finds out which volume it is and settles it, under the mutex, so that of two
+ * equal media that come at once only one becomes the volume.  A volume that is
+ * said to be in another drive is asked for there first, without the mutex.
+ */
+static NTSTATUS
+take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
+           struct medium *medium, struct volume **out_volume)
+{
+    struct volume *asked = NULL;
+    NTSTATUS status;
+
+    for (;;) {
+        struct search search = { .seen = &medium->id, .real = real };
+
+        KeWaitForSingleObject(&fs.mount_mutex, Executive, KernelMode, FALSE,
+                              NULL);
+        fs_each_volume(match_one, &search);
+        if (search.absent != NULL) {
+            *out_volume = search.absent;
+            status = revive(search.absent, real, target, vpb, medium);
+        } else if (search.elsewhere == NULL || search.elsewhere == asked) {
+            status = introduce(real, target, vpb, medium, out_volume);
+            if (NT_SUCCESS(status))
+                (*out_volume)->duplicate = search.elsewhere != NULL;
+        } else {
+            KeReleaseMutex(&fs.mount_mutex, FALSE);
+            asked = search.elsewhere;
+            is_still_there(asked);
+            continue;
+        }
+        KeReleaseMutex(&fs.mount_mutex, FALSE);
+        return status;
+    }
 }
 
 /*
@@ -362,7 +485,7 @@ NTSTATUS
 fs_mount(PDEVICE_OBJECT target, PVPB vpb)
 {
     PDEVICE_OBJECT real = vpb->RealDevice;
-    struct search search = { .real = real };
+    struct volume *volume = NULL;
     struct medium *medium =
         ExAllocatePoolWithTag(NonPagedPool, sizeof *medium, FS_TAG);
     NTSTATUS status;
@@ -371,22 +494,15 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(medium, sizeof *medium);
     status = look(real, target, medium);
-    if (NT_SUCCESS(status)) {
-        search.seen = &medium->id;
-        fs_each_volume(match_one, &search);
-        if (search.absent == NULL && search.elsewhere != NULL &&
-            !is_still_there(search.elsewhere))
-            search.absent = search.elsewhere;
-        if (search.absent != NULL)
-            status = revive(search.absent, real, target, vpb, medium);
-        else
-            status = introduce(real, target, vpb, medium,
-                               search.elsewhere != NULL);
-    }
     if (NT_SUCCESS(status))
+        status = take_place(real, target, vpb, medium, &volume);
+    if (NT_SUCCESS(status)) {
         clear_verify(real, target, medium->count);
-    TRACE(TRACE_FS, "mount on %p: %s %s: %s", (void *) real,
-          medium->id.type, medium->id.label, status_name(status));
+        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
+        fs_refresh_soon(volume);
+    }
+    TRACE(TRACE_FS, "mount on %p: %s %s: %s", (void *) real, medium->id.type,
+          medium->id.label, status_name(status));
     ExFreePoolWithTag(medium, FS_TAG);
     return status;
 }
@@ -406,9 +522,9 @@ fs_refresh(struct volume *volume)
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    volume->refresh_due = FALSE;
     quiet = volume->head_dirty && volume->state == VOL_MOUNTED &&
-            volume->head_running == 0;
+            !fs_ending() &&
+            __atomic_load_n(&volume->head_running, __ATOMIC_ACQUIRE) == 0;
     before = volume->head_generation;
     generation = volume->generation;
     reader = (struct reader){ volume->target, volume->count };
@@ -426,7 +542,7 @@ fs_refresh(struct volume *volume)
     if (NT_SUCCESS(status) && volume->head_generation == before &&
         volume->generation == generation) {
         volume->id = *id;
-        volume->head_dirty = FALSE;
+        __atomic_store_n(&volume->head_dirty, FALSE, __ATOMIC_RELAXED);
     }
     KeReleaseSpinLock(&volume->lock, irql);
     ExFreePoolWithTag(id, FS_TAG);
@@ -437,7 +553,11 @@ static VOID NTAPI
 refresh_work(PVOID parameter)
 {
     struct volume *volume = parameter;
+    KIRQL irql;
 
+    KeAcquireSpinLock(&volume->lock, &irql);
+    __atomic_store_n(&volume->refresh_due, FALSE, __ATOMIC_RELAXED);
+    KeReleaseSpinLock(&volume->lock, irql);
     fs_refresh(volume);
     fs_refresh_soon(volume);
 }
@@ -474,8 +594,8 @@ fs_refresh_soon(struct volume *volume)
         return;
     KeAcquireSpinLock(&volume->lock, &irql);
     if (volume->head_dirty && !volume->refresh_due &&
-        volume->state == VOL_MOUNTED) {
-        volume->refresh_due = TRUE;
+        volume->state == VOL_MOUNTED && !fs_ending()) {
+        __atomic_store_n(&volume->refresh_due, TRUE, __ATOMIC_RELAXED);
         start = TRUE;
     }
     KeReleaseSpinLock(&volume->lock, irql);

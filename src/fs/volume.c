@@ -8,8 +8,10 @@
  *      |  v                      | |   v            v
  *      +- ABSENT <---------------+ +-- (fs_mount, fs_verify: back again)
  *
- * fs_volume_set_state is the only writer.  The list of volumes and every
- * volume stay until the service ends.
+ * fs_volume_change and settle_in (mount.c) are the only writers.  A decision
+ * names the generation that it was made for and is void once the volume was
+ * settled anew: what drive A said late must not undo what was found in drive B.
+ * The list of volumes and every volume stay until the service ends.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,39 +30,60 @@ static const char *const state_names[] = {
     [VOL_ABSENT] = "absent",
 };
 
+/* From (row) to. */
 static const BOOLEAN allowed[4][4] = {
     [VOL_MOUNTED] = { [VOL_MOUNTED] = 1, [VOL_VERIFYING] = 1,
                       [VOL_EJECTING] = 1, [VOL_ABSENT] = 1 },
     [VOL_VERIFYING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
     [VOL_EJECTING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
-    [VOL_ABSENT] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
+    [VOL_ABSENT] = { [VOL_ABSENT] = 1 },   /* MOUNTED by settle_in alone */
 };
 
 void NTAPI
-fs_volume_set_state(struct volume *volume, enum vol_state to, NTSTATUS why)
+fs_volume_tell(struct volume *volume, enum vol_state state, NTSTATUS why)
 {
-    enum vol_state from;
-    BOOLEAN changed = FALSE;
+    KeSetEvent(&volume->idle, 0, FALSE);
+    TRACE(TRACE_FS, "volume %s: %s (%s)", volume->id.label,
+          state_names[state], status_name(why));
+    if (fs.observer != NULL)
+        fs.observer(fs.observer_context, volume, state);
+}
+
+BOOLEAN NTAPI
+fs_volume_change(struct volume *volume, ULONG generation, enum vol_state to,
+                 NTSTATUS why)
+{
+    BOOLEAN ok, changed = FALSE;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    from = volume->state;
-    if (allowed[from][to]) {
-        changed = from != to || volume->reason != why;
-        volume->state = to;
+    ok = volume->generation == generation && allowed[volume->state][to];
+    if (ok) {
+        changed = volume->state != to || volume->reason != why;
+        if (volume->state != to)
+            volume->since_ms = clock_coarse_ms();
+        __atomic_store_n(&volume->state, to, __ATOMIC_RELEASE);
         volume->reason = why;
         if (to == VOL_MOUNTED || to == VOL_ABSENT)
-            volume->generation++;
-        if (from != to)
-            volume->since_ms = clock_coarse_ms();
+            __atomic_store_n(&volume->generation, generation + 1,
+                             __ATOMIC_RELEASE);
     }
     KeReleaseSpinLock(&volume->lock, irql);
-    KeSetEvent(&volume->idle, 0, FALSE);
-    TRACE(TRACE_FS, "volume %s: %s -> %s (%s)%s", volume->id.label,
-          state_names[from], state_names[to], status_name(why),
-          allowed[from][to] ? "" : " refused");
-    if (changed && fs.observer != NULL)
-        fs.observer(fs.observer_context, volume, to);
+    if (changed)
+        fs_volume_tell(volume, to, why);
+    return ok;
+}
+
+ULONG
+fs_volume_generation(struct volume *volume)
+{
+    return __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE);
+}
+
+enum vol_state
+fs_volume_state(struct volume *volume)
+{
+    return __atomic_load_n(&volume->state, __ATOMIC_ACQUIRE);
 }
 
 /*
@@ -72,7 +95,8 @@ fs_absent_reason(NTSTATUS status)
 {
     if (NT_SUCCESS(status))
         return STATUS_WRONG_VOLUME;
-    if (status == STATUS_VERIFY_REQUIRED)
+    if (status == STATUS_VERIFY_REQUIRED || status == STATUS_IO_TIMEOUT ||
+        status == STATUS_MEDIA_WRITE_PROTECTED)
         return STATUS_DEVICE_NOT_READY;
     return IoIsErrorUserInduced(status) ? status : STATUS_UNRECOGNIZED_MEDIA;
 }
@@ -80,10 +104,10 @@ fs_absent_reason(NTSTATUS status)
 BOOLEAN
 fs_volume_mounted(struct volume *volume)
 {
-    return __atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) == VOL_MOUNTED;
+    return fs_volume_state(volume) == VOL_MOUNTED;
 }
 
-/* Owns the VPB's reference that it takes. */
+/* Not yet in the list.  Owns the VPB's reference that it takes. */
 struct volume *
 fs_volume_new(PVPB vpb, const struct identity *id)
 {
@@ -116,10 +140,17 @@ fs_volume_new(PVPB vpb, const struct identity *id)
     vpb->DeviceObject = device;
     vpb->ReferenceCount++;
     IoReleaseVpbSpinLock(irql);
+    return volume;
+}
+
+void
+fs_volume_link(struct volume *volume)
+{
+    KIRQL irql;
+
     KeAcquireSpinLock(&fs.lock, &irql);
     InsertTailList(&fs.volumes, &volume->link);
     KeReleaseSpinLock(&fs.lock, irql);
-    return volume;
 }
 
 void

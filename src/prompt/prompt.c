@@ -80,7 +80,7 @@ static struct {
     struct prompt_host host;
     unsigned timeout_s;
     enum ri_no_operator policy;
-} broker;
+} broker = { .prompts = { &broker.prompts, &broker.prompts } };
 
 static const struct text *
 text_for(NTSTATUS status)

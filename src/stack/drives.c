@@ -40,7 +40,47 @@ drive_of(struct ri_service *service, PDEVICE_OBJECT fdo)
     return NULL;
 }
 
+#define LOOK_FIRST_S 1
+#define LOOK_MAX_S   64
+
 /* --- looking -------------------------------------------------------------------- */
+
+static VOID NTAPI
+look_work(PVOID parameter)
+{
+    struct drive *drive = parameter;
+
+    __atomic_store_n(&drive->look_queued, 0, __ATOMIC_RELEASE);
+    if (!__atomic_load_n(&drive->service->stopping, __ATOMIC_ACQUIRE))
+        drive_look(drive);
+}
+
+static VOID NTAPI
+look_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
+{
+    struct drive *drive = context;
+
+    (void) dpc;
+    (void) argument1;
+    (void) argument2;
+    if (InterlockedExchange(&drive->look_queued, 1) != 0)
+        return;
+    ExInitializeWorkItem(&drive->look_work, look_work, drive);
+    ExQueueWorkItem(&drive->look_work, DelayedWorkQueue);
+}
+
+void
+drive_look_later(struct drive *drive)
+{
+    ULONG delay = __atomic_load_n(&drive->look_delay_s, __ATOMIC_RELAXED);
+    LARGE_INTEGER due = { .QuadPart = -(LONGLONG) delay * 10000000 };
+
+    if (__atomic_load_n(&drive->service->stopping, __ATOMIC_ACQUIRE))
+        return;
+    __atomic_store_n(&drive->look_delay_s,
+                     delay < LOOK_MAX_S ? 2 * delay : delay, __ATOMIC_RELAXED);
+    KeSetTimer(&drive->look_timer, due, &drive->look_dpc);
+}
 
 void
 drive_look(struct drive *drive)
@@ -56,8 +96,10 @@ drive_look(struct drive *drive)
         fs_media_gone(drive->fdo);
         return;
     }
-    if (!NT_SUCCESS(status))
+    if (!NT_SUCCESS(status)) {
+        drive_look_later(drive);
         return;
+    }
     __atomic_store_n(&drive->count, count, __ATOMIC_RELAXED);
     /* Twice: the first may find that what was mounted is gone, and that
      * nothing could be mounted in its place. */
@@ -65,8 +107,11 @@ drive_look(struct drive *drive)
         volume = fs_volume_on(drive->fdo);
         if (volume != NULL && (drive->fdo->Flags & DO_VERIFY_VOLUME) == 0) {
             fs_volume_info(volume, &info);
-            if (info.state != VOL_ABSENT)
+            if (info.state != VOL_ABSENT) {
+                __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S,
+                                 __ATOMIC_RELAXED);
                 return;
+            }
         }
         status = IoVerifyVolume(drive->fdo, TRUE);
     }
@@ -138,6 +183,9 @@ drive_start(struct ri_service *service, struct drive *drive,
 
     if (rc != 0)
         return rc;
+    KeInitializeTimer(&drive->look_timer);
+    KeInitializeDpc(&drive->look_dpc, look_dpc, drive);
+    drive->look_delay_s = LOOK_FIRST_S;
     status = port_add_virtual(service->port, drive->device,
                               drive->config.name, &drive->pdo);
     if (NT_SUCCESS(status)) {

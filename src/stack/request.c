@@ -39,6 +39,8 @@ struct state {
     uint8_t meet;               /* atomic */
     uint8_t step;
     bool listed, cancelling, orphan;
+    bool stop;                  /* cancelled: also the steps to come */
+    bool no_trim;               /* zeroes have to be written */
 };
 
 _Static_assert(sizeof(struct state) <= sizeof(((struct ri_request *) 0)->priv),
@@ -163,6 +165,8 @@ manage(struct ri_request *request, DEVICE_DATA_MANAGEMENT_SET_ACTION action,
     in->range.LengthInBytes = length;
     irp->AssociatedIrp.SystemBuffer = in;
     next = IoGetNextIrpStackLocation(irp);
+    if (request->op == RI_ZERO)
+        next->Flags |= FS_SL_MUST_ZERO;
     next->Parameters.DeviceIoControl.IoControlCode =
         IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES;
     next->Parameters.DeviceIoControl.InputBufferLength = sizeof *in;
@@ -227,7 +231,7 @@ step_zero(struct ri_request *request, unsigned step)
     uint32_t part = left < ZERO_CHUNK ? (uint32_t) left : ZERO_CHUNK;
     uint64_t at = request->offset_bytes + s->progress;
 
-    if (s->e->trim_zeroes && (request->flags & RI_NO_HOLE) == 0)
+    if (s->e->trim_zeroes && !s->no_trim && (request->flags & RI_NO_HOLE) == 0)
         return step_trim(request, step);
     if (left == 0)
         return STEP_NONE;
@@ -351,6 +355,8 @@ finish(struct ri_request *request)
         request->error = status_wire_errno((NTSTATUS) request->status);
 }
 
+static void cancel_marked(struct ri_request *request);
+
 /* Sends the step that is prepared.  True: it has completed. */
 static bool
 send_step(struct ri_request *request)
@@ -378,11 +384,35 @@ send_step(struct ri_request *request)
         pthread_mutex_unlock(&e->lock);
         return true;
     }
-    cancel = __atomic_load_n(&e->service->stopping, __ATOMIC_ACQUIRE);
+    /* `cancelling` pins the request: it cannot end before cancel_marked. */
+    cancel = s->stop ||
+             __atomic_load_n(&e->service->stopping, __ATOMIC_ACQUIRE);
+    if (cancel)
+        s->cancelling = true;
     pthread_mutex_unlock(&e->lock);
     if (cancel)
-        ri_cancel(request);
+        cancel_marked(request);
     return false;
+}
+
+/* After a step.  A drive that does not zero what it trims: write zeroes. */
+static bool
+go_on(struct ri_request *request)
+{
+    struct state *s = state_of(request);
+    NTSTATUS status = (NTSTATUS) request->status;
+
+    if (NT_SUCCESS(status))
+        return true;
+    if (request->op != RI_ZERO || s->no_trim || s->step != 1 ||
+        s->control == NULL ||
+        (status != STATUS_NOT_SUPPORTED &&
+         status != STATUS_INVALID_DEVICE_REQUEST))
+        return false;
+    s->no_trim = true;
+    s->step = 0;
+    request->status = STATUS_SUCCESS;
+    return true;
 }
 
 /* True: the request has completed, on this thread. */
@@ -401,7 +431,7 @@ run_steps(struct ri_request *request)
         s->step = s->step < 255 ? s->step + 1 : 255;
         if (!send_step(request))
             return false;
-        if (!NT_SUCCESS((NTSTATUS) request->status))
+        if (!go_on(request))
             break;
     }
     finish(request);
@@ -412,7 +442,7 @@ static void
 run_steps_later(struct ri_request *request)
 {
     PETHREAD thread = state_of(request)->thread;
-    bool ended = !NT_SUCCESS((NTSTATUS) request->status);
+    bool ended = !go_on(request);
 
     if (ended)
         finish(request);
@@ -466,6 +496,7 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
     s->progress = 0;
     s->step = 0;
     s->listed = s->cancelling = s->orphan = false;
+    s->stop = s->no_trim = false;
     /* Kept until the request is done, for the IRPs name the thread. */
     ke_thread_ref(s->thread);
     if (!run_steps(request))
@@ -474,39 +505,49 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
     return true;
 }
 
-void
-ri_cancel(struct ri_request *request)
+/* The request is marked `cancelling`, so it stays until this is over. */
+static void
+cancel_marked(struct ri_request *request)
 {
     struct state *s = state_of(request);
     struct ri_export *e = s->e;
-    bool orphan, mine;
-    PIRP irp;
+    PIRP irp = s->irp;
+    bool orphan;
 
-    pthread_mutex_lock(&e->lock);
-    mine = s->listed && !s->cancelling;
-    if (mine)
-        s->cancelling = true;
-    irp = s->irp;
-    pthread_mutex_unlock(&e->lock);
-    if (!mine)
-        return;
     IoCancelIrp(irp);
     pthread_mutex_lock(&e->lock);
     s->cancelling = false;
     orphan = s->orphan;
+    s->orphan = false;
     if (orphan)
         s->irp = NULL;
     pthread_mutex_unlock(&e->lock);
     if (orphan) {
-        s->orphan = false;
         IoFreeIrp(irp);
         run_steps_later(request);
     }
 }
 
+void
+ri_cancel(struct ri_request *request)
+{
+    struct state *s = state_of(request);
+    struct ri_export *e = s->e;
+    bool mine;
+
+    pthread_mutex_lock(&e->lock);
+    s->stop = true;
+    mine = s->listed && !s->cancelling;
+    if (mine)
+        s->cancelling = true;
+    pthread_mutex_unlock(&e->lock);
+    if (mine)
+        cancel_marked(request);
+}
+
 /* One at a time, for a cancelled request may free itself. */
 static struct ri_request *
-next_waiting(struct ri_export *e)
+mark_waiting(struct ri_export *e)
 {
     struct ri_request *request = NULL;
 
@@ -515,9 +556,12 @@ next_waiting(struct ri_export *e)
          entry != &e->waiting && request == NULL; entry = entry->Flink) {
         struct state *s = CONTAINING_RECORD(entry, struct state, link);
 
-        if (!s->cancelling && s->irp != NULL && !s->irp->Cancel)
-            request = CONTAINING_RECORD((void **) s, struct ri_request,
-                                        priv[0]);
+        if (s->cancelling || s->stop)
+            continue;
+        s->stop = true;
+        s->cancelling = true;
+        request =
+            CONTAINING_RECORD((void **) s, struct ri_request, priv[0]);
     }
     pthread_mutex_unlock(&e->lock);
     return request;
@@ -530,7 +574,7 @@ exports_cancel_all(struct ri_service *service)
 
     pthread_mutex_lock(&service->export_lock);
     for (struct ri_export *e = service->exports; e != NULL; e = e->next)
-        while ((request = next_waiting(e)) != NULL)
-            ri_cancel(request);
+        while ((request = mark_waiting(e)) != NULL)
+            cancel_marked(request);
     pthread_mutex_unlock(&service->export_lock);
 }

@@ -105,6 +105,11 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
                    : "volume %1$s is away; it was in drive %2$s (%3$s)",
                name, where, status_name(info.reason));
     prompt_reason(fs_volume_vpb(volume), info.reason);
+    /* A drive that is not ready, or could not read, need not tell when that is
+     * over. */
+    if (drive != NULL && info.reason != STATUS_NO_MEDIA_IN_DEVICE &&
+        info.reason != STATUS_WRONG_VOLUME)
+        drive_look_later(drive);
 }
 
 /* --- start --------------------------------------------------------------------------- */
@@ -210,9 +215,15 @@ ri_service_free(struct ri_service *service)
     if (service == NULL)
         return;
     for (size_t i = 0; i < service->drive_count; i++)
-        drive_stop(&service->drives[i]);
+        if (service->drives[i].fdo != NULL)
+            KeCancelTimer(&service->drives[i].look_timer);
+    /* Runs what is queued; whoever needs a worker after this gets one. */
+    ke_shutdown();
     fs_set_observer(NULL, NULL);
     io_set_harderr_port(NULL);
+    fs_dismount_all();
+    for (size_t i = 0; i < service->drive_count; i++)
+        drive_stop(&service->drives[i]);
     if (service->fs != NULL)
         io_unload_driver(service->fs);
     if (service->cdrom != NULL)

@@ -21,6 +21,11 @@ struct drive {
     PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB */
     PFILE_OBJECT file;                  /* for notifications */
     PVOID notification;
+    KTIMER look_timer;                  /* look again, later and later */
+    KDPC look_dpc;
+    WORK_QUEUE_ITEM look_work;
+    LONG look_queued;                   /* atomic */
+    ULONG look_delay_s;                 /* atomic */
     ULONG count;                        /* at the last look; atomic */
 };
 
@@ -63,6 +68,8 @@ int drive_start(struct ri_service *service, struct drive *drive,
 void drive_stop(struct drive *drive);
 /* Looks what is in the drive now, and lets the file system settle it. */
 void drive_look(struct drive *drive);
+/* The same in some seconds; for what no event will tell of. */
+void drive_look_later(struct drive *drive);
 
 /* names.c */
 /* The export name of a volume now, unique; RI_NAME_MAX. */
