@@ -95,9 +95,6 @@ struct _CLASS_PRIVATE_FDO_DATA {
     KSPIN_LOCK wait_lock;       /* requests that wait for a retry */
     LIST_ENTRY waiting;
 
-    KSPIN_LOCK release_lock;    /* RELEASE_QUEUE: one at a time, one owed */
-    BOOLEAN release_busy, release_again;
-
     LIST_ENTRY handles;         /* per-handle contexts, under handle_lock */
     KSPIN_LOCK handle_lock;
     LONG logged_not_ready;      /* atomic: TEST UNIT READY logged once */
@@ -307,7 +304,7 @@ NTSTATUS NTAPI class_check_verify(class_device *dev, PIRP irp);
 
 /* mcd.c */
 VOID NTAPI class_mcd_init(class_device *dev);
-VOID NTAPI class_mcd_start(class_device *dev);
+NTSTATUS NTAPI class_mcd_start(class_device *dev);
 /* Waits for what is under way. */
 VOID NTAPI class_mcd_stop(class_device *dev);
 /* swapped: a change of the medium was reported, the state may be the same. */

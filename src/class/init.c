@@ -235,15 +235,19 @@ init_common(PDEVICE_OBJECT device, PDEVICE_OBJECT lower, BOOLEAN is_fdo,
     KeInitializeSpinLock(&common->RemoveTrackingSpinlock);
 }
 
+/* Ours comes after the driver's own data, in the same extension. */
+static ULONG
+private_offset(const CLASS_DEV_INFO *info)
+{
+    return (info->DeviceExtensionSize + 63) & ~63u;
+}
+
 static class_device *
-make_private(PDEVICE_OBJECT fdo)
+init_private(PDEVICE_OBJECT fdo, PCLASS_DEV_INFO info)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
-    class_device *dev =
-        ExAllocatePoolWithTag(NonPagedPool, sizeof *dev, CLASS_TAG);
+    class_device *dev = (PVOID) ((PUCHAR) ext + private_offset(info));
 
-    if (dev == NULL)
-        return NULL;
     RtlZeroMemory(dev, sizeof *dev);
     dev->fdo = fdo;
     dev->ext = ext;
@@ -251,7 +255,6 @@ make_private(PDEVICE_OBJECT fdo)
     dev->read_only_type = fdo->DeviceType == FILE_DEVICE_CD_ROM;
     KeInitializeSpinLock(&dev->change_lock);
     KeInitializeSpinLock(&dev->wait_lock);
-    KeInitializeSpinLock(&dev->release_lock);
     KeInitializeSpinLock(&dev->handle_lock);
     InitializeListHead(&dev->waiting);
     InitializeListHead(&dev->handles);
@@ -259,8 +262,8 @@ make_private(PDEVICE_OBJECT fdo)
     return dev;
 }
 
-static NTSTATUS
-init_fdo(PDEVICE_OBJECT fdo)
+static void
+init_fdo(PDEVICE_OBJECT fdo, PCLASS_DEV_INFO info)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
 
@@ -271,9 +274,7 @@ init_fdo(PDEVICE_OBJECT fdo)
     KeInitializeSpinLock(&ext->ReleaseQueueSpinLock);
     ext->DevicePowerState = PowerDeviceD0;
     ext->TimeOutValue = 10;
-    ext->PrivateFdoData = make_private(fdo);
-    return ext->PrivateFdoData != NULL ? STATUS_SUCCESS
-                                       : STATUS_INSUFFICIENT_RESOURCES;
+    ext->PrivateFdoData = init_private(fdo, info);
 }
 
 /* The device is not attached yet: the driver does that, and clears
@@ -298,7 +299,9 @@ ClassCreateDeviceObject(PDRIVER_OBJECT DriverObject, PCHAR ObjectNameBuffer,
         if (!NT_SUCCESS(status))
             return status;
     }
-    status = IoCreateDevice(DriverObject, info->DeviceExtensionSize,
+    status = IoCreateDevice(DriverObject,
+                            private_offset(info) +
+                                (IsFdo ? (ULONG) sizeof(class_device) : 0),
                             ObjectNameBuffer != NULL ? &name : NULL,
                             info->DeviceType, info->DeviceCharacteristics,
                             FALSE, &device);
@@ -307,11 +310,8 @@ ClassCreateDeviceObject(PDRIVER_OBJECT DriverObject, PCHAR ObjectNameBuffer,
     if (!NT_SUCCESS(status))
         return status;
     init_common(device, LowerDeviceObject, IsFdo, own);
-    status = IsFdo ? init_fdo(device) : STATUS_SUCCESS;
-    if (!NT_SUCCESS(status)) {
-        IoDeleteDevice(device);
-        return status;
-    }
+    if (IsFdo)
+        init_fdo(device, info);
     InterlockedOr((LONG volatile *) &device->Flags, DO_DIRECT_IO);
     *DeviceObject = device;
     return STATUS_SUCCESS;

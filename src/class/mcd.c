@@ -344,6 +344,7 @@ poll_work(PVOID context)
     class_gesn_begin(dev);
     request = class_request_new(dev, NULL);
     if (request == NULL) {
+        settle(dev, TRUE, TRUE);        /* again in a second */
         poll_ended(dev);
         return;
     }
@@ -409,7 +410,7 @@ class_mcd_init(class_device *dev)
     mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
 }
 
-VOID NTAPI
+NTSTATUS NTAPI
 class_mcd_start(class_device *dev)
 {
     struct class_mcd *mcd = &dev->mcd;
@@ -417,10 +418,10 @@ class_mcd_start(class_device *dev)
     KIRQL irql;
 
     if (!dev->removable || is_running(dev))
-        return;
+        return STATUS_SUCCESS;
     request = class_request_new(dev, NULL);
     if (request == NULL)
-        return;
+        return STATUS_INSUFFICIENT_RESOURCES;
     KeAcquireSpinLock(&mcd->lock, &irql);
     __atomic_store_n(&mcd->running, TRUE, __ATOMIC_RELEASE);
     class_gesn_init(dev);
@@ -432,6 +433,7 @@ class_mcd_start(class_device *dev)
     event_command(request);
     (void) class_send(request);
     class_poll_soon(dev);
+    return STATUS_SUCCESS;
 }
 
 VOID NTAPI

@@ -13,6 +13,17 @@
 
 /* --- start ---------------------------------------------------------------- */
 
+static void
+free_descriptors(PFUNCTIONAL_DEVICE_EXTENSION ext)
+{
+    if (ext->DeviceDescriptor != NULL)
+        ExFreePool(ext->DeviceDescriptor);
+    if (ext->AdapterDescriptor != NULL)
+        ExFreePool(ext->AdapterDescriptor);
+    ext->DeviceDescriptor = NULL;
+    ext->AdapterDescriptor = NULL;
+}
+
 static NTSTATUS
 get_descriptors(PFUNCTIONAL_DEVICE_EXTENSION ext, PDEVICE_OBJECT lower)
 {
@@ -20,6 +31,7 @@ get_descriptors(PFUNCTIONAL_DEVICE_EXTENSION ext, PDEVICE_OBJECT lower)
     STORAGE_PROPERTY_ID device = StorageDeviceProperty;
     NTSTATUS status;
 
+    free_descriptors(ext);              /* of a start that failed */
     status = ClassGetDescriptor(
         lower, &adapter,
         (PSTORAGE_DESCRIPTOR_HEADER *) &ext->AdapterDescriptor);
@@ -53,7 +65,7 @@ use_descriptors(class_device *dev)
  * with them its attention number.  They are no media changes: the count is 0
  * after this.
  */
-static void
+static NTSTATUS
 first_look(class_device *dev)
 {
     NTSTATUS status = STATUS_IO_DEVICE_ERROR;
@@ -66,6 +78,7 @@ first_look(class_device *dev)
     __atomic_store_n(&dev->owed, 0, __ATOMIC_RELEASE);
     TRACE(TRACE_PNP, "dev=%p first test unit ready: %08x",
           (void *) dev->fdo, (ULONG) status);
+    return status == STATUS_INSUFFICIENT_RESOURCES ? status : STATUS_SUCCESS;
 }
 
 static NTSTATUS
@@ -82,9 +95,13 @@ first_start(PDEVICE_OBJECT fdo)
     status = get_descriptors(ext, dev->lower);
     if (!NT_SUCCESS(status))
         return status;
+    if (ext->ReleaseQueueIrp == NULL)
+        ext->ReleaseQueueIrp = IoAllocateIrp(dev->lower->StackSize, FALSE);
+    if (ext->ReleaseQueueIrp == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
     use_descriptors(dev);
-    first_look(dev);
-    if (info->ClassInitDevice != NULL)
+    status = first_look(dev);
+    if (NT_SUCCESS(status) && info->ClassInitDevice != NULL)
         status = info->ClassInitDevice(fdo);
     if (NT_SUCCESS(status))
         ext->CommonExtension.IsInitialized = TRUE;
@@ -102,10 +119,10 @@ start(PDEVICE_OBJECT fdo, PIRP irp)
         status = first_start(fdo);
     if (NT_SUCCESS(status) && info->ClassStartDevice != NULL)
         status = info->ClassStartDevice(fdo);
-    if (NT_SUCCESS(status)) {
+    if (NT_SUCCESS(status))
+        status = class_mcd_start(class_dev(fdo));
+    if (NT_SUCCESS(status))
         ext->CommonExtension.CurrentState = IRP_MN_START_DEVICE;
-        class_mcd_start(class_dev(fdo));
-    }
     return class_complete(class_dev(fdo), irp, status, 0);
 }
 
@@ -147,19 +164,15 @@ begin_removal(class_device *dev)
 static void
 free_device(PDEVICE_OBJECT fdo)
 {
-    PFUNCTIONAL_DEVICE_EXTENSION ext = class_ext(fdo);
     class_device *dev = class_dev(fdo);
 
     while (!IsListEmpty(&dev->handles))
         ExFreePoolWithTag(CONTAINING_RECORD(RemoveHeadList(&dev->handles),
                                             struct class_handle, entry),
                           CLASS_TAG);
-    if (ext->DeviceDescriptor != NULL)
-        ExFreePool(ext->DeviceDescriptor);
-    if (ext->AdapterDescriptor != NULL)
-        ExFreePool(ext->AdapterDescriptor);
-    ExFreePoolWithTag(dev, CLASS_TAG);
-    ext->PrivateFdoData = NULL;
+    free_descriptors(class_ext(fdo));
+    if (class_ext(fdo)->ReleaseQueueIrp != NULL)
+        IoFreeIrp(class_ext(fdo)->ReleaseQueueIrp);
 }
 
 static NTSTATUS

@@ -223,48 +223,64 @@ ClassReadDriveCapacity(PDEVICE_OBJECT DeviceObject)
 
 /* --- the queue of the port ------------------------------------------------ */
 
-static enum class_next NTAPI
-release_finish(struct class_request *request, NTSTATUS *status)
+static VOID send_release(PFUNCTIONAL_DEVICE_EXTENSION ext);
+
+static NTSTATUS NTAPI
+release_done(PDEVICE_OBJECT unused, PIRP irp, PVOID context)
 {
-    class_device *dev = request->dev;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = context;
     BOOLEAN again;
     KIRQL irql;
 
-    KeAcquireSpinLock(&dev->release_lock, &irql);
-    again = dev->release_again;
-    dev->release_again = FALSE;
-    dev->release_busy = again;
-    KeReleaseSpinLock(&dev->release_lock, irql);
-    return again ? NEXT_SEND : NEXT_COMPLETE;
+    KeAcquireSpinLock(&ext->ReleaseQueueSpinLock, &irql);
+    again = ext->ReleaseQueueNeeded;
+    ext->ReleaseQueueNeeded = FALSE;
+    ext->ReleaseQueueInProgress = again;
+    KeReleaseSpinLock(&ext->ReleaseQueueSpinLock, irql);
+    if (again)
+        send_release(ext);
+    else
+        ClassReleaseRemoveLock(ext->DeviceObject, irp);
+    return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-/* One at a time; what is asked for meanwhile is done once more after it. */
+static VOID
+send_release(PFUNCTIONAL_DEVICE_EXTENSION ext)
+{
+    PSCSI_REQUEST_BLOCK srb = &ext->ReleaseQueueSrb;
+    PIRP irp = ext->ReleaseQueueIrp;
+    PIO_STACK_LOCATION next;
+
+    IoReuseIrp(irp, STATUS_SUCCESS);
+    RtlZeroMemory(srb, sizeof *srb);
+    srb->Length = sizeof *srb;
+    srb->Function = SRB_FUNCTION_RELEASE_QUEUE;
+    srb->OriginalRequest = irp;
+    next = IoGetNextIrpStackLocation(irp);
+    next->MajorFunction = IRP_MJ_SCSI;
+    next->Parameters.Scsi.Srb = srb;
+    IoSetCompletionRoutine(irp, release_done, ext, TRUE, TRUE, TRUE);
+    (void) IoCallDriver(ext->CommonExtension.LowerDeviceObject, irp);
+}
+
+/* One at a time; what is asked for meanwhile is done once more after it.  The
+ * IRP was made with the device: a queue that stays frozen would be its end. */
 VOID NTAPI
 ClassReleaseQueue(PDEVICE_OBJECT DeviceObject)
 {
-    static const UCHAR none[6] = { 0 };
-    class_device *dev = class_dev(DeviceObject);
-    struct class_request *request;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = class_ext(DeviceObject);
+    BOOLEAN busy;
     KIRQL irql;
 
-    KeAcquireSpinLock(&dev->release_lock, &irql);
-    if (dev->release_busy) {
-        dev->release_again = TRUE;
-        KeReleaseSpinLock(&dev->release_lock, irql);
+    KeAcquireSpinLock(&ext->ReleaseQueueSpinLock, &irql);
+    busy = ext->ReleaseQueueInProgress;
+    ext->ReleaseQueueInProgress = TRUE;
+    ext->ReleaseQueueNeeded = busy;
+    KeReleaseSpinLock(&ext->ReleaseQueueSpinLock, irql);
+    if (busy)
         return;
-    }
-    dev->release_busy = TRUE;
-    KeReleaseSpinLock(&dev->release_lock, irql);
-    request = class_request_new(dev, NULL);
-    if (request == NULL) {
-        dev->release_busy = FALSE;
-        return;
-    }
-    class_command(request, none, 0, NULL, 0, FALSE);
-    request->srb.Function = SRB_FUNCTION_RELEASE_QUEUE;
-    request->finish = release_finish;
-    request->flags |= REQ_QUIET;
-    (void) class_send(request);
+    (void) ClassAcquireRemoveLock(DeviceObject, ext->ReleaseQueueIrp);
+    send_release(ext);
 }
 
 /* --- asking the driver below ---------------------------------------------- */

@@ -324,6 +324,34 @@ rig_new(void **state, const struct vscsi_config *config, bool medium)
     return 0;
 }
 
+/* Without the spy.  False: the start failed, all is undone. */
+bool
+rig_try_disk(void **state)
+{
+    struct vscsi_config config = { .name = "try", .type = VSCSI_DISK };
+    struct rig *rig = calloc(1, sizeof *rig);
+    NTSTATUS status;
+
+    rig->drive = vscsi_new(&config);
+    make_image(rig->image[0], sizeof rig->image[0], 'a', BLOCK);
+    insert(rig, 0);
+    status = port_add_virtual(port_driver, rig->drive, "try", &rig->pdo);
+    if (NT_SUCCESS(status)) {
+        status = io_start_device(disk_driver, rig->pdo);
+        if (!NT_SUCCESS(status))
+            port_remove_unit(rig->pdo);
+    }
+    if (NT_SUCCESS(status)) {
+        rig->fdo = IoGetAttachedDevice(rig->pdo);
+        *state = rig;
+        return true;
+    }
+    vscsi_free(rig->drive);
+    unlink(rig->image[0]);
+    free(rig);
+    return false;
+}
+
 int
 rig_disk(void **state)
 {

@@ -111,6 +111,7 @@ int rig_empty(void **state);
 int rig_cdrom(void **state);
 int rig_cached(void **state);
 int rig_free(void **state);
+bool rig_try_disk(void **state);
 
 /* Lets polls that are under way end; then counts from 0. */
 void rig_settle(struct rig *rig);
