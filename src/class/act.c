@@ -14,8 +14,8 @@
 
 #include "base/trace.h"
 
-#define ERRORS_SIMPLIFY 4       /* no tags, no synchronous transfers */
-#define ERRORS_SIMPLEST 8       /* no disconnects either */
+#define ERRORS_SIMPLIFY 4 /* no tags, no synchronous transfers */
+#define ERRORS_SIMPLEST 8 /* no disconnects either */
 
 /* --- the medium may be another -------------------------------------------- */
 
@@ -89,9 +89,9 @@ count_error(class_device *dev)
     LONG errors = InterlockedIncrement((LONG volatile *) &ext->ErrorCount);
 
     if (errors == ERRORS_SIMPLIFY) {
-        InterlockedAnd((LONG volatile *) &ext->SrbFlags,
-                       ~(SRB_FLAGS_QUEUE_ACTION_ENABLE |
-                         SRB_FLAGS_NO_QUEUE_FREEZE));
+        InterlockedAnd(
+            (LONG volatile *) &ext->SrbFlags,
+            ~(SRB_FLAGS_QUEUE_ACTION_ENABLE | SRB_FLAGS_NO_QUEUE_FREEZE));
         InterlockedOr((LONG volatile *) &ext->SrbFlags,
                       SRB_FLAGS_DISABLE_SYNCH_TRANSFER);
     } else if (errors == ERRORS_SIMPLEST) {
@@ -104,7 +104,9 @@ static void
 becoming_ready(class_device *dev, ULONG reason)
 {
     DEVICE_EVENT_BECOMING_READY event = {
-        .Version = 1, .Reason = reason, .Estimated100msToReady = 100,
+        .Version = 1,
+        .Reason = reason,
+        .Estimated100msToReady = 100,
     };
 
     class_notify(dev, &GUID_IO_DEVICE_BECOMING_READY, &event, sizeof event);
@@ -163,8 +165,8 @@ write_log(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
     PIO_STACK_LOCATION at =
         irp != NULL ? IoGetCurrentIrpStackLocation(irp) : NULL;
     PIO_ERROR_LOG_PACKET packet;
-    UCHAR size = (UCHAR) (sizeof(IO_ERROR_LOG_PACKET) +
-                          sizeof(SCSI_REQUEST_BLOCK));
+    UCHAR size =
+        (UCHAR) (sizeof(IO_ERROR_LOG_PACKET) + sizeof(SCSI_REQUEST_BLOCK));
 
     packet = IoAllocateErrorLogEntry(dev->fdo, size);
     if (packet == NULL)
@@ -181,8 +183,8 @@ write_log(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
                 at->Parameters.DeviceIoControl.IoControlCode;
     }
     if (record->block_known)
-        packet->DeviceOffset.QuadPart =
-            (LONGLONG) record->block << dev->capacity.shift;
+        packet->DeviceOffset.QuadPart = (LONGLONG) record->block
+                                        << dev->capacity.shift;
     packet->DumpDataSize = sizeof *srb;
     RtlCopyMemory(packet->DumpData, srb, sizeof *srb);
     IoWriteErrorLogEntry(packet);
@@ -205,7 +207,8 @@ log_failure(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
             const struct class_outcome *out, ULONG retry_number)
 {
     struct log_record record = {
-        .code = decision->log_code, .id = decision->log_id,
+        .code = decision->log_code,
+        .id = decision->log_id,
         .final = out->retry ? STATUS_SUCCESS : out->status,
         .retry_number = retry_number,
         .block = (ULONG) decision->sense.info,
@@ -294,11 +297,13 @@ class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
         ClassReleaseQueue(dev->fdo);
     if (SRB_STATUS(srb->SrbStatus) == SRB_STATUS_REQUEST_FLUSHED)
         catch_up(dev, srb->QueueSortKey);
-    failure = (struct class_failure) {
-        .srb_status = srb->SrbStatus, .scsi_status = srb->ScsiStatus,
+    failure = (struct class_failure){
+        .srb_status = srb->SrbStatus,
+        .scsi_status = srb->ScsiStatus,
         .internal_status = (NTSTATUS) srb->InternalStatus,
         .sense = srb->SenseInfoBuffer,
-        .sense_len = srb->SenseInfoBufferLength, .cdb = srb->Cdb,
+        .sense_len = srb->SenseInfoBufferLength,
+        .cdb = srb->Cdb,
         .transferred = srb->DataTransferLength,
         .retry_number = retry_number,
         .circumstances = circumstances(dev, srb),

@@ -14,9 +14,9 @@ VOID NTAPI
 class_capacity_command(struct class_request *request, BOOLEAN sixteen)
 {
     static const UCHAR ten[10] = { SCSIOP_READ_CAPACITY };
-    static const UCHAR cdb16[16] = { SCSIOP_READ_CAPACITY16,
-                                     SERVICE_ACTION_READ_CAPACITY16,
-                                     [13] = 32 };
+    static const UCHAR cdb16[16] = {
+        SCSIOP_READ_CAPACITY16, SERVICE_ACTION_READ_CAPACITY16, [13] = 32
+    };
 
     if (sixteen)
         class_command(request, cdb16, sizeof cdb16, request->small, 32, FALSE);
@@ -43,13 +43,13 @@ describe(PFUNCTIONAL_DEVICE_EXTENSION ext, const struct class_capacity *known)
     geometry->MediaType = RemovableMedia;
     geometry->TracksPerCylinder = 255;
     geometry->SectorsPerTrack = 63;
-    if (known->blocks < 255 * 63) {         /* small media: floppies */
+    if (known->blocks < 255 * 63) { /* small media: floppies */
         geometry->TracksPerCylinder = 2;
         geometry->SectorsPerTrack = 18;
     }
     geometry->BytesPerSector = known->block_bytes;
-    cylinder = (ULONGLONG) geometry->TracksPerCylinder *
-               geometry->SectorsPerTrack;
+    cylinder =
+        (ULONGLONG) geometry->TracksPerCylinder * geometry->SectorsPerTrack;
     geometry->Cylinders.QuadPart = (LONGLONG) (known->blocks / cylinder);
     ext->SectorShift = known->shift;
     ext->CommonExtension.PartitionLength.QuadPart = (LONGLONG) bytes;
@@ -145,14 +145,13 @@ fill_geometry_ex(class_device *dev, PVOID out)
 static const struct answer answers[] = {
     { IOCTL_STORAGE_READ_CAPACITY, sizeof(STORAGE_READ_CAPACITY),
       fill_read_capacity },
-    { IOCTL_DISK_GET_LENGTH_INFO, sizeof(GET_LENGTH_INFORMATION),
-      fill_length },
+    { IOCTL_DISK_GET_LENGTH_INFO, sizeof(GET_LENGTH_INFORMATION), fill_length },
     { IOCTL_DISK_GET_DRIVE_GEOMETRY, sizeof(DISK_GEOMETRY), fill_geometry },
     { IOCTL_CDROM_GET_DRIVE_GEOMETRY, sizeof(DISK_GEOMETRY), fill_geometry },
-    { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX,
-      offsetof(DISK_GEOMETRY_EX, Data), fill_geometry_ex },
-    { IOCTL_CDROM_GET_DRIVE_GEOMETRY_EX,
-      offsetof(DISK_GEOMETRY_EX, Data), fill_geometry_ex },
+    { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, offsetof(DISK_GEOMETRY_EX, Data),
+      fill_geometry_ex },
+    { IOCTL_CDROM_GET_DRIVE_GEOMETRY_EX, offsetof(DISK_GEOMETRY_EX, Data),
+      fill_geometry_ex },
 };
 
 static const struct answer *
@@ -182,7 +181,7 @@ capacity_finish(struct class_request *request, NTSTATUS *status)
     if (dev->capacity.valid)
         answer->fill(dev, request->original->AssociatedIrp.SystemBuffer);
     else
-        *status = STATUS_IO_DEVICE_ERROR;   /* changed just now */
+        *status = STATUS_IO_DEVICE_ERROR; /* changed just now */
     KeReleaseSpinLock(&dev->change_lock, irql);
     if (NT_SUCCESS(*status))
         request->information = answer->size;
@@ -197,8 +196,8 @@ class_read_capacity(class_device *dev, PIRP irp)
 
     if (request == NULL)
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
-    request->context = (PVOID) find_answer(
-        at->Parameters.DeviceIoControl.IoControlCode);
+    request->context =
+        (PVOID) find_answer(at->Parameters.DeviceIoControl.IoControlCode);
     request->finish = capacity_finish;
     request->flags |= REQ_STAMPED | REQ_VERIFY_RETRY;
     request->retries = 1;

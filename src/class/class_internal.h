@@ -138,7 +138,7 @@ class_verify_set(PDEVICE_OBJECT fdo)
             DO_VERIFY_VOLUME) != 0;
 }
 
-/* --- requests (request.c, pool.c) ------------------------------------------ */
+/* --- requests (request.c, pool.c) ----------------------------------------- */
 
 #define REQ_OVERRIDE     0x0001u /* SL_OVERRIDE_VERIFY_VOLUME */
 #define REQ_KEYED        0x0002u /* bound to media change count `key` */

@@ -21,22 +21,31 @@ enum when { ALWAYS, ILI, WRITE, INSIDE, ALLOCATED, EARLY, VERIFY };
 enum retry { NO, RETRY };
 
 enum log {
-    LOG_NONE, LOG_SEEK, LOG_ECC, LOG_PREDICT, LOG_RECOVERED, LOG_BAD_BLOCK,
-    LOG_UNKNOWN, LOG_NOT_READY,
+    LOG_NONE,
+    LOG_SEEK,
+    LOG_ECC,
+    LOG_PREDICT,
+    LOG_RECOVERED,
+    LOG_BAD_BLOCK,
+    LOG_UNKNOWN,
+    LOG_NOT_READY,
 };
 
-static const struct { NTSTATUS code; ULONG id; } logs[] = {
-    [LOG_SEEK]      = { IO_ERR_SEEK_ERROR, 258 },
-    [LOG_ECC]       = { IO_RECOVERED_VIA_ECC, 258 },
-    [LOG_PREDICT]   = { IO_WRN_FAILURE_PREDICTED, 258 },
+static const struct {
+    NTSTATUS code;
+    ULONG id;
+} logs[] = {
+    [LOG_SEEK] = { IO_ERR_SEEK_ERROR, 258 },
+    [LOG_ECC] = { IO_RECOVERED_VIA_ECC, 258 },
+    [LOG_PREDICT] = { IO_WRN_FAILURE_PREDICTED, 258 },
     [LOG_RECOVERED] = { IO_ERR_CONTROLLER_ERROR, 258 },
     [LOG_BAD_BLOCK] = { IO_ERR_BAD_BLOCK, 256 },
-    [LOG_UNKNOWN]   = { IO_ERR_CONTROLLER_ERROR, 259 },
+    [LOG_UNKNOWN] = { IO_ERR_CONTROLLER_ERROR, 259 },
     [LOG_NOT_READY] = { IO_ERR_NOT_READY, 260 },
 };
 
 struct row {
-    USHORT match[3];            /* key, ASC, ASCQ or SRB status, SCSI status */
+    USHORT match[3]; /* key, ASC, ASCQ or SRB status, SCSI status */
     UCHAR when, retry, delay_s, log;
     USHORT act;
     NTSTATUS status;
@@ -44,7 +53,7 @@ struct row {
 };
 
 static const struct row sense_rows[] = {
-#define SENSE_ROW(key, asc, ascq, when, status, retry, delay, act, log, text) \
+#define SENSE_ROW(key, asc, ascq, when, status, retry, delay, act, log, text)  \
     { { key, asc, ascq }, when, retry, delay, LOG_##log, act, status, text },
 #define SRB_ROW(...)
 #include "class/sense.def"
@@ -54,7 +63,7 @@ static const struct row sense_rows[] = {
 
 static const struct row srb_rows[] = {
 #define SENSE_ROW(...)
-#define SRB_ROW(srb, scsi, when, status, retry, delay, act, log, text)        \
+#define SRB_ROW(srb, scsi, when, status, retry, delay, act, log, text)         \
     { { srb, scsi, ANY }, when, retry, delay, LOG_##log, act, status, text },
 #include "class/sense.def"
 #undef SENSE_ROW
@@ -66,7 +75,8 @@ static const struct row internal_row = {
     .text = "the adapter gave a status of its own",
 };
 static const struct row conflict_row = {
-    .status = STATUS_DEVICE_BUSY, .text = "reserved by somebody else",
+    .status = STATUS_DEVICE_BUSY,
+    .text = "reserved by somebody else",
 };
 
 const ULONG class_decide_rows =
@@ -100,8 +110,7 @@ parse_descriptors(const UCHAR *sense, ULONG len, struct class_sense *out)
 }
 
 static BOOLEAN
-parse_descriptor_format(const UCHAR *sense, ULONG len,
-                        struct class_sense *out)
+parse_descriptor_format(const UCHAR *sense, ULONG len, struct class_sense *out)
 {
     if (len < 4)
         return FALSE;
@@ -218,12 +227,11 @@ choose(const struct class_failure *failure, struct class_decision *decision)
         return &conflict_row;
     decision->sense_valid =
         (failure->srb_status & SRB_STATUS_AUTOSENSE_VALID) != 0 &&
-        class_parse_sense(failure->sense, failure->sense_len,
-                          &decision->sense);
+        class_parse_sense(failure->sense, failure->sense_len, &decision->sense);
     if (decision->sense_valid)
         return find(sense_rows,
-                    (USHORT[]){ sense->key, sense->asc, sense->ascq },
-                    failure, sense);
+                    (USHORT[]){ sense->key, sense->asc, sense->ascq }, failure,
+                    sense);
     return find(srb_rows,
                 (USHORT[]){ SRB_STATUS(failure->srb_status),
                             failure->scsi_status, ANY },
@@ -269,7 +277,10 @@ class_decide(const struct class_failure *failure,
 
 /* --- in words ------------------------------------------------------------- */
 
-static const struct { ULONG act; const char *text; } act_texts[] = {
+static const struct {
+    ULONG act;
+    const char *text;
+} act_texts[] = {
     { CLASS_ACT_ATTENTION, "counts a media change" },
     { CLASS_ACT_PRESENT, "notes that a medium is there" },
     { CLASS_ACT_NO_MEDIUM, "notes that the drive is empty" },
@@ -298,8 +309,7 @@ class_decision_text(const struct class_decision *decision, char *out,
     else if (decision->retry)
         snprintf(out + len, max - len, "tries again");
     else if (decision->status == STATUS_VERIFY_REQUIRED)
-        snprintf(out + len, max - len,
-                 "has the file system verify the volume");
+        snprintf(out + len, max - len, "has the file system verify the volume");
     else
         snprintf(out + len, max - len, "%s",
                  NT_SUCCESS(decision->status) ? "the request succeeds"

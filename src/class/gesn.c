@@ -10,13 +10,13 @@
 
 #include <ioevent.h>
 
-#define REPEATS 32              /* then the drive is not asked again */
-#define OPERATIONAL_REPEATS 4   /* then not for that class */
+#define REPEATS             32 /* then the drive is not asked again */
+#define OPERATIONAL_REPEATS 4  /* then not for that class */
 
-#define GESN_OPERATIONAL 1
-#define GESN_EXTERNAL    3
-#define GESN_MEDIA       4
-#define GESN_BUSY        6
+#define GESN_OPERATIONAL    1
+#define GESN_EXTERNAL       3
+#define GESN_MEDIA          4
+#define GESN_BUSY           6
 
 VOID NTAPI
 class_gesn_command(struct class_request *request)
@@ -96,13 +96,16 @@ static void
 gesn_operational(class_device *dev, const UCHAR event[4])
 {
     PCLASS_DEV_INFO info = dev->ext->CommonExtension.DevInfo;
-    SENSE_DATA sense = { .ErrorCode = 0x70, .SenseKey = 6,
+    SENSE_DATA sense = { .ErrorCode = 0x70,
+                         .SenseKey = 6,
                          .AdditionalSenseLength = 10,
                          .AdditionalSenseCode = 0x28 };
     SCSI_REQUEST_BLOCK srb = {
-        .Length = sizeof srb, .SenseInfoBuffer = &sense,
+        .Length = sizeof srb,
+        .SenseInfoBuffer = &sense,
         .SrbStatus = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
-        .ScsiStatus = SCSISTAT_CHECK_CONDITION, .CdbLength = 6,
+        .ScsiStatus = SCSISTAT_CHECK_CONDITION,
+        .CdbLength = 6,
         .SenseInfoBufferLength = sizeof sense,
     };
     NTSTATUS status = STATUS_MEDIA_CHANGED;
@@ -122,7 +125,8 @@ static void
 gesn_external(class_device *dev, const UCHAR event[4])
 {
     DEVICE_EVENT_EXTERNAL_REQUEST data = {
-        .Version = 1, .ButtonStatus = 0,
+        .Version = 1,
+        .ButtonStatus = 0,
         .Request = (USHORT) class_get_be16(event + 2),
     };
 
@@ -136,7 +140,8 @@ static void
 gesn_busy(class_device *dev, const UCHAR event[4])
 {
     DEVICE_EVENT_BECOMING_READY data = {
-        .Version = 1, .Reason = 1,
+        .Version = 1,
+        .Reason = 1,
         .Estimated100msToReady = class_get_be16(event + 2),
     };
 
@@ -181,8 +186,7 @@ class_gesn_begin(class_device *dev)
 }
 
 enum class_next NTAPI
-class_gesn_finish(struct class_request *request, NTSTATUS status,
-                  BOOLEAN ready)
+class_gesn_finish(struct class_request *request, NTSTATUS status, BOOLEAN ready)
 {
     class_device *dev = request->dev;
 

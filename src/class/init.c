@@ -95,8 +95,7 @@ dispatch_create_close(PDEVICE_OBJECT fdo, PIRP irp)
     if (at->MajorFunction == IRP_MJ_CREATE)
         status = class_handle_create(dev, at->FileObject);
     return class_complete(dev, irp, status,
-                          at->MajorFunction == IRP_MJ_CREATE ? FILE_OPENED
-                                                             : 0);
+                          at->MajorFunction == IRP_MJ_CREATE ? FILE_OPENED : 0);
 }
 
 static NTSTATUS NTAPI
@@ -136,8 +135,7 @@ static const struct {
 PCLASS_DRIVER_EXTENSION NTAPI
 ClassGetDriverExtension(PDRIVER_OBJECT DriverObject)
 {
-    return IoGetDriverObjectExtension(DriverObject,
-                                      CLASS_DRIVER_EXTENSION_KEY);
+    return IoGetDriverObjectExtension(DriverObject, CLASS_DRIVER_EXTENSION_KEY);
 }
 
 static NTSTATUS NTAPI
@@ -176,9 +174,8 @@ keep_path(PCLASS_DRIVER_EXTENSION own, PUNICODE_STRING path)
 {
     if (path == NULL || path->Buffer == NULL)
         return;
-    own->RegistryPath.Buffer =
-        ExAllocatePoolWithTag(PagedPool, path->Length + sizeof(WCHAR),
-                              CLASS_TAG);
+    own->RegistryPath.Buffer = ExAllocatePoolWithTag(
+        PagedPool, path->Length + sizeof(WCHAR), CLASS_TAG);
     if (own->RegistryPath.Buffer == NULL)
         return;
     own->RegistryPath.MaximumLength = path->Length + sizeof(WCHAR);
@@ -195,8 +192,8 @@ ClassInitialize(PVOID Argument1, PVOID Argument2,
 
     if (!acceptable(InitializationData))
         return (ULONG) STATUS_INVALID_PARAMETER;
-    status = IoAllocateDriverObjectExtension(
-        driver, CLASS_DRIVER_EXTENSION_KEY, sizeof *own, (PVOID *) &own);
+    status = IoAllocateDriverObjectExtension(driver, CLASS_DRIVER_EXTENSION_KEY,
+                                             sizeof *own, (PVOID *) &own);
     if (!NT_SUCCESS(status))
         return (ULONG) status;
     RtlZeroMemory(own, sizeof *own);
@@ -227,7 +224,7 @@ init_common(PDEVICE_OBJECT device, PDEVICE_OBJECT lower, BOOLEAN is_fdo,
     common->DriverExtension = own;
     common->DevInfo = is_fdo ? &own->InitData.FdoData : &own->InitData.PdoData;
     common->IsFdo = is_fdo;
-    common->RemoveLock = 1;             /* until it is removed */
+    common->RemoveLock = 1; /* until it is removed */
     common->CurrentState = common->PreviousState = 0xff;
     common->DispatchTable = own->DeviceMajorFunctionTable;
     KeInitializeEvent(&common->RemoveEvent, NotificationEvent, FALSE);
@@ -299,12 +296,11 @@ ClassCreateDeviceObject(PDRIVER_OBJECT DriverObject, PCHAR ObjectNameBuffer,
         if (!NT_SUCCESS(status))
             return status;
     }
-    status = IoCreateDevice(DriverObject,
-                            private_offset(info) +
-                                (IsFdo ? (ULONG) sizeof(class_device) : 0),
-                            ObjectNameBuffer != NULL ? &name : NULL,
-                            info->DeviceType, info->DeviceCharacteristics,
-                            FALSE, &device);
+    status = IoCreateDevice(
+        DriverObject,
+        private_offset(info) + (IsFdo ? (ULONG) sizeof(class_device) : 0),
+        ObjectNameBuffer != NULL ? &name : NULL, info->DeviceType,
+        info->DeviceCharacteristics, FALSE, &device);
     if (ObjectNameBuffer != NULL)
         RtlFreeUnicodeString(&name);
     if (!NT_SUCCESS(status))
@@ -325,8 +321,8 @@ ClassClaimDevice(PDEVICE_OBJECT LowerDeviceObject, BOOLEAN Release)
     NTSTATUS status;
     PIRP irp;
 
-    srb.Function = Release ? SRB_FUNCTION_RELEASE_DEVICE
-                           : SRB_FUNCTION_CLAIM_DEVICE;
+    srb.Function =
+        Release ? SRB_FUNCTION_RELEASE_DEVICE : SRB_FUNCTION_CLAIM_DEVICE;
     irp = IoAllocateIrp(LowerDeviceObject->StackSize, FALSE);
     if (irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;

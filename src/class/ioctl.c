@@ -17,10 +17,10 @@ enum gate { FREE, GATED };
 static handler_fn set_verify, clear_verify, not_supported, update_properties;
 
 static const struct control {
-    ULONG code;                 /* legacy forms are rewritten to this one */
+    ULONG code; /* legacy forms are rewritten to this one */
     UCHAR gate;
-    UCHAR in, out;              /* smallest buffers, bytes */
-    handler_fn *handler;        /* NULL: a driver's, or nobody's */
+    UCHAR in, out;       /* smallest buffers, bytes */
+    handler_fn *handler; /* NULL: a driver's, or nobody's */
 } controls[] = {
     { IOCTL_STORAGE_CHECK_VERIFY, GATED, 0, 0, class_check_verify },
     { IOCTL_STORAGE_CHECK_VERIFY2, GATED, 0, 0, class_check_verify },

@@ -27,7 +27,7 @@
 
 #include "base/trace.h"
 
-#define POLL_REPEATS 8          /* unit attentions in a row */
+#define POLL_REPEATS  8 /* unit attentions in a row */
 #define BACKOFF_MAX_S 32
 
 static KSPIN_LOCK tick_lock;
@@ -37,8 +37,10 @@ static KDPC tick_dpc;
 static BOOLEAN tick_made;
 
 static const char *const state_names[] = {
-    [MediaUnknown] = "unknown", [MediaPresent] = "present",
-    [MediaNotPresent] = "not present", [MediaUnavailable] = "unavailable",
+    [MediaUnknown] = "unknown",
+    [MediaPresent] = "present",
+    [MediaNotPresent] = "not present",
+    [MediaUnavailable] = "unavailable",
 };
 
 /* --- telling -------------------------------------------------------------- */
@@ -53,8 +55,9 @@ VOID NTAPI
 ClassSendNotification(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
                       const GUID *Guid, ULONG ExtraDataSize, PVOID ExtraData)
 {
-    ULONG size = (ULONG) offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION,
-                                  CustomDataBuffer) + ExtraDataSize;
+    ULONG size =
+        (ULONG) offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION, CustomDataBuffer) +
+        ExtraDataSize;
     PTARGET_DEVICE_CUSTOM_NOTIFICATION note;
 
     note = ExAllocatePoolWithTag(NonPagedPool, size + 1, CLASS_TAG);
@@ -67,8 +70,8 @@ ClassSendNotification(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
     note->NameBufferOffset = -1;
     if (ExtraDataSize != 0)
         RtlCopyMemory(note->CustomDataBuffer, ExtraData, ExtraDataSize);
-    (void) IoReportTargetDeviceChangeAsynchronous(FdoExtension->LowerPdo,
-                                                  note, NULL, NULL);
+    (void) IoReportTargetDeviceChangeAsynchronous(FdoExtension->LowerPdo, note,
+                                                  NULL, NULL);
     ExFreePoolWithTag(note, CLASS_TAG);
 }
 
@@ -76,7 +79,8 @@ static void
 tell_state(class_device *dev, ULONG state)
 {
     CLASS_MEDIA_CHANGE_CONTEXT context = {
-        .MediaChangeCount = class_change_count(dev), .NewState = state,
+        .MediaChangeCount = class_change_count(dev),
+        .NewState = state,
     };
 
     if (state != MediaUnknown)
@@ -106,8 +110,7 @@ class_set_state(class_device *dev, ULONG state, BOOLEAN known, BOOLEAN swapped)
     old = mcd->state;
     mcd->state = state;
     changed = old != state || swapped;
-    tell = changed && (old != MediaUnknown || known) &&
-           mcd->disable_count == 0;
+    tell = changed && (old != MediaUnknown || known) && mcd->disable_count == 0;
     if (swapped)
         mcd->change_counted = TRUE;
     KeReleaseSpinLock(&mcd->lock, irql);
@@ -261,7 +264,7 @@ test_ready(struct class_request *request)
     class_command(request, cdb, sizeof cdb, NULL, 0, FALSE);
 }
 
-/* A drive that fails otherwise than for want of a medium is asked less often. */
+/* A drive that fails, but not for want of a medium, is asked less often. */
 static void
 settle(class_device *dev, BOOLEAN unsettled, BOOLEAN answers)
 {
@@ -319,9 +322,9 @@ poll_finish(struct class_request *request, NTSTATUS *status)
 
     if (is_running(dev))
         next = request->stage >= STAGE_GESN
-            ? class_gesn_finish(request, *status,
-                                request->stage == STAGE_GESN_READY)
-            : ready_finish(request, *status);
+                   ? class_gesn_finish(request, *status,
+                                       request->stage == STAGE_GESN_READY)
+                   : ready_finish(request, *status);
     if (next == NEXT_SEND)
         return next;
     poll_ended(dev);
@@ -344,7 +347,7 @@ poll_work(PVOID context)
     class_gesn_begin(dev);
     request = class_request_new(dev, NULL);
     if (request == NULL) {
-        settle(dev, TRUE, TRUE);        /* again in a second */
+        settle(dev, TRUE, TRUE); /* again in a second */
         poll_ended(dev);
         return;
     }
@@ -384,15 +387,15 @@ event_finish(struct class_request *request, NTSTATUS *status)
         return NEXT_SEND;
     }
     KeAcquireSpinLock(&mcd->lock, &irql);
-    by_timer = mcd->running && SRB_STATUS(request->srb.SrbStatus) ==
-                                   SRB_STATUS_INVALID_REQUEST;
+    by_timer = mcd->running &&
+               SRB_STATUS(request->srb.SrbStatus) == SRB_STATUS_INVALID_REQUEST;
     mcd->by_timer = by_timer;
     KeReleaseSpinLock(&mcd->lock, irql);
     tick_for(dev, by_timer);
     KeAcquireSpinLock(&mcd->lock, &irql);
     worker_ends_locked(mcd);
     KeReleaseSpinLock(&mcd->lock, irql);
-    return NEXT_GONE;           /* class_mcd_stop frees it */
+    return NEXT_GONE; /* class_mcd_stop frees it */
 }
 
 /* --- life ----------------------------------------------------------------- */

@@ -45,8 +45,7 @@ caller_count(class_device *dev, PIRP irp)
     struct class_handle *handle;
 
     if (file == NULL)
-        return irp->RequestorMode == KernelMode ? &dev->mcd.kernel_count
-                                                : NULL;
+        return irp->RequestorMode == KernelMode ? &dev->mcd.kernel_count : NULL;
     handle = class_handle_find(dev, file);
     return handle != NULL ? &handle->mcn_count : NULL;
 }

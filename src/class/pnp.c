@@ -9,7 +9,7 @@
 
 #include "base/trace.h"
 
-#define FIRST_LOOKS 8           /* unit attentions to take at the start */
+#define FIRST_LOOKS 8 /* unit attentions to take at the start */
 
 /* --- start ---------------------------------------------------------------- */
 
@@ -31,15 +31,14 @@ get_descriptors(PFUNCTIONAL_DEVICE_EXTENSION ext, PDEVICE_OBJECT lower)
     STORAGE_PROPERTY_ID device = StorageDeviceProperty;
     NTSTATUS status;
 
-    free_descriptors(ext);              /* of a start that failed */
+    free_descriptors(ext); /* of a start that failed */
     status = ClassGetDescriptor(
         lower, &adapter,
         (PSTORAGE_DESCRIPTOR_HEADER *) &ext->AdapterDescriptor);
     if (!NT_SUCCESS(status))
         return status;
     return ClassGetDescriptor(
-        lower, &device,
-        (PSTORAGE_DESCRIPTOR_HEADER *) &ext->DeviceDescriptor);
+        lower, &device, (PSTORAGE_DESCRIPTOR_HEADER *) &ext->DeviceDescriptor);
 }
 
 static void
@@ -48,8 +47,9 @@ use_descriptors(class_device *dev)
     PFUNCTIONAL_DEVICE_EXTENSION ext = dev->ext;
     ULONG most = ext->AdapterDescriptor->MaximumTransferLength;
 
-    dev->max_transfer = most >= 0x10000 ? most & ~0xffffu
-        : most >= PAGE_SIZE ? most & ~(PAGE_SIZE - 1u) : PAGE_SIZE;
+    dev->max_transfer = most >= 0x10000     ? most & ~0xffffu
+                        : most >= PAGE_SIZE ? most & ~(PAGE_SIZE - 1u)
+                                            : PAGE_SIZE;
     dev->removable = ext->DeviceDescriptor->RemovableMedia != 0;
     if (dev->removable)
         dev->fdo->Characteristics |= FILE_REMOVABLE_MEDIA;
@@ -76,8 +76,8 @@ first_look(class_device *dev)
         class_set_state(dev, MediaPresent, FALSE, FALSE);
     __atomic_store_n(&dev->ext->MediaChangeCount, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&dev->owed, 0, __ATOMIC_RELEASE);
-    TRACE(TRACE_PNP, "dev=%p first test unit ready: %08x",
-          (void *) dev->fdo, (ULONG) status);
+    TRACE(TRACE_PNP, "dev=%p first test unit ready: %08x", (void *) dev->fdo,
+          (ULONG) status);
     return status == STATUS_INSUFFICIENT_RESOURCES ? status : STATUS_SUCCESS;
 }
 
@@ -185,7 +185,7 @@ remove_device(PDEVICE_OBJECT fdo, PIRP irp)
 
     begin_removal(dev);
     ClassReleaseRemoveLock(fdo, irp);
-    ClassReleaseRemoveLock(fdo, irp);       /* the one of its life */
+    ClassReleaseRemoveLock(fdo, irp); /* the one of its life */
     (void) KeWaitForSingleObject(&common->RemoveEvent, Executive, KernelMode,
                                  FALSE, NULL);
     __atomic_store_n(&common->IsRemoved, REMOVE_COMPLETE, __ATOMIC_RELEASE);

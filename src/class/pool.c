@@ -12,7 +12,7 @@
 #define SLOTS 16
 
 static struct {
-    struct class_request *one;  /* atomic */
+    struct class_request *one; /* atomic */
     char pad[64 - sizeof(void *)];
 } slots[SLOTS] __attribute__((aligned(64)));
 static KSPIN_LOCK spare_lock;

@@ -52,8 +52,8 @@ send_query(struct class_request *request, UCHAR query)
 static void
 read_cache(struct facts *facts, const UCHAR *reply, ULONG len)
 {
-    const UCHAR *page = ClassFindModePage((PCHAR) reply, len,
-                                          MODE_PAGE_CACHING, TRUE);
+    const UCHAR *page =
+        ClassFindModePage((PCHAR) reply, len, MODE_PAGE_CACHING, TRUE);
 
     facts->fua = (reply[2] & 0x10) != 0;
     if (page == NULL || page + 3 > reply + len)
@@ -92,14 +92,16 @@ fill_write_cache(class_device *dev, const struct facts *facts, PVOID out)
 {
     STORAGE_WRITE_CACHE_PROPERTY *reply = out;
 
-    reply->WriteCacheType = !facts->cache_known ? WriteCacheTypeUnknown
-        : facts->write_cache ? WriteCacheTypeWriteBack
-                             : WriteCacheTypeWriteThrough;
-    reply->WriteCacheEnabled = !facts->cache_known ? WriteCacheEnableUnknown
-        : facts->write_cache ? WriteCacheEnabled : WriteCacheDisabled;
+    reply->WriteCacheType = !facts->cache_known  ? WriteCacheTypeUnknown
+                            : facts->write_cache ? WriteCacheTypeWriteBack
+                                                 : WriteCacheTypeWriteThrough;
+    reply->WriteCacheEnabled = !facts->cache_known  ? WriteCacheEnableUnknown
+                               : facts->write_cache ? WriteCacheEnabled
+                                                    : WriteCacheDisabled;
     reply->WriteCacheChangeable = WriteCacheChangeUnknown;
     reply->WriteThroughSupported = facts->fua && !dev->no_fua
-        ? WriteThroughSupported : WriteThroughNotSupported;
+                                       ? WriteThroughSupported
+                                       : WriteThroughNotSupported;
     reply->FlushCacheSupported = !dev->read_only_type && !dev->no_sync;
     if (dev->read_only_type) {
         reply->WriteCacheType = WriteCacheTypeNone;
@@ -140,8 +142,8 @@ fill_alignment(class_device *dev, const struct facts *facts, PVOID out)
     STORAGE_ACCESS_ALIGNMENT_DESCRIPTOR *reply = out;
 
     reply->BytesPerLogicalSector = facts->block_bytes;
-    reply->BytesPerPhysicalSector =
-        facts->block_bytes << facts->physical_exponent;
+    reply->BytesPerPhysicalSector = facts->block_bytes
+                                    << facts->physical_exponent;
     reply->BytesOffsetForSectorAlignment =
         facts->block_bytes * facts->lowest_aligned;
     return sizeof *reply;
@@ -158,23 +160,36 @@ fill_seek(class_device *dev, const struct facts *facts, PVOID out)
 
 static const struct property {
     STORAGE_PROPERTY_ID id;
-    BOOLEAN disks_only;         /* CD drives are not asked */
+    BOOLEAN disks_only; /* CD drives are not asked */
     ULONG size;
     UCHAR queries[4];
     fill_fn *fill;
 } properties[] = {
-    { StorageDeviceWriteCacheProperty, TRUE,
-      sizeof(STORAGE_WRITE_CACHE_PROPERTY), { Q_CACHE }, fill_write_cache },
-    { StorageDeviceTrimProperty, TRUE, sizeof(DEVICE_TRIM_DESCRIPTOR),
-      { Q_CAPACITY, Q_PROVISION }, fill_trim },
-    { StorageDeviceLBProvisioningProperty, TRUE,
+    { StorageDeviceWriteCacheProperty,
+      TRUE,
+      sizeof(STORAGE_WRITE_CACHE_PROPERTY),
+      { Q_CACHE },
+      fill_write_cache },
+    { StorageDeviceTrimProperty,
+      TRUE,
+      sizeof(DEVICE_TRIM_DESCRIPTOR),
+      { Q_CAPACITY, Q_PROVISION },
+      fill_trim },
+    { StorageDeviceLBProvisioningProperty,
+      TRUE,
       sizeof(DEVICE_LB_PROVISIONING_DESCRIPTOR),
-      { Q_CAPACITY, Q_PROVISION, Q_LIMITS }, fill_provisioning },
-    { StorageAccessAlignmentProperty, TRUE,
-      sizeof(STORAGE_ACCESS_ALIGNMENT_DESCRIPTOR), { Q_CAPACITY },
+      { Q_CAPACITY, Q_PROVISION, Q_LIMITS },
+      fill_provisioning },
+    { StorageAccessAlignmentProperty,
+      TRUE,
+      sizeof(STORAGE_ACCESS_ALIGNMENT_DESCRIPTOR),
+      { Q_CAPACITY },
       fill_alignment },
-    { StorageDeviceSeekPenaltyProperty, TRUE,
-      sizeof(DEVICE_SEEK_PENALTY_DESCRIPTOR), { Q_ROTATION }, fill_seek },
+    { StorageDeviceSeekPenaltyProperty,
+      TRUE,
+      sizeof(DEVICE_SEEK_PENALTY_DESCRIPTOR),
+      { Q_ROTATION },
+      fill_seek },
 };
 
 static const struct property *
@@ -242,8 +257,8 @@ ask_drive(class_device *dev, PIRP irp, const struct property *property)
 
     if (request == NULL)
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
-    request->buffer = ExAllocatePoolWithTag(NonPagedPool,
-                                            sizeof(struct facts), CLASS_TAG);
+    request->buffer =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof(struct facts), CLASS_TAG);
     if (request->buffer == NULL) {
         class_request_free(request);
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);

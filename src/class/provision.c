@@ -11,15 +11,15 @@
  */
 #include "class/class_internal.h"
 
-#define RUNS 32                 /* in one reply of GET LBA STATUS */
-#define DESCRIPTORS 64          /* in one UNMAP */
+#define RUNS           32       /* in one reply of GET LBA STATUS */
+#define DESCRIPTORS    64       /* in one UNMAP */
 #define BLOCKS_DEFAULT 0x10000u /* when the drive names no limit */
 
 struct plan {
-    ULONG count, at;            /* ranges */
-    BOOLEAN entire;             /* one range, as long as the medium */
-    ULONGLONG pos;              /* bytes of the range at hand that are done */
-    ULONGLONG batch;            /* bytes in the command at hand */
+    ULONG count, at; /* ranges */
+    BOOLEAN entire;  /* one range, as long as the medium */
+    ULONGLONG pos;   /* bytes of the range at hand that are done */
+    ULONGLONG batch; /* bytes in the command at hand */
     ULONG sent_at;
     ULONGLONG sent_pos;
     /* allocation */
@@ -112,9 +112,8 @@ build_unmap(struct class_request *request, struct plan *plan, UCHAR shift)
     plan->sent_pos = plan->pos;
     while (plan->sent_at < plan->count && n < dev->unmap_descriptors &&
            budget > 0) {
-        ULONGLONG first, blocks =
-            whole_blocks(&plan->ranges[plan->sent_at], plan->sent_pos, shift,
-                         &first);
+        ULONGLONG first, blocks = whole_blocks(&plan->ranges[plan->sent_at],
+                                               plan->sent_pos, shift, &first);
         ULONGLONG now = blocks < budget ? blocks : budget;
 
         if (now != 0) {
@@ -125,8 +124,7 @@ build_unmap(struct class_request *request, struct plan *plan, UCHAR shift)
         }
         budget -= now;
         plan->sent_pos = (first + now) * (1ull << shift) -
-                         (ULONGLONG) plan->ranges[plan->sent_at]
-                             .StartingOffset;
+                         (ULONGLONG) plan->ranges[plan->sent_at].StartingOffset;
         if (now == blocks) {
             plan->sent_at++;
             plan->sent_pos = 0;
@@ -144,10 +142,11 @@ build_unmap(struct class_request *request, struct plan *plan, UCHAR shift)
 
 /* --- allocation ----------------------------------------------------------- */
 
-#define OUT_HEAD ((ULONG) ((sizeof(DEVICE_MANAGE_DATA_SET_ATTRIBUTES_OUTPUT) + \
-                            7) & ~7u))
-#define OUT_STATE ((ULONG) offsetof(DEVICE_DATA_SET_LB_PROVISIONING_STATE,   \
-                                    SlabAllocationBitMap))
+#define OUT_HEAD                                                               \
+    ((ULONG) ((sizeof(DEVICE_MANAGE_DATA_SET_ATTRIBUTES_OUTPUT) + 7) & ~7u))
+#define OUT_STATE                                                              \
+    ((ULONG) offsetof(DEVICE_DATA_SET_LB_PROVISIONING_STATE,                   \
+                      SlabAllocationBitMap))
 
 /* The first slab that lies in the range altogether, as many as fit. */
 static NTSTATUS
@@ -166,8 +165,8 @@ lay_out_bitmap(struct class_request *request, struct plan *plan)
     if (to > dev->capacity.blocks << dev->capacity.shift)
         to = dev->capacity.blocks << dev->capacity.shift;
     room = (room - OUT_HEAD - OUT_STATE) / sizeof(ULONG);
-    plan->bits = first < to
-        ? (ULONG) ((to - first + plan->slab - 1) / plan->slab) : 0;
+    plan->bits =
+        first < to ? (ULONG) ((to - first + plan->slab - 1) / plan->slab) : 0;
     if (plan->bits > room * 32)
         plan->bits = room * 32;
     if (plan->bits == 0)
@@ -185,8 +184,7 @@ lay_out_bitmap(struct class_request *request, struct plan *plan)
 }
 
 static void
-build_lba_status(struct class_request *request, struct plan *plan,
-                 UCHAR shift)
+build_lba_status(struct class_request *request, struct plan *plan, UCHAR shift)
 {
     UCHAR cdb[16] = { SCSIOP_GET_LBA_STATUS, SERVICE_ACTION_GET_LBA_STATUS };
 
@@ -379,14 +377,13 @@ take_ranges(struct plan *plan, PDEVICE_MANAGE_DATA_SET_ATTRIBUTES set,
             ULONG count)
 {
     plan->count = count;
-    if (count == 0) {                   /* the entire medium */
+    if (count == 0) { /* the entire medium */
         plan->count = 1;
-        plan->ranges[0] = (DEVICE_DATA_SET_RANGE) { 0 };
+        plan->ranges[0] = (DEVICE_DATA_SET_RANGE){ 0 };
         plan->entire = TRUE;
         return TRUE;
     }
-    RtlCopyMemory(plan->ranges,
-                  (PUCHAR) set + set->DataSetRangesOffset,
+    RtlCopyMemory(plan->ranges, (PUCHAR) set + set->DataSetRangesOffset,
                   count * sizeof plan->ranges[0]);
     for (ULONG i = 0; i < count; i++)
         if (plan->ranges[i].StartingOffset < 0 ||
@@ -412,8 +409,7 @@ class_manage_data_set(class_device *dev, PIRP irp)
     request = class_request_new(dev, irp);
     plan = ExAllocatePoolWithTag(
         NonPagedPool,
-        sizeof *plan + (count + 1) * sizeof(DEVICE_DATA_SET_RANGE),
-        CLASS_TAG);
+        sizeof *plan + (count + 1) * sizeof(DEVICE_DATA_SET_RANGE), CLASS_TAG);
     if (request == NULL || plan == NULL) {
         if (request != NULL)
             class_request_free(request);

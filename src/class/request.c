@@ -96,8 +96,8 @@ class_complete(class_device *dev, PIRP irp, NTSTATUS status,
                ULONG_PTR information)
 {
     settle(dev, irp, status, information);
-    IoCompleteRequest(irp, NT_SUCCESS(status) ? IO_DISK_INCREMENT
-                                              : IO_NO_INCREMENT);
+    IoCompleteRequest(irp,
+                      NT_SUCCESS(status) ? IO_DISK_INCREMENT : IO_NO_INCREMENT);
     return status;
 }
 
@@ -113,7 +113,8 @@ request_end(struct class_request *request, NTSTATUS status)
     if (original != NULL)
         class_complete(dev, original, status,
                        NT_SUCCESS(status) || status == STATUS_BUFFER_OVERFLOW
-                           ? information : 0);
+                           ? information
+                           : 0);
 }
 
 /* --- after an attempt ----------------------------------------------------- */
@@ -170,8 +171,7 @@ attempt_failed(struct class_request *request, NTSTATUS *status,
         }
     } else if (request->flags & REQ_REPORT &&
                !(request->flags & REQ_OVERRIDE) && request->dev->removable &&
-               out.sense_valid &&
-               out.sense.key == SCSI_SENSE_UNIT_ATTENTION) {
+               out.sense_valid && out.sense.key == SCSI_SENSE_UNIT_ATTENTION) {
         retry = FALSE;
     }
     if (!retry || request->retry_number >= request->retries ||
@@ -194,7 +194,8 @@ static NTSTATUS
 function_status(const struct class_request *request)
 {
     return SRB_STATUS(request->srb.SrbStatus) == SRB_STATUS_SUCCESS
-               ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;
+               ? STATUS_SUCCESS
+               : STATUS_UNSUCCESSFUL;
 }
 
 /* Decides what comes after an attempt. */
@@ -202,7 +203,8 @@ static enum step NTAPI
 step_on(struct class_request *request, NTSTATUS *status, ULONG *out_delay_s)
 {
     static const UCHAR steps[] = {
-        [NEXT_SEND] = STEP_AGAIN, [NEXT_COMPLETE] = STEP_END,
+        [NEXT_SEND] = STEP_AGAIN,
+        [NEXT_COMPLETE] = STEP_END,
         [NEXT_GONE] = STEP_GONE,
     };
 
@@ -314,11 +316,11 @@ class_wake_waiting(class_device *dev, BOOLEAN cancel)
         next = at->Flink;
         if (request->original != NULL &&
             IoSetCancelRoutine(request->original, NULL) == NULL)
-            continue;           /* its cancel routine is on the way */
+            continue; /* its cancel routine is on the way */
         if (cancel)
             request->flags |= REQ_CANCELLED;
         else if (request->retry_number > 0)
-            request->retry_number--;    /* it was not its turn */
+            request->retry_number--; /* it was not its turn */
         if (take_off_locked(request))
             InsertTailList(&mine, &request->entry);
     }
@@ -391,7 +393,8 @@ admit(struct class_request *request, NTSTATUS *status)
         request->prepare(request, status) == NEXT_COMPLETE)
         return FALSE;
     if (__builtin_expect(request->retry_number == request->retries &&
-                             request->retries > 1, 0))
+                             request->retries > 1,
+                         0))
         scale_down(request);
     srb->SrbStatus = SRB_STATUS_PENDING;
     srb->ScsiStatus = 0;
@@ -410,8 +413,7 @@ call_port(struct class_request *request)
 
     next->MajorFunction = IRP_MJ_SCSI;
     next->MinorFunction = 1;
-    next->Flags = request->flags & REQ_OVERRIDE ? SL_OVERRIDE_VERIFY_VOLUME
-                                                : 0;
+    next->Flags = request->flags & REQ_OVERRIDE ? SL_OVERRIDE_VERIFY_VOLUME : 0;
     next->FileObject = NULL;
     next->Parameters.Scsi.Srb = &request->srb;
     IoSetCompletionRoutine(irp, command_completed, request, TRUE, TRUE, TRUE);
@@ -485,6 +487,8 @@ class_send(struct class_request *request)
                 continue;
             return status;
         }
+        /* Read only while this frame lives: see command_completed. */
+        /* cppcheck-suppress autoVariables */
         request->sync = &sync;
         (void) call_port(request);
         if (__builtin_expect(sync.state != SYNC_BACK, 1))
@@ -537,11 +541,10 @@ command_completed(PDEVICE_OBJECT fdo, PIRP irp, PVOID context)
     struct class_request *request = context;
     BOOLEAN late = irp->PendingReturned;
 
-    if (__builtin_expect(SRB_STATUS(request->srb.SrbStatus) ==
-                                 SRB_STATUS_SUCCESS &&
-                             request->finish == NULL &&
-                             request->original != NULL,
-                         1)) {
+    if (__builtin_expect(
+            SRB_STATUS(request->srb.SrbStatus) == SRB_STATUS_SUCCESS &&
+                request->finish == NULL && request->original != NULL,
+            1)) {
         class_device *dev = request->dev;
         ULONG_PTR information =
             request->information + request->srb.DataTransferLength;

@@ -8,7 +8,7 @@
 /* --- one SRB of the driver's ---------------------------------------------- */
 
 struct errand {
-    PSCSI_REQUEST_BLOCK srb;    /* the caller's */
+    PSCSI_REQUEST_BLOCK srb; /* the caller's */
     KEVENT done;
     NTSTATUS status;
 };
@@ -19,8 +19,7 @@ copy_back(const struct class_request *request, PSCSI_REQUEST_BLOCK srb)
 {
     ULONG sense = request->srb.SenseInfoBufferLength;
 
-    srb->SrbStatus = request->srb.SrbStatus &
-                     (UCHAR) ~SRB_STATUS_QUEUE_FROZEN;
+    srb->SrbStatus = request->srb.SrbStatus & (UCHAR) ~SRB_STATUS_QUEUE_FROZEN;
     srb->ScsiStatus = request->srb.ScsiStatus;
     srb->DataTransferLength = request->srb.DataTransferLength;
     srb->InternalStatus = request->srb.InternalStatus;
@@ -36,8 +35,7 @@ static void
 take_srb(struct class_request *request, const SCSI_REQUEST_BLOCK *srb,
          PVOID buffer, ULONG length, BOOLEAN to_device)
 {
-    class_command(request, srb->Cdb, srb->CdbLength, buffer, length,
-                  to_device);
+    class_command(request, srb->Cdb, srb->CdbLength, buffer, length, to_device);
     request->srb.SrbFlags |= srb->SrbFlags & SRB_FLAGS_CLASS_DRIVER_RESERVED;
     if (srb->TimeOutValue != 0)
         request->srb.TimeOutValue = srb->TimeOutValue;
@@ -62,6 +60,8 @@ run_errand(struct class_request *request, PSCSI_REQUEST_BLOCK srb)
 
     KeInitializeEvent(&errand.done, NotificationEvent, FALSE);
     request->finish = synchronous_finish;
+    /* This frame waits for the request's end. */
+    /* cppcheck-suppress autoVariables */
     request->context = &errand;
     (void) class_send(request);
     (void) KeWaitForSingleObject(&errand.done, Executive, KernelMode, FALSE,
@@ -124,9 +124,9 @@ ClassSendSrbAsynchronous(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
 
     if (request == NULL) {
         ExFreePool(Srb);
-        return Irp != NULL ? class_complete(dev, Irp,
-                                            STATUS_INSUFFICIENT_RESOURCES, 0)
-                           : STATUS_INSUFFICIENT_RESOURCES;
+        return Irp != NULL
+                   ? class_complete(dev, Irp, STATUS_INSUFFICIENT_RESOURCES, 0)
+                   : STATUS_INSUFFICIENT_RESOURCES;
     }
     take_srb(request, Srb, buffer, BufferLength, WriteToDevice);
     request->finish = asynchronous_finish;
@@ -183,8 +183,8 @@ mode_sense(PDEVICE_OBJECT fdo, PCHAR buffer, ULONG length, UCHAR page)
 
 /* The 10-byte form is used for more than 255 bytes. */
 ULONG NTAPI
-ClassModeSense(PDEVICE_OBJECT DeviceObject, PCHAR ModeSenseBuffer,
-               ULONG Length, UCHAR PageMode)
+ClassModeSense(PDEVICE_OBJECT DeviceObject, PCHAR ModeSenseBuffer, ULONG Length,
+               UCHAR PageMode)
 {
     RtlZeroMemory(ModeSenseBuffer, Length);
     return mode_sense(DeviceObject, ModeSenseBuffer,
@@ -216,8 +216,8 @@ ClassReadDriveCapacity(PDEVICE_OBJECT DeviceObject)
     IO_STATUS_BLOCK iosb;
 
     ClassSendDeviceIoControlSynchronous(IOCTL_STORAGE_READ_CAPACITY,
-                                        DeviceObject, &reply, 0,
-                                        sizeof reply, FALSE, &iosb);
+                                        DeviceObject, &reply, 0, sizeof reply,
+                                        FALSE, &iosb);
     return iosb.Status;
 }
 
@@ -307,16 +307,14 @@ ClassSendDeviceIoControlSynchronous(ULONG IoControlCode,
         return;
     status = IoCallDriver(TargetDeviceObject, irp);
     if (status == STATUS_PENDING)
-        (void) KeWaitForSingleObject(&done, Executive, KernelMode, FALSE,
-                                     NULL);
+        (void) KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
     else
         IoStatus->Status = status;
 }
 
 /* The descriptor is the caller's, to be freed with ExFreePool. */
 NTSTATUS NTAPI
-ClassGetDescriptor(PDEVICE_OBJECT DeviceObject,
-                   PSTORAGE_PROPERTY_ID PropertyId,
+ClassGetDescriptor(PDEVICE_OBJECT DeviceObject, PSTORAGE_PROPERTY_ID PropertyId,
                    PSTORAGE_DESCRIPTOR_HEADER *Descriptor)
 {
     union {
@@ -357,11 +355,9 @@ ClassGetDescriptor(PDEVICE_OBJECT DeviceObject,
 
 /* With the duty that a driver has before it completes: the device to verify. */
 VOID NTAPI
-ClassCompleteRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp,
-                     CCHAR PriorityBoost)
+ClassCompleteRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp, CCHAR PriorityBoost)
 {
-    class_hard_error_duty(class_dev(DeviceObject), Irp,
-                          Irp->IoStatus.Status);
+    class_hard_error_duty(class_dev(DeviceObject), Irp, Irp->IoStatus.Status);
     IoCompleteRequest(Irp, PriorityBoost);
 }
 
@@ -379,12 +375,10 @@ ClassSendIrpSynchronous(PDEVICE_OBJECT TargetDeviceObject, PIRP Irp)
     KEVENT done;
 
     KeInitializeEvent(&done, NotificationEvent, FALSE);
-    IoSetCompletionRoutine(Irp, ClassSignalCompletion, &done, TRUE, TRUE,
-                           TRUE);
+    IoSetCompletionRoutine(Irp, ClassSignalCompletion, &done, TRUE, TRUE, TRUE);
     status = IoCallDriver(TargetDeviceObject, Irp);
     if (status == STATUS_PENDING)
-        (void) KeWaitForSingleObject(&done, Executive, KernelMode, FALSE,
-                                     NULL);
+        (void) KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
     return Irp->IoStatus.Status;
 }
 
@@ -450,8 +444,7 @@ ClassIoComplete(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 
 /* For associated IRPs: the I/O manager completes the master with the last. */
 NTSTATUS NTAPI
-ClassIoCompleteAssociated(PDEVICE_OBJECT DeviceObject, PIRP Irp,
-                          PVOID Context)
+ClassIoCompleteAssociated(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 {
     PSCSI_REQUEST_BLOCK srb = Context;
     class_device *dev = class_dev(DeviceObject);
@@ -478,15 +471,15 @@ ClassBuildRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     PSCSI_REQUEST_BLOCK srb;
     PUCHAR sense;
 
-    srb = ExAllocatePoolWithTag(NonPagedPool,
-                                sizeof *srb + SENSE_BUFFER_SIZE, CLASS_TAG);
+    srb = ExAllocatePoolWithTag(NonPagedPool, sizeof *srb + SENSE_BUFFER_SIZE,
+                                CLASS_TAG);
     if (srb == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(srb, sizeof *srb + SENSE_BUFFER_SIZE);
     sense = (PUCHAR) (srb + 1);
     srb->Length = sizeof *srb;
-    srb->SrbFlags = dev->ext->SrbFlags |
-                    (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
+    srb->SrbFlags =
+        dev->ext->SrbFlags | (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
     srb->DataTransferLength = at->Parameters.Read.Length;
     srb->DataBuffer = MmGetMdlVirtualAddress(Irp->MdlAddress);
     srb->TimeOutValue = dev->ext->TimeOutValue;
@@ -496,8 +489,9 @@ ClassBuildRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     srb->QueueSortKey = __atomic_load_n(&dev->attention, __ATOMIC_ACQUIRE);
     srb->CdbLength = 16;
     srb->Cdb[0] = write ? SCSIOP_WRITE16 : SCSIOP_READ16;
-    class_put_be64(srb->Cdb + 2, (ULONGLONG) at->Parameters.Read.ByteOffset
-                                     .QuadPart >> dev->ext->SectorShift);
+    class_put_be64(srb->Cdb + 2,
+                   (ULONGLONG) at->Parameters.Read.ByteOffset.QuadPart >>
+                       dev->ext->SectorShift);
     class_put_be32(srb->Cdb + 10,
                    at->Parameters.Read.Length >> dev->ext->SectorShift);
     next = IoGetNextIrpStackLocation(Irp);

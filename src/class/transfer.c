@@ -31,8 +31,9 @@ class_take_key(struct class_request *request, PIRP irp)
         return;
     request->flags |= REQ_KEYED;
     request->key = at->MajorFunction == IRP_MJ_DEVICE_CONTROL
-        ? (ULONG) (ULONG_PTR) at->Parameters.DeviceIoControl.Type3InputBuffer
-        : at->Parameters.Read.Key;
+                       ? (ULONG) (ULONG_PTR)
+                             at->Parameters.DeviceIoControl.Type3InputBuffer
+                       : at->Parameters.Read.Key;
 }
 
 /* --- flush ---------------------------------------------------------------- */
@@ -78,9 +79,8 @@ class_flush(PDEVICE_OBJECT fdo, PIRP irp)
             request->flags & REQ_GATED && class_verify_set(dev->fdo);
 
         class_request_free(request);
-        return class_complete(dev, irp,
-                              verify ? STATUS_VERIFY_REQUIRED : STATUS_SUCCESS,
-                              0);
+        return class_complete(
+            dev, irp, verify ? STATUS_VERIFY_REQUIRED : STATUS_SUCCESS, 0);
     }
     class_sync_command(request);
     request->finish = flush_finish;
@@ -119,8 +119,8 @@ build_part(struct class_request *request, UCHAR shift, BOOLEAN write)
     blocks = request->part >> shift;
     srb->Length = sizeof *srb;
     srb->TimeOutValue = ext->TimeOutValue;
-    srb->SrbFlags = ext->SrbFlags |
-                    (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
+    srb->SrbFlags =
+        ext->SrbFlags | (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
     srb->DataBuffer = request->data;
     request->length = request->part;
     if (block + blocks <= 0xFFFFFFFFull && blocks <= 0xFFFF) {
@@ -174,8 +174,8 @@ transfer_prepare(struct class_request *request, NTSTATUS *status)
         *status = STATUS_SUCCESS;
         return NEXT_COMPLETE;
     }
-    if (__builtin_expect(!__atomic_load_n(&dev->capacity.valid,
-                                          __ATOMIC_ACQUIRE), 0))
+    if (__builtin_expect(
+            !__atomic_load_n(&dev->capacity.valid, __ATOMIC_ACQUIRE), 0))
         return prepare_slow(request, status);
     shift = __atomic_load_n(&dev->capacity.shift, __ATOMIC_RELAXED);
     mask = (1u << shift) - 1;

@@ -31,9 +31,8 @@ cdrom_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 
     data.FdoData.DeviceExtensionSize = sizeof(FUNCTIONAL_DEVICE_EXTENSION);
     data.FdoData.DeviceType = FILE_DEVICE_CD_ROM;
-    data.FdoData.DeviceCharacteristics = FILE_REMOVABLE_MEDIA |
-                                         FILE_READ_ONLY_DEVICE |
-                                         FILE_DEVICE_SECURE_OPEN;
+    data.FdoData.DeviceCharacteristics =
+        FILE_REMOVABLE_MEDIA | FILE_READ_ONLY_DEVICE | FILE_DEVICE_SECURE_OPEN;
     data.FdoData.ClassError = cdrom_error;
     data.FdoData.ClassReadWriteVerification = cdrom_read_write;
     data.FdoData.ClassDeviceControl = cdrom_control;
@@ -63,8 +62,8 @@ cdrom_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     char name[32];
     ULONG number;
 
-    number = (ULONG) InterlockedIncrement(
-                 (LONG volatile *) &counts->CdRomCount) - 1;
+    number =
+        (ULONG) InterlockedIncrement((LONG volatile *) &counts->CdRomCount) - 1;
     snprintf(name, sizeof name, "\\Device\\CdRom%u", number);
     status = ClassClaimDevice(Pdo, FALSE);
     if (!NT_SUCCESS(status))
@@ -123,7 +122,8 @@ cdrom_read_write(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     UNREFERENCED_PARAMETER(DeviceObject);
     return IoGetCurrentIrpStackLocation(Irp)->MajorFunction == IRP_MJ_WRITE
-               ? STATUS_MEDIA_WRITE_PROTECTED : STATUS_SUCCESS;
+               ? STATUS_MEDIA_WRITE_PROTECTED
+               : STATUS_SUCCESS;
 }
 
 /* --- errors --------------------------------------------------------------- */
@@ -211,7 +211,7 @@ send_read_toc(PDEVICE_OBJECT fdo, const CDROM_READ_TOC_EX *what, PVOID reply,
     srb.Cdb[8] = (UCHAR) room;
     status = ClassSendSrbSynchronous(fdo, &srb, reply, room, FALSE);
     if (status == STATUS_DATA_OVERRUN)
-        status = STATUS_SUCCESS;        /* shorter than the room for it */
+        status = STATUS_SUCCESS; /* shorter than the room for it */
     if (NT_SUCCESS(status))
         *length = srb.DataTransferLength;
     return status;
@@ -229,8 +229,8 @@ read_toc(PDEVICE_OBJECT fdo, PIRP irp)
         return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
     if (length > sizeof(CDROM_TOC))
         length = sizeof(CDROM_TOC);
-    status = send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer,
-                           &length);
+    status =
+        send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer, &length);
     return complete(fdo, irp, status, length);
 }
 
@@ -250,8 +250,8 @@ read_toc_ex(PDEVICE_OBJECT fdo, PIRP irp)
     if (what.Reserved1 || what.Reserved2 || what.Reserved3 ||
         what.Format > CDROM_READ_TOC_EX_FORMAT_CDTEXT)
         return complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
-    status = send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer,
-                           &length);
+    status =
+        send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer, &length);
     return complete(fdo, irp, status, length);
 }
 
@@ -265,8 +265,8 @@ last_session(PDEVICE_OBJECT fdo, PIRP irp)
 
     if (at->Parameters.DeviceIoControl.OutputBufferLength < length)
         return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
-    status = send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer,
-                           &length);
+    status =
+        send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer, &length);
     return complete(fdo, irp, status, length);
 }
 

@@ -16,10 +16,10 @@
 #define DISK_TIMEOUT_S 10
 
 struct disk_data {
-    BOOLEAN all_pages_refused;  /* MODE SENSE knows single pages only */
+    BOOLEAN all_pages_refused; /* MODE SENSE knows single pages only */
 };
 
-#define EXTENSION_SIZE                                                        \
+#define EXTENSION_SIZE                                                         \
     (sizeof(FUNCTIONAL_DEVICE_EXTENSION) + sizeof(struct disk_data))
 
 static CLASS_ADD_DEVICE disk_add_device;
@@ -66,8 +66,8 @@ disk_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     char name[48];
     ULONG number;
 
-    number = (ULONG) InterlockedIncrement(
-                 (LONG volatile *) &counts->DiskCount) - 1;
+    number =
+        (ULONG) InterlockedIncrement((LONG volatile *) &counts->DiskCount) - 1;
     snprintf(name, sizeof name, "\\Device\\Harddisk%u\\DR0", number);
     status = ClassClaimDevice(Pdo, FALSE);
     if (!NT_SUCCESS(status))
@@ -224,14 +224,14 @@ is_writable(PDEVICE_OBJECT fdo, PIRP irp)
 
     srb.TimeOutValue = ext->TimeOutValue;
     srb.Cdb[0] = SCSIOP_MODE_SENSE;
-    srb.Cdb[2] = data->all_pages_refused ? MODE_PAGE_CACHING
-                                         : MODE_SENSE_RETURN_ALL;
+    srb.Cdb[2] =
+        data->all_pages_refused ? MODE_PAGE_CACHING : MODE_SENSE_RETURN_ALL;
     srb.Cdb[4] = sizeof reply;
     status = ClassSendSrbSynchronous(fdo, &srb, reply, sizeof reply, FALSE);
     if (NT_SUCCESS(status) && srb.DataTransferLength >= 3 && reply[2] & 0x80)
         status = STATUS_MEDIA_WRITE_PROTECTED;
     else if (status == STATUS_INVALID_DEVICE_REQUEST)
-        status = STATUS_SUCCESS;        /* nothing says that it is not */
+        status = STATUS_SUCCESS; /* nothing says that it is not */
     return complete(fdo, irp, status, 0);
 }
 

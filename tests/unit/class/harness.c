@@ -54,9 +54,8 @@ take_answer(struct spy *spy, const SCSI_REQUEST_BLOCK *srb,
     for (unsigned i = 0; i < spy->answers; i++) {
         struct answer *answer = &spy->script[i];
 
-        if (answer->times == 0 ||
-            (answer->opcode != srb->Cdb[0] &&
-             (answer->opcode >= 0 || is_poll(srb))))
+        if (answer->times == 0 || (answer->opcode != srb->Cdb[0] &&
+                                   (answer->opcode >= 0 || is_poll(srb))))
             continue;
         answer->times--;
         *out_answer = *answer;
@@ -79,7 +78,8 @@ give(PIRP irp, PSCSI_REQUEST_BLOCK srb, const struct answer *answer)
         srb->SenseInfoBufferLength = answer->sense_len;
     }
     irp->IoStatus.Status = SRB_STATUS(srb->SrbStatus) == SRB_STATUS_SUCCESS
-                               ? STATUS_SUCCESS : STATUS_IO_DEVICE_ERROR;
+                               ? STATUS_SUCCESS
+                               : STATUS_IO_DEVICE_ERROR;
     irp->IoStatus.Information = srb->DataTransferLength;
     {
         NTSTATUS status = irp->IoStatus.Status;
@@ -121,7 +121,7 @@ spy_scsi(PDEVICE_OBJECT device, PIRP irp)
     }
     KeReleaseSpinLock(&spy->lock, irql);
     if (srb->Function == SRB_FUNCTION_RECEIVE_EVENT && spy_refuses_events) {
-        answer = (struct answer) { .srb_status = SRB_STATUS_INVALID_REQUEST };
+        answer = (struct answer){ .srb_status = SRB_STATUS_INVALID_REQUEST };
         answers = true;
     }
     if (!answers)
@@ -168,7 +168,8 @@ spy_attach(struct rig *rig)
     KeInitializeSpinLock(&spy->lock);
     assert_int_equal(IoCreateDevice(spy_driver, sizeof(void *), NULL,
                                     FILE_DEVICE_UNKNOWN, 0, FALSE,
-                                    &spy->device), STATUS_SUCCESS);
+                                    &spy->device),
+                     STATUS_SUCCESS);
     *(struct rig **) spy->device->DeviceExtension = rig;
     spy->lower = IoAttachDeviceToDeviceStack(spy->device, rig->pdo);
     assert_non_null(spy->lower);
@@ -312,8 +313,9 @@ rig_new(void **state, const struct vscsi_config *config, bool medium)
     make_image(rig->image[1], sizeof rig->image[1], 'b', BLOCK);
     if (medium)
         insert(rig, 0);
-    assert_int_equal(port_add_virtual(port_driver, rig->drive, rig->name,
-                                      &rig->pdo), STATUS_SUCCESS);
+    assert_int_equal(
+        port_add_virtual(port_driver, rig->drive, rig->name, &rig->pdo),
+        STATUS_SUCCESS);
     spy_attach(rig);
     assert_int_equal(io_start_device(driver, rig->pdo), STATUS_SUCCESS);
     rig->fdo = IoGetAttachedDevice(rig->pdo);
@@ -361,9 +363,10 @@ rig_disk(void **state)
 int
 rig_cached(void **state)
 {
-    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK,
-                                                  .cache_volatile = true },
-                   true);
+    return rig_new(
+        state,
+        &(struct vscsi_config){ .type = VSCSI_DISK, .cache_volatile = true },
+        true);
 }
 
 int
@@ -416,9 +419,10 @@ rig_settle(struct rig *rig)
     for (int i = 0; i < 5000 && calm < 4; i++) {
         polls = __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED);
         usleep(2000);
-        calm = is_calm(rig) &&
-            polls == __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED)
-            ? calm + 1 : 0;
+        calm = is_calm(rig) && polls == __atomic_load_n(&rig->spy.polls,
+                                                        __ATOMIC_RELAXED)
+                   ? calm + 1
+                   : 0;
     }
     spy_reset(rig);
 }
@@ -548,8 +552,7 @@ void
 start_control(struct rig *rig, ULONG code, void *buffer, ULONG in, ULONG room,
               const struct ask *ask, struct outcome *out)
 {
-    PIO_STACK_LOCATION next =
-        prepare(rig, IRP_MJ_DEVICE_CONTROL, ask, out);
+    PIO_STACK_LOCATION next = prepare(rig, IRP_MJ_DEVICE_CONTROL, ask, out);
 
     next->Parameters.DeviceIoControl.IoControlCode = code;
     next->Parameters.DeviceIoControl.InputBufferLength = in;

@@ -32,8 +32,8 @@ static void
 R20_R21_R43__unchanged_with_buffer__the_count(void **state)
 {
     ULONG buffer[3] = { 77, 78, 79 };
-    struct outcome got = control(*state, IOCTL_DISK_CHECK_VERIFY, buffer, 0,
-                                 4, NULL);
+    struct outcome got =
+        control(*state, IOCTL_DISK_CHECK_VERIFY, buffer, 0, 4, NULL);
 
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(got.information, 4);
@@ -51,8 +51,8 @@ R22__short_buffer__too_small_without_a_command(void **state)
     ULONG buffer = 77;
 
     for (ULONG room = 1; room < 4; room++) {
-        struct outcome got = control(*state, IOCTL_DISK_CHECK_VERIFY, &buffer,
-                                     0, room, NULL);
+        struct outcome got =
+            control(*state, IOCTL_DISK_CHECK_VERIFY, &buffer, 0, room, NULL);
 
         assert_int_equal(got.status, STATUS_BUFFER_TOO_SMALL);
         assert_int_equal(got.information, 0);
@@ -85,7 +85,7 @@ R24_R26_R27_R28_R15__changed_and_mounted__verify_required(void **state)
     assert_int_equal(got.status, STATUS_VERIFY_REQUIRED);
     assert_int_equal(got.information, 0);
     assert_int_equal(buffer, 77);
-    assert_ptr_equal(got.slot, rig->fdo);       /* before the completion */
+    assert_ptr_equal(got.slot, rig->fdo); /* before the completion */
     assert_int_equal(rig->fdo->Flags, flags | DO_VERIFY_VOLUME);
     assert_int_equal(rig_count(rig), 1);
 }
@@ -120,7 +120,7 @@ R29_R9_R10_R11__without_a_thread__the_call_is_owed_and_made_once(void **state)
     assert_int_equal(got.status, STATUS_VERIFY_REQUIRED);
     assert_true(rig_verify_set(rig));
     assert_null(slot_of());
-    assert_int_equal(io_dropped_hard_errors(), 0);      /* R8 */
+    assert_int_equal(io_dropped_hard_errors(), 0); /* R8 */
     rig_clear_verify(rig);
     rig_settle(rig);
     got = control(rig, IOCTL_STORAGE_GET_DEVICE_NUMBER,
@@ -229,10 +229,13 @@ R36_R98__override_and_attention_every_time__device_error_after_5(void **state)
     struct outcome got;
 
     rig_mount(rig, true);
-    spy_answer(rig, &(struct answer){
-        .opcode = 0, .times = 100, .scsi_status = SCSISTAT_CHECK_CONDITION,
-        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
-        .sense = SENSE_OF(6, 0x29, 0), .sense_len = 18 });
+    spy_answer(rig, &(struct answer){ .opcode = 0,
+                                      .times = 100,
+                                      .scsi_status = SCSISTAT_CHECK_CONDITION,
+                                      .srb_status = SRB_STATUS_ERROR |
+                                                    SRB_STATUS_AUTOSENSE_VALID,
+                                      .sense = SENSE_OF(6, 0x29, 0),
+                                      .sense_len = 18 });
     got = control(rig, IOCTL_DISK_CHECK_VERIFY, NULL, 0, 0, &override);
     assert_int_equal(got.status, STATUS_IO_DEVICE_ERROR);
     assert_int_equal(got.information, 0);
@@ -245,8 +248,8 @@ R37_R48_R64__no_medium__no_media_in_device(void **state)
 {
     struct rig *rig = *state;
     ULONG count = 77;
-    struct outcome got = control(rig, IOCTL_DISK_CHECK_VERIFY, &count, 0, 4,
-                                 NULL);
+    struct outcome got =
+        control(rig, IOCTL_DISK_CHECK_VERIFY, &count, 0, 4, NULL);
 
     assert_int_equal(got.status, STATUS_NO_MEDIA_IN_DEVICE);
     assert_int_equal(got.information, 0);
@@ -259,8 +262,8 @@ static void
 R38__cdrom_code_on_a_cd_drive__count(void **state)
 {
     ULONG count = 77;
-    struct outcome got = control(*state, IOCTL_CDROM_CHECK_VERIFY, &count, 0,
-                                 4, NULL);
+    struct outcome got =
+        control(*state, IOCTL_CDROM_CHECK_VERIFY, &count, 0, 4, NULL);
 
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(got.information, 4);
@@ -293,8 +296,10 @@ static void
 R44__each_attention__counts_once(void **state)
 {
     static const char *const rules[] = {
-        "at 1 read do sense 6/28/00", "at 1 read do sense 6/29/00",
-        "at 1 read do sense 6/2A/09", "at 1 read do sense 6/5A/01",
+        "at 1 read do sense 6/28/00",
+        "at 1 read do sense 6/29/00",
+        "at 1 read do sense 6/2A/09",
+        "at 1 read do sense 6/5A/01",
     };
     struct rig *rig = *state;
     char data[512];
@@ -356,8 +361,7 @@ main(void)
         TEST(R9__owed_call__is_made_with_a_transfer_that_succeeds, rig_disk),
         TEST(R18__thread_taken_away_meanwhile__owed, rig_disk),
         TEST(R31__no_vpb__counts_as_not_mounted, rig_disk),
-        TEST(R33_R34_R55__flag_set__only_override_reaches_the_drive,
-             rig_disk),
+        TEST(R33_R34_R55__flag_set__only_override_reaches_the_drive, rig_disk),
         TEST(R35_R46__override_and_change__silent_retry_with_the_new_count,
              rig_disk),
         TEST(R36_R98__override_and_attention_every_time__device_error_after_5,

@@ -33,10 +33,12 @@ sense_failure(UCHAR key, UCHAR asc, UCHAR ascq)
     sense_bytes[7] = 10;
     sense_bytes[12] = asc;
     sense_bytes[13] = ascq;
-    return (struct class_failure) {
+    return (struct class_failure){
         .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
         .scsi_status = SCSISTAT_CHECK_CONDITION,
-        .sense = sense_bytes, .sense_len = 18, .cdb = cdb_read,
+        .sense = sense_bytes,
+        .sense_len = 18,
+        .cdb = cdb_read,
     };
 }
 
@@ -114,10 +116,9 @@ R64_to_R82__sense__status_retry_delay_as_ruled(void **state)
             sense_failure(by_rule[i].key, by_rule[i].asc, by_rule[i].ascq);
         struct class_decision got = decide(&failure);
 
-        if (got.status != by_rule[i].status ||
-            got.retry != by_rule[i].retry ||
-            got.delay_s != by_rule[i].delay_s ||
-            got.act != by_rule[i].act || got.log_id != by_rule[i].log_id)
+        if (got.status != by_rule[i].status || got.retry != by_rule[i].retry ||
+            got.delay_s != by_rule[i].delay_s || got.act != by_rule[i].act ||
+            got.log_id != by_rule[i].log_id)
             fail_msg("%x/%02x/%02x: %08x retry %u delay %u act %x log %u",
                      by_rule[i].key, by_rule[i].asc, by_rule[i].ascq,
                      (unsigned) got.status, got.retry, got.delay_s, got.act,
@@ -134,8 +135,7 @@ R74_R75__unit_attention_on_a_mounted_removable__verify_without_retry(void **s)
     };
 
     for (size_t i = 0; i < RTL_NUMBER_OF(ascs); i++) {
-        struct class_failure failure =
-            sense_failure(6, ascs[i][0], ascs[i][1]);
+        struct class_failure failure = sense_failure(6, ascs[i][0], ascs[i][1]);
         struct class_decision got;
 
         failure.circumstances = CLASS_IF_REMOVABLE | CLASS_IF_MOUNTED;
@@ -216,9 +216,8 @@ static void
 descriptor_format__information_and_ili__read(void **state)
 {
     static const UCHAR bytes[] = {
-        0x72, 0x00, 0x00, 0x00, 0, 0, 0, 16,
-        0x00, 0x0A, 0x80, 0, 0, 0, 0, 0, 0x12, 0x34, 0x56, 0x78,
-        0x05, 0x02, 0x00, 0x20,
+        0x72, 0x00, 0x00, 0x00, 0,    0,    0,    16,   0x00, 0x0A, 0x80, 0,
+        0,    0,    0,    0,    0x12, 0x34, 0x56, 0x78, 0x05, 0x02, 0x00, 0x20,
     };
     struct class_sense sense;
 
@@ -240,7 +239,7 @@ R93__short_fixed_sense__missing_codes_are_0(void **state)
     assert_true(class_parse_sense(failure.sense, 13, &sense));
     assert_int_equal(sense.asc, 0x3A);
     assert_int_equal(sense.ascq, 0);
-    sense_bytes[7] = 4;                 /* 12 bytes, whatever the buffer */
+    sense_bytes[7] = 4; /* 12 bytes, whatever the buffer */
     assert_true(class_parse_sense(sense_bytes, 18, &sense));
     assert_int_equal(sense.asc, 0);
     assert_false(class_parse_sense(sense_bytes, 7, &sense));
@@ -260,8 +259,8 @@ static const struct {
     { SRB_STATUS_ERROR, SCSISTAT_GOOD, STATUS_IO_DEVICE_ERROR, 1, 1,
       CLASS_ACT_COUNT, 0 },
     { SRB_STATUS_ERROR, SCSISTAT_BUSY, STATUS_DEVICE_NOT_READY, 1, 0, 0, 0 },
-    { SRB_STATUS_ERROR, SCSISTAT_CHECK_CONDITION, STATUS_IO_DEVICE_ERROR, 1,
-      0, 0, 0 },
+    { SRB_STATUS_ERROR, SCSISTAT_CHECK_CONDITION, STATUS_IO_DEVICE_ERROR, 1, 0,
+      0, 0 },
     { SRB_STATUS_INVALID_REQUEST, 0, STATUS_INVALID_DEVICE_REQUEST, 0, 0, 0,
       0 },
     { SRB_STATUS_INVALID_PATH_ID, 0, STATUS_NO_SUCH_DEVICE, 0, 0, 0, 0 },
@@ -275,8 +274,8 @@ static const struct {
     { SRB_STATUS_COMMAND_TIMEOUT, 0, STATUS_IO_TIMEOUT, 1, 1, CLASS_ACT_COUNT,
       0 },
     { SRB_STATUS_BUS_RESET, 0, STATUS_IO_DEVICE_ERROR, 1, 0, 0, 0 },
-    { SRB_STATUS_PARITY_ERROR, 0, STATUS_IO_DEVICE_ERROR, 1, 1,
-      CLASS_ACT_COUNT, 0 },
+    { SRB_STATUS_PARITY_ERROR, 0, STATUS_IO_DEVICE_ERROR, 1, 1, CLASS_ACT_COUNT,
+      0 },
     { SRB_STATUS_UNEXPECTED_BUS_FREE, 0, STATUS_IO_DEVICE_ERROR, 1, 1,
       CLASS_ACT_COUNT, 0 },
     { SRB_STATUS_DATA_OVERRUN, 0, STATUS_DATA_OVERRUN, 0, 0, 0, 0 },
@@ -290,7 +289,8 @@ R83_to_R90__srb_status__as_ruled(void **state)
 {
     for (size_t i = 0; i < RTL_NUMBER_OF(srb_rules); i++) {
         struct class_failure failure = {
-            .srb_status = srb_rules[i].srb, .scsi_status = srb_rules[i].scsi,
+            .srb_status = srb_rules[i].srb,
+            .scsi_status = srb_rules[i].scsi,
             .cdb = cdb_read,
         };
         struct class_decision got = decide(&failure);
@@ -298,12 +298,10 @@ R83_to_R90__srb_status__as_ruled(void **state)
         if (got.status != srb_rules[i].status ||
             got.retry != srb_rules[i].retry ||
             got.delay_s != srb_rules[i].delay_s ||
-            got.act != srb_rules[i].act ||
-            got.log_id != srb_rules[i].log_id)
+            got.act != srb_rules[i].act || got.log_id != srb_rules[i].log_id)
             fail_msg("srb %02x/%02x: %08x retry %u delay %u act %x log %u",
-                     srb_rules[i].srb, srb_rules[i].scsi,
-                     (unsigned) got.status, got.retry, got.delay_s, got.act,
-                     got.log_id);
+                     srb_rules[i].srb, srb_rules[i].scsi, (unsigned) got.status,
+                     got.retry, got.delay_s, got.act, got.log_id);
     }
 }
 
@@ -357,7 +355,8 @@ R88__overrun_of_inquiry_within_its_allocation__success(void **state)
     static const UCHAR inquiry[16] = { 0x12, 0, 0, 0, 96 };
     static const UCHAR mode10[16] = { 0x5A, 0, 8, 0, 0, 0, 0, 0, 96 };
     struct class_failure failure = {
-        .srb_status = SRB_STATUS_DATA_OVERRUN, .cdb = inquiry,
+        .srb_status = SRB_STATUS_DATA_OVERRUN,
+        .cdb = inquiry,
         .transferred = 66,
     };
 
@@ -423,16 +422,15 @@ every_row__is_reached_by_something(void **state)
                 seen[decide(&failure).row] = 1;
             }
     for (unsigned key = 0; key < 2; key++) {
-        struct class_failure failure = sense_failure((UCHAR) (0x20 | key), 0,
-                                                     0);
+        struct class_failure failure =
+            sense_failure((UCHAR) (0x20 | key), 0, 0);
 
         seen[decide(&failure).row] = 1;
     }
     for (unsigned srb = 2; srb < 0x40; srb++)
         for (unsigned scsi = 0; scsi < 0x30; scsi += 2)
-            visit(seen, (struct class_failure) {
-                            .srb_status = (UCHAR) srb,
-                            .scsi_status = (UCHAR) scsi });
+            visit(seen, (struct class_failure){ .srb_status = (UCHAR) srb,
+                                                .scsi_status = (UCHAR) scsi });
     for (ULONG i = 0; i < class_decide_rows; i++)
         if (!seen[i])
             fail_msg("row %u is never reached", i);
@@ -474,7 +472,8 @@ main(void)
         cmocka_unit_test(R62__reservation_conflict__busy_whatever_the_sense),
         cmocka_unit_test(R63__autosense_not_valid__buffer_is_not_consulted),
         cmocka_unit_test(R87__flushed_with_the_verify_flag__verify_required),
-        cmocka_unit_test(R88__overrun_of_inquiry_within_its_allocation__success),
+        cmocka_unit_test(
+            R88__overrun_of_inquiry_within_its_allocation__success),
         cmocka_unit_test(R89__phase_sequence__retried_twice),
         cmocka_unit_test(every_row__is_reached_by_something),
         cmocka_unit_test(text__of_every_decision__fits_and_ends),

@@ -39,12 +39,14 @@ listen_to(struct rig *rig, struct listener *listener)
 {
     memset(listener, 0, sizeof *listener);
     KeInitializeSpinLock(&listener->lock);
-    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES,
-                                    &listener->file), STATUS_SUCCESS);
-    assert_int_equal(IoRegisterPlugPlayNotification(
-                         EventCategoryTargetDeviceChange, 0, listener->file,
-                         rig->fdo->DriverObject, hear, listener,
-                         &listener->entry), STATUS_SUCCESS);
+    assert_int_equal(
+        io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &listener->file),
+        STATUS_SUCCESS);
+    assert_int_equal(
+        IoRegisterPlugPlayNotification(EventCategoryTargetDeviceChange, 0,
+                                       listener->file, rig->fdo->DriverObject,
+                                       hear, listener, &listener->entry),
+        STATUS_SUCCESS);
 }
 
 static void
@@ -97,8 +99,8 @@ insert(struct rig *rig, int image)
 {
     char text[128];
 
-    assert_int_equal(vscsi_insert(rig->drive, rig->image[image], text,
-                                  sizeof text), 0);
+    assert_int_equal(
+        vscsi_insert(rig->drive, rig->image[image], text, sizeof text), 0);
 }
 
 static bool
@@ -193,8 +195,7 @@ R118_R119__enable_without_disable__refused(void **state)
     PFILE_OBJECT file;
     UCHAR none = 0;
 
-    assert_int_equal(mcn(rig, false, NULL).status,
-                     STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(mcn(rig, false, NULL).status, STATUS_INVALID_DEVICE_STATE);
     assert_int_equal(mcn(rig, true, &user).status, STATUS_INVALID_PARAMETER);
     assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &file),
                      STATUS_SUCCESS);
@@ -205,14 +206,14 @@ R118_R119__enable_without_disable__refused(void **state)
                          STATUS_INVALID_DEVICE_STATE);
         assert_int_equal(mcn(rig, true, &own).status, STATUS_SUCCESS);
     }
-    io_close_file(file);            /* gives back what it holds */
-    assert_int_equal(control(rig, IOCTL_STORAGE_MCN_CONTROL, &none, 0, 0,
-                             NULL).status, STATUS_INFO_LENGTH_MISMATCH);
+    io_close_file(file); /* gives back what it holds */
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_MCN_CONTROL, &none, 0, 0, NULL).status,
+        STATUS_INFO_LENGTH_MISMATCH);
     rig_settle(rig);
     assert_int_equal(vscsi_yank(rig->drive), 0);
     rig_settle(rig);
-    assert_int_equal(mcn(rig, false, NULL).status,
-                     STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(mcn(rig, false, NULL).status, STATUS_INVALID_DEVICE_STATE);
 }
 
 static void
@@ -223,9 +224,8 @@ R121__poll__override_and_no_thread(void **state)
 
     spy_answer(rig, &(struct answer){ .opcode = 0, .times = 1, .pend = 1 });
     assert_int_equal(vscsi_yank(rig->drive), 0);
-    assert_true(EVENTUALLY((held = __atomic_load_n(&rig->spy.held,
-                                                   __ATOMIC_ACQUIRE)) !=
-                           NULL));
+    assert_true(EVENTUALLY(
+        (held = __atomic_load_n(&rig->spy.held, __ATOMIC_ACQUIRE)) != NULL));
     assert_null(held->Tail.Overlay.Thread);
     assert_true(IoGetCurrentIrpStackLocation(held)->Flags &
                 SL_OVERRIDE_VERIFY_VOLUME);
@@ -276,15 +276,17 @@ cdrom__eject_button_while_locked__eject_request(void **state)
     struct listener listener;
 
     listen_to(rig, &listener);
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
-                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL).status,
+        STATUS_SUCCESS);
     (void) vscsi_press_eject(rig->drive);
     assert_true(EVENTUALLY(heard(&listener) > 0));
     rig_settle(rig);
     assert_memory_equal(&listener.guid[0], &GUID_IO_MEDIA_EJECT_REQUEST,
                         sizeof(GUID));
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false,
-                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL).status,
+        STATUS_SUCCESS);
     stop_listening(&listener);
 }
 
@@ -306,8 +308,9 @@ becoming_ready__the_state_is_found_when_it_is(void **state)
 static int
 rig_slow(void **state)
 {
-    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK,
-                                                  .load_ms = 100 }, false);
+    return rig_new(state,
+                   &(struct vscsi_config){ .type = VSCSI_DISK, .load_ms = 100 },
+                   false);
 }
 
 /* --- polls by the clock --------------------------------------------------- */
@@ -368,7 +371,7 @@ no_events__drive_that_does_not_answer__polled_less_often(void **state)
         usleep(1000);
     }
     count = polls(rig);
-    assert_true(count >= 4 && count <= 8);      /* 1 + 2 + 4 + 8 + 16 + 32 */
+    assert_true(count >= 4 && count <= 8); /* 1 + 2 + 4 + 8 + 16 + 32 */
     clock_manual(false);
 }
 
@@ -379,12 +382,14 @@ R123_R124__simple_locks__counted_for_the_device(void **state)
 {
     struct rig *rig = *state;
 
-    assert_int_equal(lock_medium(rig, IOCTL_DISK_MEDIA_REMOVAL, true,
-                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_DISK_MEDIA_REMOVAL, true, NULL).status,
+        STATUS_SUCCESS);
     assert_int_equal(rig->spy.cdb[0][0], SCSIOP_MEDIUM_REMOVAL);
     assert_int_equal(rig->spy.cdb[0][4], 1);
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
-                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL).status,
+        STATUS_SUCCESS);
     assert_int_equal(spy_commands(rig), 2);
     (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL);
     assert_int_equal(spy_commands(rig), 2);
@@ -393,8 +398,9 @@ R123_R124__simple_locks__counted_for_the_device(void **state)
     assert_int_equal(spy_commands(rig), 3);
     assert_int_equal(rig->spy.cdb[2][4], 0);
     assert_false(prevented(rig));
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false,
-                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL).status,
+        STATUS_SUCCESS);
     assert_int_equal(spy_commands(rig), 4);
 }
 
@@ -404,13 +410,16 @@ R123__lock_whose_command_fails__is_not_counted(void **state)
     struct rig *rig = *state;
     PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
 
-    spy_answer(rig, &(struct answer){
-        .opcode = SCSIOP_MEDIUM_REMOVAL, .times = 1,
-        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
-        .scsi_status = SCSISTAT_CHECK_CONDITION,
-        .sense = SENSE_OF(5, 0x20, 0), .sense_len = 18 });
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
-                                 NULL).status, STATUS_INVALID_DEVICE_REQUEST);
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_MEDIUM_REMOVAL,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_ERROR |
+                                                    SRB_STATUS_AUTOSENSE_VALID,
+                                      .scsi_status = SCSISTAT_CHECK_CONDITION,
+                                      .sense = SENSE_OF(5, 0x20, 0),
+                                      .sense_len = 18 });
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL).status,
+        STATUS_INVALID_DEVICE_REQUEST);
     assert_int_equal(ext->LockCount, 0);
 }
 
@@ -421,23 +430,28 @@ R125_R126__secure_lock__of_the_handle_blocks_eject_until_its_close(void **st)
     struct ask own = { 0 };
     PFILE_OBJECT file;
 
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true,
-                                 NULL).status, STATUS_INVALID_PARAMETER);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true, NULL).status,
+        STATUS_INVALID_PARAMETER);
     assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &file),
                      STATUS_SUCCESS);
     own.file = file;
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, false,
-                                 &own).status, STATUS_INVALID_DEVICE_STATE);
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true,
-                                 &own).status, STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, false, &own).status,
+        STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true, &own).status,
+        STATUS_SUCCESS);
     assert_true(prevented(rig));
-    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
-                             NULL).status, STATUS_DEVICE_BUSY);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_DEVICE_BUSY);
     assert_int_equal(spy_count(rig, SCSIOP_START_STOP_UNIT), 0);
     io_close_file(file);
     assert_false(prevented(rig));
-    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
-                             NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_SUCCESS);
 }
 
 static void
@@ -447,8 +461,9 @@ R126__paging_file_on_the_device__files_open(void **state)
     PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
 
     ext->CommonExtension.PagingPathCount = 1;
-    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
-                             NULL).status, STATUS_FILES_OPEN);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_FILES_OPEN);
     ext->CommonExtension.PagingPathCount = 0;
 }
 
@@ -457,8 +472,9 @@ R127_R128__eject_and_load__start_stop_unit(void **state)
 {
     struct rig *rig = *state;
 
-    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
-                             NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_SUCCESS);
     assert_int_equal(rig->spy.cdb[0][0], SCSIOP_START_STOP_UNIT);
     assert_int_equal(rig->spy.cdb[0][4], 0x02);
     rig_settle(rig);
@@ -492,10 +508,12 @@ R130__not_removable__counted_but_not_sent(void **state)
     struct rig *rig = *state;
 
     rig->fdo->Characteristics &= ~(ULONG) FILE_REMOVABLE_MEDIA;
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true,
-                                 NULL).status, STATUS_SUCCESS);
-    assert_int_equal(lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false,
-                                 NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL).status,
+        STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL).status,
+        STATUS_SUCCESS);
     assert_int_equal(spy_commands(rig), 0);
     rig->fdo->Characteristics |= FILE_REMOVABLE_MEDIA;
 }

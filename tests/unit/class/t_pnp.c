@@ -41,8 +41,8 @@ start__cdrom__named_and_marked(void **state)
 static void
 first_request_after_the_start__no_attention_left(void **state)
 {
-    struct outcome got = transfer(*state, IRP_MJ_READ, 0, data, sizeof data,
-                                  NULL);
+    struct outcome got =
+        transfer(*state, IRP_MJ_READ, 0, data, sizeof data, NULL);
 
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(rig_count(*state), 0);
@@ -93,8 +93,9 @@ start__an_allocation_fails__undone_or_done_without(void **state)
             if (rig_try_disk(&own)) {
                 failed = fault_failed(points[i]);
                 fault_clear();
-                assert_int_equal(transfer(own, IRP_MJ_READ, 0, data, 512,
-                                          NULL).status, STATUS_SUCCESS);
+                assert_int_equal(
+                    transfer(own, IRP_MJ_READ, 0, data, 512, NULL).status,
+                    STATUS_SUCCESS);
                 rig_free(&own);
             } else {
                 failed = fault_failed(points[i]);
@@ -133,8 +134,7 @@ main(void)
             removal__with_requests_under_way__all_complete, rig_disk,
             rig_free_removed),
         cmocka_unit_test(start__an_allocation_fails__undone_or_done_without),
-        TEST(request__no_irp_for_the_library__insufficient_resources,
-             rig_disk),
+        TEST(request__no_irp_for_the_library__insufficient_resources, rig_disk),
     };
 
     return cmocka_run_group_tests(tests, harness_begin, harness_end);

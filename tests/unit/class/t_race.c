@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 
-#define SWAPS 1000
+#define SWAPS   1000
 #define WRITERS 3
 
 static bool stop;
@@ -30,7 +30,8 @@ verify(struct rig *rig, char *block, ULONG *out_count)
     ULONG count;
 
     if (control(rig, IOCTL_STORAGE_CHECK_VERIFY, &count, 0, sizeof count,
-                &override).status != STATUS_SUCCESS)
+                &override)
+            .status != STATUS_SUCCESS)
         return false;
     keyed.flags |= SL_KEY_SPECIFIED;
     keyed.key = count;
@@ -48,8 +49,8 @@ write_some(struct writer *me, char *block, ULONG count)
                        .key = count };
     ULONGLONG at = BLOCK * (1 + (ULONGLONG) rand_r(&me->seed) %
                                     (IMAGE_BYTES / BLOCK - 16));
-    struct outcome got = transfer(me->rig, IRP_MJ_WRITE, at, block, BLOCK * 8,
-                                  &ask);
+    struct outcome got =
+        transfer(me->rig, IRP_MJ_WRITE, at, block, BLOCK * 8, &ask);
     char back[BLOCK];
 
     if (got.status != STATUS_SUCCESS)

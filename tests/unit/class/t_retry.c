@@ -10,16 +10,19 @@
 
 static char data[4096];
 
-#define SENSE_ANSWER(op, n, key, asc, ascq)                                   \
-    &(struct answer)                                                          \
-    {                                                                         \
-        .opcode = op, .times = n,                                             \
-        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,          \
-        .scsi_status = SCSISTAT_CHECK_CONDITION,                              \
-        .sense = SENSE_OF(key, asc, ascq), .sense_len = 18,                   \
+#define SENSE_ANSWER(op, n, key, asc, ascq)                                    \
+    &(struct answer)                                                           \
+    {                                                                          \
+        .opcode = op, .times = n,                                              \
+        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,           \
+        .scsi_status = SCSISTAT_CHECK_CONDITION,                               \
+        .sense = SENSE_OF(key, asc, ascq), .sense_len = 18,                    \
     }
-#define SRB_ANSWER(op, n, status)                                             \
-    &(struct answer) { .opcode = op, .times = n, .srb_status = status }
+#define SRB_ANSWER(op, n, status)                                              \
+    &(struct answer)                                                           \
+    {                                                                          \
+        .opcode = op, .times = n, .srb_status = status                         \
+    }
 
 static void
 know_capacity(struct rig *rig)
@@ -38,7 +41,7 @@ attempts_of(struct rig *rig, unsigned delay_ms, struct outcome *out)
     clock_manual(true);
     start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, out);
     while (!is_done(out)) {
-        assert_int_equal(out->returned, STATUS_PENDING);    /* R102 */
+        assert_int_equal(out->returned, STATUS_PENDING); /* R102 */
         spy_wait(rig, SCSIOP_READ, count);
         clock_advance_ms(delay_ms - 1);
         usleep(2000);
@@ -113,7 +116,10 @@ R94_R100__success_on_the_fifth_attempt(void **state)
 static void
 R85_R90__no_delay__five_attempts_at_once(void **state)
 {
-    static const struct { UCHAR srb, scsi; NTSTATUS status; } cases[] = {
+    static const struct {
+        UCHAR srb, scsi;
+        NTSTATUS status;
+    } cases[] = {
         { SRB_STATUS_BUS_RESET, 0, STATUS_IO_DEVICE_ERROR },
         { SRB_STATUS_ERROR, SCSISTAT_BUSY, STATUS_DEVICE_NOT_READY },
     };
@@ -123,7 +129,8 @@ R85_R90__no_delay__five_attempts_at_once(void **state)
         struct outcome got;
 
         know_capacity(rig);
-        spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ, .times = 99,
+        spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ,
+                                          .times = 99,
                                           .srb_status = cases[i].srb,
                                           .scsi_status = cases[i].scsi });
         got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
@@ -141,15 +148,15 @@ R95__no_retry__one_attempt(void **state)
         NTSTATUS status;
         bool slot;
     } cases[] = {
-        { 2, 0x3A, 0, STATUS_NO_MEDIA_IN_DEVICE, true },    /* R64 */
-        { 2, 0x3A, 0xCC, STATUS_NO_MEDIA_IN_DEVICE, true }, /* R65 */
-        { 2, 4, 3, STATUS_NO_MEDIA_IN_DEVICE, true },       /* R67 */
-        { 2, 4, 0, STATUS_DEVICE_NOT_READY, true },         /* R68 */
-        { 3, 0x11, 0, STATUS_DEVICE_DATA_ERROR, false },    /* R70 */
-        { 3, 0x30, 1, STATUS_UNRECOGNIZED_MEDIA, true },    /* R71 */
-        { 4, 0x44, 0, STATUS_DEVICE_HARDWARE_ERROR, false },/* R72 */
-        { 5, 0x25, 0, STATUS_NO_SUCH_DEVICE, false },       /* R73 */
-        { 8, 0, 0, STATUS_NO_DATA_DETECTED, false },        /* R79 */
+        { 2, 0x3A, 0, STATUS_NO_MEDIA_IN_DEVICE, true },     /* R64 */
+        { 2, 0x3A, 0xCC, STATUS_NO_MEDIA_IN_DEVICE, true },  /* R65 */
+        { 2, 4, 3, STATUS_NO_MEDIA_IN_DEVICE, true },        /* R67 */
+        { 2, 4, 0, STATUS_DEVICE_NOT_READY, true },          /* R68 */
+        { 3, 0x11, 0, STATUS_DEVICE_DATA_ERROR, false },     /* R70 */
+        { 3, 0x30, 1, STATUS_UNRECOGNIZED_MEDIA, true },     /* R71 */
+        { 4, 0x44, 0, STATUS_DEVICE_HARDWARE_ERROR, false }, /* R72 */
+        { 5, 0x25, 0, STATUS_NO_SUCH_DEVICE, false },        /* R73 */
+        { 8, 0, 0, STATUS_NO_DATA_DETECTED, false },         /* R79 */
     };
     struct rig *rig = *state;
 
@@ -170,8 +177,11 @@ R95__no_retry__one_attempt(void **state)
 static void
 R61_R62_R83_R86__srb_statuses__one_attempt(void **state)
 {
-    static const struct { UCHAR srb, scsi; ULONG internal; NTSTATUS want; }
-    cases[] = {
+    static const struct {
+        UCHAR srb, scsi;
+        ULONG internal;
+        NTSTATUS want;
+    } cases[] = {
         { SRB_STATUS_INTERNAL_ERROR, 0, (ULONG) STATUS_INSUFFICIENT_RESOURCES,
           STATUS_INSUFFICIENT_RESOURCES },
         { SRB_STATUS_ERROR, SCSISTAT_RESERVATION_CONFLICT, 0,
@@ -187,9 +197,11 @@ R61_R62_R83_R86__srb_statuses__one_attempt(void **state)
         struct outcome got;
 
         know_capacity(rig);
-        spy_answer(rig, &(struct answer){
-            .opcode = SCSIOP_READ, .times = 99, .srb_status = cases[i].srb,
-            .scsi_status = cases[i].scsi, .internal = cases[i].internal });
+        spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ,
+                                          .times = 99,
+                                          .srb_status = cases[i].srb,
+                                          .scsi_status = cases[i].scsi,
+                                          .internal = cases[i].internal });
         got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
         assert_int_equal(got.status, cases[i].want);
         assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
@@ -282,8 +294,7 @@ R91__frozen_queue__is_released(void **state)
 
     know_capacity(rig);
     spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 1,
-                               SRB_STATUS_BUS_RESET |
-                                   SRB_STATUS_QUEUE_FROZEN));
+                               SRB_STATUS_BUS_RESET | SRB_STATUS_QUEUE_FROZEN));
     got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(rig->spy.releases, 1);
@@ -309,7 +320,8 @@ R97__resend__lengths_and_statuses_restored(void **state)
     struct outcome got;
 
     know_capacity(rig);
-    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ, .times = 1,
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ,
+                                      .times = 1,
                                       .srb_status = SRB_STATUS_BUS_RESET,
                                       .transferred = 17 });
     got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
@@ -325,8 +337,7 @@ R99__read_capacity__two_attempts(void **state)
     struct rig *rig = *state;
     struct outcome got;
 
-    spy_answer(rig, SRB_ANSWER(SCSIOP_READ_CAPACITY, 99,
-                               SRB_STATUS_BUS_RESET));
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ_CAPACITY, 99, SRB_STATUS_BUS_RESET));
     got = control(rig, IOCTL_STORAGE_READ_CAPACITY, &capacity, 0,
                   sizeof capacity, NULL);
     assert_int_equal(got.status, STATUS_IO_DEVICE_ERROR);
@@ -412,8 +423,8 @@ becoming_ready__ready_event__request_goes_on_at_once(void **state)
     struct outcome got;
     char text[64];
 
-    assert_int_equal(vscsi_insert(rig->drive, rig->image[0], text,
-                                  sizeof text), 0);
+    assert_int_equal(vscsi_insert(rig->drive, rig->image[0], text, sizeof text),
+                     0);
     rig_settle(rig);
     start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
     assert_int_equal(got.returned, STATUS_PENDING);
@@ -426,8 +437,9 @@ becoming_ready__ready_event__request_goes_on_at_once(void **state)
 static int
 rig_slow(void **state)
 {
-    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_DISK,
-                                                  .load_ms = 300 }, false);
+    return rig_new(state,
+                   &(struct vscsi_config){ .type = VSCSI_DISK, .load_ms = 300 },
+                   false);
 }
 
 static void
@@ -547,15 +559,14 @@ driver_sends_itself__failures_are_retried_by_the_library(void **state)
         if (i == 1)
             rig_rule(rig, "at 1 read do sense 6/29/00");
         if (i < 2) {
-            assert_int_equal(ClassBuildRequest(rig->fdo, irp),
-                             STATUS_SUCCESS);
+            assert_int_equal(ClassBuildRequest(rig->fdo, irp), STATUS_SUCCESS);
             (void) IoCallDriver(ext->CommonExtension.LowerDeviceObject, irp);
         } else {
             spy_reset(rig);
             ClassSplitRequest(rig->fdo, irp, 1024);
         }
-        assert_true(EVENTUALLY(__atomic_load_n(&out.completions,
-                                               __ATOMIC_ACQUIRE) == 1));
+        assert_true(EVENTUALLY(
+            __atomic_load_n(&out.completions, __ATOMIC_ACQUIRE) == 1));
         assert_int_equal(out.status, STATUS_SUCCESS);
         assert_int_equal(out.information, sizeof data);
         assert_int_equal(data[sizeof data - 1], 'a');
@@ -586,8 +597,8 @@ send_srb_asynchronous__completes_the_irp_and_frees_the_srb(void **state)
     assert_int_equal(ClassAcquireRemoveLock(rig->fdo, irp), NO_REMOVE);
     (void) ClassSendSrbAsynchronous(rig->fdo, srb, irp, reply, sizeof reply,
                                     FALSE);
-    assert_true(EVENTUALLY(__atomic_load_n(&out.completions,
-                                           __ATOMIC_ACQUIRE) == 1));
+    assert_true(
+        EVENTUALLY(__atomic_load_n(&out.completions, __ATOMIC_ACQUIRE) == 1));
     assert_int_equal(out.status, STATUS_SUCCESS);
     assert_true(out.information >= 36);
     assert_memory_equal(reply + 8, "REINSERT", 8);
@@ -637,8 +648,7 @@ main(void)
         TEST(R61_R62_R83_R86__srb_statuses__one_attempt, rig_disk),
         TEST(R69__start_needed__unit_is_started_and_the_request_retried,
              rig_disk),
-        TEST(R81__recovered_error__success_with_data_and_a_log_entry,
-             rig_disk),
+        TEST(R81__recovered_error__success_with_data_and_a_log_entry, rig_disk),
         TEST(R70_R106__bad_block__logged_with_its_status, rig_disk),
         TEST(R88_R104__overrun_of_a_read__the_disk_hook_retries_it, rig_disk),
         TEST(R91__frozen_queue__is_released, rig_disk),

@@ -18,7 +18,7 @@ static char data[8 * MIB];
 static struct ask
 key(ULONG count)
 {
-    return (struct ask) { .flags = SL_KEY_SPECIFIED, .key = count };
+    return (struct ask){ .flags = SL_KEY_SPECIFIED, .key = count };
 }
 
 static void
@@ -42,8 +42,14 @@ static void
 R51_R53_R54_R60__flag_set__verify_required_before_anything_else(void **state)
 {
     struct rig *rig = *state;
-    static const struct { ULONGLONG at; ULONG length; } asks[] = {
-        { 0, 512 }, { 1ull << 40, 512 }, { 0, 0 }, { 3, 17 },
+    static const struct {
+        ULONGLONG at;
+        ULONG length;
+    } asks[] = {
+        { 0, 512 },
+        { 1ull << 40, 512 },
+        { 0, 0 },
+        { 3, 17 },
     };
 
     set_flag(rig);
@@ -79,7 +85,7 @@ R56__change_during_a_transfer__as_for_check_verify(void **state)
     struct outcome got;
 
     rig_swap(rig, 1);
-    rig_settle(rig);                /* found by a poll: nothing mounted */
+    rig_settle(rig); /* found by a poll: nothing mounted */
     assert_int_equal(rig_count(rig), 1);
     rig_mount(rig, true);
     rig_rule(rig, "at 1 read do sense 6/28/00");
@@ -124,25 +130,34 @@ R59__while_the_flag_is_set__control_of_the_drive_works(void **state)
     } buffer = { .query = { .PropertyId = StorageDeviceProperty } };
 
     set_flag(rig);
-    assert_int_equal(control(rig, IOCTL_STORAGE_MEDIA_REMOVAL, &lock,
-                             sizeof lock, 0, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_MEDIA_REMOVAL, &lock, sizeof lock, 0, NULL)
+            .status,
+        STATUS_SUCCESS);
     lock.PreventMediaRemoval = FALSE;
-    assert_int_equal(control(rig, IOCTL_STORAGE_MEDIA_REMOVAL, &lock,
-                             sizeof lock, 0, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_MEDIA_REMOVAL, &lock, sizeof lock, 0, NULL)
+            .status,
+        STATUS_SUCCESS);
     assert_int_equal(control(rig, IOCTL_STORAGE_QUERY_PROPERTY, &buffer,
-                             sizeof buffer.query, sizeof buffer, NULL).status,
+                             sizeof buffer.query, sizeof buffer, NULL)
+                         .status,
                      STATUS_SUCCESS);
     assert_int_equal(control(rig, IOCTL_STORAGE_GET_DEVICE_NUMBER, &buffer, 0,
-                             sizeof buffer.number, NULL).status,
+                             sizeof buffer.number, NULL)
+                         .status,
                      STATUS_SUCCESS);
     assert_int_equal(buffer.number.DeviceType, FILE_DEVICE_DISK);
     assert_int_equal(control(rig, IOCTL_DISK_GET_DRIVE_GEOMETRY, &buffer, 0,
-                             sizeof buffer, NULL).status,
+                             sizeof buffer, NULL)
+                         .status,
                      STATUS_VERIFY_REQUIRED);
-    assert_int_equal(control(rig, IOCTL_DISK_IS_WRITABLE, &buffer, 0, 0,
-                             NULL).status, STATUS_VERIFY_REQUIRED);
-    assert_int_equal(control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0,
-                             NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        control(rig, IOCTL_DISK_IS_WRITABLE, &buffer, 0, 0, NULL).status,
+        STATUS_VERIFY_REQUIRED);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_SUCCESS);
 }
 
 /* --- data ----------------------------------------------------------------- */
@@ -150,8 +165,8 @@ R59__while_the_flag_is_set__control_of_the_drive_works(void **state)
 static void
 write_and_read__all_sizes__what_was_written(void **state)
 {
-    static const ULONG sizes[] = { 512, 4096, 65536, MIB, MIB + 512,
-                                   3 * MIB + 4096 };
+    static const ULONG sizes[] = { 512, 4096,      65536,
+                                   MIB, MIB + 512, 3 * MIB + 4096 };
     static char back[4 * MIB];
     struct rig *rig = *state;
 
@@ -212,8 +227,8 @@ yank_in_the_middle_of_a_split_transfer__no_media(void **state)
 static void
 past_the_end__nonexistent_sector(void **state)
 {
-    struct outcome got = transfer(*state, IRP_MJ_READ, IMAGE_BYTES, data, 512,
-                                  NULL);
+    struct outcome got =
+        transfer(*state, IRP_MJ_READ, IMAGE_BYTES, data, 512, NULL);
 
     assert_int_equal(got.status, STATUS_NONEXISTENT_SECTOR);
 }
@@ -221,8 +236,8 @@ past_the_end__nonexistent_sector(void **state)
 static void
 not_whole_blocks__invalid_parameter(void **state)
 {
-    assert_int_equal(transfer(*state, IRP_MJ_READ, 100, data, 512,
-                              NULL).status, STATUS_INVALID_PARAMETER);
+    assert_int_equal(transfer(*state, IRP_MJ_READ, 100, data, 512, NULL).status,
+                     STATUS_INVALID_PARAMETER);
     assert_int_equal(transfer(*state, IRP_MJ_READ, 0, data, 100, NULL).status,
                      STATUS_INVALID_PARAMETER);
 }
@@ -235,8 +250,8 @@ write_through__forces_unit_access(void **state)
     assert_int_equal(transfer(rig, IRP_MJ_WRITE, 0, data, 512, NULL).status,
                      STATUS_SUCCESS);
     spy_reset(rig);
-    assert_int_equal(transfer(rig, IRP_MJ_WRITE, 0, data, 512,
-                              &through).status, STATUS_SUCCESS);
+    assert_int_equal(transfer(rig, IRP_MJ_WRITE, 0, data, 512, &through).status,
+                     STATUS_SUCCESS);
     assert_int_equal(rig->spy.cdb[0][1], 0x08);
 }
 
@@ -248,14 +263,16 @@ write_through__drive_refuses_it__flush_instead(void **state)
 
     (void) transfer(rig, IRP_MJ_READ, 0, data, 512, NULL);
     spy_reset(rig);
-    spy_answer(rig, &(struct answer){
-        .opcode = SCSIOP_WRITE, .times = 1,
-        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
-        .scsi_status = SCSISTAT_CHECK_CONDITION,
-        .sense = SENSE_OF(5, 0x24, 0), .sense_len = 18 });
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_WRITE,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_ERROR |
+                                                    SRB_STATUS_AUTOSENSE_VALID,
+                                      .scsi_status = SCSISTAT_CHECK_CONDITION,
+                                      .sense = SENSE_OF(5, 0x24, 0),
+                                      .sense_len = 18 });
     clock_manual(true);
     start_transfer(rig, IRP_MJ_WRITE, 0, data, 512, &through, &got);
-    clock_advance_ms(3000);                 /* the delay of 05/24 */
+    clock_advance_ms(3000); /* the delay of 05/24 */
     finish(&got);
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(got.information, 512);
@@ -371,8 +388,8 @@ key__attention_taken_by_others__is_noticed(void **state)
     pass.head.DataIn = SCSI_IOCTL_DATA_IN;
     pass.head.TimeOutValue = 5;
     pass.head.SenseInfoOffset = offsetof(typeof(pass), sense);
-    got = control(rig, IOCTL_SCSI_PASS_THROUGH, &pass, sizeof pass,
-                  sizeof pass, NULL);
+    got = control(rig, IOCTL_SCSI_PASS_THROUGH, &pass, sizeof pass, sizeof pass,
+                  NULL);
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(pass.head.ScsiStatus, SCSISTAT_CHECK_CONDITION);
     assert_true(rig_verify_set(rig));
@@ -396,8 +413,8 @@ key__swapped_before_the_command_arrives__nothing_is_written(void **state)
 
     (void) transfer(rig, IRP_MJ_READ, 0, data, 512, NULL);
     rig_mount(rig, true);
-    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_WRITE, .times = 1,
-                                      .pend = 1 });
+    spy_answer(
+        rig, &(struct answer){ .opcode = SCSIOP_WRITE, .times = 1, .pend = 1 });
     memset(data, 'W', 512);
     start_transfer(rig, IRP_MJ_WRITE, 0, data, 512, &ask, &got);
     assert_int_equal(got.returned, STATUS_PENDING);
@@ -435,8 +452,9 @@ capacity__of_the_medium_that_is_in__all_forms(void **state)
     assert_int_equal(got.information, sizeof geometry);
     assert_int_equal(geometry.BytesPerSector, 512);
     assert_int_equal(geometry.MediaType, RemovableMedia);
-    assert_int_equal(control(rig, IOCTL_STORAGE_READ_CAPACITY, &capacity, 0,
-                             4, NULL).status, STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_READ_CAPACITY, &capacity, 0, 4, NULL).status,
+        STATUS_BUFFER_TOO_SMALL);
 }
 
 static void
@@ -444,8 +462,9 @@ capacity__no_medium__no_media(void **state)
 {
     STORAGE_READ_CAPACITY capacity = { 0 };
 
-    assert_int_equal(control(*state, IOCTL_STORAGE_READ_CAPACITY, &capacity,
-                             0, sizeof capacity, NULL).status,
+    assert_int_equal(control(*state, IOCTL_STORAGE_READ_CAPACITY, &capacity, 0,
+                             sizeof capacity, NULL)
+                         .status,
                      STATUS_NO_MEDIA_IN_DEVICE);
 }
 
@@ -453,8 +472,7 @@ static void
 is_writable__write_protected_drive__user_induced(void **state)
 {
     struct rig *rig = *state;
-    struct outcome got = control(rig, IOCTL_DISK_IS_WRITABLE, NULL, 0, 0,
-                                 NULL);
+    struct outcome got = control(rig, IOCTL_DISK_IS_WRITABLE, NULL, 0, 0, NULL);
 
     assert_int_equal(got.status, STATUS_MEDIA_WRITE_PROTECTED);
     assert_ptr_equal(got.slot, rig->fdo);
@@ -463,16 +481,18 @@ is_writable__write_protected_drive__user_induced(void **state)
 static void
 is_writable__writable__success(void **state)
 {
-    assert_int_equal(control(*state, IOCTL_DISK_IS_WRITABLE, NULL, 0, 0,
-                             NULL).status, STATUS_SUCCESS);
+    assert_int_equal(
+        control(*state, IOCTL_DISK_IS_WRITABLE, NULL, 0, 0, NULL).status,
+        STATUS_SUCCESS);
 }
 
 static int
 rig_protected(void **state)
 {
-    return rig_new(state, &(struct vscsi_config){ .type = VSCSI_FLOPPY,
-                                                  .write_protect = true },
-                   true);
+    return rig_new(
+        state,
+        &(struct vscsi_config){ .type = VSCSI_FLOPPY, .write_protect = true },
+        true);
 }
 
 static void
@@ -491,8 +511,8 @@ cdrom__table_of_contents__one_data_track(void **state)
 {
     CDROM_TOC toc = { { 0 } };
     CDROM_DISK_DATA kind = { 0 };
-    struct outcome got = control(*state, IOCTL_CDROM_READ_TOC, &toc, 0,
-                                 sizeof toc, NULL);
+    struct outcome got =
+        control(*state, IOCTL_CDROM_READ_TOC, &toc, 0, sizeof toc, NULL);
 
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(got.information, 4 + 2 * sizeof(TRACK_DATA));
@@ -513,7 +533,7 @@ struct trim {
 static struct trim
 trim_of(ULONG action, ULONGLONG at, ULONGLONG length)
 {
-    return (struct trim) {
+    return (struct trim){
         .head = { .Size = sizeof(DEVICE_MANAGE_DATA_SET_ATTRIBUTES),
                   .Action = action,
                   .DataSetRangesOffset = offsetof(struct trim, range),
@@ -530,7 +550,7 @@ trim__zeros_the_range_and_nothing_else(void **state)
     struct outcome got;
 
     trim.head.DataSetRangesLength = 2 * sizeof(DEVICE_DATA_SET_RANGE);
-    trim.range[1] = (DEVICE_DATA_SET_RANGE) { 4 * MIB, 65536 };
+    trim.range[1] = (DEVICE_DATA_SET_RANGE){ 4 * MIB, 65536 };
     got = control(rig, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES, &trim,
                   sizeof trim, 0, NULL);
     assert_int_equal(got.status, STATUS_SUCCESS);
@@ -565,14 +585,17 @@ trim__bad_input__invalid_parameter(void **state)
 
     trim.head.DataSetRangesLength = 1000;
     assert_int_equal(control(*state, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES,
-                             &trim, sizeof trim, 0, NULL).status,
+                             &trim, sizeof trim, 0, NULL)
+                         .status,
                      STATUS_INVALID_PARAMETER);
     trim = trim_of(77, 0, MIB);
     assert_int_equal(control(*state, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES,
-                             &trim, sizeof trim, 0, NULL).status,
+                             &trim, sizeof trim, 0, NULL)
+                         .status,
                      STATUS_NOT_SUPPORTED);
     assert_int_equal(control(*state, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES,
-                             &trim, 8, 0, NULL).status,
+                             &trim, 8, 0, NULL)
+                         .status,
                      STATUS_INFO_LENGTH_MISMATCH);
     assert_int_equal(spy_commands(*state), 0);
 }
@@ -625,22 +648,23 @@ property__thin_provisioning_trim_and_cache(void **state)
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(got.information, sizeof buffer.trim);
     assert_true(buffer.trim.TrimEnabled);
-    buffer.query = (STORAGE_PROPERTY_QUERY) {
-        .PropertyId = StorageDeviceLBProvisioningProperty };
+    buffer.query =
+        (STORAGE_PROPERTY_QUERY){ .PropertyId =
+                                      StorageDeviceLBProvisioningProperty };
     got = control(*state, IOCTL_STORAGE_QUERY_PROPERTY, &buffer,
                   sizeof buffer.query, sizeof buffer, NULL);
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_true(buffer.thin.ThinProvisioningEnabled);
     assert_true(buffer.thin.ThinProvisioningReadZeros);
     assert_true(buffer.thin.OptimalUnmapGranularity == 4096);
-    buffer.query = (STORAGE_PROPERTY_QUERY) {
-        .PropertyId = StorageDeviceWriteCacheProperty };
+    buffer.query =
+        (STORAGE_PROPERTY_QUERY){ .PropertyId =
+                                      StorageDeviceWriteCacheProperty };
     got = control(*state, IOCTL_STORAGE_QUERY_PROPERTY, &buffer,
                   sizeof buffer.query, sizeof buffer, NULL);
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(buffer.cache.WriteCacheEnabled, WriteCacheEnabled);
-    assert_int_equal(buffer.cache.WriteThroughSupported,
-                     WriteThroughSupported);
+    assert_int_equal(buffer.cache.WriteThroughSupported, WriteThroughSupported);
     assert_true(buffer.cache.FlushCacheSupported);
 }
 
@@ -651,7 +675,7 @@ warm_transfers__allocate_nothing(void **state)
     uint64_t before;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip();                     /* caches are off there, to find misuse */
+    skip(); /* caches are off there, to find misuse */
 #endif
     for (int i = 0; i < 8; i++)
         (void) transfer(rig, IRP_MJ_READ, 0, data, 2 * MIB, NULL);
@@ -669,11 +693,9 @@ main(void)
              rig_disk),
         TEST(R52_R55__override__goes_through_and_leaves_the_flag, rig_disk),
         TEST(R56__change_during_a_transfer__as_for_check_verify, rig_disk),
-        TEST(R56__change_during_a_transfer_not_mounted__device_error,
-             rig_disk),
+        TEST(R56__change_during_a_transfer_not_mounted__device_error, rig_disk),
         TEST(R58__zero_length__success_0, rig_disk),
-        TEST(R59__while_the_flag_is_set__control_of_the_drive_works,
-             rig_disk),
+        TEST(R59__while_the_flag_is_set__control_of_the_drive_works, rig_disk),
         TEST(write_and_read__all_sizes__what_was_written, rig_disk),
         TEST(long_transfer__splits_at_the_adapters_limit, rig_disk),
         TEST(long_transfer__a_part_fails__no_further_part_is_sent, rig_disk),
