@@ -103,7 +103,7 @@ inquire(struct port_unit *unit, BOOLEAN vpd, UCHAR page, PVOID data,
 static NTSTATUS
 identify(struct port_unit *unit)
 {
-    UCHAR page[4 + UNIT_NAME_MAX - 1];
+    UCHAR page[4 + UNIT_NAME_MAX - 1] = { 0 };
     ULONG len;
     NTSTATUS status = inquire(unit, FALSE, 0, &unit->inquiry,
                               INQUIRYDATABUFFERSIZE, &len);

@@ -69,6 +69,13 @@ look_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
     ExQueueWorkItem(&drive->look_work, DelayedWorkQueue);
 }
 
+static bool
+must_verify(PDEVICE_OBJECT device)
+{
+    return (__atomic_load_n(&device->Flags, __ATOMIC_ACQUIRE) &
+            DO_VERIFY_VOLUME) != 0;
+}
+
 void
 drive_look_later(struct drive *drive)
 {
@@ -105,7 +112,7 @@ drive_look(struct drive *drive)
      * nothing could be mounted in its place. */
     for (int i = 0; i < 2; i++) {
         volume = fs_volume_on(drive->fdo);
-        if (volume != NULL && (drive->fdo->Flags & DO_VERIFY_VOLUME) == 0) {
+        if (volume != NULL && !must_verify(drive->fdo)) {
             fs_volume_info(volume, &info);
             if (info.state != VOL_ABSENT) {
                 __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S,

@@ -1,4 +1,7 @@
-/* Tests for src/port/active.c: commands that are not answered at once. */
+/* Tests for src/port/active.c: commands that are not answered at once.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "support.h"
 
 #include <pthread.h>

@@ -1,5 +1,8 @@
 /* Tests for src/port/engine.c: commands, attention numbers, the queue.
- * Expectations: storage driver documentation (SRB pages), SPC-4. */
+ * Expectations: storage driver documentation (SRB pages), SPC-4.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "support.h"
 
 #define SENSE_OF(call) \

@@ -1,4 +1,7 @@
-/* Tests for src/port/event.c: SRB_FUNCTION_RECEIVE_EVENT. */
+/* Tests for src/port/event.c: SRB_FUNCTION_RECEIVE_EVENT.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "support.h"
 
 static void

@@ -1,4 +1,7 @@
-/* Tests for src/port/ioctl.c, passthrough.c, pnp.c and unit.c. */
+/* Tests for src/port/ioctl.c, passthrough.c, pnp.c and unit.c.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "support.h"
 
 #include "ke/ke.h"
