@@ -20,7 +20,7 @@
 #define ROUNDS 9
 #define COUNT  1000000
 
-static PDEVICE_OBJECT layers[3];        /* lowest first */
+static PDEVICE_OBJECT layers[3]; /* lowest first */
 static unsigned long completed;
 
 /* --- three drivers ------------------------------------------------------- */
@@ -50,16 +50,14 @@ pass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     IoCopyCurrentIrpStackLocationToNext(Irp);
     IoSetCompletionRoutine(Irp, passed_done, NULL, TRUE, TRUE, TRUE);
-    return IoCallDriver(*(PDEVICE_OBJECT *) DeviceObject->DeviceExtension,
-                        Irp);
+    return IoCallDriver(*(PDEVICE_OBJECT *) DeviceObject->DeviceExtension, Irp);
 }
 
 static NTSTATUS
 add_layer(PDRIVER_OBJECT driver, int i)
 {
     NTSTATUS status = IoCreateDevice(driver, sizeof(PDEVICE_OBJECT), NULL,
-                                     FILE_DEVICE_UNKNOWN, 0, FALSE,
-                                     &layers[i]);
+                                     FILE_DEVICE_UNKNOWN, 0, FALSE, &layers[i]);
 
     if (!NT_SUCCESS(status))
         return status;
@@ -136,9 +134,10 @@ one_control(void)
 {
     ULONG out;
 
-    io_device_control(layers[2], CTL_CODE(FILE_DEVICE_UNKNOWN, 1,
-                                          METHOD_BUFFERED, FILE_ANY_ACCESS),
-                      NULL, 0, &out, sizeof out, 0, NULL);
+    io_device_control(
+        layers[2],
+        CTL_CODE(FILE_DEVICE_UNKNOWN, 1, METHOD_BUFFERED, FILE_ANY_ACCESS),
+        NULL, 0, &out, sizeof out, 0, NULL);
 }
 
 /* The same indirect calls, down and up, with no IRP. */

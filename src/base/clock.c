@@ -13,11 +13,11 @@
 #include <time.h>
 
 static pthread_mutex_t change = PTHREAD_MUTEX_INITIALIZER;
-static bool manual;                     /* atomic */
-static uint64_t manual_ns;              /* atomic: now, in manual mode */
-static int64_t wall_ahead_ms;           /* atomic: wall minus monotonic, then */
-static int64_t shift_ns;                /* atomic: clock less CLOCK_MONOTONIC */
-static void (*changed)(void);           /* atomic */
+static bool manual;           /* atomic */
+static uint64_t manual_ns;    /* atomic: now, in manual mode */
+static int64_t wall_ahead_ms; /* atomic: wall minus monotonic, then */
+static int64_t shift_ns;      /* atomic: clock less CLOCK_MONOTONIC */
+static void (*changed)(void); /* atomic */
 
 static uint64_t
 read_ns(clockid_t id)

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RULES_MAX 32
+#define RULES_MAX      32
 #define NAME_MAX_BYTES 32
 
 unsigned fault_rules;

@@ -10,7 +10,7 @@
 #include <errno.h>
 
 static const struct status_info rows[] = {
-#define STATUS_ROW(name, error, exit, flags)                                  \
+#define STATUS_ROW(name, error, exit, flags)                                   \
     { name, #name, error, exit, flags },
 #define USER STATUS_F_USER
 #include "base/status.def"

@@ -87,11 +87,11 @@ write_line(unsigned group, const char *format, const uintptr_t *w)
     uint64_t now = clock_now_ns() / 1000u;
     int saved = errno;
     unsigned bit = (unsigned) __builtin_ctz(group | 1u << TRACE_BIT_COUNT);
-    int n = snprintf(line, sizeof line, "%llu.%06llu %ld %s: ",
-                     (unsigned long long) (now / 1000000u),
-                     (unsigned long long) (now % 1000000u),
-                     (long) syscall(SYS_gettid),
-                     bit < TRACE_BIT_COUNT ? groups[bit].name : "?");
+    int n = snprintf(
+        line, sizeof line,
+        "%llu.%06llu %ld %s: ", (unsigned long long) (now / 1000000u),
+        (unsigned long long) (now % 1000000u), (long) syscall(SYS_gettid),
+        bit < TRACE_BIT_COUNT ? groups[bit].name : "?");
 
     len = (size_t) n;
     /* Every argument is a word, and so is every slot of the call. */

@@ -156,8 +156,8 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
         if (settle)
             irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
     } else {
-        settle = IoIsErrorUserInduced(status) ||
-                 status == STATUS_IO_DEVICE_ERROR;
+        settle =
+            IoIsErrorUserInduced(status) || status == STATUS_IO_DEVICE_ERROR;
     }
     end_running(volume);
     if (!settle)
@@ -207,8 +207,8 @@ note_change_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 static BOOLEAN
 must_refuse_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 {
-    return trim_of(irp, own) != NULL &&
-           (own->Flags & FS_SL_MUST_ZERO) != 0 && !volume->trim_zeroes;
+    return trim_of(irp, own) != NULL && (own->Flags & FS_SL_MUST_ZERO) != 0 &&
+           !volume->trim_zeroes;
 }
 
 static void

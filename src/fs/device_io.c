@@ -62,8 +62,8 @@ fs_media_count(PDEVICE_OBJECT target, ULONG *out_count)
 }
 
 NTSTATUS
-fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
-               void *buffer, ULONG length)
+fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset, void *buffer,
+               ULONG length)
 {
     LARGE_INTEGER at = { .QuadPart = (LONGLONG) offset };
     PIO_STACK_LOCATION next;
@@ -73,8 +73,8 @@ fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
     PIRP irp;
 
     KeInitializeEvent(&event, NotificationEvent, FALSE);
-    irp = IoBuildSynchronousFsdRequest(IRP_MJ_READ, target, buffer, length,
-                                       &at, &event, &iosb);
+    irp = IoBuildSynchronousFsdRequest(IRP_MJ_READ, target, buffer, length, &at,
+                                       &event, &iosb);
     if (irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     next = IoGetNextIrpStackLocation(irp);

@@ -58,8 +58,7 @@ fs_device_control(PDEVICE_OBJECT device, PIRP irp)
     ULONG code = IoGetCurrentIrpStackLocation(irp)
                      ->Parameters.DeviceIoControl.IoControlCode;
 
-    if (!is_volume(device) ||
-        code != IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES)
+    if (!is_volume(device) || code != IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES)
         return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
     return fs_data(device, irp);
 }
@@ -87,8 +86,7 @@ fs_control(PDEVICE_OBJECT device, PIRP irp)
 static NTSTATUS
 register_for(PDRIVER_OBJECT driver, DEVICE_TYPE type, PDEVICE_OBJECT *out)
 {
-    NTSTATUS status =
-        IoCreateDevice(driver, 0, NULL, type, 0, FALSE, out);
+    NTSTATUS status = IoCreateDevice(driver, 0, NULL, type, 0, FALSE, out);
 
     if (NT_SUCCESS(status))
         IoRegisterFileSystem(*out);
@@ -232,8 +230,8 @@ flush_and_open(PDEVICE_OBJECT target)
 
     if (!NT_SUCCESS(status) && status != STATUS_NO_MEDIA_IN_DEVICE)
         return status;
-    fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &allow, sizeof allow, NULL,
-             0, NULL);
+    fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &allow, sizeof allow, NULL, 0,
+             NULL);
     return fs_ioctl(target, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, NULL, 0, NULL);
 }
 
@@ -254,7 +252,7 @@ fs_eject(PDEVICE_OBJECT drive)
     if (!wait_until_idle(volume))
         status = STATUS_DEVICE_BUSY;
     else if (fs_volume_state(volume) != VOL_EJECTING)
-        status = STATUS_MEDIA_CHANGED;      /* a hand was faster */
+        status = STATUS_MEDIA_CHANGED; /* a hand was faster */
     else
         status = flush_and_open(volume->target);
     if (NT_SUCCESS(status))
@@ -287,8 +285,8 @@ void
 fs_dismount_all(void)
 {
     while (fs.driver != NULL && !IsListEmpty(&fs.volumes)) {
-        struct volume *volume = CONTAINING_RECORD(
-            RemoveHeadList(&fs.volumes), struct volume, link);
+        struct volume *volume =
+            CONTAINING_RECORD(RemoveHeadList(&fs.volumes), struct volume, link);
         PVPB vpb = volume->vpb;
         BOOLEAN last;
         KIRQL irql;

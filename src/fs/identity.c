@@ -26,8 +26,8 @@ struct source {
     ULONG64 size_bytes;
     ULONG block_bytes;
     struct identity *id;
-    int file;                   /* the sparse copy */
-    char *buffer;               /* PROBE_BYTES */
+    int file;     /* the sparse copy */
+    char *buffer; /* PROBE_BYTES */
 };
 
 static ULONG64
@@ -70,8 +70,8 @@ copy_range(struct source *s, ULONG64 offset, ULONG64 length)
         s->id->looked_at[s->id->ranges++].end = end;
     }
     while (offset < end && NT_SUCCESS(status)) {
-        ULONG part = end - offset < PROBE_BYTES ? (ULONG) (end - offset)
-                                                : PROBE_BYTES;
+        ULONG part =
+            end - offset < PROBE_BYTES ? (ULONG) (end - offset) : PROBE_BYTES;
 
         status = s->read(s->context, offset, s->buffer, part);
         if (NT_SUCCESS(status) &&
@@ -222,7 +222,8 @@ list_partitions(struct source *s, struct extent *out)
         blkid_probe_enable_partitions(probe, 1);
         list = blkid_probe_get_partitions(probe);
         for (int i = 0; list != NULL && n < PARTITIONS_MAX &&
-                        i < blkid_partlist_numof_partitions(list); i++) {
+                        i < blkid_partlist_numof_partitions(list);
+             i++) {
             blkid_partition p = blkid_partlist_get_partition(list, i);
             ULONG64 at = (ULONG64) blkid_partition_get_start(p) * 512;
             ULONG64 len = (ULONG64) blkid_partition_get_size(p) * 512;

@@ -23,8 +23,8 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-#define READ_TRIES     5
-#define REFRESH_MS     300
+#define READ_TRIES 5
+#define REFRESH_MS 300
 
 struct reader {
     PDEVICE_OBJECT target;
@@ -64,18 +64,16 @@ query(PDEVICE_OBJECT target, STORAGE_PROPERTY_ID id, void *out, ULONG len)
 }
 
 static void
-ask_abilities(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
-              struct medium *medium)
+ask_abilities(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
 {
     STORAGE_WRITE_CACHE_PROPERTY cache;
     DEVICE_TRIM_DESCRIPTOR trim;
     DEVICE_LB_PROVISIONING_DESCRIPTOR thin;
 
-    medium->read_only =
-        real->DeviceType == FILE_DEVICE_CD_ROM ||
-        (real->Characteristics & FILE_READ_ONLY_DEVICE) != 0 ||
-        fs_ioctl(target, IOCTL_DISK_IS_WRITABLE, NULL, 0, NULL, 0, NULL) ==
-            STATUS_MEDIA_WRITE_PROTECTED;
+    medium->read_only = real->DeviceType == FILE_DEVICE_CD_ROM ||
+                        (real->Characteristics & FILE_READ_ONLY_DEVICE) != 0 ||
+                        fs_ioctl(target, IOCTL_DISK_IS_WRITABLE, NULL, 0, NULL,
+                                 0, NULL) == STATUS_MEDIA_WRITE_PROTECTED;
     if (medium->read_only)
         return;
     /* When it does not say, it may have one. */
@@ -83,10 +81,9 @@ ask_abilities(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
         !NT_SUCCESS(query(target, StorageDeviceWriteCacheProperty, &cache,
                           sizeof cache)) ||
         cache.WriteCacheEnabled != WriteCacheDisabled;
-    medium->can_trim =
-        NT_SUCCESS(query(target, StorageDeviceTrimProperty, &trim,
-                         sizeof trim)) &&
-        trim.TrimEnabled;
+    medium->can_trim = NT_SUCCESS(query(target, StorageDeviceTrimProperty,
+                                        &trim, sizeof trim)) &&
+                       trim.TrimEnabled;
     medium->trim_zeroes =
         medium->can_trim &&
         NT_SUCCESS(query(target, StorageDeviceLBProvisioningProperty, &thin,
@@ -162,8 +159,7 @@ settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
             volume->since_ms = clock_coarse_ms();
         __atomic_store_n(&volume->state, VOL_MOUNTED, __ATOMIC_RELEASE);
         volume->reason = STATUS_SUCCESS;
-        __atomic_store_n(&volume->generation, generation + 1,
-                         __ATOMIC_RELEASE);
+        __atomic_store_n(&volume->generation, generation + 1, __ATOMIC_RELEASE);
     }
     KeReleaseSpinLock(&volume->lock, irql);
     return ok;
@@ -197,8 +193,7 @@ match_locked(struct volume *volume, const struct identity *seen,
 }
 
 static BOOLEAN
-is_this(struct volume *volume, const struct identity *seen,
-        PDEVICE_OBJECT real)
+is_this(struct volume *volume, const struct identity *seen, PDEVICE_OBJECT real)
 {
     enum identity_match match;
     KIRQL irql;
@@ -223,11 +218,10 @@ look_for_voucher(void *context, struct volume *volume)
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    voucher->found = volume != voucher->self && volume->accept_unknown &&
-                     volume->state == VOL_ABSENT &&
-                     volume->real == voucher->real &&
-                     identity_compare(&volume->id, voucher->seen) ==
-                         ID_CANNOT_TELL;
+    voucher->found =
+        volume != voucher->self && volume->accept_unknown &&
+        volume->state == VOL_ABSENT && volume->real == voucher->real &&
+        identity_compare(&volume->id, voucher->seen) == ID_CANNOT_TELL;
     KeReleaseSpinLock(&volume->lock, irql);
     return !voucher->found;
 }
@@ -278,8 +272,7 @@ fs_verify(struct volume *volume)
          vouched_for_another(volume, &medium->id, real) ||
          !settle_in(volume, generation, real, target, medium)))
         status = STATUS_WRONG_VOLUME;
-    TRACE(TRACE_VERIFY, "verify %s: %s", volume->id.label,
-          status_name(status));
+    TRACE(TRACE_VERIFY, "verify %s: %s", volume->id.label, status_name(status));
     if (NT_SUCCESS(status)) {
         clear_verify(real, target, medium->count);
         fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
@@ -299,8 +292,8 @@ fs_verify(struct volume *volume)
 struct search {
     const struct identity *seen;
     PDEVICE_OBJECT real;
-    struct volume *absent;      /* known, and not anywhere */
-    struct volume *elsewhere;   /* known, and in another drive */
+    struct volume *absent;    /* known, and not anywhere */
+    struct volume *elsewhere; /* known, and in another drive */
 };
 
 static BOOLEAN
@@ -340,8 +333,7 @@ is_still_there(struct volume *volume)
     KeReleaseSpinLock(&volume->lock, irql);
     if (NT_SUCCESS(fs_media_count(target, &count)) && count == known)
         return TRUE;
-    fs_volume_change(volume, generation, VOL_ABSENT,
-                     STATUS_NO_MEDIA_IN_DEVICE);
+    fs_volume_change(volume, generation, VOL_ABSENT, STATUS_NO_MEDIA_IN_DEVICE);
     return FALSE;
 }
 

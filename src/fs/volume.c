@@ -32,19 +32,21 @@ static const char *const state_names[] = {
 
 /* From (row) to. */
 static const BOOLEAN allowed[4][4] = {
-    [VOL_MOUNTED] = { [VOL_MOUNTED] = 1, [VOL_VERIFYING] = 1,
-                      [VOL_EJECTING] = 1, [VOL_ABSENT] = 1 },
+    [VOL_MOUNTED] = { [VOL_MOUNTED] = 1,
+                      [VOL_VERIFYING] = 1,
+                      [VOL_EJECTING] = 1,
+                      [VOL_ABSENT] = 1 },
     [VOL_VERIFYING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
     [VOL_EJECTING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
-    [VOL_ABSENT] = { [VOL_ABSENT] = 1 },   /* MOUNTED by settle_in alone */
+    [VOL_ABSENT] = { [VOL_ABSENT] = 1 }, /* MOUNTED by settle_in alone */
 };
 
 void NTAPI
 fs_volume_tell(struct volume *volume, enum vol_state state, NTSTATUS why)
 {
     KeSetEvent(&volume->idle, 0, FALSE);
-    TRACE(TRACE_FS, "volume %s: %s (%s)", volume->id.label,
-          state_names[state], status_name(why));
+    TRACE(TRACE_FS, "volume %s: %s (%s)", volume->id.label, state_names[state],
+          status_name(why));
     if (fs.observer != NULL)
         fs.observer(fs.observer_context, volume, state);
 }
@@ -115,12 +117,12 @@ fs_volume_new(PVPB vpb, const struct identity *id)
     struct volume *volume;
     KIRQL irql;
 
-    if (!NT_SUCCESS(IoCreateDevice(fs.driver, sizeof *volume, NULL,
-                                   vpb->RealDevice->DeviceType ==
-                                           FILE_DEVICE_CD_ROM
-                                       ? FILE_DEVICE_CD_ROM_FILE_SYSTEM
-                                       : FILE_DEVICE_DISK_FILE_SYSTEM,
-                                   0, FALSE, &device)))
+    if (!NT_SUCCESS(
+            IoCreateDevice(fs.driver, sizeof *volume, NULL,
+                           vpb->RealDevice->DeviceType == FILE_DEVICE_CD_ROM
+                               ? FILE_DEVICE_CD_ROM_FILE_SYSTEM
+                               : FILE_DEVICE_DISK_FILE_SYSTEM,
+                           0, FALSE, &device)))
         return NULL;
     volume = device->DeviceExtension;
     volume->device = device;

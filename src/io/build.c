@@ -12,8 +12,7 @@
 /* --- buffers ------------------------------------------------------------- */
 
 static bool
-attach_system_buffer(PIRP irp, PVOID in, ULONG in_len, PVOID out,
-                     ULONG out_len)
+attach_system_buffer(PIRP irp, PVOID in, ULONG in_len, PVOID out, ULONG out_len)
 {
     ULONG size = in_len > out_len ? in_len : out_len;
     PUCHAR buffer;
@@ -178,9 +177,9 @@ IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject,
                              PLARGE_INTEGER StartingOffset, PKEVENT Event,
                              PIO_STATUS_BLOCK IoStatusBlock)
 {
-    PIRP irp = IoBuildAsynchronousFsdRequest(MajorFunction, DeviceObject,
-                                             Buffer, Length, StartingOffset,
-                                             IoStatusBlock);
+    PIRP irp =
+        IoBuildAsynchronousFsdRequest(MajorFunction, DeviceObject, Buffer,
+                                      Length, StartingOffset, IoStatusBlock);
 
     if (irp == NULL)
         return NULL;
@@ -216,8 +215,7 @@ master_status_gives_way(NTSTATUS stored, NTSTATUS status)
      * the volume must be verified, so VERIFY_REQUIRED stays. */
     if (stored == STATUS_VERIFY_REQUIRED || NT_SUCCESS(status))
         return false;
-    return NT_SUCCESS(stored) ||
-           (ULONG) status >> 30 > (ULONG) stored >> 30;
+    return NT_SUCCESS(stored) || (ULONG) status >> 30 > (ULONG) stored >> 30;
 }
 
 /* Any IRQL; parts of one transfer may complete at once. */
@@ -283,8 +281,7 @@ io_sync_call(PDEVICE_OBJECT target, PIRP irp, struct io_sync *sync,
     NTSTATUS status = IoCallDriver(target, irp);
 
     if (status == STATUS_PENDING) {
-        KeWaitForSingleObject(&sync->event, Executive, KernelMode, FALSE,
-                              NULL);
+        KeWaitForSingleObject(&sync->event, Executive, KernelMode, FALSE, NULL);
         status = sync->iosb.Status;
     }
     if (out_information != NULL)
@@ -303,9 +300,9 @@ io_device_control(PDEVICE_OBJECT device, ULONG code, const void *in,
     PIRP irp;
 
     KeInitializeEvent(&sync.event, NotificationEvent, FALSE);
-    irp = IoBuildDeviceIoControlRequest(code, top, (PVOID) in, in_len, out,
-                                        out_len, FALSE, &sync.event,
-                                        &sync.iosb);
+    irp =
+        IoBuildDeviceIoControlRequest(code, top, (PVOID) in, in_len, out,
+                                      out_len, FALSE, &sync.event, &sync.iosb);
     if (irp != NULL) {
         IoGetNextIrpStackLocation(irp)->Flags = stack_flags;
         status = io_sync_call(top, irp, &sync, out_information);

@@ -16,7 +16,7 @@
 #include "base/fault.h"
 #include "ke/ke.h"
 
-static uint64_t allocations;    /* atomic */
+static uint64_t allocations; /* atomic */
 
 uint64_t
 io_allocation_count(void)
@@ -95,7 +95,7 @@ static struct {
     KSPIN_LOCK lock;
     struct {
         struct io_free *batches;
-        uint64_t count;         /* blocks */
+        uint64_t count; /* blocks */
     } kinds[IO_CACHE_KINDS];
 } depot;
 

@@ -6,7 +6,7 @@
 #include "io/io_internal.h"
 
 static KSPIN_LOCK cancel_lock;
-static unsigned cancel_wait_ms = 300000;    /* atomic */
+static unsigned cancel_wait_ms = 300000; /* atomic */
 
 VOID NTAPI
 IoAcquireCancelSpinLock(PKIRQL Irql)
@@ -64,7 +64,7 @@ static KSPIN_LOCK list_lock;
 struct ending {
     LIST_ENTRY entry;
     PETHREAD thread;
-    KEVENT empty;               /* its list is */
+    KEVENT empty; /* its list is */
 };
 
 static LIST_ENTRY endings = { &endings, &endings };
@@ -199,8 +199,8 @@ disown(PETHREAD thread)
         io_irp_clear_flags(irp, IO_IRP_LISTED);
         __atomic_store_n(&irp->Tail.Overlay.Thread, NULL, __ATOMIC_RELEASE);
         /* Whoever has it now may be completing it: look at the first. */
-        device = ((PIO_STACK_LOCATION) (irp + 1))[irp->StackCount - 1]
-                     .DeviceObject;
+        device =
+            ((PIO_STACK_LOCATION) (irp + 1))[irp->StackCount - 1].DeviceObject;
         TRACE(TRACE_IRP, "irp=%p disowned by its thread", (void *) irp);
     }
     KeReleaseSpinLock(&list_lock, irql);

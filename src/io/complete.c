@@ -25,8 +25,7 @@ current_device(PIRP irp)
     return IoGetCurrentIrpStackLocation(irp)->DeviceObject;
 }
 
-static VOID NTAPI __attribute__((cold))
-check_completion(PIRP irp)
+static VOID NTAPI __attribute__((cold)) check_completion(PIRP irp)
 {
     const char *rule = NULL;
     ULONG code = DRIVER_VERIFIER_DETECTED_VIOLATION;
@@ -237,10 +236,9 @@ IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
         }
         clear_location(location);
         if (control & wanted(Irp)) {
-            if (location->CompletionRoutine(top ? NULL
-                                                : location[1].DeviceObject,
-                                            Irp, location->Context) ==
-                STATUS_MORE_PROCESSING_REQUIRED)
+            if (location->CompletionRoutine(
+                    top ? NULL : location[1].DeviceObject, Irp,
+                    location->Context) == STATUS_MORE_PROCESSING_REQUIRED)
                 return;
         } else if (Irp->PendingReturned && !top) {
             location[1].Control |= SL_PENDING_RETURNED;

@@ -89,8 +89,8 @@ void
 io_device_shutdown(void)
 {
     while (!IsListEmpty(&kept)) {
-        struct io_devext *ext = CONTAINING_RECORD(RemoveHeadList(&kept),
-                                                  struct io_devext, kept);
+        struct io_devext *ext =
+            CONTAINING_RECORD(RemoveHeadList(&kept), struct io_devext, kept);
 
         free_device(ext->common.DeviceObject);
     }

@@ -9,13 +9,13 @@
 
 struct driver_extension {
     DRIVER_EXTENSION common;
-    LIST_ENTRY clients;         /* struct client; device lock */
+    LIST_ENTRY clients; /* struct client; device lock */
 };
 
 struct client {
     LIST_ENTRY entry;
     PVOID id;
-    ULONG64 body[];             /* the driver's; aligned */
+    ULONG64 body[]; /* the driver's; aligned */
 };
 
 static struct driver_extension *

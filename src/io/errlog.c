@@ -14,14 +14,14 @@
 #define LOG_SIZE 128u
 
 struct entry_head {
-    PDRIVER_OBJECT driver;      /* both hold references */
-    PDEVICE_OBJECT device;      /* or NULL */
-    ULONG64 size;               /* of the packet */
+    PDRIVER_OBJECT driver; /* both hold references */
+    PDEVICE_OBJECT device; /* or NULL */
+    ULONG64 size;          /* of the packet */
 };
 
 static KSPIN_LOCK log_lock;
 static struct io_error_log_entry ring[LOG_SIZE];
-static uint64_t last_seq;       /* ring[seq % LOG_SIZE] */
+static uint64_t last_seq; /* ring[seq % LOG_SIZE] */
 
 /* IoObject: a device or a driver.  EntrySize counts the dump data and strings
  * behind the packet. */
@@ -37,8 +37,7 @@ IoAllocateErrorLogEntry(PVOID IoObject, UCHAR EntrySize)
         return NULL;
     if (size < sizeof(IO_ERROR_LOG_PACKET))
         size = sizeof(IO_ERROR_LOG_PACKET);
-    head = ExAllocatePoolWithTag(NonPagedPool, sizeof *head + size,
-                                 IO_TAG_LOG);
+    head = ExAllocatePoolWithTag(NonPagedPool, sizeof *head + size, IO_TAG_LOG);
     if (head == NULL)
         return NULL;
     RtlZeroMemory(head, sizeof *head + size);

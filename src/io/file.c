@@ -13,14 +13,14 @@
 #define ACCESS_SYSTEM_SECURITY 0x01000000
 
 /* An open that asks for no more than this, without a name, is a direct one. */
-#define DIRECT_ACCESS                                                         \
-    (SYNCHRONIZE | FILE_READ_ATTRIBUTES | READ_CONTROL |                      \
+#define DIRECT_ACCESS                                                          \
+    (SYNCHRONIZE | FILE_READ_ATTRIBUTES | READ_CONTROL |                       \
      ACCESS_SYSTEM_SECURITY | WRITE_OWNER | WRITE_DAC)
 
 struct io_file {
     FILE_OBJECT file;
-    PIRP close_irp;             /* kept, so that a close cannot fail */
-    WORK_QUEUE_ITEM work;       /* a last dereference at DISPATCH */
+    PIRP close_irp;       /* kept, so that a close cannot fail */
+    WORK_QUEUE_ITEM work; /* a last dereference at DISPATCH */
 };
 
 /* --- the way back -------------------------------------------------------- */
@@ -249,9 +249,8 @@ io_open_file(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
     for (int i = 0; i <= IO_REMOUNT_LIMIT && status == STATUS_REPARSE; i++) {
         information = 0;
         status = open_once(device, access, name, &open, &information);
-        TRACE(TRACE_VERIFY, "dev=%p open: %s information=%#lx",
-              (void *) device, status_name(status),
-              (unsigned long) information);
+        TRACE(TRACE_VERIFY, "dev=%p open: %s information=%#lx", (void *) device,
+              status_name(status), (unsigned long) information);
         /* Names that lead elsewhere: none of our file systems has them. */
         if (status == STATUS_REPARSE && information != IO_REMOUNT)
             return STATUS_OBJECT_NAME_INVALID;
@@ -272,8 +271,7 @@ io_open_device(PDEVICE_OBJECT device, ACCESS_MASK access,
 
 NTSTATUS NTAPI
 IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK DesiredAccess,
-                         PFILE_OBJECT *FileObject,
-                         PDEVICE_OBJECT *DeviceObject)
+                         PFILE_OBJECT *FileObject, PDEVICE_OBJECT *DeviceObject)
 {
     PDEVICE_OBJECT device = io_name_lookup(ObjectName);
     PFILE_OBJECT file;

@@ -20,8 +20,8 @@
 #include "base/status.h"
 
 static struct io_harderr_port port;
-static bool error_mode_suppress;        /* atomic */
-static uint64_t dropped;                /* atomic */
+static bool error_mode_suppress; /* atomic */
+static uint64_t dropped;         /* atomic */
 
 void
 io_set_harderr_port(const struct io_harderr_port *new_port)
@@ -180,14 +180,13 @@ ExRaiseHardError(NTSTATUS ErrorStatus, ULONG NumberOfParameters,
     NTSTATUS status;
     ULONG answer = ResponseNotHandled;
 
-    status = check_parameters(NumberOfParameters, Parameters,
-                              ValidResponseOptions);
+    status =
+        check_parameters(NumberOfParameters, Parameters, ValidResponseOptions);
     if (!NT_SUCCESS(status))
         return status;
     *Response = ResponseReturnToCaller;
     if (disabled_for(ke_current()) || port.ask == NULL ||
-        (!override &&
-         __atomic_load_n(&error_mode_suppress, __ATOMIC_RELAXED)))
+        (!override && __atomic_load_n(&error_mode_suppress, __ATOMIC_RELAXED)))
         return STATUS_SUCCESS;
     status = port.ask(port.ctx, ErrorStatus & ~HARDERROR_OVERRIDE_ERRORMODE,
                       ValidResponseOptions, &answer, NumberOfParameters,

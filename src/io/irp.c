@@ -129,8 +129,7 @@ IoReuseIrp(PIRP Irp, NTSTATUS Iostatus)
 
 /* --- sending ------------------------------------------------------------- */
 
-__thread struct io_call *io_calls
-    __attribute__((tls_model("initial-exec")));
+__thread struct io_call *io_calls __attribute__((tls_model("initial-exec")));
 
 static DECLSPEC_NORETURN VOID NTAPI
 no_more_locations(PDEVICE_OBJECT device, PIRP irp)

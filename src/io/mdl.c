@@ -53,8 +53,8 @@ IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress,
         Length = (ULONG) (SourceMdl->ByteCount - offset);
     TargetMdl->MdlFlags =
         (CSHORT) ((TargetMdl->MdlFlags & MDL_ALLOCATED_FIXED_SIZE) |
-                  (SourceMdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA |
-                                          MDL_SOURCE_IS_NONPAGED_POOL)) |
+                  (SourceMdl->MdlFlags &
+                   (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL)) |
                   MDL_PARTIAL);
     TargetMdl->Process = SourceMdl->Process;
     TargetMdl->StartVa = PAGE_ALIGN(VirtualAddress);

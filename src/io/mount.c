@@ -13,14 +13,14 @@
 
 #include "base/status.h"
 
-#define RESTART_LIMIT 64        /* each needs a change of registrations */
+#define RESTART_LIMIT 64 /* each needs a change of registrations */
 
 struct fs_entry {
     LIST_ENTRY entry;
-    PDEVICE_OBJECT device;      /* holds a reference */
-    unsigned users;             /* mount requests under way */
+    PDEVICE_OBJECT device; /* holds a reference */
+    unsigned users;        /* mount requests under way */
     bool removed;
-    KEVENT unused;              /* removed, and no users */
+    KEVENT unused; /* removed, and no users */
 };
 
 enum fs_list { FS_DISK, FS_CDROM, FS_TAPE, FS_NETWORK, FS_LISTS };
@@ -32,7 +32,7 @@ static LIST_ENTRY fs_lists[FS_LISTS] = {
     [FS_TAPE] = { &fs_lists[FS_TAPE], &fs_lists[FS_TAPE] },
     [FS_NETWORK] = { &fs_lists[FS_NETWORK], &fs_lists[FS_NETWORK] },
 };
-static unsigned fs_changes;     /* registrations so far; atomic */
+static unsigned fs_changes; /* registrations so far; atomic */
 
 /* --- registration -------------------------------------------------------- */
 
@@ -40,11 +40,16 @@ static PLIST_ENTRY
 list_of_fs(DEVICE_TYPE type)
 {
     switch (type) {
-    case FILE_DEVICE_DISK_FILE_SYSTEM: return &fs_lists[FS_DISK];
-    case FILE_DEVICE_CD_ROM_FILE_SYSTEM: return &fs_lists[FS_CDROM];
-    case FILE_DEVICE_TAPE_FILE_SYSTEM: return &fs_lists[FS_TAPE];
-    case FILE_DEVICE_NETWORK_FILE_SYSTEM: return &fs_lists[FS_NETWORK];
-    default: return NULL;
+    case FILE_DEVICE_DISK_FILE_SYSTEM:
+        return &fs_lists[FS_DISK];
+    case FILE_DEVICE_CD_ROM_FILE_SYSTEM:
+        return &fs_lists[FS_CDROM];
+    case FILE_DEVICE_TAPE_FILE_SYSTEM:
+        return &fs_lists[FS_TAPE];
+    case FILE_DEVICE_NETWORK_FILE_SYSTEM:
+        return &fs_lists[FS_NETWORK];
+    default:
+        return NULL;
     }
 }
 
@@ -53,9 +58,12 @@ list_of_storage(DEVICE_TYPE type)
 {
     switch (type) {
     case FILE_DEVICE_DISK:
-    case FILE_DEVICE_VIRTUAL_DISK: return &fs_lists[FS_DISK];
-    case FILE_DEVICE_CD_ROM: return &fs_lists[FS_CDROM];
-    default: return &fs_lists[FS_TAPE];
+    case FILE_DEVICE_VIRTUAL_DISK:
+        return &fs_lists[FS_DISK];
+    case FILE_DEVICE_CD_ROM:
+        return &fs_lists[FS_CDROM];
+    default:
+        return &fs_lists[FS_TAPE];
     }
 }
 
@@ -84,8 +92,7 @@ IoRegisterFileSystem(PDEVICE_OBJECT DeviceObject)
     ObReferenceObject(DeviceObject);
     added->device = DeviceObject;
     KeAcquireSpinLock(&fs_lock, &irql);
-    if (io_devext(DeviceObject)->raw ||
-        (low_priority && IsListEmpty(list)))
+    if (io_devext(DeviceObject)->raw || (low_priority && IsListEmpty(list)))
         InsertTailList(list, &added->entry);
     else if (low_priority)
         InsertTailList(list->Blink, &added->entry);
@@ -183,14 +190,14 @@ io_volume_request(PDEVICE_OBJECT target, UCHAR minor, BOOLEAN allow_raw,
 /* --- the pass ------------------------------------------------------------ */
 
 struct pass {
-    PDEVICE_OBJECT device;      /* the real device */
-    PDEVICE_OBJECT top;         /* of the storage stack */
+    PDEVICE_OBJECT device; /* the real device */
+    PDEVICE_OBJECT top;    /* of the storage stack */
     PLIST_ENTRY list;
     BOOLEAN allow_raw;
-    unsigned changes;           /* fs_changes at the start of the list */
-    bool only;                  /* the list has one entry */
+    unsigned changes; /* fs_changes at the start of the list */
+    bool only;        /* the list has one entry */
     NTSTATUS status;
-    PVPB mounted;               /* referenced */
+    PVPB mounted; /* referenced */
 };
 
 enum step { STEP_NEXT, STEP_STOP, STEP_RESTART, STEP_LOAD };
@@ -222,8 +229,8 @@ set_mounted(struct pass *pass, PVPB given, bool raw)
     IoAcquireVpbSpinLock(&irql);
     vpb = pass->device->Vpb;
     volume = vpb->DeviceObject;
-    moved_on = vpb != given && (volume == NULL ||
-                                (vpb->Flags & VPB_MOUNTED) == 0);
+    moved_on =
+        vpb != given && (volume == NULL || (vpb->Flags & VPB_MOUNTED) == 0);
     if (volume != NULL && !moved_on) {
         io_devext(pass->device)->mounted_once = true;
         vpb->Flags |= VPB_MOUNTED;
@@ -361,15 +368,15 @@ run_pass(struct pass *pass)
 }
 
 NTSTATUS
-io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw,
-                bool device_is_locked, PVPB *out_vpb)
+io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw, bool device_is_locked,
+                PVPB *out_vpb)
 {
     struct pass pass = { .device = device, .allow_raw = allow_raw };
     USHORT flags;
 
     if (!device_is_locked)
-        KeWaitForSingleObject(&device->DeviceLock, Executive, KernelMode,
-                              FALSE, NULL);
+        KeWaitForSingleObject(&device->DeviceLock, Executive, KernelMode, FALSE,
+                              NULL);
     KeEnterCriticalRegion();
     pass.mounted = io_vpb_ref_mounted(device, NULL);
     if (pass.mounted != NULL) {

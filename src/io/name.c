@@ -12,9 +12,9 @@
 
 struct io_name {
     LIST_ENTRY entry;
-    UNICODE_STRING name;        /* buffer follows the record */
-    UNICODE_STRING target;      /* of a link; Buffer NULL: a device's name */
-    PDEVICE_OBJECT device;      /* borrowed: the device removes its name */
+    UNICODE_STRING name;   /* buffer follows the record */
+    UNICODE_STRING target; /* of a link; Buffer NULL: a device's name */
+    PDEVICE_OBJECT device; /* borrowed: the device removes its name */
 };
 
 static LIST_ENTRY names = { &names, &names };

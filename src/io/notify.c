@@ -14,21 +14,21 @@
 
 struct registration {
     LIST_ENTRY entry;
-    PDEVICE_OBJECT pdo;         /* holds a reference */
-    PFILE_OBJECT file;          /* borrowed: unregister before it is closed */
+    PDEVICE_OBJECT pdo; /* holds a reference */
+    PFILE_OBJECT file;  /* borrowed: unregister before it is closed */
     PDRIVER_NOTIFICATION_CALLBACK_ROUTINE callback;
     PVOID context;
-    PETHREAD running;           /* the worker that is in the callback */
+    PETHREAD running; /* the worker that is in the callback */
     bool removed;
-    bool worker_frees;          /* unregistered by its own callback */
-    KEVENT returned;            /* removed, and the callback is over */
+    bool worker_frees; /* unregistered by its own callback */
+    KEVENT returned;   /* removed, and the callback is over */
 };
 
 struct note {
     LIST_ENTRY entry;
     PDEVICE_CHANGE_COMPLETE_CALLBACK done;
     PVOID context;
-    ULONG64 custom[];           /* TARGET_DEVICE_CUSTOM_NOTIFICATION */
+    ULONG64 custom[]; /* TARGET_DEVICE_CUSTOM_NOTIFICATION */
 };
 
 static KSPIN_LOCK note_lock;
@@ -203,10 +203,10 @@ IoReportTargetDeviceChangeAsynchronous(
             offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION, CustomDataBuffer) ||
         custom->FileObject != NULL)
         return STATUS_INVALID_PARAMETER;
-    note = ExAllocatePoolWithTag(
-        NonPagedPool,
-        sizeof *note + custom->Size + sizeof(TARGET_DEVICE_CUSTOM_NOTIFICATION),
-        IO_TAG_NOTE);
+    note = ExAllocatePoolWithTag(NonPagedPool,
+                                 sizeof *note + custom->Size +
+                                     sizeof(TARGET_DEVICE_CUSTOM_NOTIFICATION),
+                                 IO_TAG_NOTE);
     if (note == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlCopyMemory(note->custom, custom, custom->Size);

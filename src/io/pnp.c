@@ -98,8 +98,7 @@ io_start_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo)
     /* A bus driver that forgot would have AddDevice fail without a reason. */
     io_device_clear_flags(pdo, DO_DEVICE_INITIALIZING);
     status = driver->DriverExtension->AddDevice(driver, pdo);
-    TRACE(TRACE_PNP, "pdo=%p AddDevice: %s", (void *) pdo,
-          status_name(status));
+    TRACE(TRACE_PNP, "pdo=%p AddDevice: %s", (void *) pdo, status_name(status));
     if (!NT_SUCCESS(status))
         return status;
     status = send_pnp(pdo, IRP_MN_START_DEVICE, 0, NULL);
@@ -189,7 +188,7 @@ compare_children(struct io_devext *bus, PDEVICE_RELATIONS now)
 
 struct invalidation {
     WORK_QUEUE_ITEM work;
-    PDEVICE_OBJECT bus;         /* holds a reference */
+    PDEVICE_OBJECT bus; /* holds a reference */
 };
 
 static KMUTEX one_at_a_time;
@@ -210,8 +209,8 @@ query_bus(PVOID parameter)
 
     ExFreePoolWithTag(invalidation, IO_TAG_NOTE);
     KeWaitForSingleObject(&one_at_a_time, Executive, KernelMode, FALSE, NULL);
-    status = send_pnp(bus, IRP_MN_QUERY_DEVICE_RELATIONS, BusRelations,
-                      &relations);
+    status =
+        send_pnp(bus, IRP_MN_QUERY_DEVICE_RELATIONS, BusRelations, &relations);
     if (NT_SUCCESS(status) && relations != 0)
         compare_children(io_devext(bus), (PDEVICE_RELATIONS) relations);
     KeReleaseMutex(&one_at_a_time, FALSE);
@@ -227,8 +226,8 @@ IoInvalidateDeviceRelations(PDEVICE_OBJECT DeviceObject,
 
     if (Type != BusRelations)
         return;
-    invalidation = ExAllocatePoolWithTag(NonPagedPool, sizeof *invalidation,
-                                         IO_TAG_NOTE);
+    invalidation =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *invalidation, IO_TAG_NOTE);
     if (invalidation == NULL) {
         TRACE(TRACE_PNP, "bus=%p: no memory to look again",
               (void *) DeviceObject);

@@ -14,9 +14,9 @@
 #define IOCTL_STORAGE_CHECK_VERIFY 0x002D4800u
 
 struct raw_volume {
-    PDEVICE_OBJECT target;      /* top of the storage stack; a reference */
-    PVPB vpb;                   /* holds a reference to its RealDevice */
-    LONG opens;                 /* VPB lock */
+    PDEVICE_OBJECT target; /* top of the storage stack; a reference */
+    PVPB vpb;              /* holds a reference to its RealDevice */
+    LONG opens;            /* VPB lock */
 };
 
 static PDRIVER_OBJECT raw_driver;
@@ -50,8 +50,7 @@ dismount(PDEVICE_OBJECT volume)
     IoAcquireVpbSpinLock(&irql);
     raw->vpb->Flags &= (USHORT) ~(VPB_MOUNTED | VPB_RAW_MOUNT);
     raw->vpb->DeviceObject = NULL;
-    free_vpb = raw->vpb->ReferenceCount == 0 &&
-               real->Vpb != raw->vpb;
+    free_vpb = raw->vpb->ReferenceCount == 0 && real->Vpb != raw->vpb;
     IoReleaseVpbSpinLock(irql);
     if (free_vpb)
         ExFreePool(raw->vpb);
@@ -191,8 +190,8 @@ static NTSTATUS NTAPI
 raw_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     static const UCHAR passed[] = {
-        IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_FLUSH_BUFFERS, IRP_MJ_DEVICE_CONTROL,
-        IRP_MJ_SHUTDOWN, IRP_MJ_PNP,
+        IRP_MJ_READ,           IRP_MJ_WRITE,    IRP_MJ_FLUSH_BUFFERS,
+        IRP_MJ_DEVICE_CONTROL, IRP_MJ_SHUTDOWN, IRP_MJ_PNP,
     };
 
     UNREFERENCED_PARAMETER(RegistryPath);
@@ -209,7 +208,8 @@ NTSTATUS
 io_start_raw(void)
 {
     static const DEVICE_TYPE types[] = {
-        FILE_DEVICE_DISK_FILE_SYSTEM, FILE_DEVICE_CD_ROM_FILE_SYSTEM,
+        FILE_DEVICE_DISK_FILE_SYSTEM,
+        FILE_DEVICE_CD_ROM_FILE_SYSTEM,
         FILE_DEVICE_TAPE_FILE_SYSTEM,
     };
     NTSTATUS status;
@@ -220,8 +220,8 @@ io_start_raw(void)
     for (size_t i = 0; NT_SUCCESS(status) && i < ARRAYSIZE(types); i++) {
         PDEVICE_OBJECT control;
 
-        status = IoCreateDevice(raw_driver, 0, NULL, types[i], 0, FALSE,
-                                &control);
+        status =
+            IoCreateDevice(raw_driver, 0, NULL, types[i], 0, FALSE, &control);
         if (!NT_SUCCESS(status))
             break;
         io_devext(control)->raw = true;

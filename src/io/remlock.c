@@ -45,8 +45,8 @@ IoAcquireRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, PCSTR File,
     UNREFERENCED_PARAMETER(Line);
     UNREFERENCED_PARAMETER(RemlockSize);
     InterlockedIncrement(&RemoveLock->Common.IoCount);
-    if (IO_LIKELY(!__atomic_load_n(&RemoveLock->Common.Removed,
-                                   __ATOMIC_SEQ_CST)))
+    if (IO_LIKELY(
+            !__atomic_load_n(&RemoveLock->Common.Removed, __ATOMIC_SEQ_CST)))
         return STATUS_SUCCESS;
     release(RemoveLock);
     return STATUS_DELETE_PENDING;

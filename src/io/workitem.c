@@ -13,7 +13,7 @@ struct _IO_WORKITEM {
     PDEVICE_OBJECT device;
     PIO_WORKITEM_ROUTINE routine;
     PVOID context;
-    LONG queued;                /* atomic */
+    LONG queued; /* atomic */
 };
 
 PIO_WORKITEM NTAPI

@@ -48,8 +48,8 @@ next_locked(PKTHREAD thread)
     struct apc *apc = NULL;
 
     if (!IsListEmpty(&thread->apcs))
-        apc = CONTAINING_RECORD(RemoveHeadList(&thread->apcs), struct apc,
-                                entry);
+        apc =
+            CONTAINING_RECORD(RemoveHeadList(&thread->apcs), struct apc, entry);
     __atomic_store_n(&thread->apc_pending, !IsListEmpty(&thread->apcs),
                      __ATOMIC_RELAXED);
     return apc;

@@ -20,7 +20,7 @@
 
 pthread_mutex_t ke_dispatcher = PTHREAD_MUTEX_INITIALIZER;
 
-static PKTHREAD to_wake;        /* their waits have ended */
+static PKTHREAD to_wake; /* their waits have ended */
 
 /* Once bit 0 of `park` is set the record may go: only its address is used. */
 void
@@ -74,7 +74,7 @@ static NTSTATUS
 take_mutex(PKMUTANT mutex, PKTHREAD thread)
 {
     if (--mutex->Header.SignalState != 0)
-        return STATUS_SUCCESS;          /* once more by its owner */
+        return STATUS_SUCCESS; /* once more by its owner */
     thread->apc_disable += mutex->ApcDisable;
     mutex->OwnerThread = thread;
     InsertTailList(&thread->mutants, &mutex->MutantListEntry);

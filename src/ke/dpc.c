@@ -17,9 +17,9 @@
 /* All under the dispatcher lock. */
 static LIST_ENTRY queue = { &queue, &queue };
 static enum { STOPPED, RUNNING, STOPPING } state;
-static bool idle;               /* sleeps, or is about to */
-static pthread_cond_t work;     /* for the thread */
-static pthread_cond_t settled;  /* it is idle, or STOPPED */
+static bool idle;              /* sleeps, or is about to */
+static pthread_cond_t work;    /* for the thread */
+static pthread_cond_t settled; /* it is idle, or STOPPED */
 
 static void
 clock_changed(void)
@@ -49,7 +49,7 @@ run(PKDPC dpc)
     PVOID context = dpc->DeferredContext;
     PVOID argument1 = dpc->SystemArgument1, argument2 = dpc->SystemArgument2;
 
-    dpc->DpcData = NULL;        /* may be queued again, or freed, from now on */
+    dpc->DpcData = NULL; /* may be queued again, or freed, from now on */
     ke_unlock();
     ke_irql = DISPATCH_LEVEL;
     routine(dpc, context, argument1, argument2);
@@ -173,7 +173,8 @@ VOID NTAPI
 KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,
                 PVOID DeferredContext)
 {
-    *Dpc = (KDPC){ .Type = 19, .Importance = 1,
+    *Dpc = (KDPC){ .Type = 19,
+                   .Importance = 1,
                    .DeferredRoutine = DeferredRoutine,
                    .DeferredContext = DeferredContext };
 }

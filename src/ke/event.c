@@ -84,8 +84,8 @@ KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit)
 /* Returns the count before.  NT raises STATUS_SEMAPHORE_LIMIT_EXCEEDED as an
  * exception, which no driver catches; here it is the bug check it ends in. */
 LONG NTAPI
-KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment,
-                   LONG Adjustment, BOOLEAN Wait)
+KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment,
+                   BOOLEAN Wait)
 {
     LONG before;
 

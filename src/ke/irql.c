@@ -70,8 +70,8 @@ try_lock(PKSPIN_LOCK lock)
 {
     ULONG_PTR free = 0;
 
-    return __atomic_compare_exchange_n(lock, &free, self(), 0,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(lock, &free, self(), 0, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
 }
 
 static __attribute__((always_inline)) inline void
@@ -215,8 +215,7 @@ PLIST_ENTRY NTAPI
 ExInterlockedRemoveHeadList(PLIST_ENTRY ListHead, PKSPIN_LOCK Lock)
 {
     KIRQL old = lock_raised(Lock);
-    PLIST_ENTRY entry =
-        IsListEmpty(ListHead) ? NULL : RemoveHeadList(ListHead);
+    PLIST_ENTRY entry = IsListEmpty(ListHead) ? NULL : RemoveHeadList(ListHead);
 
     unlock_raised(Lock, old);
     return entry;

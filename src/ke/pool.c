@@ -13,15 +13,15 @@
 
 #include <stdlib.h>
 
-#define TAGS_MAX     512        /* a power of two */
-#define IN_USE       0x5055
-#define GONE         0xDEAD
-#define CACHE_LINE   64
+#define TAGS_MAX   512 /* a power of two */
+#define IN_USE     0x5055
+#define GONE       0xDEAD
+#define CACHE_LINE 64
 
 struct header {
     ULONG tag;
-    USHORT state;               /* IN_USE, GONE */
-    USHORT offset;              /* from the start of the allocation */
+    USHORT state;  /* IN_USE, GONE */
+    USHORT offset; /* from the start of the allocation */
     uint64_t bytes;
 };
 
@@ -29,7 +29,7 @@ C_ASSERT(sizeof(struct header) == 16);
 
 /* The last row counts all tags that found no row of their own. */
 static struct row {
-    ULONG tag;                  /* 0: free */
+    ULONG tag; /* 0: free */
     uint64_t blocks;
     uint64_t bytes;
 } rows[TAGS_MAX + 1];
@@ -76,7 +76,8 @@ ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
     if (base == NULL)
         return NULL;
     header = (struct header *) (base + offset) - 1;
-    *header = (struct header){ .tag = Tag, .state = IN_USE,
+    *header = (struct header){ .tag = Tag,
+                               .state = IN_USE,
                                .offset = (USHORT) offset,
                                .bytes = NumberOfBytes };
     row = row_of(Tag);
@@ -136,10 +137,10 @@ print_row(FILE *to, const struct row *row, uint64_t blocks)
 
         text[i] = c >= ' ' && c <= '~' ? c : '.';
     }
-    fprintf(to, "pool: tag '%s': %llu blocks, %llu bytes\n", text,
-            (unsigned long long) blocks,
-            (unsigned long long) __atomic_load_n(&row->bytes,
-                                                 __ATOMIC_RELAXED));
+    fprintf(
+        to, "pool: tag '%s': %llu blocks, %llu bytes\n", text,
+        (unsigned long long) blocks,
+        (unsigned long long) __atomic_load_n(&row->bytes, __ATOMIC_RELAXED));
 }
 
 uint64_t

@@ -8,7 +8,7 @@
  */
 #include "ke_internal.h"
 
-#define RTL_TAG 'sltR'
+#define RTL_TAG          'sltR'
 #define STRING_MAX_BYTES 0xFFFE
 
 /* How many bytes from the start are equal. */
@@ -86,15 +86,15 @@ static const struct {
     SHORT up;
     UCHAR step;
 } cases[] = {
-    { 'a', 'z', -32, 1 },         { 0x00E0, 0x00F6, -32, 1 },
-    { 0x00F8, 0x00FE, -32, 1 },   { 0x00FF, 0x00FF, 121, 1 },
-    { 0x0101, 0x012F, -1, 2 },    { 0x0133, 0x0137, -1, 2 },
-    { 0x013A, 0x0148, -1, 2 },    { 0x014B, 0x0177, -1, 2 },
-    { 0x017A, 0x017E, -1, 2 },    { 0x03AC, 0x03AC, -38, 1 },
-    { 0x03AD, 0x03AF, -37, 1 },   { 0x03B1, 0x03C1, -32, 1 },
-    { 0x03C3, 0x03CB, -32, 1 },   { 0x03CC, 0x03CC, -64, 1 },
-    { 0x03CD, 0x03CE, -63, 1 },   { 0x0430, 0x044F, -32, 1 },
-    { 0x0450, 0x045F, -80, 1 },   { 0x0461, 0x0481, -1, 2 },
+    { 'a', 'z', -32, 1 },       { 0x00E0, 0x00F6, -32, 1 },
+    { 0x00F8, 0x00FE, -32, 1 }, { 0x00FF, 0x00FF, 121, 1 },
+    { 0x0101, 0x012F, -1, 2 },  { 0x0133, 0x0137, -1, 2 },
+    { 0x013A, 0x0148, -1, 2 },  { 0x014B, 0x0177, -1, 2 },
+    { 0x017A, 0x017E, -1, 2 },  { 0x03AC, 0x03AC, -38, 1 },
+    { 0x03AD, 0x03AF, -37, 1 }, { 0x03B1, 0x03C1, -32, 1 },
+    { 0x03C3, 0x03CB, -32, 1 }, { 0x03CC, 0x03CC, -64, 1 },
+    { 0x03CD, 0x03CE, -63, 1 }, { 0x0430, 0x044F, -32, 1 },
+    { 0x0450, 0x045F, -80, 1 }, { 0x0461, 0x0481, -1, 2 },
 };
 
 static WCHAR
@@ -171,8 +171,12 @@ decode(const UCHAR **text, const UCHAR *end)
     static const ULONG least[] = { 0, 0x80, 0x800, 0x10000 };
     const UCHAR *p = *text;
     ULONG c = *p++;
-    int more = c < 0x80 ? 0 : c < 0xC2 ? -1 : c < 0xE0 ? 1 : c < 0xF0 ? 2
-             : c < 0xF5 ? 3 : -1;
+    int more = c < 0x80   ? 0
+               : c < 0xC2 ? -1
+               : c < 0xE0 ? 1
+               : c < 0xF0 ? 2
+               : c < 0xF5 ? 3
+                          : -1;
 
     *text = p;
     if (more <= 0)

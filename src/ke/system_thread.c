@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 struct spawned {
-    LIST_ENTRY entry;           /* in `over`, once it is */
+    LIST_ENTRY entry; /* in `over`, once it is */
     pthread_t id;
     void (*fn)(void *);
     void *context;
@@ -27,8 +27,8 @@ struct spawned {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
-static unsigned alive;                          /* lock */
-static LIST_ENTRY over = { &over, &over };      /* lock: not yet joined */
+static unsigned alive;                     /* lock */
+static LIST_ENTRY over = { &over, &over }; /* lock: not yet joined */
 
 /* Joins the threads that have ended. */
 static void
@@ -74,9 +74,8 @@ ke_spawn(void (*fn)(void *), void *context)
     sigfillset(&all);
     pthread_mutex_lock(&lock);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = fault_hit("thread")
-                ? EAGAIN
-                : pthread_create(&one->id, NULL, start, one);
+    error = fault_hit("thread") ? EAGAIN
+                                : pthread_create(&one->id, NULL, start, one);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error == 0)
         alive++;

@@ -18,7 +18,7 @@ __thread PETHREAD ke_current_thread;
 
 static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static void (*callbacks[CALLBACKS_MAX])(PETHREAD);     /* dispatcher lock */
+static void (*callbacks[CALLBACKS_MAX])(PETHREAD); /* dispatcher lock */
 
 void
 ke_thread_ref(PETHREAD thread)

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LONGEST_UNITS (100ll * 366 * 86400 * 10000000)  /* a century */
+#define LONGEST_UNITS (100ll * 366 * 86400 * 10000000) /* a century */
 
 /* Waits that have a time limit. */
 static LIST_ENTRY timed = { &timed, &timed };

@@ -20,9 +20,9 @@
 #define QUEUES       (HyperCriticalWorkQueue + 1)
 
 struct worker {
-    LIST_ENTRY entry;           /* in `idle` */
+    LIST_ENTRY entry; /* in `idle` */
     pthread_cond_t wake;
-    bool called;                /* off the idle list: there is work */
+    bool called; /* off the idle list: there is work */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -34,13 +34,15 @@ static LIST_ENTRY queues[QUEUES] = {
 };
 static LIST_ENTRY idle = { &idle, &idle };
 static unsigned threads, idle_threads, items, most;
-static unsigned coming;         /* called or started, not yet at the queues */
+static unsigned coming; /* called or started, not yet at the queues */
 static bool stopping;
 static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
 
 /* Which queue is served first. */
 static const WORK_QUEUE_TYPE order[QUEUES] = {
-    HyperCriticalWorkQueue, CriticalWorkQueue, DelayedWorkQueue,
+    HyperCriticalWorkQueue,
+    CriticalWorkQueue,
+    DelayedWorkQueue,
 };
 
 static PWORK_QUEUE_ITEM
@@ -64,7 +66,7 @@ run_locked(PWORK_QUEUE_ITEM item)
     PWORKER_THREAD_ROUTINE routine = item->WorkerRoutine;
     PVOID parameter = item->Parameter;
 
-    item->List.Flink = NULL;    /* may be queued again, or freed, from now on */
+    item->List.Flink = NULL; /* may be queued again, or freed, from now on */
     pthread_mutex_unlock(&lock);
     routine(parameter);
     if (ke_irql != PASSIVE_LEVEL)

@@ -116,8 +116,7 @@ port_stop_timer(struct port_unit *unit)
 
     KeCancelTimer(&unit->timer);
     KeFlushQueuedDpcs();
-    KeWaitForSingleObject(&unit->time_idle, Executive, KernelMode, FALSE,
-                          NULL);
+    KeWaitForSingleObject(&unit->time_idle, Executive, KernelMode, FALSE, NULL);
     KeCancelTimer(&unit->timer);
     /* The work item set the event under the lock: let it leave. */
     KeAcquireSpinLock(&unit->lock, &irql);
@@ -138,7 +137,8 @@ port_wait(struct port_request *request)
 
     IoMarkIrpPending(irp);
     request->due_ns = srb->TimeOutValue == 0
-        ? 0 : clock_now_ns() + srb->TimeOutValue * NS_PER_S;
+                          ? 0
+                          : clock_now_ns() + srb->TimeOutValue * NS_PER_S;
     KeAcquireSpinLock(&unit->lock, &irql);
     InsertTailList(&unit->active, &request->link);
     if (request->due_ns != 0)
@@ -203,7 +203,7 @@ port_abort(struct port_unit *unit, const SCSI_REQUEST_BLOCK *srb,
             continue;
         count++;
         if (request->abort_status != 0)
-            continue;           /* somebody is at it */
+            continue; /* somebody is at it */
         mark_abort_locked(request, srb_status);
         request->next = list;
         list = request;

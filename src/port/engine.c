@@ -58,8 +58,8 @@ port_complete(PIRP irp, NTSTATUS status, ULONG_PTR information)
 {
     irp->IoStatus.Status = status;
     irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, NT_SUCCESS(status) ? IO_DISK_INCREMENT
-                                              : IO_NO_INCREMENT);
+    IoCompleteRequest(irp,
+                      NT_SUCCESS(status) ? IO_DISK_INCREMENT : IO_NO_INCREMENT);
     return status;
 }
 
@@ -139,8 +139,8 @@ set_failure(struct port_request *request, const struct hba_answer *answer)
 
     /* An abort that nobody asked for was a reset. */
     if (srb->SrbStatus == SRB_STATUS_ABORTED) {
-        srb->SrbStatus = __atomic_load_n(&request->abort_status,
-                                         __ATOMIC_ACQUIRE);
+        srb->SrbStatus =
+            __atomic_load_n(&request->abort_status, __ATOMIC_ACQUIRE);
         if (srb->SrbStatus == 0)
             srb->SrbStatus = SRB_STATUS_BUS_RESET;
     }
@@ -280,8 +280,8 @@ held_back(LONG flags, ULONG srb_flags)
     if (flags & UNIT_LOCKED && !(srb_flags & SRB_FLAGS_BYPASS_LOCKED_QUEUE))
         return TRUE;
     return flags & UNIT_QUEUED &&
-           !(srb_flags & (SRB_FLAGS_BYPASS_FROZEN_QUEUE |
-                          SRB_FLAGS_BYPASS_LOCKED_QUEUE));
+           !(srb_flags &
+             (SRB_FLAGS_BYPASS_FROZEN_QUEUE | SRB_FLAGS_BYPASS_LOCKED_QUEUE));
 }
 
 /* False: cancelled already, not queued. */
@@ -310,8 +310,8 @@ port_start_held(struct port_unit *unit, PIRP irp, PSCSI_REQUEST_BLOCK srb)
     if (flags & UNIT_REMOVED || !held_back(flags, srb->SrbFlags)) {
         KeReleaseSpinLock(&unit->lock, irql);
         return flags & UNIT_REMOVED
-            ? port_refuse(irp, srb, SRB_STATUS_NO_DEVICE)
-            : port_execute(unit, irp, srb);
+                   ? port_refuse(irp, srb, SRB_STATUS_NO_DEVICE)
+                   : port_execute(unit, irp, srb);
     }
     queued = enqueue_locked(unit, irp);
     KeReleaseSpinLock(&unit->lock, irql);

@@ -67,8 +67,8 @@ static NTSTATUS
 device_descriptor(struct port_unit *unit, PIRP irp)
 {
     const INQUIRYDATA *inquiry = &unit->inquiry;
-    UCHAR buffer[sizeof(STORAGE_DEVICE_DESCRIPTOR) + INQUIRYDATABUFFERSIZE +
-                 8 + 16 + 4 + UNIT_NAME_MAX + 4] = { 0 };
+    UCHAR buffer[sizeof(STORAGE_DEVICE_DESCRIPTOR) + INQUIRYDATABUFFERSIZE + 8 +
+                 16 + 4 + UNIT_NAME_MAX + 4] = { 0 };
     STORAGE_DEVICE_DESCRIPTOR device = {
         .Version = sizeof device,
         .DeviceType = inquiry->DeviceType,
@@ -83,12 +83,11 @@ device_descriptor(struct port_unit *unit, PIRP irp)
     memcpy(buffer + size, inquiry, INQUIRYDATABUFFERSIZE);
     size += INQUIRYDATABUFFERSIZE;
     device.VendorIdOffset = append_text(buffer, &size, inquiry->VendorId, 8);
-    device.ProductIdOffset = append_text(buffer, &size, inquiry->ProductId,
-                                         16);
+    device.ProductIdOffset = append_text(buffer, &size, inquiry->ProductId, 16);
     device.ProductRevisionOffset =
         append_text(buffer, &size, inquiry->ProductRevisionLevel, 4);
-    device.SerialNumberOffset = append_text(buffer, &size, unit->serial,
-                                            sizeof unit->serial);
+    device.SerialNumberOffset =
+        append_text(buffer, &size, unit->serial, sizeof unit->serial);
     if (size < sizeof device)
         size = sizeof device;
     device.Size = size;

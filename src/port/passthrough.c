@@ -12,12 +12,12 @@
  */
 #include "port/port_internal.h"
 
-#define TIME_LIMIT_MAX_S 108000     /* as scsiport has it */
+#define TIME_LIMIT_MAX_S 108000 /* as scsiport has it */
 
 struct pass {
-    PIRP caller;                /* the IRP with the control code */
-    PVOID record;               /* SCSI_PASS_THROUGH or _DIRECT */
-    ULONG room;                 /* of the caller's output buffer */
+    PIRP caller;  /* the IRP with the control code */
+    PVOID record; /* SCSI_PASS_THROUGH or _DIRECT */
+    ULONG room;   /* of the caller's output buffer */
     BOOLEAN direct;
     SCSI_REQUEST_BLOCK srb;
     UCHAR sense[255];
@@ -104,10 +104,12 @@ check(const struct port_unit *unit, PIRP irp, BOOLEAN direct)
         return STATUS_SUCCESS;
     if (direct)
         return ((const SCSI_PASS_THROUGH_DIRECT *) record)->DataBuffer != NULL
-            ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+                   ? STATUS_SUCCESS
+                   : STATUS_INVALID_PARAMETER;
     return within(record->DataBufferOffset, record->DataTransferLength,
                   record->DataIn == SCSI_IOCTL_DATA_OUT ? in : out)
-        ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+               ? STATUS_SUCCESS
+               : STATUS_INVALID_PARAMETER;
 }
 
 static void
@@ -134,9 +136,9 @@ fill_srb(struct pass *pass)
     if (srb->DataTransferLength == 0)
         return;
     srb->SrbFlags |= direction[record->DataIn];
-    srb->DataBuffer = pass->direct
-        ? ((const SCSI_PASS_THROUGH_DIRECT *) record)->DataBuffer
-        : (PUCHAR) pass->record + record->DataBufferOffset;
+    srb->DataBuffer =
+        pass->direct ? ((const SCSI_PASS_THROUGH_DIRECT *) record)->DataBuffer
+                     : (PUCHAR) pass->record + record->DataBufferOffset;
 }
 
 NTSTATUS

@@ -19,7 +19,7 @@
 
 static const struct {
     UCHAR type;
-    const char *device;         /* as in SCSI\Disk... */
+    const char *device; /* as in SCSI\Disk... */
     const char *generic;
 } device_types[] = {
     { DIRECT_ACCESS_DEVICE, "Disk", "GenDisk" },
@@ -39,7 +39,8 @@ clean(char *out, size_t max, const UCHAR *text, size_t len)
         len--;
     for (size_t i = 0; i < len && n + 1 < max; i++)
         out[n++] = text[i] <= ' ' || text[i] >= 0x7f || text[i] == ','
-            ? '_' : (char) text[i];
+                       ? '_'
+                       : (char) text[i];
     out[n] = '\0';
 }
 
@@ -61,8 +62,8 @@ make_id(const struct port_unit *unit, BUS_QUERY_ID_TYPE type, char *out)
         }
     switch (type) {
     case BusQueryDeviceID:
-        snprintf(out, ID_MAX, "SCSI\\%s&Ven_%s&Prod_%s&Rev_%s", device,
-                 vendor, product, revision);
+        snprintf(out, ID_MAX, "SCSI\\%s&Ven_%s&Prod_%s&Rev_%s", device, vendor,
+                 product, revision);
         break;
     case BusQueryHardwareIDs:
         snprintf(out, ID_MAX, "SCSI\\%s%s%s%s\nSCSI\\%s%s\n%s\n", device,
@@ -91,8 +92,7 @@ query_id(struct port_unit *unit, PIRP irp)
     if (id[0] == '\0')
         return irp->IoStatus.Status;
     len = strlen(id);
-    wide = ExAllocatePoolWithTag(PagedPool, (len + 2) * sizeof *wide,
-                                 PORT_TAG);
+    wide = ExAllocatePoolWithTag(PagedPool, (len + 2) * sizeof *wide, PORT_TAG);
     if (wide == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     for (size_t i = 0; i < len; i++)

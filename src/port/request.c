@@ -28,7 +28,7 @@
 static _Thread_local struct {
     struct port_request *list;
     int count;
-    BOOLEAN known;              /* exit_key is set for this thread */
+    BOOLEAN known; /* exit_key is set for this thread */
 } kept __attribute__((tls_model("initial-exec")));
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -60,8 +60,7 @@ make_key(void)
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, PORT_TAG, 0, 0, 0);
 }
 
-static struct port_request *NTAPI __attribute__((noinline))
-allocate(void)
+static struct port_request *NTAPI __attribute__((noinline)) allocate(void)
 {
     if (fault_hit("srb"))
         return NULL;

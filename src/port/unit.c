@@ -69,13 +69,16 @@ command_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 }
 
 static NTSTATUS
-inquire(struct port_unit *unit, BOOLEAN vpd, UCHAR page, PVOID data,
-        UCHAR room, PULONG out_len)
+inquire(struct port_unit *unit, BOOLEAN vpd, UCHAR page, PVOID data, UCHAR room,
+        PULONG out_len)
 {
     SCSI_REQUEST_BLOCK srb = {
-        .Length = sizeof srb, .Function = SRB_FUNCTION_EXECUTE_SCSI,
+        .Length = sizeof srb,
+        .Function = SRB_FUNCTION_EXECUTE_SCSI,
         .SrbFlags = SRB_FLAGS_DATA_IN | SRB_FLAGS_NO_QUEUE_FREEZE,
-        .CdbLength = 6, .DataBuffer = data, .DataTransferLength = room,
+        .CdbLength = 6,
+        .DataBuffer = data,
+        .DataTransferLength = room,
         .TimeOutValue = INQUIRY_LIMIT_S,
         .Cdb = { SCSIOP_INQUIRY, vpd, page, 0, room, 0 },
     };
@@ -105,16 +108,17 @@ identify(struct port_unit *unit)
 {
     UCHAR page[4 + UNIT_NAME_MAX - 1] = { 0 };
     ULONG len;
-    NTSTATUS status = inquire(unit, FALSE, 0, &unit->inquiry,
-                              INQUIRYDATABUFFERSIZE, &len);
+    NTSTATUS status =
+        inquire(unit, FALSE, 0, &unit->inquiry, INQUIRYDATABUFFERSIZE, &len);
 
     if (!NT_SUCCESS(status))
         return status;
     if (len < INQUIRYDATABUFFERSIZE)
         return STATUS_IO_DEVICE_ERROR;
     /* A device without a serial number is still a device. */
-    if (NT_SUCCESS(inquire(unit, TRUE, VPD_SERIAL_NUMBER, page, sizeof page,
-                           &len)) && len > 4) {
+    if (NT_SUCCESS(
+            inquire(unit, TRUE, VPD_SERIAL_NUMBER, page, sizeof page, &len)) &&
+        len > 4) {
         len = len - 4 < page[3] ? len - 4 : page[3];
         RtlCopyMemory(unit->serial, page + 4, len);
         unit->serial[len] = '\0';
@@ -125,8 +129,8 @@ identify(struct port_unit *unit)
 /* --- life ------------------------------------------------------------------- */
 
 static void
-init_unit(struct port_unit *unit, PDEVICE_OBJECT pdo,
-          const struct hba_ops *ops, const char *name)
+init_unit(struct port_unit *unit, PDEVICE_OBJECT pdo, const struct hba_ops *ops,
+          const char *name)
 {
     unit->pdo = pdo;
     unit->ops = ops;
@@ -222,8 +226,8 @@ port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
     unit->ops->info(unit->hba, &hba);
     info.commands = hba.commands;
     info.locked = hba.prevented;
-    info.last_answer_ms = __atomic_load_n(&unit->last_answer_ms,
-                                          __ATOMIC_RELAXED);
+    info.last_answer_ms =
+        __atomic_load_n(&unit->last_answer_ms, __ATOMIC_RELAXED);
     info.frozen = (unit_flags(unit) & UNIT_FROZEN) != 0;
     KeAcquireSpinLock(&unit->lock, &irql);
     for (at = unit->queue.Flink; at != &unit->queue; at = at->Flink)

@@ -19,7 +19,7 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-#define PROMPT_TAG 0x746D7250   /* 'Prmt' */
+#define PROMPT_TAG     0x746D7250 /* 'Prmt' */
 #define PROMPT_OF(irp) ((irp)->Tail.Overlay.DriverContext[1])
 
 enum group { GROUP_ABSENT, GROUP_PROTECTED, GROUP_TIMEOUT, GROUP_OTHER };
@@ -29,34 +29,33 @@ static const struct text {
     enum group group;
     const char *title, *why, *what;
 } texts[] = {
-#define PROMPT_ROW(status, group, title, why, what)                           \
+#define PROMPT_ROW(status, group, title, why, what)                            \
     { status, group, title, why, what },
 #include "prompt/texts.def"
 #undef PROMPT_ROW
 };
 
-static const struct text other = {
-    0, GROUP_OTHER, "Unknown Hard Error",
-    "Volume %s in drive %s needs attention.", "Check the drive."
-};
+static const struct text other = { 0, GROUP_OTHER, "Unknown Hard Error",
+                                   "Volume %s in drive %s needs attention.",
+                                   "Check the drive." };
 
 struct prompt {
     LIST_ENTRY link;
     uint64_t id;
-    PVPB vpb;                   /* borrowed: volumes keep theirs */
-    PDEVICE_OBJECT real;        /* borrowed */
+    PVPB vpb;            /* borrowed: volumes keep theirs */
+    PDEVICE_OBJECT real; /* borrowed */
     NTSTATUS status;
     enum group group;
     uint64_t since_ms;
     uint32_t waiting;
     LIST_ENTRY irps;
-    LIST_ENTRY ended;           /* taken out, to be dispatched by work */
+    LIST_ENTRY ended; /* taken out, to be dispatched by work */
     WORK_QUEUE_ITEM work;
     KTIMER timer;
     KDPC dpc;
     WORK_QUEUE_ITEM timeout_work;
     BOOLEAN timer_set;
-    LONG references;            /* the list, the timer */
+    LONG references; /* the list, the timer */
 };
 
 /*
@@ -125,9 +124,8 @@ struct facts {
 static struct facts
 facts_of(const struct prompt *prompt)
 {
-    return (struct facts){ prompt->id,     prompt->vpb,
-                           prompt->real,   prompt->status,
-                           prompt->since_ms, prompt->waiting };
+    return (struct facts){ prompt->id,     prompt->vpb,      prompt->real,
+                           prompt->status, prompt->since_ms, prompt->waiting };
 }
 
 static void
@@ -143,8 +141,7 @@ describe(const struct facts *facts, struct ri_prompt_info *out)
     out->age_ms = clock_coarse_ms() - facts->since_ms;
     broker.host.describe(broker.host.context, facts->vpb, facts->real,
                          out->volume, out->drive);
-    snprintf(out->reason, sizeof out->reason, "%s",
-             status_name(facts->status));
+    snprintf(out->reason, sizeof out->reason, "%s", status_name(facts->status));
     snprintf(out->title, sizeof out->title, "%s", text->title);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -185,8 +182,7 @@ prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
                  (unsigned long long) prompt->id, prompt->text);
     else
         snprintf(out_text, RI_TEXT_MAX, "prompt %llu: volume %s %s",
-                 (unsigned long long) prompt->id, prompt->volume,
-                 words[event]);
+                 (unsigned long long) prompt->id, prompt->volume, words[event]);
 }
 
 /* --- ending ---------------------------------------------------------------------- */
@@ -202,7 +198,7 @@ take_irps_locked(struct prompt *prompt)
         if (IoSetCancelRoutine(irp, NULL) != NULL)
             InsertTailList(&prompt->ended, entry);
         else
-            InitializeListHead(entry);  /* its cancel routine has it */
+            InitializeListHead(entry); /* its cancel routine has it */
     }
     prompt->waiting = 0;
     RemoveEntryList(&prompt->link);
@@ -272,9 +268,9 @@ find_locked(uint64_t id)
 static void
 remember_cancel_locked(const struct prompt *prompt)
 {
-    broker.grace[broker.next_grace++ % GRACE_MAX] = (struct grace){
-        prompt->vpb, prompt->group, clock_coarse_ms() + GRACE_MS
-    };
+    broker.grace[broker.next_grace++ % GRACE_MAX] =
+        (struct grace){ prompt->vpb, prompt->group,
+                        clock_coarse_ms() + GRACE_MS };
 }
 
 static BOOLEAN
@@ -375,8 +371,7 @@ timeout_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
 static void
 set_timeout_locked(struct prompt *prompt)
 {
-    LARGE_INTEGER due = { .QuadPart = -(LONGLONG) broker.timeout_s *
-                                      10000000 };
+    LARGE_INTEGER due = { .QuadPart = -(LONGLONG) broker.timeout_s * 10000000 };
 
     if (broker.timeout_s == 0 || broker.policy != RI_NO_OPERATOR_CANCEL)
         return;

@@ -28,7 +28,7 @@ struct reading {
     struct ri_error *error;
     unsigned line;
     unsigned service_line;
-    char seen[512];             /* keys of this section, "a\nb\n" */
+    char seen[512]; /* keys of this section, "a\nb\n" */
     char section[RI_NAME_MAX + 16];
     int rc;
 };
@@ -73,8 +73,7 @@ wrong(struct reading *r, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    r->rc = ri_fail(r->error, -EINVAL, "%.200s:%u: %s", r->path, r->line,
-                    what);
+    r->rc = ri_fail(r->error, -EINVAL, "%.200s:%u: %s", r->path, r->line, what);
     return 0;
 }
 
@@ -118,8 +117,8 @@ one_of(struct reading *r, const char *key, const char *value,
     if (words[2] == NULL)
         return wrong(r, "%s: \"%.60s\" is neither %s nor %s", key, value,
                      words[0], words[1]);
-    return wrong(r, "%s: \"%.60s\" is none of %s, %s, %s", key, value,
-                 words[0], words[1], words[2]);
+    return wrong(r, "%s: \"%.60s\" is none of %s, %s, %s", key, value, words[0],
+                 words[1], words[2]);
 }
 
 static int
@@ -144,9 +143,9 @@ check_socket_path(struct reading *r, const char *key, const char *path)
 {
     if (path[0] == '\0')
         return wrong(r, "%s: the path of the socket is missing", key);
-    if (strlen(path) >= sizeof ((struct sockaddr_un *) 0)->sun_path)
+    if (strlen(path) >= sizeof((struct sockaddr_un *) 0)->sun_path)
         return wrong(r, "%s: a socket's path has at most %zu bytes", key,
-                     sizeof ((struct sockaddr_un *) 0)->sun_path - 1);
+                     sizeof((struct sockaddr_un *) 0)->sun_path - 1);
     return 1;
 }
 
@@ -262,9 +261,8 @@ set_cache(struct reading *r, const char *key, const char *value)
 static int
 set_readonly(struct reading *r, const char *key, const char *value)
 {
-    static const char *const words[] = { "yes", "no",    "true", "false",
-                                         "on",  "off",   "1",    "0",
-                                         NULL };
+    static const char *const words[] = { "yes", "no", "true", "false", "on",
+                                         "off", "1",  "0",    NULL };
 
     for (int i = 0; words[i] != NULL; i++)
         if (strcasecmp(words[i], value) == 0) {
@@ -388,8 +386,8 @@ start_section(struct reading *r, const char *section)
 static int
 set_key(struct reading *r, const char *name, const char *value)
 {
-    const char *section = strcmp(r->section, "service") == 0 ? "service"
-                                                             : "drive";
+    const char *section =
+        strcmp(r->section, "service") == 0 ? "service" : "drive";
     char mark[64];
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -426,8 +424,7 @@ read_line(char *line, int max, void *stream)
     if (*start == '[' && end != NULL) {
         char name[RI_PATH_MAX];
 
-        snprintf(name, sizeof name, "%.*s", (int) (end - start - 1),
-                 start + 1);
+        snprintf(name, sizeof name, "%.*s", (int) (end - start - 1), start + 1);
         start_section(r, name);
     }
     return r->rc == 0 ? got : NULL;
@@ -450,14 +447,12 @@ ri_config_load(const char *path, struct ri_config *out_config,
                struct ri_error *out_error)
 {
     struct ri_config config;
-    struct reading r = { .path = path, .config = &config,
-                         .error = out_error };
+    struct reading r = { .path = path, .config = &config, .error = out_error };
     int line;
 
     r.file = fopen(path, "re");
     if (r.file == NULL)
-        return ri_fail(out_error, -errno, "%.400s: %s", path,
-                       strerror(errno));
+        return ri_fail(out_error, -errno, "%.400s: %s", path, strerror(errno));
     ri_config_init(&config);
     line = ini_parse_stream(read_line, &r, take_key, &r);
     if (r.rc == 0 && ferror(r.file))
@@ -505,8 +500,7 @@ name_drive(const struct ri_config *config, struct ri_drive_config *drive)
 
         snprintf(drive->name, sizeof drive->name, "%s%u", stem, n);
         for (size_t i = 0; i + 1 < config->drive_count; i++)
-            taken = taken ||
-                    strcmp(config->drives[i].name, drive->name) == 0;
+            taken = taken || strcmp(config->drives[i].name, drive->name) == 0;
         if (!taken)
             return;
     }
@@ -521,8 +515,7 @@ ri_config_add_image(struct ri_config *config, const char *image,
     enum ri_drive_type type;
 
     if (fd < 0)
-        return ri_fail(out_error, -errno, "%.400s: %s", image,
-                       strerror(errno));
+        return ri_fail(out_error, -errno, "%.400s: %s", image, strerror(errno));
     type = type_of_image(fd);
     close(fd);
     if (strlen(image) >= RI_PATH_MAX)

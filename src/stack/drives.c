@@ -93,9 +93,9 @@ void
 drive_look(struct drive *drive)
 {
     ULONG count = 0;
-    NTSTATUS status = io_device_control(
-        drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0, &count,
-        sizeof count, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+    NTSTATUS status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2,
+                                        NULL, 0, &count, sizeof count,
+                                        SL_OVERRIDE_VERIFY_VOLUME, NULL);
     struct fs_volume_info info;
     struct volume *volume;
 
@@ -193,15 +193,14 @@ drive_start(struct ri_service *service, struct drive *drive,
     KeInitializeTimer(&drive->look_timer);
     KeInitializeDpc(&drive->look_dpc, look_dpc, drive);
     drive->look_delay_s = LOOK_FIRST_S;
-    status = port_add_virtual(service->port, drive->device,
-                              drive->config.name, &drive->pdo);
+    status = port_add_virtual(service->port, drive->device, drive->config.name,
+                              &drive->pdo);
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
         drive->fdo = IoGetAttachedDevice(drive->pdo);
     }
     if (NT_SUCCESS(status))
-        status = io_open_device(drive->fdo, FILE_READ_ATTRIBUTES,
-                                &drive->file);
+        status = io_open_device(drive->fdo, FILE_READ_ATTRIBUTES, &drive->file);
     if (NT_SUCCESS(status))
         status = IoRegisterPlugPlayNotification(
             EventCategoryTargetDeviceChange, 0, drive->file, service->fs,
@@ -296,8 +295,7 @@ ri_eject(struct ri_service *service, const char *name,
     status = fs_eject(drive->fdo);
     if (!NT_SUCCESS(status))
         return ri_fail(out_error, eject_errno(status),
-                       "drive %s: not ejected: %s", name,
-                       status_name(status));
+                       "drive %s: not ejected: %s", name, status_name(status));
     event_send(service, "drive", drive->config.name, "", 0,
                "drive %s: flushed and opened; the medium may be taken",
                drive->config.name);

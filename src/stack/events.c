@@ -17,8 +17,11 @@ event_send(struct ri_service *service, const char *kind, const char *drive,
            const char *volume, uint64_t prompt, const char *format, ...)
 {
     char text[RI_TEXT_MAX];
-    struct ri_event event = { .kind = kind, .drive = drive, .volume = volume,
-                              .prompt = prompt, .text = text };
+    struct ri_event event = { .kind = kind,
+                              .drive = drive,
+                              .volume = volume,
+                              .prompt = prompt,
+                              .text = text };
     va_list args;
 
     va_start(args, format);

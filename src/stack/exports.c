@@ -13,7 +13,7 @@
 
 #include "stack/stack_internal.h"
 
-#define MAX_REQUEST (32u * 1024 * 1024)
+#define MAX_REQUEST  (32u * 1024 * 1024)
 #define DRIVE_PREFIX "drive:"
 
 static void
@@ -71,8 +71,7 @@ volume_in(struct drive *drive)
     if (volume == NULL)
         return NULL;
     fs_volume_info(volume, &info);
-    return info.state != VOL_ABSENT && info.drive == drive->fdo ? volume
-                                                                : NULL;
+    return info.state != VOL_ABSENT && info.drive == drive->fdo ? volume : NULL;
 }
 
 int
@@ -81,8 +80,8 @@ ri_exports(struct ri_service *service, struct ri_export_info **out_list,
 {
     struct listing listing = { .service = service, .max = volume_count() };
 
-    listing.list = calloc(listing.max + service->drive_count + 1,
-                          sizeof *listing.list);
+    listing.list =
+        calloc(listing.max + service->drive_count + 1, sizeof *listing.list);
     if (listing.list == NULL)
         return -ENOMEM;
     fs_each_volume(list_volume, &listing);
@@ -124,8 +123,8 @@ no_such_export(struct ri_service *service, const char *name,
         return ri_fail(out_error, -ENOENT,
                        "say which export (there is not just one volume): %s",
                        names);
-    return ri_fail(out_error, -ENOENT, "no export is called %.100s; there are: %s",
-                   name, names);
+    return ri_fail(out_error, -ENOENT,
+                   "no export is called %.100s; there are: %s", name, names);
 }
 
 struct only {

@@ -56,8 +56,7 @@ int
 ri_drives(struct ri_service *service, struct ri_drive_info **out_list,
           size_t *out_count)
 {
-    struct ri_drive_info *list =
-        calloc(service->drive_count + 1, sizeof *list);
+    struct ri_drive_info *list = calloc(service->drive_count + 1, sizeof *list);
 
     if (list == NULL)
         return -ENOMEM;
@@ -134,8 +133,8 @@ ri_prompts(struct ri_service *service, struct ri_prompt_info **out_list,
 }
 
 int
-ri_prompt_answer(struct ri_service *service, uint64_t id,
-                 enum ri_answer answer, struct ri_error *out_error)
+ri_prompt_answer(struct ri_service *service, uint64_t id, enum ri_answer answer,
+                 struct ri_error *out_error)
 {
     int rc;
 

@@ -15,7 +15,7 @@
 struct tally {
     struct volume *self;
     const char *label, *uuid;
-    unsigned labels, uuids;     /* volumes that have the same */
+    unsigned labels, uuids; /* volumes that have the same */
     unsigned position, n;
 };
 
@@ -52,8 +52,7 @@ volume_name(struct ri_service *service, struct volume *volume, char *out_name)
         snprintf(out_name, RI_NAME_MAX, "%s", info.uuid);
     else
         snprintf(out_name, RI_NAME_MAX, "%s-%u",
-                 info.uuid[0] != '\0' ? info.uuid : info.type,
-                 tally.position);
+                 info.uuid[0] != '\0' ? info.uuid : info.type, tally.position);
     for (char *p = out_name; *p != '\0'; p++)
         if ((unsigned char) *p < ' ' || *p == 0x7F)
             *p = '_';

@@ -21,7 +21,7 @@
 #include "ke/thread.h"
 #include "stack/stack_internal.h"
 
-#define STACK_TAG  0x6B617453   /* 'Stak' */
+#define STACK_TAG  0x6B617453 /* 'Stak' */
 #define ZERO_CHUNK (1024u * 1024)
 #define MAP_BYTES  (32u * 1024) /* bitmap of one allocation query */
 #define MAP_SPAN   (1ull << 30) /* bytes that one query asks about */
@@ -31,16 +31,16 @@ enum meet { MEET_NOBODY, MEET_SUBMITTER_LEFT, MEET_COMPLETED };
 struct state {
     PIRP irp;
     struct ri_export *e;
-    PETHREAD thread;            /* holds a reference while it waits */
-    void *control;              /* buffer of a device control */
-    uint64_t progress;          /* bytes of the request that are done */
-    LIST_ENTRY link;            /* export.waiting */
+    PETHREAD thread;   /* holds a reference while it waits */
+    void *control;     /* buffer of a device control */
+    uint64_t progress; /* bytes of the request that are done */
+    LIST_ENTRY link;   /* export.waiting */
     MDL mdl;
-    uint8_t meet;               /* atomic */
+    uint8_t meet; /* atomic */
     uint8_t step;
     bool listed, cancelling, orphan;
-    bool stop;                  /* cancelled: also the steps to come */
-    bool no_trim;               /* zeroes have to be written */
+    bool stop;    /* cancelled: also the steps to come */
+    bool no_trim; /* zeroes have to be written */
 };
 
 _Static_assert(sizeof(struct state) <= sizeof(((struct ri_request *) 0)->priv),
@@ -300,8 +300,7 @@ read_map(struct ri_request *request)
 
     request->extent_count = 0;
     if (map != NULL && NT_SUCCESS((NTSTATUS) request->status) &&
-        map->head.OutputBlockOffset ==
-            offsetof(struct map, state) &&
+        map->head.OutputBlockOffset == offsetof(struct map, state) &&
         map->state.SlabSizeInBytes > 0) {
         state = &map->state;
         slab = state->SlabSizeInBytes;
@@ -331,9 +330,9 @@ read_map(struct ri_request *request)
 /* --- driving -------------------------------------------------------------------------------- */
 
 static enum next (*const step_of[])(struct ri_request *, unsigned) = {
-    [RI_READ] = step_data,         [RI_WRITE] = step_data,
-    [RI_FLUSH] = step_flush,       [RI_TRIM] = step_trim,
-    [RI_ZERO] = step_zero,         [RI_PREFETCH] = step_hint,
+    [RI_READ] = step_data,           [RI_WRITE] = step_data,
+    [RI_FLUSH] = step_flush,         [RI_TRIM] = step_trim,
+    [RI_ZERO] = step_zero,           [RI_PREFETCH] = step_hint,
     [RI_BLOCK_STATUS] = step_status,
 };
 
@@ -385,8 +384,8 @@ send_step(struct ri_request *request)
         return true;
     }
     /* `cancelling` pins the request: it cannot end before cancel_marked. */
-    cancel = s->stop ||
-             __atomic_load_n(&e->service->stopping, __ATOMIC_ACQUIRE);
+    cancel =
+        s->stop || __atomic_load_n(&e->service->stopping, __ATOMIC_ACQUIRE);
     if (cancel)
         s->cancelling = true;
     pthread_mutex_unlock(&e->lock);
@@ -483,11 +482,11 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
         __atomic_load_n(&export_->service->stopping, __ATOMIC_RELAXED))
         request->error = ESHUTDOWN;
     if (request->error != 0) {
-        request->status = (uint32_t) (request->error == EPERM
-                                          ? STATUS_MEDIA_WRITE_PROTECTED
-                                      : request->error == ESHUTDOWN
-                                          ? STATUS_SYSTEM_SHUTDOWN
-                                          : STATUS_INVALID_PARAMETER);
+        request->status =
+            (uint32_t) (request->error == EPERM ? STATUS_MEDIA_WRITE_PROTECTED
+                        : request->error == ESHUTDOWN
+                            ? STATUS_SYSTEM_SHUTDOWN
+                            : STATUS_INVALID_PARAMETER);
         return true;
     }
     s->e = export_;
@@ -560,8 +559,7 @@ mark_waiting(struct ri_export *e)
             continue;
         s->stop = true;
         s->cancelling = true;
-        request =
-            CONTAINING_RECORD((void **) s, struct ri_request, priv[0]);
+        request = CONTAINING_RECORD((void **) s, struct ri_request, priv[0]);
     }
     pthread_mutex_unlock(&e->lock);
     return request;

@@ -131,8 +131,8 @@ load_drivers(struct ri_service *service)
 
     for (size_t i = 0;
          NT_SUCCESS(status) && i < sizeof drivers / sizeof drivers[0]; i++)
-        status = io_load_driver(drivers[i].name, drivers[i].entry,
-                                drivers[i].out);
+        status =
+            io_load_driver(drivers[i].name, drivers[i].entry, drivers[i].out);
     return status;
 }
 

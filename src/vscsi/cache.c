@@ -19,18 +19,18 @@
 #include "vscsi/vscsi_internal.h"
 
 #define LINE_BYTES 4096u
-#define LINES 2048u             /* 8 MiB */
-#define BUCKETS 4096u
-#define BATCH 64u               /* lines written out in one go */
-#define NONE UINT16_MAX
+#define LINES      2048u /* 8 MiB */
+#define BUCKETS    4096u
+#define BATCH      64u /* lines written out in one go */
+#define NONE       UINT16_MAX
 
 struct line {
-    uint64_t number;            /* offset / LINE_BYTES */
-    uint64_t stamp;             /* when it became dirty */
+    uint64_t number; /* offset / LINE_BYTES */
+    uint64_t stamp;  /* when it became dirty */
     uint16_t hash_next;
-    uint16_t older, newer;      /* newer also links free lines */
-    uint8_t valid;              /* one bit per 512 bytes */
-    bool busy;                  /* being written to the medium */
+    uint16_t older, newer; /* newer also links free lines */
+    uint8_t valid;         /* one bit per 512 bytes */
+    bool busy;             /* being written to the medium */
 };
 
 struct store {
@@ -41,8 +41,8 @@ struct store {
 
 struct cache {
     pthread_mutex_t lock;
-    pthread_cond_t settled;     /* lines stopped being busy */
-    struct store *store;        /* mapped at the first write */
+    pthread_cond_t settled; /* lines stopped being busy */
+    struct store *store;    /* mapped at the first write */
     uint64_t stamp;
     _Atomic uint32_t used;
     uint16_t oldest, newest, spare;
@@ -86,8 +86,8 @@ reset_locked(struct cache *cache)
     struct store *store = cache->store;
 
     for (unsigned i = 0; i < LINES; i++)
-        store->lines[i] = (struct line) {
-            .newer = (uint16_t) (i + 1 < LINES ? i + 1 : NONE) };
+        store->lines[i] =
+            (struct line){ .newer = (uint16_t) (i + 1 < LINES ? i + 1 : NONE) };
     memset(store->buckets, 0xff, sizeof store->buckets);
     cache->spare = 0;
     cache->oldest = cache->newest = NONE;
@@ -142,9 +142,11 @@ take_locked(struct cache *cache, uint64_t number)
     if (at == NONE)
         return NONE;
     cache->spare = lines[at].newer;
-    lines[at] = (struct line) { .number = number, .stamp = ++cache->stamp,
-                                .hash_next = *bucket,
-                                .older = cache->newest, .newer = NONE };
+    lines[at] = (struct line){ .number = number,
+                               .stamp = ++cache->stamp,
+                               .hash_next = *bucket,
+                               .older = cache->newest,
+                               .newer = NONE };
     *bucket = at;
     if (cache->newest != NONE)
         lines[cache->newest].newer = at;
@@ -201,10 +203,10 @@ write_line(struct cache *cache, struct medium *medium, uint16_t at)
         for (end = first; end < 8 && line->valid >> end & 1;)
             end++;
         if (end > first)
-            sense = medium_write(medium,
-                                 line->number * LINE_BYTES + first * 512u,
-                                 cache->store->data[at] + first * 512u,
-                                 (end - first) * 512u, false, &done);
+            sense =
+                medium_write(medium, line->number * LINE_BYTES + first * 512u,
+                             cache->store->data[at] + first * 512u,
+                             (end - first) * 512u, false, &done);
         first = end + 1;
     }
     return sense;
@@ -214,7 +216,7 @@ static bool
 wanted(const struct line *line, uint64_t first, uint64_t last, uint64_t stamp)
 {
     return line->number >= first && line->number <= last &&
-        line->stamp <= stamp;
+           line->stamp <= stamp;
 }
 
 /* Marks up to BATCH lines busy.  *out_wait: some are busy with others. */
@@ -311,8 +313,8 @@ spill_locked(struct cache *cache, struct medium *medium)
     static const uint64_t everything[2] = { 0, UINT64_MAX };
     uint16_t batch[BATCH];
     bool wait;
-    unsigned count = gather_locked(cache, everything, cache->stamp, batch,
-                                   &wait);
+    unsigned count =
+        gather_locked(cache, everything, cache->stamp, batch, &wait);
 
     if (count > 0)
         return write_batch_locked(cache, medium, batch, count);

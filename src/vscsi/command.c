@@ -11,12 +11,12 @@
 
 #include "vscsi/vscsi_internal.h"
 
-#define DISK (1u << VSCSI_DISK)
+#define DISK   (1u << VSCSI_DISK)
 #define FLOPPY (1u << VSCSI_FLOPPY)
-#define CD (1u << VSCSI_CDROM)
-#define DISKS (DISK | FLOPPY)
-#define ALL (DISK | FLOPPY | CD)
-#define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
+#define CD     (1u << VSCSI_CDROM)
+#define DISKS  (DISK | FLOPPY)
+#define ALL    (DISK | FLOPPY | CD)
+#define OPCODE_ROW(code, handler, name, length, types, flags, usage)           \
     [code] = { handler, flags, length, types, name, usage },
 
 const struct opcode vscsi_opcodes[256] = {
@@ -24,7 +24,7 @@ const struct opcode vscsi_opcodes[256] = {
 };
 
 #undef OPCODE_ROW
-#define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
+#define OPCODE_ROW(code, handler, name, length, types, flags, usage)           \
     _Static_assert(sizeof(usage) == (length), name ": usage bytes");
 #include "vscsi/opcodes.def"
 
@@ -32,8 +32,7 @@ const struct opcode vscsi_opcodes[256] = {
 
 /* Fixed format has room for 32 bits of LBA, descriptor format for 64. */
 size_t
-sense_build(uint8_t *out, bool descriptor, uint32_t sense,
-            const uint64_t *info)
+sense_build(uint8_t *out, bool descriptor, uint32_t sense, const uint64_t *info)
 {
     uint8_t key = sense >> 16 & 0x0f;
     uint8_t deferred = sense & SENSE_DEFERRED ? 1 : 0;
@@ -68,12 +67,12 @@ void
 command_sense(struct vscsi_drive *drive, struct vscsi_command *command,
               uint32_t sense, const uint64_t *info)
 {
-    bool descriptor = atomic_load_explicit(&drive->d_sense,
-                                           memory_order_relaxed);
+    bool descriptor =
+        atomic_load_explicit(&drive->d_sense, memory_order_relaxed);
 
     command->status = STATUS_CHECK;
-    command->sense_len = (uint8_t) sense_build(command->sense, descriptor,
-                                               sense, info);
+    command->sense_len =
+        (uint8_t) sense_build(command->sense, descriptor, sense, info);
 }
 
 uint32_t
@@ -93,7 +92,7 @@ bool
 drive_write_protected(const struct vscsi_drive *drive)
 {
     return drive->write_protect || drive->software_wp ||
-        (drive->medium != NULL && drive->medium->write_protected);
+           (drive->medium != NULL && drive->medium->write_protected);
 }
 
 /* --- checks --------------------------------------------------------------- */
@@ -127,8 +126,7 @@ check_range(struct task *task)
 {
     const struct medium *medium = task->medium;
 
-    cdb_range(task->command->cdb, task->op->length, &task->lba,
-              &task->blocks);
+    cdb_range(task->command->cdb, task->op->length, &task->lba, &task->blocks);
     if (task->lba <= medium->blocks &&
         task->blocks <= medium->blocks - task->lba)
         return 0;
@@ -164,8 +162,8 @@ check_all(struct task *task, uint32_t data_max)
         return sense;
     if ((command->dir == VSCSI_FROM_DRIVE && flags & OP_IN) ||
         (command->dir == VSCSI_TO_DRIVE && flags & OP_OUT))
-        task->data_len = command->data_len < data_max ? command->data_len
-                                                      : data_max;
+        task->data_len =
+            command->data_len < data_max ? command->data_len : data_max;
     if (!(flags & OP_MEDIUM))
         return 0;
     if (task->drive->not_ready != 0)

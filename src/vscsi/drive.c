@@ -43,8 +43,8 @@ gate_wait_enter(struct vscsi_drive *drive)
         while (gate_is_closed(drive))
             pthread_cond_wait(&drive->moved, &drive->lock);
         pthread_mutex_unlock(&drive->lock);
-    } while (atomic_fetch_add_explicit(&drive->gate, 1,
-                                       memory_order_acquire) & GATE_CLOSED);
+    } while (atomic_fetch_add_explicit(&drive->gate, 1, memory_order_acquire) &
+             GATE_CLOSED);
 }
 
 void
@@ -64,8 +64,7 @@ void
 gate_open(struct vscsi_drive *drive)
 {
     pthread_mutex_lock(&drive->lock);
-    atomic_fetch_and_explicit(&drive->gate, ~GATE_CLOSED,
-                              memory_order_release);
+    atomic_fetch_and_explicit(&drive->gate, ~GATE_CLOSED, memory_order_release);
     pthread_cond_broadcast(&drive->moved);
     pthread_mutex_unlock(&drive->lock);
 }
@@ -141,8 +140,9 @@ become_ready(struct vscsi_drive *drive)
 static void
 load_fired(struct timer *timer)
 {
-    struct vscsi_drive *drive = (struct vscsi_drive *)
-        ((char *) timer - offsetof(struct vscsi_drive, load));
+    struct vscsi_drive *drive =
+        (struct vscsi_drive *) ((char *) timer -
+                                offsetof(struct vscsi_drive, load));
     unsigned events = 0;
 
     /* What was loading may be gone, or another medium be loading by now. */
@@ -168,7 +168,7 @@ unsigned
 drive_take_in(struct vscsi_drive *drive, struct medium *medium)
 {
     return 1u << VSCSI_EVENT_INSERTED |
-        begin_loading(drive, medium, drive->load_ms);
+           begin_loading(drive, medium, drive->load_ms);
 }
 
 /* What only the cache held is lost. */
@@ -182,8 +182,8 @@ drive_take_out(struct vscsi_drive *drive)
     timer_forget(&drive->load);
     if (drive->cache != NULL)
         cache_drop(drive->cache);
-    drive_set_state(drive, drive->type == VSCSI_CDROM ? DRIVE_OPEN
-                                                      : DRIVE_EMPTY, NULL);
+    drive_set_state(
+        drive, drive->type == VSCSI_CDROM ? DRIVE_OPEN : DRIVE_EMPTY, NULL);
     medium_close(medium);
     gesn_all(drive, GESN_REMOVAL);
     return 1u << VSCSI_EVENT_REMOVED;
@@ -247,7 +247,9 @@ vscsi_insert(struct vscsi_drive *drive, const char *image, char *out_text,
              size_t text_max)
 {
     struct medium_want want = {
-        image, drive->name, 1u << drive->block_shift,
+        image,
+        drive->name,
+        1u << drive->block_shift,
         drive->write_protect || drive->type == VSCSI_CDROM,
     };
     struct medium *medium = NULL;
@@ -275,9 +277,10 @@ vscsi_insert(struct vscsi_drive *drive, const char *image, char *out_text,
     if (full) {
         medium_close(medium);
         if (out_text != NULL && text_max != 0)
-            (void) snprintf(out_text, text_max, "drive %s already holds a "
-                            "medium; image %s was not inserted", drive->name,
-                            image);
+            (void) snprintf(out_text, text_max,
+                            "drive %s already holds a "
+                            "medium; image %s was not inserted",
+                            drive->name, image);
         return -EBUSY;
     }
     drive_raise(drive, events);
@@ -430,7 +433,7 @@ vscsi_state(struct vscsi_drive *drive, struct vscsi_state *out_state)
     }
     out_state->commands = drive->commands_gone;
     for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next)
-        out_state->commands += atomic_load_explicit(&at->commands,
-                                                    memory_order_relaxed);
+        out_state->commands +=
+            atomic_load_explicit(&at->commands, memory_order_relaxed);
     pthread_mutex_unlock(&drive->lock);
 }

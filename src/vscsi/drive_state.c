@@ -20,19 +20,26 @@
 
 static const struct {
     const char *name;
-    uint32_t sense;             /* of a command that needs the medium */
+    uint32_t sense; /* of a command that needs the medium */
     bool medium;
-    bool to[STATES];            /* OPEN EMPTY LOADING READY STOPPED */
+    bool to[STATES]; /* OPEN EMPTY LOADING READY STOPPED */
 } states[STATES] = {
-    [DRIVE_OPEN]    = { "open", SENSE_NO_MEDIUM_OPEN, false,
-                        { false, true, true, true, false } },
-    [DRIVE_EMPTY]   = { "empty", SENSE_NO_MEDIUM, false,
-                        { true, false, true, true, false } },
-    [DRIVE_LOADING] = { "becoming ready", SENSE_BECOMING_READY, true,
+    [DRIVE_OPEN] = { "open",
+                     SENSE_NO_MEDIUM_OPEN,
+                     false,
+                     { false, true, true, true, false } },
+    [DRIVE_EMPTY] = { "empty",
+                      SENSE_NO_MEDIUM,
+                      false,
+                      { true, false, true, true, false } },
+    [DRIVE_LOADING] = { "becoming ready",
+                        SENSE_BECOMING_READY,
+                        true,
                         { true, true, true, true, false } },
-    [DRIVE_READY]   = { "ready", 0, true,
-                        { true, true, true, false, true } },
-    [DRIVE_STOPPED] = { "stopped", SENSE_START_NEEDED, true,
+    [DRIVE_READY] = { "ready", 0, true, { true, true, true, false, true } },
+    [DRIVE_STOPPED] = { "stopped",
+                        SENSE_START_NEEDED,
+                        true,
                         { true, true, true, true, false } },
 };
 

@@ -17,33 +17,46 @@
 #include "vscsi/vscsi_internal.h"
 
 enum action {
-    DO_SENSE, DO_RECOVERED, DO_DELAY, DO_LOSE, DO_YANK, DO_SWAP, DO_RESET,
-    DO_BUSY, DO_SELECTION, DO_SHORT, DO_LOADING,
+    DO_SENSE,
+    DO_RECOVERED,
+    DO_DELAY,
+    DO_LOSE,
+    DO_YANK,
+    DO_SWAP,
+    DO_RESET,
+    DO_BUSY,
+    DO_SELECTION,
+    DO_SHORT,
+    DO_LOADING,
 };
 
 enum match { MATCH_ANY, MATCH_DATA, MATCH_FLAGS, MATCH_OPCODE };
 
 struct fault_rule {
     struct fault_rule *next;
-    uint64_t seen;              /* commands that matched so far */
-    uint64_t at;                /* fires at this one; 0: at each */
-    bool onwards;               /* and at all later ones */
+    uint64_t seen; /* commands that matched so far */
+    uint64_t at;   /* fires at this one; 0: at each */
+    bool onwards;  /* and at all later ones */
     enum match match;
-    unsigned value;             /* OP_FAULT_* or the opcode */
-    uint64_t first, last;       /* LBAs */
-    bool lba;                   /* first and last are given */
+    unsigned value;       /* OP_FAULT_* or the opcode */
+    uint64_t first, last; /* LBAs */
+    bool lba;             /* first and last are given */
     enum action action;
-    uint32_t number;            /* sense, milliseconds or bytes */
+    uint32_t number; /* sense, milliseconds or bytes */
     char image[];
 };
 
 _Static_assert(sizeof(struct timer) <=
-               sizeof(((struct vscsi_command *) 0)->priv), "room for the node");
+                   sizeof(((struct vscsi_command *) 0)->priv),
+               "room for the node");
 
 /* --- the language --------------------------------------------------------- */
 
-static const struct { const char *word; enum match match; unsigned value; }
-matches[] = {
+static const struct {
+    const char *word;
+    enum match match;
+    unsigned value;
+} matches[] = {
     { "any", MATCH_ANY, 0 },
     { "data", MATCH_DATA, OP_FAULT_READ | OP_FAULT_WRITE },
     { "read", MATCH_FLAGS, OP_FAULT_READ },
@@ -126,13 +139,14 @@ parse_when(const char **text, struct fault_rule *rule)
     }
     if (!number(text, 10, UINT64_MAX, &rule->at) || rule->at == 0)
         return "after \"at\" comes a number from 1, a number with \"+\", "
-            "or \"*\"";
+               "or \"*\"";
     if (**text == '+') {
         rule->onwards = true;
         (*text)++;
     }
     return isspace((unsigned char) **text)
-        ? NULL : "there is no space after the number";
+               ? NULL
+               : "there is no space after the number";
 }
 
 static const char *
@@ -152,7 +166,7 @@ parse_match(const char **text, struct fault_rule *rule)
         rule->value = (unsigned) opcode;
     } else {
         return "what to match is any, data, read, write, flush, tur or an "
-            "opcode such as 0x28";
+               "opcode such as 0x28";
     }
     if (!accept(text, "lba"))
         return NULL;
@@ -178,8 +192,7 @@ parse_sense(const char **text, uint32_t *out_sense)
 
 /* The image is the rest of the line; *out_image points into the text. */
 static const char *
-parse_action(const char **text, struct fault_rule *rule,
-             const char **out_image)
+parse_action(const char **text, struct fault_rule *rule, const char **out_image)
 {
     uint64_t value = 0;
     size_t i;
@@ -191,7 +204,7 @@ parse_action(const char **text, struct fault_rule *rule,
             break;
     if (i == sizeof actions / sizeof actions[0])
         return "the action is none of sense, recovered, delay, lose, yank, "
-            "swap, reset, busy, selection-timeout, short, becoming-ready";
+               "swap, reset, busy, selection-timeout, short, becoming-ready";
     rule->action = actions[i].action;
     switch (actions[i].operand) {
     case TAKES_SENSE:
@@ -232,8 +245,7 @@ vscsi_fault_add(struct vscsi_drive *drive, const char *text, char *out_text,
         wrong = parse_action(&at, rule, &image);
     if (wrong != NULL) {
         if (out_text != NULL && text_max != 0)
-            (void) snprintf(out_text, text_max, "rule \"%s\": %s", text,
-                            wrong);
+            (void) snprintf(out_text, text_max, "rule \"%s\": %s", text, wrong);
         free(rule);
         return -EINVAL;
     }
@@ -283,8 +295,8 @@ rule_matches(const struct fault_rule *rule, const uint8_t *cdb)
     if (!(op->flags & (OP_LBA | OP_FAULT_READ)))
         return false;
     cdb_range(cdb, op->length, &lba, &blocks);
-    return lba <= rule->last && lba + (blocks > 0 ? blocks - 1 : 0) >=
-        rule->first;
+    return lba <= rule->last &&
+           lba + (blocks > 0 ? blocks - 1 : 0) >= rule->first;
 }
 
 static bool
@@ -298,7 +310,7 @@ is_mechanism(enum action action)
 struct fired {
     enum action action;
     uint32_t number;
-    char *image;                /* owned, for swap */
+    char *image; /* owned, for swap */
 };
 
 static bool
@@ -332,8 +344,8 @@ collect(struct vscsi_drive *drive, const uint8_t *cdb,
         if (fires && (mechanism || !decided) && count < FIRED_MAX) {
             fired[count].action = rule->action;
             fired[count].number = rule->number;
-            fired[count++].image = rule->action == DO_SWAP
-                ? strdup(rule->image) : NULL;
+            fired[count++].image =
+                rule->action == DO_SWAP ? strdup(rule->image) : NULL;
             decided |= !mechanism;
         }
         if (fires && !rule->onwards) {
@@ -354,8 +366,8 @@ collect(struct vscsi_drive *drive, const uint8_t *cdb,
 static struct vscsi_command *
 command_of(struct timer *timer)
 {
-    return (struct vscsi_command *)
-        ((char *) timer - offsetof(struct vscsi_command, priv));
+    return (struct vscsi_command *) ((char *) timer -
+                                     offsetof(struct vscsi_command, priv));
 }
 
 static void
@@ -383,7 +395,7 @@ static bool
 same_drive(struct timer *timer, const void *key)
 {
     return timer->fire == delay_fired &&
-        ((struct vscsi_nexus *) timer->owner)->drive == key;
+           ((struct vscsi_nexus *) timer->owner)->drive == key;
 }
 
 static void
@@ -400,8 +412,7 @@ abort_command(struct timer *timer)
 }
 
 static void
-abort_all(bool (*match)(struct timer *timer, const void *key),
-          const void *key)
+abort_all(bool (*match)(struct timer *timer, const void *key), const void *key)
 {
     struct timer *timer;
 
@@ -532,7 +543,7 @@ fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
         *out_max = decisive->number;
     if (decisive->action == DO_RECOVERED)
         *out_recovered = decisive->number;
-    *out_completed = decisive->action != DO_DELAY &&
-        decisive->action != DO_LOSE;
+    *out_completed =
+        decisive->action != DO_DELAY && decisive->action != DO_LOSE;
     return act(nexus, command, decisive->action, decisive->number);
 }

@@ -26,15 +26,14 @@
 #include "vscsi/vscsi_internal.h"
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct medium *registry;         /* every medium in a drive */
+static struct medium *registry; /* every medium in a drive */
 
 struct complaint {
     char *text;
     size_t max;
 };
 
-__attribute__((format(printf, 3, 4)))
-static int
+__attribute__((format(printf, 3, 4))) static int
 refuse(const struct complaint *to, int error, const char *format, ...)
 {
     va_list args;
@@ -50,9 +49,14 @@ refuse(const struct complaint *to, int error, const char *format, ...)
 static const char *
 kind_of(mode_t mode)
 {
-    static const struct { mode_t mode; const char *kind; } kinds[] = {
-        { S_IFDIR, "a directory" },     { S_IFIFO, "a named pipe" },
-        { S_IFCHR, "a character device" }, { S_IFSOCK, "a socket" },
+    static const struct {
+        mode_t mode;
+        const char *kind;
+    } kinds[] = {
+        { S_IFDIR, "a directory" },
+        { S_IFIFO, "a named pipe" },
+        { S_IFCHR, "a character device" },
+        { S_IFSOCK, "a socket" },
     };
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
@@ -114,18 +118,18 @@ measure(struct medium *medium, const struct stat *st,
             medium->write_protected = true;
     }
     if (size == 0)
-        return refuse(to, -EINVAL, "image %s is empty (0 bytes)",
-                      medium->path);
+        return refuse(to, -EINVAL, "image %s is empty (0 bytes)", medium->path);
     if (size % medium->block_bytes != 0)
         return refuse(to, -EINVAL,
                       "image %s has %llu bytes, not a multiple of the "
-                      "%u-byte blocks of drive %s", medium->path,
-                      (unsigned long long) size, medium->block_bytes,
-                      medium->drive);
+                      "%u-byte blocks of drive %s",
+                      medium->path, (unsigned long long) size,
+                      medium->block_bytes, medium->drive);
     medium->size_bytes = size;
     medium->blocks = size / medium->block_bytes;
     /* Past the end of a file there is nothing to punch: a pure question. */
-    medium->thin = !medium->write_protected &&
+    medium->thin =
+        !medium->write_protected &&
         (S_ISBLK(st->st_mode) ||
          fallocate(medium->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                    (off_t) size, medium->block_bytes) == 0);
@@ -271,7 +275,8 @@ static uint32_t
 write_sense(int error)
 {
     return error == ENOSPC || error == EDQUOT || error == EFBIG
-        ? SENSE_NO_SPACE : SENSE_WRITE_ERROR;
+               ? SENSE_NO_SPACE
+               : SENSE_WRITE_ERROR;
 }
 
 static ssize_t
@@ -336,7 +341,7 @@ uint32_t
 medium_zero(struct medium *medium, uint64_t offset, uint64_t len, bool unmap)
 {
     int mode = FALLOC_FL_KEEP_SIZE |
-        (unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
+               (unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
     int result;
 
     if (len == 0)
@@ -358,8 +363,7 @@ medium_sync(struct medium *medium)
     uint32_t sense = 0;
 
     pthread_mutex_lock(&medium->sync_lock);
-    if (atomic_exchange_explicit(&medium->dirty, false,
-                                 memory_order_acq_rel) &&
+    if (atomic_exchange_explicit(&medium->dirty, false, memory_order_acq_rel) &&
         fdatasync(medium->fd) != 0) {
         atomic_store_explicit(&medium->dirty, true, memory_order_release);
         sense = write_sense(errno);

@@ -12,8 +12,8 @@
 
 enum { PROFILE_NONE = 0, PROFILE_CD_ROM = 0x0008, PROFILE_DVD_ROM = 0x0010 };
 
-#define CD_BLOCKS_MAX (100u * 60 * 75)  /* the longest that were sold */
-#define LEAD_OUT 0xAAu
+#define CD_BLOCKS_MAX (100u * 60 * 75) /* the longest that were sold */
+#define LEAD_OUT      0xAAu
 
 uint16_t
 mmc_profile(const struct medium *medium)
@@ -51,13 +51,15 @@ take_event(struct task *task, unsigned bits)
 static void
 media_event(struct task *task, uint8_t event[4])
 {
-    unsigned found = take_event(task, GESN_REMOVAL | GESN_NEW_MEDIA |
-                                          GESN_EJECT_REQUEST);
+    unsigned found =
+        take_event(task, GESN_REMOVAL | GESN_NEW_MEDIA | GESN_EJECT_REQUEST);
 
     event[0] = found == GESN_EJECT_REQUEST ? 1
-        : found == GESN_NEW_MEDIA ? 2 : found == GESN_REMOVAL ? 3 : 0;
+               : found == GESN_NEW_MEDIA   ? 2
+               : found == GESN_REMOVAL     ? 3
+                                           : 0;
     event[1] = (task->drive->state == DRIVE_OPEN ? 0x01 : 0) |
-        (task->drive->medium != NULL ? 0x02 : 0);
+               (task->drive->medium != NULL ? 0x02 : 0);
 }
 
 static void
@@ -65,8 +67,8 @@ operational_event(struct task *task, uint8_t event[4])
 {
     if (take_event(task, GESN_OPERATIONAL) == 0)
         return;
-    event[0] = 2;                       /* has changed */
-    event[3] = 1;                       /* the features */
+    event[0] = 2; /* has changed */
+    event[3] = 1; /* the features */
 }
 
 /* Of the classes asked for, the lowest with something to tell; when none has,
@@ -79,11 +81,11 @@ mmc_get_event_status(struct task *task)
     uint8_t data[8] = { 0 };
 
     if (!(cdb[1] & 0x01))
-        return SENSE_CDB_FIELD;         /* to be polled only */
+        return SENSE_CDB_FIELD; /* to be polled only */
     data[3] = CLASSES;
     put16(data, wanted != 0 ? 6 : 2);
     if (wanted == 0) {
-        data[2] = 0x80;                 /* no event available */
+        data[2] = 0x80; /* no event available */
         return reply(task, data, 4, get16(cdb + 7));
     }
     if (wanted & 1u << CLASS_OPERATIONAL) {
@@ -106,31 +108,31 @@ mmc_get_event_status(struct task *task)
 
 struct feature {
     uint16_t code;
-    uint8_t flags;              /* version << 2 | persistent << 1 */
-    uint16_t needs;             /* profile that makes it current; 1: any */
+    uint8_t flags;  /* version << 2 | persistent << 1 */
+    uint16_t needs; /* profile that makes it current; 1: any */
     uint8_t length;
     uint8_t body[12];
 };
 
 static const struct feature features[] = {
     { 0x0000, 0x02, 0, 8, { 0x00, 0x10, 0, 0, 0x00, 0x08, 0, 0 } },
-    { 0x0001, 0x0A, 0, 8, { 0, 0, 0, 1, 0x01 } },       /* core: SCSI */
-    { 0x0002, 0x06, 0, 4, { 0x02 } },                   /* morphing */
-    { 0x0003, 0x02, 0, 4, { 0x29 } },                   /* removable: tray */
-    { 0x0010, 0x00, 1, 8, { 0, 0, 0x08, 0, 0, 1 } },    /* random readable */
-    { 0x001D, 0x00, 1, 0, { 0 } },                      /* multi-read */
-    { 0x001E, 0x08, PROFILE_CD_ROM, 4, { 0 } },         /* CD read */
-    { 0x001F, 0x04, PROFILE_DVD_ROM, 4, { 0x01 } },     /* DVD read */
-    { 0x0100, 0x02, 0, 0, { 0 } },                      /* power */
-    { 0x0105, 0x02, 0, 0, { 0 } },                      /* timeout */
+    { 0x0001, 0x0A, 0, 8, { 0, 0, 0, 1, 0x01 } },    /* core: SCSI */
+    { 0x0002, 0x06, 0, 4, { 0x02 } },                /* morphing */
+    { 0x0003, 0x02, 0, 4, { 0x29 } },                /* removable: tray */
+    { 0x0010, 0x00, 1, 8, { 0, 0, 0x08, 0, 0, 1 } }, /* random readable */
+    { 0x001D, 0x00, 1, 0, { 0 } },                   /* multi-read */
+    { 0x001E, 0x08, PROFILE_CD_ROM, 4, { 0 } },      /* CD read */
+    { 0x001F, 0x04, PROFILE_DVD_ROM, 4, { 0x01 } },  /* DVD read */
+    { 0x0100, 0x02, 0, 0, { 0 } },                   /* power */
+    { 0x0105, 0x02, 0, 0, { 0 } },                   /* timeout */
 };
 
 static size_t
 put_feature(const struct feature *feature, uint16_t profile, uint8_t *to)
 {
     bool current = feature->needs == 0 ||
-        (profile != PROFILE_NONE &&
-         (feature->needs == 1 || feature->needs == profile));
+                   (profile != PROFILE_NONE &&
+                    (feature->needs == 1 || feature->needs == profile));
 
     put16(to, feature->code);
     to[2] = feature->flags | (current ? 1 : 0);
@@ -158,8 +160,7 @@ mmc_get_configuration(struct task *task)
     for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
         size_t size = 0;
 
-        if (which == 2 ? features[i].code == first
-                       : features[i].code >= first)
+        if (which == 2 ? features[i].code == first : features[i].code >= first)
             size = put_feature(&features[i], profile, data + len);
         if (which != 1 || data[len + 2] & 1)
             len += size;
@@ -188,7 +189,7 @@ put_address(uint8_t *to, bool msf, uint64_t lba)
 static void
 put_track(uint8_t *to, uint8_t track, bool msf, uint64_t lba)
 {
-    to[1] = 0x14;                       /* position; data, no copying */
+    to[1] = 0x14; /* position; data, no copying */
     to[2] = track;
     put_address(to + 4, msf, lba);
 }
@@ -240,7 +241,7 @@ toc_full(struct task *task, size_t alloc)
         entry[3] = points[i];
         put_address(address, true, i == 2 ? task->medium->blocks : 0);
         if (i < 2)
-            entry[8] = 1;               /* first and last track */
+            entry[8] = 1; /* first and last track */
         else
             memcpy(entry + 8, address + 1, 3);
     }
@@ -256,7 +257,7 @@ mmc_read_toc(struct task *task)
     size_t alloc = get16(cdb + 7);
 
     if (format == 0)
-        format = cdb[9] >> 6;           /* where SFF-8020 had it */
+        format = cdb[9] >> 6; /* where SFF-8020 had it */
     switch (format) {
     case 0:
         return toc_tracks(task, msf, alloc);
@@ -277,9 +278,9 @@ mmc_read_disc_info(struct task *task)
     if (task->command->cdb[1] & 0x07)
         return SENSE_CDB_FIELD;
     put16(data, sizeof data - 2);
-    data[2] = 0x0E;                     /* last session and disc complete */
+    data[2] = 0x0E; /* last session and disc complete */
     data[3] = data[4] = data[5] = data[6] = 1;
-    put32(data + 16, UINT32_MAX);       /* no further session */
+    put32(data + 16, UINT32_MAX); /* no further session */
     put32(data + 20, UINT32_MAX);
     return reply(task, data, sizeof data, get16(task->command->cdb + 7));
 }
@@ -298,8 +299,8 @@ mmc_read_track_info(struct task *task)
         return SENSE_CDB_FIELD;
     put16(data, sizeof data - 2);
     data[2] = data[3] = 1;
-    data[5] = 0x04;                     /* data track */
-    data[6] = 0x01;                     /* mode 1 */
+    data[5] = 0x04; /* data track */
+    data[6] = 0x01; /* mode 1 */
     put32(data + 24, (uint32_t) task->medium->blocks);
     return reply(task, data, sizeof data, get16(cdb + 7));
 }

@@ -11,18 +11,18 @@
 
 #include "vscsi/vscsi_internal.h"
 
-#define DISK (1u << VSCSI_DISK)
+#define DISK   (1u << VSCSI_DISK)
 #define FLOPPY (1u << VSCSI_FLOPPY)
-#define CD (1u << VSCSI_CDROM)
-#define ALL (DISK | FLOPPY | CD)
+#define CD     (1u << VSCSI_CDROM)
+#define ALL    (DISK | FLOPPY | CD)
 
 enum control { CURRENT, CHANGEABLE, DEFAULT, SAVED };
 
 struct page {
     uint8_t code, types;
-    uint8_t length;             /* without the two header bytes */
+    uint8_t length; /* without the two header bytes */
     void (*fill)(const struct vscsi_drive *drive, uint8_t *body,
-                 enum control control);     /* body is zeroed */
+                 enum control control); /* body is zeroed */
 };
 
 static void
@@ -31,7 +31,7 @@ fill_recovery(const struct vscsi_drive *drive, uint8_t *body,
 {
     if (control == CHANGEABLE)
         return;
-    body[0] = drive->type == VSCSI_CDROM ? 0x00 : 0xC0;     /* AWRE, ARRE */
+    body[0] = drive->type == VSCSI_CDROM ? 0x00 : 0xC0; /* AWRE, ARRE */
     body[1] = 3;
 }
 
@@ -40,8 +40,8 @@ static const struct geometry {
     uint8_t medium_type, heads, sectors;
     uint16_t cylinders;
 } geometries[] = {
-    { 720, 0x00, 2, 9, 40 },    { 1440, 0x1E, 2, 9, 80 },
-    { 2400, 0x93, 2, 15, 80 },  { 2880, 0x94, 2, 18, 80 },
+    { 720, 0x00, 2, 9, 40 },   { 1440, 0x1E, 2, 9, 80 },
+    { 2400, 0x93, 2, 15, 80 }, { 2880, 0x94, 2, 18, 80 },
     { 5760, 0x00, 2, 36, 80 },
 };
 
@@ -57,7 +57,8 @@ geometry_of(const struct medium *medium)
     if (medium == NULL)
         return geometries[3];
     other.cylinders = medium->blocks / (64 * 32) > UINT16_MAX
-        ? UINT16_MAX : (uint16_t) (medium->blocks / (64 * 32));
+                          ? UINT16_MAX
+                          : (uint16_t) (medium->blocks / (64 * 32));
     return other;
 }
 
@@ -69,12 +70,12 @@ fill_flexible(const struct vscsi_drive *drive, uint8_t *body,
 
     if (control == CHANGEABLE)
         return;
-    put16(body, geometry.sectors <= 9 ? 250 : 500);         /* kbit/s */
+    put16(body, geometry.sectors <= 9 ? 250 : 500); /* kbit/s */
     body[2] = geometry.heads;
     body[3] = geometry.sectors;
     put16(body + 4, 1u << drive->block_shift);
     put16(body + 6, geometry.cylinders);
-    put16(body + 26, 300);                                  /* rpm */
+    put16(body + 26, 300); /* rpm */
 }
 
 static void
@@ -84,7 +85,7 @@ fill_caching(const struct vscsi_drive *drive, uint8_t *body,
     bool has_cache = drive->cache != NULL;
 
     if (control == CURRENT ? drive->write_cache : has_cache)
-        body[0] = 0x04;                                     /* WCE */
+        body[0] = 0x04; /* WCE */
 }
 
 static void
@@ -92,8 +93,8 @@ fill_control(const struct vscsi_drive *drive, uint8_t *body,
              enum control control)
 {
     if (control == CHANGEABLE) {
-        body[0] = 0x04;                                     /* D_SENSE */
-        body[2] = drive->type == VSCSI_CDROM ? 0 : 0x08;    /* SWP */
+        body[0] = 0x04;                                  /* D_SENSE */
+        body[2] = drive->type == VSCSI_CDROM ? 0 : 0x08; /* SWP */
     } else if (control == CURRENT) {
         body[0] = atomic_load(&drive->d_sense) ? 0x04 : 0;
         body[2] = drive->software_wp ? 0x08 : 0;
@@ -105,7 +106,7 @@ fill_exceptions(const struct vscsi_drive *drive, uint8_t *body,
                 enum control control)
 {
     if (control != CHANGEABLE)
-        body[0] = 0x08;                                     /* DEXCPT */
+        body[0] = 0x08; /* DEXCPT */
 }
 
 static void
@@ -114,13 +115,13 @@ fill_capabilities(const struct vscsi_drive *drive, uint8_t *body,
 {
     if (control == CHANGEABLE)
         return;
-    body[0] = 0x0B;             /* reads CD-R, CD-RW, DVD-ROM */
-    body[2] = 0x70;             /* mode 2 forms 1 and 2, multi-session */
-    body[4] = 0x29;             /* a tray; ejects; locks */
+    body[0] = 0x0B; /* reads CD-R, CD-RW, DVD-ROM */
+    body[2] = 0x70; /* mode 2 forms 1 and 2, multi-session */
+    body[4] = 0x29; /* a tray; ejects; locks */
     if (drive->prevents != 0)
         body[4] |= 0x02;
-    put16(body + 6, 8467);      /* kB/s, 48 times */
-    put16(body + 10, 512);      /* kB of buffer */
+    put16(body + 6, 8467); /* kB/s, 48 times */
+    put16(body + 10, 512); /* kB of buffer */
     put16(body + 12, 8467);
 }
 
@@ -161,7 +162,8 @@ static uint8_t
 medium_type(const struct vscsi_drive *drive)
 {
     return drive->type == VSCSI_FLOPPY && drive->medium != NULL
-        ? geometry_of(drive->medium).medium_type : 0;
+               ? geometry_of(drive->medium).medium_type
+               : 0;
 }
 
 /* WP, and DPOFUA for drives that take FUA. */
@@ -171,7 +173,7 @@ device_parameter(const struct vscsi_drive *drive)
     if (drive->type == VSCSI_CDROM)
         return 0;
     return (drive->medium != NULL && drive_write_protected(drive) ? 0x80 : 0) |
-        0x10;
+           0x10;
 }
 
 static size_t
@@ -199,7 +201,7 @@ mode_sense(struct task *task, size_t header, size_t alloc)
     if (!(cdb[1] & 0x08) && drive->type != VSCSI_CDROM)
         descriptor = put_block_descriptor(drive, data + header);
     pages_len = put_pages(drive, data + header + descriptor, cdb[2] & 0x3f,
-                          (enum control) (cdb[2] >> 6));
+                          (enum control)(cdb[2] >> 6));
     if (pages_len == 0)
         return SENSE_CDB_FIELD;
     if (header == 4) {
@@ -315,7 +317,7 @@ mode_select(struct task *task, size_t header, size_t len)
     size_t descriptor;
 
     if ((task->command->cdb[1] & 0x11) != 0x10)
-        return SENSE_CDB_FIELD;         /* PF yes, SP no */
+        return SENSE_CDB_FIELD; /* PF yes, SP no */
     if (len == 0)
         return 0;
     if (len < header || len > task->data_len)
@@ -325,8 +327,8 @@ mode_select(struct task *task, size_t header, size_t len)
     if ((descriptor != 0 && descriptor != 8) || header + descriptor > len)
         return descriptor > 8 ? SENSE_LIST_FIELD : SENSE_LIST_LENGTH;
     /* The block size is the image's. */
-    if (descriptor == 8 && get24(list + header + 5) !=
-        1u << task->drive->block_shift)
+    if (descriptor == 8 &&
+        get24(list + header + 5) != 1u << task->drive->block_shift)
         return SENSE_LIST_FIELD;
     return select_pages(task, list + header + descriptor,
                         len - header - descriptor);

@@ -34,8 +34,8 @@ bool
 attention_take(struct vscsi_nexus *nexus, uint32_t *out_sense,
                uint32_t *out_number)
 {
-    uint64_t word = atomic_load_explicit(&nexus->attention,
-                                         memory_order_acquire);
+    uint64_t word =
+        atomic_load_explicit(&nexus->attention, memory_order_acquire);
     uint32_t pending, number;
 
     do {
@@ -43,11 +43,11 @@ attention_take(struct vscsi_nexus *nexus, uint32_t *out_sense,
         if (pending == 0)
             return false;
         number = (uint32_t) (word >> 32) + 1;
-        number += number == 0;          /* 0 means "do not compare" */
+        number += number == 0; /* 0 means "do not compare" */
     } while (!atomic_compare_exchange_weak_explicit(
-                 &nexus->attention, &word,
-                 (uint64_t) number << 32 | (pending & (pending - 1)),
-                 memory_order_acq_rel, memory_order_acquire));
+        &nexus->attention, &word,
+        (uint64_t) number << 32 | (pending & (pending - 1)),
+        memory_order_acq_rel, memory_order_acquire));
     *out_sense = attention_sense(pending & -pending);
     *out_number = number;
     return true;
@@ -66,8 +66,7 @@ attention_count(struct vscsi_nexus *nexus)
 }
 
 struct vscsi_nexus *
-vscsi_nexus_new(struct vscsi_drive *drive, vscsi_event_fn *event,
-                void *context)
+vscsi_nexus_new(struct vscsi_drive *drive, vscsi_event_fn *event, void *context)
 {
     struct vscsi_nexus *nexus = aligned_alloc(64, sizeof *nexus);
 

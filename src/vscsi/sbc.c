@@ -61,8 +61,8 @@ sbc_read(struct task *task)
         sense = cache_read(drive->cache, task->medium, offset_of(task),
                            task->data, len, &done);
     else
-        sense = medium_read(task->medium, offset_of(task), task->data, len,
-                            &done);
+        sense =
+            medium_read(task->medium, offset_of(task), task->data, len, &done);
     task->command->transferred = (uint32_t) done;
     return __builtin_expect(sense == 0, 1) ? 0 : failed(task, sense, done);
 }
@@ -76,7 +76,7 @@ write_cached(struct task *task, uint32_t len, bool fua)
                                  task->data, len);
 
     if (sense != 0)
-        return sense | SENSE_DEFERRED;  /* older data could not make room */
+        return sense | SENSE_DEFERRED; /* older data could not make room */
     task->command->transferred = len;
     if (!fua)
         return 0;
@@ -105,8 +105,8 @@ write_blocks(struct task *task, bool fua)
 uint32_t
 sbc_write(struct task *task)
 {
-    return write_blocks(task, task->op->length != 6 &&
-                                  task->command->cdb[1] & FUA);
+    return write_blocks(task,
+                        task->op->length != 6 && task->command->cdb[1] & FUA);
 }
 
 /* --- verify --------------------------------------------------------------- */
@@ -121,14 +121,14 @@ read_back(struct task *task, const uint8_t *compare, uint64_t len)
     size_t done;
 
     if (task->drive->cache != NULL)
-        sense = cache_flush(task->drive->cache, task->medium,
-                            offset_of(task), len);
+        sense =
+            cache_flush(task->drive->cache, task->medium, offset_of(task), len);
     while (at < len && sense == 0) {
-        size_t part = len - at < sizeof piece ? (size_t) (len - at)
-                                              : sizeof piece;
+        size_t part =
+            len - at < sizeof piece ? (size_t) (len - at) : sizeof piece;
 
-        sense = medium_read(task->medium, offset_of(task) + at, piece, part,
-                            &done);
+        sense =
+            medium_read(task->medium, offset_of(task) + at, piece, part, &done);
         if (sense == 0 && compare != NULL &&
             memcmp(piece, compare + at, part) != 0) {
             for (done = 0; piece[done] == compare[at + done];)
@@ -211,13 +211,14 @@ uint32_t
 sbc_format_capacities(struct task *task)
 {
     const struct medium *medium = task->drive->medium;
-    uint64_t blocks = medium != NULL ? medium->blocks
-        : task->drive->type == VSCSI_FLOPPY ? 2880 : UINT32_MAX;
+    uint64_t blocks = medium != NULL                      ? medium->blocks
+                      : task->drive->type == VSCSI_FLOPPY ? 2880
+                                                          : UINT32_MAX;
     uint8_t data[12] = { 0 };
 
     data[3] = 8;
     put32(data + 4, blocks > UINT32_MAX ? UINT32_MAX : (uint32_t) blocks);
-    data[8] = medium != NULL ? 2 : 3;   /* formatted, or none and the most */
+    data[8] = medium != NULL ? 2 : 3; /* formatted, or none and the most */
     put24(data + 9, 1u << task->drive->block_shift);
     return reply(task, data, sizeof data, get16(task->command->cdb + 7));
 }

@@ -67,22 +67,22 @@ inquiry_standard(struct task *task, size_t alloc)
     uint8_t data[66] = { 0 };
 
     data[0] = device_type(task->drive);
-    data[1] = 0x80;                     /* removable */
-    data[2] = 0x06;                     /* SPC-4 */
+    data[1] = 0x80; /* removable */
+    data[2] = 0x06; /* SPC-4 */
     data[3] = 0x02;
     data[4] = sizeof data - 5;
     put_text(data + 8, 8, "REINSERT");
     put_text(data + 16, 16, products[task->drive->type]);
     put_text(data + 32, 4, REINSERT_VERSION);
-    put16(data + 58, 0x00A0);           /* SAM-5 */
-    put16(data + 60, 0x0460);           /* SPC-4 */
+    put16(data + 58, 0x00A0); /* SAM-5 */
+    put16(data + 60, 0x0460); /* SPC-4 */
     put16(data + 62, task->drive->type == VSCSI_CDROM ? 0x0420 : 0x04C0);
     return reply(task, data, sizeof data, alloc);
 }
 
 struct vpd {
     uint8_t page;
-    uint8_t types;              /* 1 << enum vscsi_type */
+    uint8_t types; /* 1 << enum vscsi_type */
     size_t (*fill)(const struct vscsi_drive *drive, uint8_t *body);
 };
 
@@ -106,13 +106,13 @@ vpd_identification(const struct vscsi_drive *drive, uint8_t *body)
 
     for (const char *at = drive->name; *at != '\0'; at++)
         hash = (hash ^ (uint8_t) *at) * UINT64_C(0x100000001b3);
-    body[0] = 0x02;                     /* ASCII: T10 vendor identification */
+    body[0] = 0x02; /* ASCII: T10 vendor identification */
     body[1] = 0x01;
     body[3] = (uint8_t) (8 + len);
     put_text(body + 4, 8, "REINSERT");
     put_text(body + 12, len, drive->name);
     body += 12 + len;
-    body[0] = 0x01;                     /* binary: NAA, locally assigned */
+    body[0] = 0x01; /* binary: NAA, locally assigned */
     body[1] = 0x03;
     body[3] = 8;
     put64(body + 4, (hash & (UINT64_MAX >> 4)) | UINT64_C(3) << 60);
@@ -125,7 +125,7 @@ vpd_limits(const struct vscsi_drive *drive, uint8_t *body)
 {
     uint32_t most = (uint32_t) ((UINT64_C(1) << 32) >> drive->block_shift);
 
-    body[0] = 0x01;                     /* WSNZ */
+    body[0] = 0x01; /* WSNZ */
     put16(body + 2, 4096u >> drive->block_shift);
     put32(body + 16, most);
     put32(body + 20, 256);
@@ -137,20 +137,20 @@ vpd_limits(const struct vscsi_drive *drive, uint8_t *body)
 static size_t
 vpd_characteristics(const struct vscsi_drive *drive, uint8_t *body)
 {
-    put16(body, 0x0000);                /* rotation rate not reported */
+    put16(body, 0x0000); /* rotation rate not reported */
     return 60;
 }
 
 static size_t
 vpd_thin(const struct vscsi_drive *drive, uint8_t *body)
 {
-    body[1] = 0xE4;                     /* UNMAP, WRITE SAME, reads zeros */
-    body[2] = 0x02;                     /* thin provisioned */
+    body[1] = 0xE4; /* UNMAP, WRITE SAME, reads zeros */
+    body[2] = 0x02; /* thin provisioned */
     return 4;
 }
 
 #define DISKS (1u << VSCSI_DISK | 1u << VSCSI_FLOPPY)
-#define ALL (DISKS | 1u << VSCSI_CDROM)
+#define ALL   (DISKS | 1u << VSCSI_CDROM)
 
 static const struct vpd vpds[] = {
     { 0x00, ALL, vpd_list },
@@ -203,7 +203,7 @@ stop(struct task *task)
     uint32_t sense;
 
     if (drive->state != DRIVE_READY || drive->type == VSCSI_CDROM)
-        return 0;               /* a CD drive spins up again by itself */
+        return 0; /* a CD drive spins up again by itself */
     sense = drive_flush(drive);
     if (sense == 0)
         drive_set_state(drive, DRIVE_STOPPED, drive->medium);
@@ -227,7 +227,7 @@ spc_start_stop(struct task *task)
     uint8_t bits = task->command->cdb[4];
 
     if (bits & 0xf0)
-        return 0;               /* a power condition: all are alike here */
+        return 0; /* a power condition: all are alike here */
     switch (bits & 0x03) {
     case 0x00:
         return stop(task);
@@ -306,7 +306,7 @@ spc_maintenance_in(struct task *task)
         return report_all_opcodes(task, get32(cdb + 6));
     if ((cdb[2] & 0x87) != 0x01)
         return SENSE_CDB_FIELD;
-    data[1] = 0x01;                     /* not supported */
+    data[1] = 0x01; /* not supported */
     if (op->run == NULL || !(op->types >> task->drive->type & 1))
         return reply(task, data, 4, get32(cdb + 6));
     data[1] = 0x03;

@@ -132,8 +132,7 @@ thin_write_same(struct task *task)
     bool no_data = task->op->length == 16 && flags & 0x01;
     bool unmap = flags & 0x08;
 
-    if (flags & 0x10 || task->blocks == 0 ||
-        task->blocks > most_blocks(task))
+    if (flags & 0x10 || task->blocks == 0 || task->blocks > most_blocks(task))
         return SENSE_CDB_FIELD;
     if (!no_data && task->data_len < block)
         return SENSE_CDB_FIELD;
@@ -154,7 +153,7 @@ read_capacity_16(struct task *task, size_t alloc)
     put64(data, task->medium->blocks - 1);
     put32(data + 8, task->medium->block_bytes);
     if (task->medium->thin)
-        data[14] = 0xC0;                /* LBPME, LBPRZ */
+        data[14] = 0xC0; /* LBPME, LBPRZ */
     return reply(task, data, sizeof data, alloc);
 }
 
@@ -190,7 +189,7 @@ lba_status(struct task *task, size_t alloc)
             end = lba + UINT32_MAX;
         put64(data + len, lba);
         put32(data + len + 8, (uint32_t) (end - lba));
-        data[len + 12] = hole ? 1 : 0;  /* deallocated, mapped */
+        data[len + 12] = hole ? 1 : 0; /* deallocated, mapped */
         len += 16;
         lba = end;
     }

@@ -15,11 +15,11 @@
 #include "vscsi/vscsi_internal.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake;             /* CLOCK_MONOTONIC; the thread waits */
+static pthread_cond_t wake; /* CLOCK_MONOTONIC; the thread waits */
 static pthread_cond_t fired = PTHREAD_COND_INITIALIZER;
 static struct timer queue = { .next = &queue, .prev = &queue };
 static bool started;
-static const struct timer *firing;       /* compared only: may be freed */
+static const struct timer *firing; /* compared only: may be freed */
 static const void *firing_owner;
 static uint64_t fire_count;
 static pthread_t thread;
@@ -69,7 +69,7 @@ timer_main(void *unused)
             firing = first;
             firing_owner = first->owner;
             pthread_mutex_unlock(&lock);
-            first->fire(first);         /* may free it */
+            first->fire(first); /* may free it */
             pthread_mutex_lock(&lock);
             firing = NULL;
             fire_count++;
@@ -141,8 +141,7 @@ timer_forget(struct timer *timer)
 }
 
 struct timer *
-timer_take(bool (*match)(struct timer *timer, const void *key),
-           const void *key)
+timer_take(bool (*match)(struct timer *timer, const void *key), const void *key)
 {
     struct timer *found;
 

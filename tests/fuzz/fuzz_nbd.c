@@ -23,12 +23,11 @@ static struct ri_service *service;
 static struct nbd_server *server;
 
 /* Flags, structured replies, base:allocation, GO to "A". */
-static const uint8_t shaken[] =
-    "\0\0\0\3"
-    "IHAVEOPT\0\0\0\10\0\0\0\0"
-    "IHAVEOPT\0\0\0\12\0\0\0\34"
-    "\0\0\0\1A\0\0\0\1\0\0\0\17base:allocation"
-    "IHAVEOPT\0\0\0\7\0\0\0\7\0\0\0\1A\0";
+static const uint8_t shaken[] = "\0\0\0\3"
+                                "IHAVEOPT\0\0\0\10\0\0\0\0"
+                                "IHAVEOPT\0\0\0\12\0\0\0\34"
+                                "\0\0\0\1A\0\0\0\1\0\0\0\17base:allocation"
+                                "IHAVEOPT\0\0\0\7\0\0\0\7\0\0\0\1A\0";
 
 static void *
 read_replies(void *context)
@@ -59,8 +58,8 @@ send_input(void *context)
         send(input->fd, shaken, sizeof shaken, MSG_NOSIGNAL) < 0)
         return NULL;
     while (at < input->bytes) {
-        ssize_t sent = send(input->fd, input->data + at, input->bytes - at,
-                            MSG_NOSIGNAL);
+        ssize_t sent =
+            send(input->fd, input->data + at, input->bytes - at, MSG_NOSIGNAL);
 
         if (sent <= 0)
             return NULL;

@@ -53,8 +53,9 @@ table__rows__are_in_order_of_value_and_each_is_found(void **state)
 static void
 table__wire_errno__is_one_that_nbd_has(void **state)
 {
-    static const int wire[] = { EPERM, EIO, EINVAL, ENOSPC, ENOTSUP,
-                                ESHUTDOWN };
+    static const int wire[] = {
+        EPERM, EIO, EINVAL, ENOSPC, ENOTSUP, ESHUTDOWN
+    };
     size_t count;
     const struct status_info *rows = status_table(&count);
 
@@ -72,9 +73,10 @@ static void
 user_induced__exactly_the_documented_seven(void **state)
 {
     static const NTSTATUS documented[] = {
-        STATUS_IO_TIMEOUT, STATUS_DEVICE_NOT_READY, STATUS_UNRECOGNIZED_MEDIA,
-        STATUS_VERIFY_REQUIRED, STATUS_WRONG_VOLUME,
-        STATUS_MEDIA_WRITE_PROTECTED, STATUS_NO_MEDIA_IN_DEVICE,
+        STATUS_IO_TIMEOUT,         STATUS_DEVICE_NOT_READY,
+        STATUS_UNRECOGNIZED_MEDIA, STATUS_VERIFY_REQUIRED,
+        STATUS_WRONG_VOLUME,       STATUS_MEDIA_WRITE_PROTECTED,
+        STATUS_NO_MEDIA_IN_DEVICE,
     };
     size_t count, found = 0;
     const struct status_info *rows = status_table(&count);

@@ -81,8 +81,8 @@ known_formats__type_label_uuid__as_the_tool_was_told(void **state)
         { "fat32", 512, "mkfs.vfat -F 32 -n BIGFAT -i 00C0FFEE %s", "vfat",
           "00C0-FFEE", "BIGFAT" },
         { "swap", 8,
-          "mkswap -L SWAP-1 -U 6f1d2b1e-0000-4000-8000-0000000000cc %s",
-          "swap", "6f1d2b1e-0000-4000-8000-0000000000cc", "SWAP-1" },
+          "mkswap -L SWAP-1 -U 6f1d2b1e-0000-4000-8000-0000000000cc %s", "swap",
+          "6f1d2b1e-0000-4000-8000-0000000000cc", "SWAP-1" },
     };
     struct identity id;
 
@@ -170,16 +170,16 @@ static void
 partitioned__table_and_what_is_in_it(void **state)
 {
     /* One partition of type 0C from block 2048 on, 61440 blocks long. */
-    static const unsigned char entry[16] = { [4] = 0x0C, [9] = 0x08,
-                                             [13] = 0xF0 };
+    static const unsigned char entry[16] = {
+        [4] = 0x0C, [9] = 0x08, [13] = 0xF0
+    };
     static const unsigned char mark[2] = { 0x55, 0xAA };
     struct identity a, b;
     char path[128];
     int fd;
 
     (void) state;
-    make("mbr", 32, "mkfs.vfat --offset 2048 -n INNER -i 22223333 %s", 512,
-         &a);
+    make("mbr", 32, "mkfs.vfat --offset 2048 -n INNER -i 22223333 %s", 512, &a);
     snprintf(path, sizeof path, "%s/mbr", folder);
     fd = open(path, O_RDWR);
     assert_int_equal(pwrite(fd, entry, sizeof entry, 446), sizeof entry);
@@ -206,8 +206,10 @@ iso__volume_id(void **state)
     snprintf(line, sizeof line, "mkdir -p %s/tree && echo x > %s/tree/file",
              folder, folder);
     assert_int_equal(system(line), 0);
-    snprintf(image, sizeof image, "genisoimage -quiet -V DISC-1 -o %%s "
-             "%s/tree", folder);
+    snprintf(image, sizeof image,
+             "genisoimage -quiet -V DISC-1 -o %%s "
+             "%s/tree",
+             folder);
     make("iso", 1, image, 2048, &id);
     assert_string_equal(id.type, "iso9660");
     assert_string_equal(id.label, "DISC-1");

@@ -152,16 +152,16 @@ names__devices_links_and_pointers(void **state)
     assert_int_equal(IoCreateDevice(driver, 0, &other, FILE_DEVICE_UNKNOWN, 0,
                                     FALSE, &second),
                      STATUS_OBJECT_NAME_COLLISION);
-    assert_int_equal(IoCreateDevice(driver, 0, &bad, FILE_DEVICE_UNKNOWN, 0,
-                                    FALSE, &second),
-                     STATUS_OBJECT_NAME_INVALID);
+    assert_int_equal(
+        IoCreateDevice(driver, 0, &bad, FILE_DEVICE_UNKNOWN, 0, FALSE, &second),
+        STATUS_OBJECT_NAME_INVALID);
     assert_int_equal(IoCreateSymbolicLink(&link, &name), STATUS_SUCCESS);
     assert_int_equal(IoCreateSymbolicLink(&link, &name),
                      STATUS_OBJECT_NAME_COLLISION);
     driver->MajorFunction[IRP_MJ_CREATE] = succeed;
-    assert_int_equal(IoGetDeviceObjectPointer(&link, FILE_READ_ATTRIBUTES,
-                                              &file, &found),
-                     STATUS_SUCCESS);
+    assert_int_equal(
+        IoGetDeviceObjectPointer(&link, FILE_READ_ATTRIBUTES, &file, &found),
+        STATUS_SUCCESS);
     assert_ptr_equal(found, device);
     ObDereferenceObject(file);
     found = io_find_device("\\dosdevices\\t:");
@@ -169,9 +169,9 @@ names__devices_links_and_pointers(void **state)
     ObDereferenceObject(found);
     assert_int_equal(IoDeleteSymbolicLink(&name), STATUS_OBJECT_NAME_NOT_FOUND);
     assert_int_equal(IoDeleteSymbolicLink(&link), STATUS_SUCCESS);
-    assert_int_equal(IoGetDeviceObjectPointer(&link, FILE_READ_ATTRIBUTES,
-                                              &file, &found),
-                     STATUS_OBJECT_NAME_NOT_FOUND);
+    assert_int_equal(
+        IoGetDeviceObjectPointer(&link, FILE_READ_ATTRIBUTES, &file, &found),
+        STATUS_OBJECT_NAME_NOT_FOUND);
     IoDeleteDevice(device);
     assert_null(io_find_device("\\Device\\Test0"));
 
@@ -192,9 +192,9 @@ exclusive__second_open__access_denied(void **state)
 
     (void) state;
     driver->MajorFunction[IRP_MJ_CREATE] = succeed;
-    assert_int_equal(IoCreateDevice(driver, 0, NULL, FILE_DEVICE_UNKNOWN, 0,
-                                    TRUE, &device),
-                     STATUS_SUCCESS);
+    assert_int_equal(
+        IoCreateDevice(driver, 0, NULL, FILE_DEVICE_UNKNOWN, 0, TRUE, &device),
+        STATUS_SUCCESS);
     assert_int_equal(io_open_device(device, FILE_READ_DATA, &file),
                      STATUS_SUCCESS);
     assert_int_equal(io_open_device(device, FILE_READ_DATA, &second),
@@ -235,9 +235,9 @@ driver__unset_major_function__invalid_device_request(void **state)
     ULONG_PTR information = 7;
 
     (void) state;
-    assert_int_equal(io_device_control(device, 0, NULL, 0, NULL, 0, 0,
-                                       &information),
-                     STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(
+        io_device_control(device, 0, NULL, 0, NULL, 0, 0, &information),
+        STATUS_INVALID_DEVICE_REQUEST);
     assert_int_equal(information, 0);
     IoDeleteDevice(device);
     io_unload_driver(other);
@@ -251,13 +251,13 @@ driver_extension__one_per_client(void **state)
 
     (void) state;
     assert_null(IoGetDriverObjectExtension(driver, &client));
-    assert_int_equal(IoAllocateDriverObjectExtension(driver, &client, 100,
-                                                     &first),
-                     STATUS_SUCCESS);
+    assert_int_equal(
+        IoAllocateDriverObjectExtension(driver, &client, 100, &first),
+        STATUS_SUCCESS);
     assert_int_equal(*(char *) first, 0);
-    assert_int_equal(IoAllocateDriverObjectExtension(driver, &client, 100,
-                                                     &second),
-                     STATUS_OBJECT_NAME_COLLISION);
+    assert_int_equal(
+        IoAllocateDriverObjectExtension(driver, &client, 100, &second),
+        STATUS_OBJECT_NAME_COLLISION);
     assert_null(second);
     assert_ptr_equal(IoGetDriverObjectExtension(driver, &client), first);
 }
@@ -436,9 +436,8 @@ error_log__entries__in_order_and_newest_kept(void **state)
     IoFreeErrorLogEntry(IoAllocateErrorLogEntry(device, sizeof *packet));
     assert_int_equal(io_error_log(0, list, 200), 0);
     for (ULONG i = 1; i <= 130; i++) {
-        packet = IoAllocateErrorLogEntry(i == 130 ? (PVOID) driver
-                                                  : (PVOID) device,
-                                         sizeof *packet);
+        packet = IoAllocateErrorLogEntry(
+            i == 130 ? (PVOID) driver : (PVOID) device, sizeof *packet);
         packet->UniqueErrorValue = i;
         packet->ErrorCode = (NTSTATUS) 0xC0040007;
         IoWriteErrorLogEntry(packet);

@@ -11,21 +11,33 @@
 #include "ke/thread.h"
 
 static PDRIVER_OBJECT driver;
-static PDEVICE_OBJECT fsd;      /* raises a hard error for every request */
+static PDEVICE_OBJECT fsd; /* raises a hard error for every request */
 static PDEVICE_OBJECT drive;
 
 /* --- 8.1 ----------------------------------------------------------------- */
 
-static const struct { NTSTATUS status; BOOLEAN want; } documented[] = {
-    { STATUS_MEDIA_WRITE_PROTECTED, TRUE }, { STATUS_DEVICE_NOT_READY, TRUE },
-    { STATUS_NO_MEDIA_IN_DEVICE,    TRUE }, { STATUS_VERIFY_REQUIRED,  TRUE },
-    { STATUS_UNRECOGNIZED_MEDIA,    TRUE }, { STATUS_WRONG_VOLUME,     TRUE },
-    { STATUS_IO_TIMEOUT,            TRUE }, { STATUS_SUCCESS,         FALSE },
-    { (NTSTATUS) 0x00000102,       FALSE }, { STATUS_PENDING,         FALSE },
-    { STATUS_DEVICE_BUSY,          FALSE }, { STATUS_MEDIA_CHANGED,   FALSE },
-    { STATUS_NO_SUCH_DEVICE,       FALSE }, { STATUS_NO_MEDIA,        FALSE },
-    { STATUS_DEVICE_NOT_CONNECTED, FALSE }, { STATUS_IO_DEVICE_ERROR, FALSE },
-    { STATUS_UNRECOGNIZED_VOLUME,  FALSE }, { (NTSTATUS) 0xFFFFFFFF,  FALSE },
+static const struct {
+    NTSTATUS status;
+    BOOLEAN want;
+} documented[] = {
+    { STATUS_MEDIA_WRITE_PROTECTED, TRUE },
+    { STATUS_DEVICE_NOT_READY, TRUE },
+    { STATUS_NO_MEDIA_IN_DEVICE, TRUE },
+    { STATUS_VERIFY_REQUIRED, TRUE },
+    { STATUS_UNRECOGNIZED_MEDIA, TRUE },
+    { STATUS_WRONG_VOLUME, TRUE },
+    { STATUS_IO_TIMEOUT, TRUE },
+    { STATUS_SUCCESS, FALSE },
+    { (NTSTATUS) 0x00000102, FALSE },
+    { STATUS_PENDING, FALSE },
+    { STATUS_DEVICE_BUSY, FALSE },
+    { STATUS_MEDIA_CHANGED, FALSE },
+    { STATUS_NO_SUCH_DEVICE, FALSE },
+    { STATUS_NO_MEDIA, FALSE },
+    { STATUS_DEVICE_NOT_CONNECTED, FALSE },
+    { STATUS_IO_DEVICE_ERROR, FALSE },
+    { STATUS_UNRECOGNIZED_VOLUME, FALSE },
+    { (NTSTATUS) 0xFFFFFFFF, FALSE },
 };
 
 static void
@@ -169,7 +181,7 @@ static const struct io_harderr_port port = { port_raise, port_inform, port_ask,
 
 /* --- a file system that raises ------------------------------------------- */
 
-static NTSTATUS fail_with;      /* STATUS_SUCCESS: completes */
+static NTSTATUS fail_with; /* STATUS_SUCCESS: completes */
 static int dispatches;
 static IO_STACK_LOCATION first_location;
 static CHAR first_current;
@@ -266,8 +278,7 @@ each(void **state)
 /* --- 8.11 ---------------------------------------------------------------- */
 
 static void
-R177__hard_errors_disabled__no_question__own_status(
-    void **state)
+R177__hard_errors_disabled__no_question__own_status(void **state)
 {
     struct request request;
 
@@ -377,11 +388,11 @@ static void
 R187__informational__disabled_or_refused__false(void **state)
 {
     (void) state;
-    assert_true(IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL,
-                                              NULL));
+    assert_true(
+        IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL, NULL));
     inform_result = FALSE;
-    assert_false(IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL,
-                                               NULL));
+    assert_false(
+        IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL, NULL));
     assert_int_equal(port_log.informed, 2);
     IoSetThreadHardErrorMode(FALSE);
     assert_false(IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL,
@@ -389,8 +400,8 @@ R187__informational__disabled_or_refused__false(void **state)
     IoSetThreadHardErrorMode(TRUE);
     assert_int_equal(port_log.informed, 2);
     io_set_harderr_port(NULL);
-    assert_false(IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL,
-                                               NULL));
+    assert_false(
+        IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL, NULL));
 }
 
 static void
@@ -461,14 +472,14 @@ ex_raise__answer_out_of_range_or_failed(void **state)
 
     (void) state;
     ask_answer = 11;
-    assert_int_equal(ExRaiseHardError(STATUS_WRONG_VOLUME, 0, 0, NULL,
-                                      OptionOk, &response),
-                     STATUS_SUCCESS);
+    assert_int_equal(
+        ExRaiseHardError(STATUS_WRONG_VOLUME, 0, 0, NULL, OptionOk, &response),
+        STATUS_SUCCESS);
     assert_int_equal(response, ResponseReturnToCaller);
     ask_result = STATUS_UNSUCCESSFUL;
-    assert_int_equal(ExRaiseHardError(STATUS_WRONG_VOLUME, 0, 0, NULL,
-                                      OptionOk, &response),
-                     STATUS_UNSUCCESSFUL);
+    assert_int_equal(
+        ExRaiseHardError(STATUS_WRONG_VOLUME, 0, 0, NULL, OptionOk, &response),
+        STATUS_UNSUCCESSFUL);
 }
 
 static int

@@ -26,8 +26,8 @@ static bool stop_at_middle;
 static bool mark_in_routine;
 static bool pend_low;
 static PIRP held;
-static UCHAR invoke = SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR |
-                      SL_INVOKE_ON_CANCEL;
+static UCHAR invoke =
+    SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL;
 
 static int
 index_of(PDEVICE_OBJECT device)
@@ -145,8 +145,7 @@ teardown(void **state)
 /* --- unwinding ----------------------------------------------------------- */
 
 static void
-R194__routine__more_processing__unwinding_stops_and_resumes(
-    void **state)
+R194__routine__more_processing__unwinding_stops_and_resumes(void **state)
 {
     BOOLEAN done;
     PIRP irp = own_irp(&done);
@@ -398,8 +397,8 @@ R199__broken_rules__stop_the_system_and_name_the_driver(void **state)
     expect_rule(completes_cancelable, "cancel routine");
     expect_bugcheck(complete_twice, "completed twice");
     /* With the address sanitizer it is a use after free, and found as such. */
-    expect_bugcheck(free_twice, ADDRESS_SANITIZER ? "use-after-free"
-                                                  : "freed twice");
+    expect_bugcheck(free_twice,
+                    ADDRESS_SANITIZER ? "use-after-free" : "freed twice");
 }
 
 static void
@@ -446,10 +445,9 @@ build_control(struct control *control)
     memset(control, 0x55, sizeof *control);
     control->iosb.Status = 0x55555555;
     KeInitializeEvent(&control->event, NotificationEvent, FALSE);
-    return IoBuildDeviceIoControlRequest(READ_CODE, devices[2], NULL, 0,
-                                         control->out, sizeof control->out,
-                                         FALSE, &control->event,
-                                         &control->iosb);
+    return IoBuildDeviceIoControlRequest(
+        READ_CODE, devices[2], NULL, 0, control->out, sizeof control->out,
+        FALSE, &control->event, &control->iosb);
 }
 
 static void
@@ -473,8 +471,8 @@ R201__thread__null_or_the_current_one(void **state)
     assert_ptr_equal(irp->Tail.Overlay.Thread, PsGetCurrentThread());
     IoCallDriver(devices[2], irp);
 
-    irp = IoBuildAsynchronousFsdRequest(IRP_MJ_READ, devices[2], NULL, 0,
-                                        &zero, NULL);
+    irp = IoBuildAsynchronousFsdRequest(IRP_MJ_READ, devices[2], NULL, 0, &zero,
+                                        NULL);
     assert_ptr_equal(irp->Tail.Overlay.Thread, PsGetCurrentThread());
     IoFreeIrp(irp);
 }

@@ -17,9 +17,9 @@
 /* --- the drive ----------------------------------------------------------- */
 
 static PDRIVER_OBJECT disk_driver;
-static PDEVICE_OBJECT disk, filter;     /* the filter is attached to the disk */
-static NTSTATUS medium_status;          /* of CHECK_VERIFY */
-static char medium;                     /* what a file system reads */
+static PDEVICE_OBJECT disk, filter; /* the filter is attached to the disk */
+static NTSTATUS medium_status;      /* of CHECK_VERIFY */
+static char medium;                 /* what a file system reads */
 static int direct_creates;
 
 static NTSTATUS NTAPI
@@ -43,7 +43,7 @@ disk_dispatch(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 /* Mounts media whose content is its letter. */
 struct fs {
     char letter;
-    NTSTATUS refuse;            /* instead of UNRECOGNIZED_VOLUME */
+    NTSTATUS refuse; /* instead of UNRECOGNIZED_VOLUME */
     ULONG_PTR refuse_information;
     PDEVICE_OBJECT control;
     int mounts, verifies, loads;
@@ -67,8 +67,8 @@ static int call_order[256];
 static int calls;
 static PDEVICE_OBJECT volumes[32];
 static int volume_count;
-static NTSTATUS verify_status;          /* of the file system, if not success */
-static int remounts_left;               /* creates that answer IO_REMOUNT */
+static NTSTATUS verify_status; /* of the file system, if not success */
+static int remounts_left;      /* creates that answer IO_REMOUNT */
 static int creates, cleanups, closes;
 static NTSTATUS create_status;
 static void (*in_load)(void);
@@ -553,9 +553,9 @@ R144__attributes_only__direct_open_without_mount(void **state)
 
     (void) state;
     register_fs(0, 'a', 0);
-    assert_int_equal(io_open_device(disk, FILE_READ_ATTRIBUTES | SYNCHRONIZE,
-                                    &file),
-                     STATUS_SUCCESS);
+    assert_int_equal(
+        io_open_device(disk, FILE_READ_ATTRIBUTES | SYNCHRONIZE, &file),
+        STATUS_SUCCESS);
     assert_int_equal(calls, 0);
     assert_null(file->Vpb);
     assert_true(file->Flags & FO_DIRECT_DEVICE_OPEN);
@@ -744,7 +744,7 @@ swap_back(struct fs *fs)
     fresh->RealDevice->Vpb = volume->vpb;
     IoReleaseVpbSpinLock(irql);
     ExFreePool(fresh);
-    fs->letter = '!';           /* no new volume device */
+    fs->letter = '!'; /* no new volume device */
     fs->refuse = STATUS_SUCCESS;
 }
 
@@ -792,8 +792,7 @@ start_an_open(void)
     IoAcquireVpbSpinLock(&irql);
     disk->Vpb->Flags &= (USHORT) ~VPB_MOUNTED;
     IoReleaseVpbSpinLock(irql);
-    assert_int_equal(pthread_create(&opener, NULL, open_in_background,
-                                    &opened),
+    assert_int_equal(pthread_create(&opener, NULL, open_in_background, &opened),
                      0);
     nanosleep(&pause, NULL);
     assert_null(__atomic_load_n(&opened, __ATOMIC_ACQUIRE));
@@ -946,7 +945,10 @@ static int
 setup(void **state)
 {
     static const UCHAR majors[] = {
-        IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_DEVICE_CONTROL,
+        IRP_MJ_CREATE,
+        IRP_MJ_CLEANUP,
+        IRP_MJ_CLOSE,
+        IRP_MJ_DEVICE_CONTROL,
     };
 
     io_setup(state);

@@ -12,7 +12,7 @@ static PDEVICE_OBJECT pdo, fdo;
 
 static struct {
     UCHAR minors[16];
-    LONG count;                 /* atomic */
+    LONG count; /* atomic */
     NTSTATUS start, query, add;
 } pnp;
 
@@ -190,7 +190,10 @@ start__fails__removed(void **state)
 #define EVENTS 500
 
 static const GUID event_guid = {
-    0x12345678, 1, 2, { 3, 4, 5, 6, 7, 8, 9, 10 },
+    0x12345678,
+    1,
+    2,
+    { 3, 4, 5, 6, 7, 8, 9, 10 },
 };
 
 struct listener {
@@ -212,8 +215,7 @@ on_event(PVOID NotificationStructure, PVOID Context)
     assert_int_equal(KeGetCurrentIrql(), PASSIVE_LEVEL);
     assert_true(IsEqualGUID(&note->Event, &event_guid));
     assert_ptr_equal(note->FileObject, listener->file);
-    assert_int_equal(note->CustomDataBuffer[0],
-                     (UCHAR) (listener->last + 1));
+    assert_int_equal(note->CustomDataBuffer[0], (UCHAR) (listener->last + 1));
     listener->last = note->CustomDataBuffer[0];
     if (listener->unregister)
         IoUnregisterPlugPlayNotification(listener->entry);
@@ -231,16 +233,18 @@ static void
 report(UCHAR value)
 {
     TARGET_DEVICE_CUSTOM_NOTIFICATION note = {
-        .Version = 1, .Size = sizeof note, .Event = event_guid,
+        .Version = 1,
+        .Size = sizeof note,
+        .Event = event_guid,
         .NameBufferOffset = -1,
     };
     KIRQL irql;
 
     note.CustomDataBuffer[0] = value;
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
-    assert_int_equal(IoReportTargetDeviceChangeAsynchronous(
-                         fdo, &note, on_done, &all_done),
-                     STATUS_PENDING);
+    assert_int_equal(
+        IoReportTargetDeviceChangeAsynchronous(fdo, &note, on_done, &all_done),
+        STATUS_PENDING);
     KeLowerIrql(irql);
 }
 
@@ -248,13 +252,11 @@ static void
 listen(struct listener *listener)
 {
     memset(listener, 0, sizeof *listener);
-    assert_int_equal(io_open_device(fdo, FILE_READ_ATTRIBUTES,
-                                    &listener->file),
+    assert_int_equal(io_open_device(fdo, FILE_READ_ATTRIBUTES, &listener->file),
                      STATUS_SUCCESS);
     assert_int_equal(IoRegisterPlugPlayNotification(
                          EventCategoryTargetDeviceChange, 0, listener->file,
-                         function_driver, on_event, listener,
-                         &listener->entry),
+                         function_driver, on_event, listener, &listener->entry),
                      STATUS_SUCCESS);
 }
 
@@ -295,17 +297,17 @@ notifications__bad_ones__refused(void **state)
     PVOID entry;
 
     (void) state;
-    assert_int_equal(IoReportTargetDeviceChangeAsynchronous(pdo, &note, NULL,
-                                                            NULL),
-                     STATUS_INVALID_PARAMETER);
-    assert_int_equal(IoRegisterPlugPlayNotification(
-                         EventCategoryTargetDeviceChange, 0, NULL, NULL,
-                         on_event, NULL, &entry),
-                     STATUS_INVALID_PARAMETER);
-    assert_int_equal(IoRegisterPlugPlayNotification(
-                         EventCategoryDeviceInterfaceChange, 0, NULL, NULL,
-                         on_event, NULL, &entry),
-                     STATUS_NOT_SUPPORTED);
+    assert_int_equal(
+        IoReportTargetDeviceChangeAsynchronous(pdo, &note, NULL, NULL),
+        STATUS_INVALID_PARAMETER);
+    assert_int_equal(
+        IoRegisterPlugPlayNotification(EventCategoryTargetDeviceChange, 0, NULL,
+                                       NULL, on_event, NULL, &entry),
+        STATUS_INVALID_PARAMETER);
+    assert_int_equal(
+        IoRegisterPlugPlayNotification(EventCategoryDeviceInterfaceChange, 0,
+                                       NULL, NULL, on_event, NULL, &entry),
+        STATUS_NOT_SUPPORTED);
 }
 
 /* --- what a bus reports -------------------------------------------------- */
@@ -330,8 +332,7 @@ bus_relations__new_ones_announced__missing_ones_removed(void **state)
     (void) state;
     arrivals = 0;
     for (int i = 0; i < 2; i++)
-        children[i] =
-            new_device(bus_driver, FILE_DEVICE_MASS_STORAGE, 0, NULL);
+        children[i] = new_device(bus_driver, FILE_DEVICE_MASS_STORAGE, 0, NULL);
     io_set_arrival_hook(arrived, &arrivals);
     child_count = 2;
     IoInvalidateDeviceRelations(pdo, BusRelations);

@@ -22,7 +22,7 @@ static PDEVICE_OBJECT device;
 
 static KSPIN_LOCK queue_lock;
 static LIST_ENTRY queue = { &queue, &queue };
-static LONG arrived, completed, cancelled;      /* atomic */
+static LONG arrived, completed, cancelled; /* atomic */
 static LONG stop;
 
 static void NTAPI
@@ -177,8 +177,8 @@ fs_control(PDEVICE_OBJECT volume_device, PIO_STACK_LOCATION location)
     KIRQL irql;
 
     if (location->MinorFunction == IRP_MN_MOUNT_VOLUME) {
-        volume = new_device(driver, FILE_DEVICE_DISK_FILE_SYSTEM, sizeof vpb,
-                            NULL);
+        volume =
+            new_device(driver, FILE_DEVICE_DISK_FILE_SYSTEM, sizeof vpb, NULL);
         ((struct volume *) volume->DeviceExtension)->vpb = vpb;
         vpb->DeviceObject = volume;
         return STATUS_SUCCESS;
@@ -258,7 +258,9 @@ static int
 setup(void **state)
 {
     static const UCHAR majors[] = {
-        IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE,
+        IRP_MJ_CREATE,
+        IRP_MJ_CLEANUP,
+        IRP_MJ_CLOSE,
         IRP_MJ_FILE_SYSTEM_CONTROL,
     };
 

@@ -48,8 +48,8 @@ queue__by_key__is_sorted_and_fair(void **state)
     static const int want[] = { 4, 2, 1, 3 };
 
     for (int i = 0; i < 5; i++)
-        assert_int_equal(
-            KeInsertByKeyDeviceQueue(&queue, &entries[i], keys[i]), i > 0);
+        assert_int_equal(KeInsertByKeyDeviceQueue(&queue, &entries[i], keys[i]),
+                         i > 0);
     for (int i = 0; i < 4; i++)
         assert_ptr_equal(KeRemoveDeviceQueue(&queue), &entries[want[i]]);
     assert_null(KeRemoveDeviceQueue(&queue));
@@ -86,7 +86,7 @@ rules__broken__bug_check(void **state)
     assert_dies(remove_from_idle, "the queue is busy");
 }
 
-#define TEST(name)                                                            \
+#define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, raise_level, lower_level)
 
 int

@@ -147,7 +147,7 @@ flush_at_dispatch(void)
 static void
 rules__broken__bug_check(void **state)
 {
-    ke_shutdown();              /* the child of a fork has no threads */
+    ke_shutdown(); /* the child of a fork has no threads */
     assert_dies(run_bad_dpc, "a DPC returns at DISPATCH_LEVEL");
     assert_dies(flush_at_dispatch, "KeFlushQueuedDpcs: IRQL = PASSIVE_LEVEL");
 }

@@ -112,7 +112,7 @@ count_up(void *unused)
 {
     for (int i = 0; i < 500; i++) {
         wait_forever(&mutex);
-        counter++;              /* a data race if the mutex did not exclude */
+        counter++; /* a data race if the mutex did not exclude */
         KeReleaseMutex(&mutex, FALSE);
     }
     return NULL;

@@ -112,8 +112,7 @@ churn(void *seed)
 {
     for (uintptr_t i = 0; i < 2000; i++)
         ExFreePool(ExAllocatePoolWithTag(
-            PagedPool, 16,
-            (ULONG) (1 + (i * 7 + (uintptr_t) seed) % 600)));
+            PagedPool, 16, (ULONG) (1 + (i * 7 + (uintptr_t) seed) % 600)));
     return NULL;
 }
 

@@ -63,14 +63,18 @@ compare__case__as_asked(void **state)
         PCWSTR a, b;
         int fold, want;
     } rows[] = {
-        { L"abc", L"abc", 0, 0 },  { L"abc", L"ABC", 0, 1 },
-        { L"abc", L"ABC", 1, 0 },  { L"ab", L"abc", 1, -1 },
-        { L"b", L"abc", 1, 1 },    { L"", L"", 1, 0 },
+        { L"abc", L"abc", 0, 0 },
+        { L"abc", L"ABC", 0, 1 },
+        { L"abc", L"ABC", 1, 0 },
+        { L"ab", L"abc", 1, -1 },
+        { L"b", L"abc", 1, 1 },
+        { L"", L"", 1, 0 },
         { L"\u00e4\u00f1", L"\u00c4\u00d1", 1, 0 },
         { L"\u00f7", L"\u00d7", 1, 1 },
         { L"\u0436\u0451", L"\u0416\u0401", 1, 0 },
         { L"\u03c9\u03ac", L"\u03a9\u0386", 1, 0 },
-        { L"\u0161", L"\u0160", 1, 0 }, { L"\u0160", L"\u0161", 0, -1 },
+        { L"\u0161", L"\u0160", 1, 0 },
+        { L"\u0160", L"\u0161", 0, -1 },
     };
 
     for (size_t i = 0; i < ARRAYSIZE(rows); i++) {
@@ -113,7 +117,10 @@ from_ansi__utf8__becomes_utf16(void **state)
         { "DR0", L"DR0" },
         { "\xc3\xa4\xe2\x82\xac", L"\u00e4\u20ac" },
         { "\xf0\x9f\x92\xbe", L"\xd83d\xdcbe" },
-        { "a\xff" "b\xc3", L"a\xfffd" L"b\xfffd" },
+        { "a\xff"
+          "b\xc3",
+          L"a\xfffd"
+          L"b\xfffd" },
         { "\xed\xa0\x80", L"\xfffd\xfffd\xfffd" },
         { "\xc0\x80", L"\xfffd\xfffd" },
         { "\xe0\x80\x80", L"\xfffd\xfffd\xfffd" },

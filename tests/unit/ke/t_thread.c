@@ -111,9 +111,9 @@ shutdown__joins_every_system_thread(void **state)
     for (int i = 0; i < 50; i++) {
         HANDLE handle;
 
-        assert_int_equal(PsCreateSystemThread(&handle, 0, NULL, NULL, NULL,
-                                              nothing, NULL),
-                         STATUS_SUCCESS);
+        assert_int_equal(
+            PsCreateSystemThread(&handle, 0, NULL, NULL, NULL, nothing, NULL),
+            STATUS_SUCCESS);
         ZwClose(handle);
     }
     ke_shutdown();

@@ -241,9 +241,8 @@ clocks__follow_one_another(void **state)
     KeQueryTickCount(&later);
     assert_int_equal(later.QuadPart - ticks.QuadPart, 10000);
     later = KeQueryPerformanceCounter(NULL);
-    assert_int_equal((later.QuadPart - count.QuadPart) * 1000 /
-                         frequency.QuadPart,
-                     156250);
+    assert_int_equal(
+        (later.QuadPart - count.QuadPart) * 1000 / frequency.QuadPart, 156250);
     /* After 2020 and before 2200, since 1601. */
     assert_in_range(system.QuadPart, 132223104000000000, 189000000000000000);
 }

@@ -139,14 +139,14 @@ wait__absolute_limit_in_the_past__is_over_at_once(void **state)
 
     KeQuerySystemTime(&time);
     time.QuadPart -= 10000000;
-    assert_int_equal(KeWaitForSingleObject(&events[0], Executive, KernelMode,
-                                           FALSE, &time),
-                     STATUS_TIMEOUT);
+    assert_int_equal(
+        KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, &time),
+        STATUS_TIMEOUT);
     time.QuadPart += 2 * 10000000;
     KeSetEvent(&events[0], 0, FALSE);
-    assert_int_equal(KeWaitForSingleObject(&events[0], Executive, KernelMode,
-                                           FALSE, &time),
-                     STATUS_SUCCESS);
+    assert_int_equal(
+        KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, &time),
+        STATUS_SUCCESS);
 }
 
 static void *
@@ -207,7 +207,7 @@ static int taken;
 static void *
 take_impatiently(void *unused)
 {
-    LARGE_INTEGER brief = { .QuadPart = -20 };      /* 2 us: a race each time */
+    LARGE_INTEGER brief = { .QuadPart = -20 }; /* 2 us: a race each time */
     PVOID objects[] = { &events[1], &events[0] };
 
     while (load(&taken) < ROUNDS) {

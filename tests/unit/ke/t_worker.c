@@ -175,14 +175,14 @@ static void
 queue_twice(void)
 {
     ExInitializeWorkItem(&items[0], block, NULL);
-    items[0].List.Flink = &items[0].List;       /* as if it were queued */
+    items[0].List.Flink = &items[0].List; /* as if it were queued */
     ExQueueWorkItem(&items[0], DelayedWorkQueue);
 }
 
 static void
 rules__broken__bug_check(void **state)
 {
-    ke_shutdown();              /* the child of a fork has no threads */
+    ke_shutdown(); /* the child of a fork has no threads */
     assert_dies(run_bad_item, "WORKER_THREAD_RETURNED_AT_BAD_IRQL");
     assert_dies(queue_twice, "WORKER_INVALID");
 }

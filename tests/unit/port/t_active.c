@@ -218,7 +218,8 @@ race__answers_cancels_resets_locks__each_request_once(void **state)
     for (uintptr_t i = 0; i <= THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL,
                                         i < THREADS ? worker : disturber,
-                                        (void *) (i + 1)), 0);
+                                        (void *) (i + 1)),
+                         0);
     for (int i = 0; i <= THREADS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(info_of(shared).waiting, 0);

@@ -5,8 +5,8 @@
  */
 #include "support.h"
 
-#define SENSE_OF(call) \
-    ((ULONG) ((call)->sense[2] & 15) << 16 | (ULONG) (call)->sense[12] << 8 | \
+#define SENSE_OF(call)                                                         \
+    ((ULONG) ((call)->sense[2] & 15) << 16 | (ULONG) (call)->sense[12] << 8 |  \
      (call)->sense[13])
 
 static void

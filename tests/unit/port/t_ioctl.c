@@ -19,13 +19,14 @@ adapter__queried__a_mebibyte_per_transfer(void **state)
 {
     struct rig *rig = *state;
     STORAGE_PROPERTY_QUERY query = { StorageAdapterProperty,
-                                     PropertyStandardQuery, { 0 } };
+                                     PropertyStandardQuery,
+                                     { 0 } };
     STORAGE_ADAPTER_DESCRIPTOR adapter;
     ULONG_PTR information;
 
     assert_int_equal(ask(rig, IOCTL_STORAGE_QUERY_PROPERTY, &query,
-                         sizeof query, &adapter, sizeof adapter,
-                         &information), STATUS_SUCCESS);
+                         sizeof query, &adapter, sizeof adapter, &information),
+                     STATUS_SUCCESS);
     assert_int_equal(information, sizeof adapter);
     assert_int_equal(adapter.MaximumTransferLength, 1024 * 1024);
     assert_int_equal(adapter.Size, sizeof adapter);
@@ -37,7 +38,8 @@ device__queried__what_inquiry_said(void **state)
 {
     struct rig *rig = *state;
     STORAGE_PROPERTY_QUERY query = { StorageDeviceProperty,
-                                     PropertyStandardQuery, { 0 } };
+                                     PropertyStandardQuery,
+                                     { 0 } };
     union {
         STORAGE_DEVICE_DESCRIPTOR record;
         char bytes[512];
@@ -66,24 +68,28 @@ property__bad_questions__say_what_is_wrong(void **state)
 {
     struct rig *rig = *state;
     STORAGE_PROPERTY_QUERY query = { StorageDeviceProperty,
-                                     PropertyExistsQuery, { 0 } };
+                                     PropertyExistsQuery,
+                                     { 0 } };
     char out[64];
 
     assert_int_equal(ask(rig, IOCTL_STORAGE_QUERY_PROPERTY, &query,
-                         sizeof query, NULL, 0, NULL), STATUS_SUCCESS);
+                         sizeof query, NULL, 0, NULL),
+                     STATUS_SUCCESS);
     query.PropertyId = StorageDeviceTrimProperty;
     assert_int_equal(ask(rig, IOCTL_STORAGE_QUERY_PROPERTY, &query,
                          sizeof query, out, sizeof out, NULL),
                      STATUS_INVALID_DEVICE_REQUEST);
     assert_int_equal(ask(rig, IOCTL_STORAGE_QUERY_PROPERTY, &query, 4, out,
-                         sizeof out, NULL), STATUS_INFO_LENGTH_MISMATCH);
+                         sizeof out, NULL),
+                     STATUS_INFO_LENGTH_MISMATCH);
     query.PropertyId = StorageDeviceProperty;
     query.QueryType = PropertyStandardQuery;
     assert_int_equal(ask(rig, IOCTL_STORAGE_QUERY_PROPERTY, &query,
                          sizeof query, out, 7, NULL),
                      STATUS_BUFFER_TOO_SMALL);
-    assert_int_equal(ask(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, NULL, 0,
-                         NULL), STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(
+        ask(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, NULL, 0, NULL),
+        STATUS_INVALID_DEVICE_REQUEST);
 }
 
 static void
@@ -94,11 +100,13 @@ address_and_capabilities__as_documented(void **state)
     IO_SCSI_CAPABILITIES capabilities;
 
     assert_int_equal(ask(rig, IOCTL_SCSI_GET_ADDRESS, NULL, 0, &address,
-                         sizeof address, NULL), STATUS_SUCCESS);
+                         sizeof address, NULL),
+                     STATUS_SUCCESS);
     assert_int_equal(address.Length, 8);
     assert_int_equal(address.Lun, 0);
-    assert_int_equal(ask(rig, IOCTL_SCSI_GET_ADDRESS, NULL, 0, &address, 4,
-                         NULL), STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(
+        ask(rig, IOCTL_SCSI_GET_ADDRESS, NULL, 0, &address, 4, NULL),
+        STATUS_BUFFER_TOO_SMALL);
     assert_int_equal(ask(rig, IOCTL_SCSI_GET_CAPABILITIES, NULL, 0,
                          &capabilities, sizeof capabilities, NULL),
                      STATUS_SUCCESS);
@@ -172,9 +180,12 @@ pass_through__direct_write_and_read__own_buffer(void **state)
 {
     struct rig *rig = *state;
     SCSI_PASS_THROUGH_DIRECT direct = {
-        .Length = sizeof direct, .CdbLength = 10,
-        .DataIn = SCSI_IOCTL_DATA_OUT, .DataTransferLength = 512,
-        .TimeOutValue = 5, .DataBuffer = rig->data,
+        .Length = sizeof direct,
+        .CdbLength = 10,
+        .DataIn = SCSI_IOCTL_DATA_OUT,
+        .DataTransferLength = 512,
+        .TimeOutValue = 5,
+        .DataBuffer = rig->data,
         .Cdb = { SCSIOP_WRITE, 0, 0, 0, 0, 9, 0, 0, 1, 0 },
     };
 
@@ -218,8 +229,9 @@ pass_through__bad_records__refused(void **state)
     assert_int_equal(pass(rig, &b, NULL), STATUS_INVALID_PARAMETER);
     prepare(&b, 3, 36);
     assert_int_equal(pass(rig, &b, NULL), STATUS_INVALID_PARAMETER);
-    assert_int_equal(ask(rig, IOCTL_SCSI_PASS_THROUGH, &b, 20, &b, sizeof b,
-                         NULL), STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(
+        ask(rig, IOCTL_SCSI_PASS_THROUGH, &b, 20, &b, sizeof b, NULL),
+        STATUS_BUFFER_TOO_SMALL);
 }
 
 static void
@@ -285,8 +297,9 @@ pnp__ids__of_a_scsi_disk(void **state)
     check_id(rig, BusQueryHardwareIDs, "SCSI\\Disk");
     check_id(rig, BusQueryCompatibleIDs, "SCSI\\Disk");
     check_id(rig, BusQueryInstanceID, "unit7");
-    assert_int_equal(pnp(rig, IRP_MN_QUERY_ID, BusQueryContainerID,
-                         &information), STATUS_NOT_SUPPORTED);
+    assert_int_equal(
+        pnp(rig, IRP_MN_QUERY_ID, BusQueryContainerID, &information),
+        STATUS_NOT_SUPPORTED);
     assert_int_equal(pnp(rig, IRP_MN_QUERY_CAPABILITIES, 0, &information),
                      STATUS_NOT_SUPPORTED);
 }
@@ -299,7 +312,8 @@ pnp__target_relation__referenced_device(void **state)
     ULONG_PTR information;
 
     assert_int_equal(pnp(rig, IRP_MN_QUERY_DEVICE_RELATIONS,
-                         TargetDeviceRelation, &information), STATUS_SUCCESS);
+                         TargetDeviceRelation, &information),
+                     STATUS_SUCCESS);
     relations = (PDEVICE_RELATIONS) information;
     assert_int_equal(relations->Count, 1);
     assert_ptr_equal(relations->Objects[0], rig->pdo);
@@ -356,8 +370,8 @@ units__a_thousand__small(void **state)
 
         snprintf(name, sizeof name, "cd%d", i);
         drive[i] = vscsi_new(&config);
-        assert_int_equal(port_add_virtual(rig->driver, drive[i], name,
-                                          &pdo[i]), STATUS_SUCCESS);
+        assert_int_equal(port_add_virtual(rig->driver, drive[i], name, &pdo[i]),
+                         STATUS_SUCCESS);
     }
     ke_pool_stats(&after);
     assert_true((after.bytes - before.bytes) / N <= 2048);

@@ -93,8 +93,12 @@ static int
 set_up(unsigned timeout_s)
 {
     const struct prompt_host host = {
-        .describe = describe, .needed = needed, .try_again = try_again,
-        .retry = retry,       .fail = fail_irp, .event = event,
+        .describe = describe,
+        .needed = needed,
+        .try_again = try_again,
+        .retry = retry,
+        .fail = fail_irp,
+        .event = event,
     };
 
     memset(&world, 0, sizeof world);
@@ -140,7 +144,7 @@ wait_until(LONG *counter, LONG want)
     for (int i = 0; i < 2000; i++) {
         if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) == want)
             return;
-        ke_shutdown();          /* runs what is queued */
+        ke_shutdown(); /* runs what is queued */
     }
     fail_msg("%d instead of %d", (int) *counter, (int) want);
 }
@@ -318,8 +322,8 @@ main(void)
                                before),
         cmocka_unit_test_setup(
             cancel__what_follows_at_once__gets_the_same_answer, before),
-        cmocka_unit_test_setup(
-            R186__wrong_volume__names_the_one_that_is_wanted, before),
+        cmocka_unit_test_setup(R186__wrong_volume__names_the_one_that_is_wanted,
+                               before),
         cmocka_unit_test_setup(arrival__ends_the_prompt__requests_go_on,
                                before),
         cmocka_unit_test_setup(

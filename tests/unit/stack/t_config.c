@@ -132,8 +132,7 @@ missing_file__is_named(void **state)
     struct ri_error error;
 
     (void) state;
-    assert_int_equal(ri_config_load("/no/such/file", &config, &error),
-                     -ENOENT);
+    assert_int_equal(ri_config_load("/no/such/file", &config, &error), -ENOENT);
     assert_non_null(strstr(error.text, "/no/such/file"));
 }
 

@@ -73,7 +73,8 @@ static void
 eject_stop_and_free__write_it_out(void **state)
 {
     struct rig *rig = *state;
-    struct vscsi_config config = { .name = "D2", .type = VSCSI_DISK,
+    struct vscsi_config config = { .name = "D2",
+                                   .type = VSCSI_DISK,
                                    .cache_volatile = true };
     struct vscsi_drive *first = rig->drive;
     struct vscsi_nexus *nexus = rig->nexus;
@@ -152,8 +153,8 @@ full__oldest_spill__nothing_is_mixed_up(void **state)
         for (unsigned at = 0; at < 32768; at += 500)
             assert_int_equal(rig->data[at], (uint8_t) (i * 7 + 2));
     }
-    assert_int_equal(NONE(rig, 0x91, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                          0), 0);
+    assert_int_equal(
+        NONE(rig, 0x91, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
     for (uint32_t i = 0; i < chunks; i++) {
         char byte;
 
@@ -172,15 +173,16 @@ unmap_and_write_same__over_cached_data__win(void **state)
     memset(rig->data, 0, 24);
     rig->data[1] = 22;
     rig->data[3] = 16;
-    rig->data[15] = 9;          /* LBA 9 */
-    rig->data[19] = 2;          /* two blocks */
+    rig->data[15] = 9; /* LBA 9 */
+    rig->data[19] = 2; /* two blocks */
     assert_int_equal(OUT(rig, 24, 0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0), 0);
     memset(rig->data, 's', 512);
     assert_int_equal(OUT(rig, 512, 0x41, 0, 0, 0, 0, 12, 0, 0, 2, 0), 0);
     assert_int_equal(read_10(rig, 8, 16, 8192), 0);
     for (unsigned i = 0; i < 16; i++)
-        assert_int_equal(rig->data[i * 512], i == 1 || i == 2 ? 0
-                         : i == 4 || i == 5 ? 's' : 'C');
+        assert_int_equal(rig->data[i * 512], i == 1 || i == 2   ? 0
+                                             : i == 4 || i == 5 ? 's'
+                                                                : 'C');
 }
 
 struct worker {
@@ -200,9 +202,10 @@ worker_main(void *context)
         uint32_t lba = i * 13 % 32768 * 2 + me->slot;
 
         memset(out, (int) (i + me->slot), sizeof out);
-        memcpy(command.cdb, ((uint8_t[]){ 0x2A, i % 64 ? 0 : 8, 0,
-               (uint8_t) (lba >> 16), (uint8_t) (lba >> 8), (uint8_t) lba, 0,
-               0, 1, 0 }), 10);
+        memcpy(command.cdb,
+               ((uint8_t[]){ 0x2A, i % 64 ? 0 : 8, 0, (uint8_t) (lba >> 16),
+                             (uint8_t) (lba >> 8), (uint8_t) lba, 0, 0, 1, 0 }),
+               10);
         command.data = out;
         command.dir = VSCSI_TO_DRIVE;
         me->bad += !vscsi_execute(me->nexus, &command) || command.status != 0;

@@ -45,7 +45,7 @@ inquiry__vital_product_data(void **state)
         assert_int_equal(number_at(rig->data + 2, 2) + 4,
                          rig->last.transferred);
     }
-    assert_int_equal(rig->data[5] & 0xE4, 0xE4);     /* LBPU LBPWS* LBPRZ */
+    assert_int_equal(rig->data[5] & 0xE4, 0xE4); /* LBPU LBPWS* LBPRZ */
     assert_int_equal(IN(rig, 255, 0x12, 1, 0x80, 0, 255, 0), 0);
     assert_memory_equal(rig->data + 4, "D1", 2);
     assert_int_equal(IN(rig, 255, 0x12, 1, 0xB0, 0, 255, 0), 0);
@@ -62,10 +62,10 @@ unknown__opcode_and_fields__illegal_request(void **state)
     settle(rig);
     assert_int_equal(NONE(rig, 0xFF, 0, 0, 0, 0, 0), 0x052000);
     assert_int_equal(NONE(rig, 0x46, 0, 0, 0, 0, 0, 0, 0, 8, 0), 0x052000);
-    assert_int_equal(NONE(rig, 0x28, 0, 0, 0, 0, 0), 0x052400);  /* short */
+    assert_int_equal(NONE(rig, 0x28, 0, 0, 0, 0, 0), 0x052400); /* short */
     assert_int_equal(IN(rig, 512, 0x28, 0xE0, 0, 0, 0, 0, 0, 0, 1, 0),
                      0x052400);
-    assert_int_equal(NONE(rig, 0, 0, 0, 0, 0, 4), 0x052400);     /* NACA */
+    assert_int_equal(NONE(rig, 0, 0, 0, 0, 0, 4), 0x052400); /* NACA */
     assert_int_equal(NONE(rig, 0x04, 0, 0, 0, 0, 0), 0x052000);
 }
 
@@ -73,7 +73,8 @@ static void
 read_write__every_length_of_cdb(void **state)
 {
     static const uint8_t cdbs[8][16] = {
-        { 0x0A, 0, 1, 0x02, 1 }, { 0x08, 0, 1, 0x02, 1 },
+        { 0x0A, 0, 1, 0x02, 1 },
+        { 0x08, 0, 1, 0x02, 1 },
         { 0x2A, 0, 0, 0, 1, 0x02, 0, 0, 1 },
         { 0x28, 0, 0, 0, 1, 0x02, 0, 0, 1 },
         { 0xAA, 0, 0, 0, 1, 0x02, 0, 0, 0, 1 },
@@ -88,14 +89,14 @@ read_write__every_length_of_cdb(void **state)
     settle(rig);
     for (int i = 0; i < 4; i++) {
         memset(rig->data, '0' + i, 512);
-        assert_int_equal(run(rig, cdbs[2 * i], lengths[i], VSCSI_TO_DRIVE,
-                             512), 0);
+        assert_int_equal(run(rig, cdbs[2 * i], lengths[i], VSCSI_TO_DRIVE, 512),
+                         0);
         assert_int_equal(rig->last.transferred, 512);
         peek(rig->a, 0x102 * 512 + 511, &byte, 1);
         assert_int_equal(byte, '0' + i);
         memset(rig->data, 0, 512);
-        assert_int_equal(run(rig, cdbs[2 * i + 1], lengths[i],
-                             VSCSI_FROM_DRIVE, 512), 0);
+        assert_int_equal(
+            run(rig, cdbs[2 * i + 1], lengths[i], VSCSI_FROM_DRIVE, 512), 0);
         assert_int_equal(rig->data[511], '0' + i);
     }
     /* READ(6) of 0 blocks means 256. */
@@ -119,7 +120,8 @@ range__beyond_the_end__sense_names_the_lba(void **state)
     assert_int_equal(rig->last.transferred, 0);
     assert_int_equal(write_10(rig, 0, 0xFFFFFFFF, 1, 'x'), 0x052100);
     assert_int_equal(IN(rig, 512, 0x88, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0), 0x052100);
+                        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0),
+                     0x052100);
 }
 
 static void
@@ -145,12 +147,13 @@ capacity__10_and_16(void **state)
     assert_int_equal(IN(rig, 8, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
     assert_int_equal(number_at(rig->data, 4), IMAGE_BLOCKS - 1);
     assert_int_equal(number_at(rig->data + 4, 4), 512);
-    assert_int_equal(IN(rig, 32, 0x9E, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                        32, 0, 0), 0);
+    assert_int_equal(
+        IN(rig, 32, 0x9E, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0), 0);
     assert_int_equal(number_at(rig->data, 8), IMAGE_BLOCKS - 1);
     assert_int_equal(rig->data[14] & 0xC0, 0xC0);
-    assert_int_equal(IN(rig, 32, 0x9E, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                        32, 0, 0), 0x052400);
+    assert_int_equal(
+        IN(rig, 32, 0x9E, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0),
+        0x052400);
 }
 
 static void
@@ -163,19 +166,22 @@ capacity__above_2_tib__read_at_the_end(void **state)
     settle(rig);
     assert_int_equal(IN(rig, 8, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
     assert_int_equal(number_at(rig->data, 4), 0xFFFFFFFF);
-    assert_int_equal(IN(rig, 32, 0x9E, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                        32, 0, 0), 0);
+    assert_int_equal(
+        IN(rig, 32, 0x9E, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0), 0);
     assert_int_equal(number_at(rig->data, 8), last);
     memset(rig->data, 'E', 512);
-    assert_int_equal(OUT(rig, 512, 0x8A, 0, 0, 0, 0, 1, 0x7f, 0xff, 0xff,
-                         0xff, 0, 0, 0, 1, 0, 0), 0);
+    assert_int_equal(OUT(rig, 512, 0x8A, 0, 0, 0, 0, 1, 0x7f, 0xff, 0xff, 0xff,
+                         0, 0, 0, 1, 0, 0),
+                     0);
     memset(rig->data, 0, 512);
     assert_int_equal(IN(rig, 512, 0x88, 0, 0, 0, 0, 1, 0x7f, 0xff, 0xff, 0xff,
-                        0, 0, 0, 1, 0, 0), 0);
+                        0, 0, 0, 1, 0, 0),
+                     0);
     assert_int_equal(rig->data[0], 'E');
     /* The LBA does not fit the fixed format: no VALID bit. */
-    assert_int_equal(IN(rig, 512, 0x88, 0, 0, 0, 0, 1, 0x80, 0, 0, 0, 0, 0, 0,
-                        1, 0, 0), 0x052100);
+    assert_int_equal(
+        IN(rig, 512, 0x88, 0, 0, 0, 0, 1, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0),
+        0x052100);
     assert_int_equal(rig->last.sense[0], 0x70);
 }
 
@@ -210,8 +216,8 @@ verify__compares_and_names_the_block(void **state)
     assert_int_equal(number_at(rig->last.sense + 3, 4), 4 + 5);
     memset(rig->data, 'v', 512);
     assert_int_equal(OUT(rig, 512, 0x2E, 2, 0, 0, 0, 4, 0, 0, 1, 0), 0);
-    assert_int_equal(OUT(rig, 512, 0x8F, 2, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0,
-                         1, 0, 0), 0);
+    assert_int_equal(
+        OUT(rig, 512, 0x8F, 2, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0), 0);
 }
 
 static uint32_t
@@ -220,7 +226,7 @@ unmap(struct rig *rig, uint8_t lba, uint8_t blocks)
     memset(rig->data, 0, 24);
     rig->data[1] = 22;
     rig->data[3] = 16;
-    rig->data[14] = lba;        /* in units of 256 */
+    rig->data[14] = lba; /* in units of 256 */
     rig->data[18] = blocks;
     return OUT(rig, 24, 0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0);
 }
@@ -237,8 +243,9 @@ unmap__reads_zeros__is_a_hole(void **state)
         assert_int_equal(rig->data[i], 0);
     assert_int_equal(read_10(rig, 2 * 256 - 1, 1, 512), 0);
     assert_int_equal(rig->data[511], 'a');
-    assert_int_equal(IN(rig, 4096, 0x9E, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                        16, 0, 0, 0), 0);
+    assert_int_equal(
+        IN(rig, 4096, 0x9E, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0),
+        0);
     assert_int_equal(rig->last.transferred, 8 + 3 * 16);
     assert_int_equal(number_at(rig->data, 4), 4 + 3 * 16);
     assert_int_equal(number_at(rig->data + 8 + 8, 4), 2 * 256);
@@ -247,9 +254,8 @@ unmap__reads_zeros__is_a_hole(void **state)
     assert_int_equal(number_at(rig->data + 24 + 8, 4), 3 * 256);
     assert_int_equal(rig->data[24 + 12], 1);
     assert_int_equal(unmap(rig, 7, 2), 0x052100);
-    rig->data[3] = 32;          /* more than the list has */
-    assert_int_equal(OUT(rig, 24, 0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0),
-                     0x051A00);
+    rig->data[3] = 32; /* more than the list has */
+    assert_int_equal(OUT(rig, 24, 0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0), 0x051A00);
     assert_int_equal(OUT(rig, 0, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
 }
 
@@ -265,20 +271,20 @@ write_same__pattern_zero_and_unmap(void **state)
     assert_int_equal(rig->data[0], 'p');
     assert_int_equal(rig->data[512], 'a');
     memset(rig->data, 0, 512);
-    assert_int_equal(OUT(rig, 512, 0x93, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                         0, 8, 0, 0), 0);
+    assert_int_equal(
+        OUT(rig, 512, 0x93, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0), 0);
     assert_int_equal(read_10(rig, 7, 2, 1024), 0);
     assert_int_equal(rig->data[0], 0);
     assert_int_equal(rig->data[512], 'p');
     /* NDOB: no data, zeros. */
-    assert_int_equal(NONE(rig, 0x93, 0x01, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8,
-                          0, 0), 0);
+    assert_int_equal(
+        NONE(rig, 0x93, 0x01, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0), 0);
     assert_int_equal(read_10(rig, 8, 1, 512), 0);
     assert_int_equal(rig->data[0], 0);
     assert_int_equal(OUT(rig, 512, 0x41, 0x10, 0, 0, 0, 0, 0, 0, 1, 0),
-                     0x052400);         /* ANCHOR */
+                     0x052400); /* ANCHOR */
     assert_int_equal(OUT(rig, 512, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0),
-                     0x052400);         /* WSNZ */
+                     0x052400); /* WSNZ */
 }
 
 static void
@@ -290,7 +296,7 @@ mode_sense__pages_and_headers(void **state)
     assert_int_equal(IN(rig, 255, 0x1A, 0, 0x3F, 0, 255, 0), 0);
     assert_int_equal(rig->data[0] + 1u, rig->last.transferred);
     assert_int_equal(rig->data[2] & 0x80, 0);
-    assert_int_equal(rig->data[2] & 0x10, 0x10);        /* DPOFUA */
+    assert_int_equal(rig->data[2] & 0x10, 0x10); /* DPOFUA */
     assert_int_equal(rig->data[3], 8);
     assert_int_equal(number_at(rig->data + 4, 4), IMAGE_BLOCKS);
     assert_int_equal(number_at(rig->data + 9, 3), 512);
@@ -301,7 +307,7 @@ mode_sense__pages_and_headers(void **state)
     assert_int_equal(IN(rig, 255, 0x1A, 8, 0x02, 0, 255, 0), 0x052400);
     assert_int_equal(IN(rig, 255, 0x1A, 8, 0xC8, 0, 255, 0), 0x053900);
     assert_int_equal(IN(rig, 255, 0x1A, 8, 0x48, 0, 255, 0), 0);
-    assert_int_equal(rig->data[4 + 2], 0x00);   /* no cache: not changeable */
+    assert_int_equal(rig->data[4 + 2], 0x00); /* no cache: not changeable */
 }
 
 static uint32_t
@@ -371,7 +377,7 @@ mode_select__bad_lists__refused(void **state)
     assert_int_equal(OUT(rig, 4, 0x15, 0x10, 0, 0, 0, 0), 0);
     rig->data[3] = 8;
     assert_int_equal(OUT(rig, 8, 0x15, 0x10, 0, 0, 8, 0), 0x051A00);
-    rig->data[10] = 8;          /* blocks of 2048 bytes: no */
+    rig->data[10] = 8; /* blocks of 2048 bytes: no */
     assert_int_equal(OUT(rig, 12, 0x15, 0x10, 0, 0, 12, 0), 0x052600);
     memset(rig->data, 0, 64);
     rig->data[4] = 0x0A;
@@ -396,8 +402,8 @@ opcodes__list_agrees_with_what_is_carried_out(void **state)
     size_t len;
 
     settle(rig);
-    assert_int_equal(IN(rig, sizeof list, 0xA3, 0x0C, 0, 0, 0, 0, 0, 0, 8, 0,
-                        0, 0), 0);
+    assert_int_equal(
+        IN(rig, sizeof list, 0xA3, 0x0C, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0), 0);
     len = number_at(rig->data, 4);
     memcpy(list, rig->data + 4, len);
     for (size_t i = 0; i < len; i += 8)
@@ -411,14 +417,14 @@ opcodes__list_agrees_with_what_is_carried_out(void **state)
         sense = run(rig, cdb, 16, VSCSI_NO_DATA, 0);
         assert_int_equal(sense != 0x052000, listed[code]);
     }
-    assert_int_equal(IN(rig, 64, 0xA3, 0x0C, 1, 0x28, 0, 0, 0, 0, 0, 64, 0,
-                        0), 0);
+    assert_int_equal(IN(rig, 64, 0xA3, 0x0C, 1, 0x28, 0, 0, 0, 0, 0, 64, 0, 0),
+                     0);
     assert_int_equal(rig->data[1] & 7, 3);
     assert_int_equal(number_at(rig->data + 2, 2), 10);
     assert_int_equal(rig->data[4], 0x28);
     assert_int_equal(number_at(rig->data + 6, 4), 0xFFFFFFFF);
-    assert_int_equal(IN(rig, 64, 0xA3, 0x0C, 1, 0xFF, 0, 0, 0, 0, 0, 64, 0,
-                        0), 0);
+    assert_int_equal(IN(rig, 64, 0xA3, 0x0C, 1, 0xFF, 0, 0, 0, 0, 0, 64, 0, 0),
+                     0);
     assert_int_equal(rig->data[1] & 7, 1);
 }
 
@@ -429,7 +435,7 @@ floppy__geometry_format_and_capacities(void **state)
 
     assert_int_equal(TUR(rig), 0x062900);
     assert_int_equal(IN(rig, 12, 0x23, 0, 0, 0, 0, 0, 0, 0, 12, 0), 0);
-    assert_int_equal(rig->data[8] & 3, 3);      /* no medium */
+    assert_int_equal(rig->data[8] & 3, 3); /* no medium */
     make_image(rig->a, 'a', 2880 * 512);
     settle(rig);
     assert_int_equal(IN(rig, 12, 0x23, 0, 0, 0, 0, 0, 0, 0, 12, 0), 0);
@@ -437,8 +443,8 @@ floppy__geometry_format_and_capacities(void **state)
     assert_int_equal(rig->data[8] & 3, 2);
     assert_int_equal(IN(rig, 255, 0x1A, 8, 0x05, 0, 255, 0), 0);
     assert_int_equal(rig->data[1], 0x94);
-    assert_int_equal(rig->data[4 + 4], 2);      /* heads */
-    assert_int_equal(rig->data[4 + 5], 18);     /* sectors */
+    assert_int_equal(rig->data[4 + 4], 2);  /* heads */
+    assert_int_equal(rig->data[4 + 5], 18); /* sectors */
     assert_int_equal(number_at(rig->data + 4 + 8, 2), 80);
     assert_int_equal(NONE(rig, 0x04, 0, 0, 0, 0, 0), 0);
     assert_int_equal(read_10(rig, 2879, 1, 512), 0);
@@ -478,7 +484,7 @@ noise__never_hurts(void **state)
     settle(rig);
     for (int i = 0; i < 100000; i++) {
         uint32_t len = (uint32_t) rand_r(&seed) % 600;
-        enum vscsi_dir dir = (enum vscsi_dir) (rand_r(&seed) % 3);
+        enum vscsi_dir dir = (enum vscsi_dir)(rand_r(&seed) % 3);
 
         for (int j = 0; j < 16; j++)
             cdb[j] = rand_r(&seed) % 3 ? 0 : (uint8_t) rand_r(&seed);
@@ -486,8 +492,8 @@ noise__never_hurts(void **state)
         if (i % 50 == 0)
             memset(rig->data, rand_r(&seed), 600);
         rig->data[len] = 0x5C;
-        (void) start_on(rig, rig->nexus, cdb, (size_t) rand_r(&seed) % 17,
-                        dir, len, 0);
+        (void) start_on(rig, rig->nexus, cdb, (size_t) rand_r(&seed) % 17, dir,
+                        len, 0);
         assert_int_equal(rig->data[len], 0x5C);
         assert_true(rig->last.transferred <= len);
         assert_true(rig->last.sense_len <= VSCSI_SENSE_MAX);

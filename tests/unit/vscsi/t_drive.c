@@ -201,12 +201,10 @@ attention__number_differs__nothing_is_done(void **state)
     assert_int_equal(vscsi_yank(rig->drive), 0);
     assert_int_equal(insert(rig, rig->b), 0);
     /* The number still matches, so the change is reported: once. */
-    assert_true(start_on(rig, rig->nexus, write, 10, VSCSI_TO_DRIVE, 512,
-                         now));
+    assert_true(start_on(rig, rig->nexus, write, 10, VSCSI_TO_DRIVE, 512, now));
     assert_int_equal(sense_of(&rig->last), 0x062800);
     assert_int_equal(rig->last.attention, now + 1);
-    assert_true(start_on(rig, rig->nexus, write, 10, VSCSI_TO_DRIVE, 512,
-                         now));
+    assert_true(start_on(rig, rig->nexus, write, 10, VSCSI_TO_DRIVE, 512, now));
     assert_int_equal(rig->last.result, VSCSI_STALE);
     assert_int_equal(rig->last.attention, now + 1);
     assert_int_equal(read_10(rig, 0, 1, 512), 0);
@@ -323,18 +321,22 @@ state__counts_commands_of_all_nexuses(void **state)
 static void
 new__block_sizes__only_what_such_drives_have(void **state)
 {
-    static const struct { enum vscsi_type type; uint32_t bytes; bool good; }
-    table[] = {
-        { VSCSI_DISK, 0, true },      { VSCSI_DISK, 512, true },
-        { VSCSI_DISK, 2048, true },   { VSCSI_DISK, 4096, true },
-        { VSCSI_DISK, 1024, false },  { VSCSI_DISK, 1, false },
+    static const struct {
+        enum vscsi_type type;
+        uint32_t bytes;
+        bool good;
+    } table[] = {
+        { VSCSI_DISK, 0, true },       { VSCSI_DISK, 512, true },
+        { VSCSI_DISK, 2048, true },    { VSCSI_DISK, 4096, true },
+        { VSCSI_DISK, 1024, false },   { VSCSI_DISK, 1, false },
         { VSCSI_FLOPPY, 2048, false }, { VSCSI_CDROM, 2048, true },
         { VSCSI_CDROM, 512, false },
     };
 
     (void) state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        struct vscsi_config config = { .name = "N", .type = table[i].type,
+        struct vscsi_config config = { .name = "N",
+                                       .type = table[i].type,
                                        .block_bytes = table[i].bytes };
         struct vscsi_drive *drive = vscsi_new(&config);
 
@@ -352,11 +354,13 @@ states__arrows(void **state)
     for (int from = DRIVE_OPEN; from <= DRIVE_STOPPED; from++) {
         assert_non_null(drive_state_name((enum drive_state) from));
         for (int to = DRIVE_OPEN; to <= DRIVE_STOPPED; to++) {
-            bool want = to == DRIVE_STOPPED ? from == DRIVE_READY
-                : from != to || from == DRIVE_LOADING;
+            bool want = to == DRIVE_STOPPED
+                            ? from == DRIVE_READY
+                            : from != to || from == DRIVE_LOADING;
 
             assert_int_equal(drive_state_allowed((enum drive_state) from,
-                                                 (enum drive_state) to), want);
+                                                 (enum drive_state) to),
+                             want);
         }
     }
 }

@@ -222,7 +222,8 @@ delay__done_is_called_later_once(void **state)
     WAIT_FOR(done_count() == 1);
     clock_gettime(CLOCK_MONOTONIC, &end);
     assert_true((end.tv_sec - start.tv_sec) * 1000 +
-                (end.tv_nsec - start.tv_nsec) / 1000000 >= 29);
+                    (end.tv_nsec - start.tv_nsec) / 1000000 >=
+                29);
     assert_int_equal(completed_with, VSCSI_DONE);
     assert_int_equal(rig->last.status, 0);
     assert_int_equal(rig->last.transferred, 512);
@@ -274,16 +275,36 @@ static void
 rules__that_are_none__say_why(void **state)
 {
     static const char *const bad[] = {
-        "", "at", "at 0 any do yank", "at x any do yank", "at 1", "at 1any do",
-        "at 1 nothing do yank", "at 1 any", "at 1 any yank", "at 1 any do",
-        "at 1 any do dance", "at 1 any do sense", "at 1 any do sense 3/11",
-        "at 1 any do sense 0/0/0", "at 1 any do sense 10/0/0",
-        "at 1 any do delay", "at 1 any do delay x", "at 1 any do yank now",
-        "at 1 any do swap", "at 1 0x100 do yank", "at -1 any do yank",
-        "at 1 read lba do yank", "at 1 read lba 5-4 do yank",
-        "at 1 read lba 5 do yank", "at 1 any do short -1",
-        "at 99999999999999999999 any do yank", "when 1 any do yank",
-        "at ++ any do yank", "at 1++ any do yank", "at 1 any do sense 3/11/0 x",
+        "",
+        "at",
+        "at 0 any do yank",
+        "at x any do yank",
+        "at 1",
+        "at 1any do",
+        "at 1 nothing do yank",
+        "at 1 any",
+        "at 1 any yank",
+        "at 1 any do",
+        "at 1 any do dance",
+        "at 1 any do sense",
+        "at 1 any do sense 3/11",
+        "at 1 any do sense 0/0/0",
+        "at 1 any do sense 10/0/0",
+        "at 1 any do delay",
+        "at 1 any do delay x",
+        "at 1 any do yank now",
+        "at 1 any do swap",
+        "at 1 0x100 do yank",
+        "at -1 any do yank",
+        "at 1 read lba do yank",
+        "at 1 read lba 5-4 do yank",
+        "at 1 read lba 5 do yank",
+        "at 1 any do short -1",
+        "at 99999999999999999999 any do yank",
+        "when 1 any do yank",
+        "at ++ any do yank",
+        "at 1++ any do yank",
+        "at 1 any do sense 3/11/0 x",
     };
     struct rig *rig = *state;
     char why[256];

@@ -19,7 +19,7 @@ static void
 insert__bad_images__refused_by_name(void **state)
 {
     static const struct {
-        const char *name, *kind;    /* made how: see below */
+        const char *name, *kind; /* made how: see below */
         int error;
         const char *says;
     } table[] = {
@@ -55,8 +55,7 @@ insert__bad_images__refused_by_name(void **state)
         assert_non_null(strstr(text, path));
         assert_non_null(strstr(text, table[i].says));
     }
-    assert_int_equal(vscsi_insert(rig->drive, "", text, sizeof text),
-                     -ENOENT);
+    assert_int_equal(vscsi_insert(rig->drive, "", text, sizeof text), -ENOENT);
     assert_int_equal(vscsi_insert(rig->drive, "/dev/zero", text, sizeof text),
                      -EINVAL);
     assert_non_null(strstr(text, "character device"));
@@ -70,8 +69,8 @@ static void
 insert__odd_names__are_names(void **state)
 {
     static const char *const names[] = {
-        "with space", "%s%n", "new\nline", "\"quoted'", "\xff\xfe bytes",
-        "-rf", "a:b=c;d",
+        "with space",     "%s%n", "new\nline", "\"quoted'",
+        "\xff\xfe bytes", "-rf",  "a:b=c;d",
     };
     struct rig *rig = *state;
     struct vscsi_state seen;
@@ -80,8 +79,7 @@ insert__odd_names__are_names(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", rig->folder, names[i]);
         make_image(path, 'x', 4096);
-        assert_int_equal(vscsi_insert(rig->drive, path, text, sizeof text),
-                         0);
+        assert_int_equal(vscsi_insert(rig->drive, path, text, sizeof text), 0);
         vscsi_state(rig->drive, &seen);
         assert_string_equal(seen.image, path);
         assert_int_equal(vscsi_yank(rig->drive), 0);

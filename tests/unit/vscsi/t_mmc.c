@@ -60,8 +60,7 @@ gesn__classes_and_polling(void **state)
 {
     struct rig *rig = *state;
 
-    assert_int_equal(IN(rig, 8, 0x4A, 0, 0, 0, 0x10, 0, 0, 0, 8, 0),
-                     0x052400);
+    assert_int_equal(IN(rig, 8, 0x4A, 0, 0, 0, 0x10, 0, 0, 0, 8, 0), 0x052400);
     assert_int_equal(IN(rig, 8, 0x4A, 1, 0, 0, 0x20, 0, 0, 0, 8, 0), 0);
     assert_int_equal(rig->last.transferred, 4);
     assert_int_equal(rig->data[2] & 0x80, 0x80);
@@ -111,8 +110,7 @@ configuration__profiles_and_features(void **state)
     assert_int_equal(number_at(rig->data + 8, 2), 0x001E);
     assert_int_equal(rig->data[10] & 1, 1);
     assert_int_equal(rig->last.transferred, 8 + 4 + 4);
-    assert_int_equal(IN(rig, 255, 0x46, 3, 0, 0, 0, 0, 0, 0, 255, 0),
-                     0x052400);
+    assert_int_equal(IN(rig, 255, 0x46, 3, 0, 0, 0, 0, 0, 0, 255, 0), 0x052400);
 }
 
 static void
@@ -137,8 +135,7 @@ toc__tracks_sessions_full(void **state)
     assert_int_equal(rig->data[9], end / 75 / 60);
     assert_int_equal(rig->data[10], end / 75 % 60);
     assert_int_equal(rig->data[11], end % 75);
-    assert_int_equal(IN(rig, 100, 0x43, 0, 0, 0, 0, 0, 2, 0, 100, 0),
-                     0x052400);
+    assert_int_equal(IN(rig, 100, 0x43, 0, 0, 0, 0, 0, 2, 0, 100, 0), 0x052400);
     assert_int_equal(IN(rig, 100, 0x43, 0, 1, 0, 0, 0, 0, 0, 100, 0), 0);
     assert_int_equal(rig->last.transferred, 12);
     assert_int_equal(rig->data[6], 1);
@@ -146,8 +143,7 @@ toc__tracks_sessions_full(void **state)
     assert_int_equal(rig->last.transferred, 4 + 4 * 11);
     assert_int_equal(rig->data[4 + 3], 0xA0);
     assert_int_equal(rig->data[4 + 22 + 9], end / 75 % 60);
-    assert_int_equal(IN(rig, 100, 0x43, 0, 7, 0, 0, 0, 0, 0, 100, 0),
-                     0x052400);
+    assert_int_equal(IN(rig, 100, 0x43, 0, 7, 0, 0, 0, 0, 0, 100, 0), 0x052400);
 }
 
 static void
@@ -196,13 +192,12 @@ drive__mode_page_2a_speed_mechanism_type(void **state)
     assert_int_equal(rig->data[0], 0x05);
     assert_int_equal(IN(rig, 255, 0x5A, 0, 0x2A, 0, 0, 0, 0, 0, 255, 0), 0);
     assert_int_equal(rig->data[8], 0x2A);
-    assert_int_equal(rig->data[8 + 6] >> 5, 1);         /* a tray */
+    assert_int_equal(rig->data[8 + 6] >> 5, 1); /* a tray */
     assert_int_equal(rig->data[8 + 6] & 0x02, 0);
     assert_int_equal(NONE(rig, 0x1E, 0, 0, 0, 1, 0), 0);
     assert_int_equal(IN(rig, 255, 0x5A, 0, 0x2A, 0, 0, 0, 0, 0, 255, 0), 0);
-    assert_int_equal(rig->data[8 + 6] & 0x02, 0x02);    /* locked */
-    assert_int_equal(NONE(rig, 0xBB, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0),
-                     0);
+    assert_int_equal(rig->data[8 + 6] & 0x02, 0x02); /* locked */
+    assert_int_equal(NONE(rig, 0xBB, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0), 0);
     assert_int_equal(IN(rig, 8, 0xBD, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0), 0);
     assert_int_equal(rig->data[1] & 0x10, 0);
     assert_int_equal(NONE(rig, 0x1E, 0, 0, 0, 0, 0), 0);

@@ -9,9 +9,9 @@
 
 #include <pthread.h>
 
-#define SWAPS 1000
-#define WRITERS 3               /* the last has a nexus of its own */
-#define LABEL_LBA 0             /* tells the media apart; never written */
+#define SWAPS     1000
+#define WRITERS   3 /* the last has a nexus of its own */
+#define LABEL_LBA 0 /* tells the media apart; never written */
 
 SETUP(disk, .type = VSCSI_DISK)
 SETUP(cached_disk, .type = VSCSI_DISK, .cache_volatile = true)
@@ -32,7 +32,9 @@ attempt(struct writer *me, uint8_t opcode, uint32_t lba, uint8_t *block,
     struct vscsi_command command = {
         .cdb = { opcode, 0, (uint8_t) (lba >> 24), (uint8_t) (lba >> 16),
                  (uint8_t) (lba >> 8), (uint8_t) lba, 0, 0, 1, 0 },
-        .cdb_len = 10, .data = block, .data_len = 512,
+        .cdb_len = 10,
+        .data = block,
+        .data_len = 512,
         .dir = opcode == 0x28 ? VSCSI_FROM_DRIVE : VSCSI_TO_DRIVE,
         .attention_in = attention,
     };
@@ -54,8 +56,8 @@ writer_main(void *context)
         if (!attempt(me, 0x28, LABEL_LBA, block, 0, &attention))
             continue;
         for (int i = 0; i < 20; i++) {
-            uint32_t lba = 1 + (uint32_t) rand_r(&me->seed) %
-                (IMAGE_BLOCKS - 1);
+            uint32_t lba =
+                1 + (uint32_t) rand_r(&me->seed) % (IMAGE_BLOCKS - 1);
 
             memset(block + 1, block[0] ^ 0x20, 511);
             if (!attempt(me, 0x2A, lba, block, attention, &unused))
@@ -97,14 +99,16 @@ swap__under_stamped_writes__no_foreign_block(void **state)
     for (int i = 0; i < WRITERS; i++) {
         writers[i].rig = rig;
         writers[i].seed = 1000u + (unsigned) i;
-        writers[i].nexus = i < WRITERS - 1 ? rig->nexus
-            : vscsi_nexus_new(rig->drive, NULL, NULL);
+        writers[i].nexus = i < WRITERS - 1
+                               ? rig->nexus
+                               : vscsi_nexus_new(rig->drive, NULL, NULL);
         pthread_create(&threads[i], NULL, writer_main, &writers[i]);
     }
     for (int i = 0; i < SWAPS; i++) {
         (void) vscsi_yank(rig->drive);
-        assert_int_equal(vscsi_insert(rig->drive, i & 1 ? rig->a : rig->b,
-                                      text, sizeof text), 0);
+        assert_int_equal(vscsi_insert(rig->drive, i & 1 ? rig->a : rig->b, text,
+                                      sizeof text),
+                         0);
         usleep((unsigned) (i * 7 % 300));
     }
     __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
