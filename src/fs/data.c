@@ -232,7 +232,7 @@ static NTSTATUS NTAPI
 send_down(struct volume *volume, PIRP irp)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
-    PDEVICE_OBJECT target = volume->target;
+    PDEVICE_OBJECT target;
     enum vol_state state;
     NTSTATUS reason;
     ULONG count;

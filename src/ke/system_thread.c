@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 struct spawned {
-    LIST_ENTRY entry; /* in `over`, once it is */
+    struct spawned *next;
     pthread_t id;
     void (*fn)(void *);
     void *context;
@@ -28,16 +28,16 @@ struct spawned {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
 static unsigned alive;                     /* lock */
-static LIST_ENTRY over = { &over, &over }; /* lock: not yet joined */
+static struct spawned *over;               /* lock: not yet joined */
 
 /* Joins the threads that have ended. */
 static void
 join_ended_locked(void)
 {
-    while (!IsListEmpty(&over)) {
-        struct spawned *one =
-            CONTAINING_RECORD(RemoveHeadList(&over), struct spawned, entry);
+    while (over != NULL) {
+        struct spawned *one = over;
 
+        over = one->next;
         pthread_mutex_unlock(&lock);
         pthread_join(one->id, NULL);
         free(one);
@@ -53,7 +53,8 @@ start(void *argument)
     me->fn(me->context);
     pthread_mutex_lock(&lock);
     join_ended_locked();
-    InsertTailList(&over, &me->entry);
+    me->next = over;
+    over = me;
     alive--;
     pthread_cond_broadcast(&fewer);
     pthread_mutex_unlock(&lock);

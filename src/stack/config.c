@@ -196,7 +196,7 @@ static int
 set_no_operator(struct reading *r, const char *key, const char *value)
 {
     static const char *const words[] = { "wait", "cancel", NULL };
-    int n;
+    int n = 0;
 
     if (!one_of(r, key, value, words, &n))
         return 0;
@@ -214,7 +214,7 @@ static int
 set_type(struct reading *r, const char *key, const char *value)
 {
     static const char *const words[] = { "disk", "floppy", "cdrom", NULL };
-    int n;
+    int n = 0;
 
     if (!one_of(r, key, value, words, &n))
         return 0;
@@ -250,7 +250,7 @@ static int
 set_cache(struct reading *r, const char *key, const char *value)
 {
     static const char *const words[] = { "none", "volatile", NULL };
-    int n;
+    int n = 0;
 
     if (!one_of(r, key, value, words, &n))
         return 0;
