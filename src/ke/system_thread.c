@@ -27,8 +27,8 @@ struct spawned {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
-static unsigned alive;                     /* lock */
-static struct spawned *over;               /* lock: not yet joined */
+static unsigned alive;       /* lock */
+static struct spawned *over; /* lock: not yet joined */
 
 /* Joins the threads that have ended. */
 static void
