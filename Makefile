@@ -32,7 +32,8 @@ conformance: build
 bench: build
 	@$(PYTHON) bench/bench.py --server $(REINSERT) \
 	    --nbdload $(BUILD)/bench/nbdload
-	@test ! -x $(BUILD)/bench/irp || $(BUILD)/bench/irp
+	@$(BUILD)/bench/irp
+	@$(PYTHON) bench/drives.py $(REINSERT)
 
 lint: deps
 	@tools/lint
