@@ -120,6 +120,8 @@ wait_for(PVPB vpb, NTSTATUS status)
     PIRP irp = IoAllocateIrp(1, FALSE);
 
     assert_non_null(irp);
+    /* As a file system has it that raises a hard error: in its location. */
+    IoSetNextIrpStackLocation(irp);
     assert_int_equal(prompt_raise(NULL, irp, vpb, &drive, status),
                      STATUS_SUCCESS);
     return irp;
