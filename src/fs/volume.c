@@ -1,12 +1,14 @@
 /*
  * volume.c - a volume: its life, its state, who may look at it
  *
- *              fs_verify: same          fs_eject
- *   VERIFYING ----------------> MOUNTED --------> EJECTING
- *      ^  |    (worker) <------- | ^ \              |
- *      |  | no medium, other     | |  \ medium gone | opened
- *      |  v                      | |   v            v
- *      +- ABSENT <---------------+ +-- (fs_mount, fs_verify: back again)
+ *                     worker                  fs_eject
+ *      VERIFYING <--------------- MOUNTED -----------------> EJECTING
+ *        |   |    fs_verify: same  ^ ^ |     failed, closed     |
+ *        |   +---------------------+ | |  <--------------------+|
+ *        | another, none             | | medium gone             | opened
+ *        +-----------> ABSENT <------+-+-------------------------+
+ *                         |          |
+ *                         +----------+ fs_verify, fs_mount: it is back
  *
  * fs_volume_change and settle_in (mount.c) are the only writers.  A decision
  * names the generation that it was made for and is void once the volume was
