@@ -1,14 +1,12 @@
 /*
  * volume.c - a volume: its life, its state, who may look at it
  *
- *                     worker                  fs_eject
- *      VERIFYING <--------------- MOUNTED -----------------> EJECTING
- *        |   |    fs_verify: same  ^ ^ |     failed, closed     |
- *        |   +---------------------+ | |  <--------------------+|
- *        | another, none             | | medium gone             | opened
- *        +-----------> ABSENT <------+-+-------------------------+
- *                         |          |
- *                         +----------+ fs_verify, fs_mount: it is back
+ *   MOUNTED   -> VERIFYING  its worker: a change may have happened
+ *   VERIFYING -> MOUNTED    fs_verify: it is the same
+ *   MOUNTED   -> EJECTING   fs_eject; requests wait
+ *   EJECTING  -> MOUNTED    the drive did not open
+ *   any       -> ABSENT     no medium, another one, opened, not readable
+ *   ABSENT    -> MOUNTED    fs_verify, fs_mount: it is back, in any drive
  *
  * fs_volume_change and settle_in (mount.c) are the only writers.  A decision
  * names the generation that it was made for and is void once the volume was
