@@ -212,7 +212,7 @@ must_refuse_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 }
 
 static void
-build_next(struct volume *volume, PIRP irp, ULONG count)
+build_next(struct volume *volume, PIRP irp, ULONG count, BOOLEAN through)
 {
     PIO_STACK_LOCATION next;
 
@@ -222,7 +222,7 @@ build_next(struct volume *volume, PIRP irp, ULONG count)
     next->Flags &= (UCHAR) ~FS_SL_MUST_ZERO;
     next->Flags |= SL_KEY_SPECIFIED;
     set_key(next, count);
-    if (volume->write_through && next->MajorFunction == IRP_MJ_WRITE)
+    if (through && next->MajorFunction == IRP_MJ_WRITE)
         next->Flags |= SL_WRITE_THROUGH;
     IoSetCompletionRoutine(irp, data_done, volume, TRUE, TRUE, TRUE);
 }
@@ -235,6 +235,7 @@ send_down(struct volume *volume, PIRP irp)
     PDEVICE_OBJECT target;
     enum vol_state state;
     NTSTATUS reason;
+    BOOLEAN through;
     ULONG count;
     KIRQL irql;
 
@@ -260,10 +261,11 @@ send_down(struct volume *volume, PIRP irp)
     }
     target = volume->target;
     count = volume->count;
+    through = volume->write_through;
     __atomic_add_fetch(&volume->running, 1, __ATOMIC_RELAXED);
     note_change_locked(volume, irp, own);
     KeReleaseSpinLock(&volume->lock, irql);
-    build_next(volume, irp, count);
+    build_next(volume, irp, count, through);
     IoCallDriver(target, irp);
     return STATUS_PENDING;
 }
@@ -283,12 +285,11 @@ check_range(struct volume *volume, PIO_STACK_LOCATION own)
 {
     ULONG64 offset = (ULONG64) own->Parameters.Read.ByteOffset.QuadPart;
     ULONG length = own->Parameters.Read.Length;
-    ULONG block = volume->id.block_bytes;
+    ULONG block = volume->block_bytes;
 
     if (offset % block != 0 || length % block != 0)
         return STATUS_INVALID_PARAMETER;
-    if (offset > volume->id.size_bytes ||
-        length > volume->id.size_bytes - offset)
+    if (offset > volume->size_bytes || length > volume->size_bytes - offset)
         return own->MajorFunction == IRP_MJ_WRITE ? STATUS_DISK_FULL
                                                   : STATUS_END_OF_FILE;
     return STATUS_SUCCESS;

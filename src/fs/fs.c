@@ -254,7 +254,7 @@ fs_eject(PDEVICE_OBJECT drive)
     else if (fs_volume_state(volume) != VOL_EJECTING)
         status = STATUS_MEDIA_CHANGED; /* a hand was faster */
     else
-        status = flush_and_open(volume->target);
+        status = flush_and_open(IoGetAttachedDevice(drive));
     if (NT_SUCCESS(status))
         fs_volume_change(volume, generation, VOL_ABSENT,
                          STATUS_NO_MEDIA_IN_DEVICE);

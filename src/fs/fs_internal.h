@@ -25,6 +25,8 @@ struct volume {
     PDEVICE_OBJECT device;         /* ours */
     PVPB vpb;                      /* holds a reference */
     struct identity id;            /* changed by the verifying thread only */
+    ULONG64 size_bytes;            /* never change: part of the identity */
+    ULONG block_bytes;
     BOOLEAN duplicate;
 
     KSPIN_LOCK lock;

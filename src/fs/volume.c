@@ -128,6 +128,8 @@ fs_volume_new(PVPB vpb, const struct identity *id)
     volume->device = device;
     volume->vpb = vpb;
     volume->id = *id;
+    volume->size_bytes = id->size_bytes;
+    volume->block_bytes = id->block_bytes;
     volume->state = VOL_ABSENT;
     volume->reason = STATUS_NO_MEDIA_IN_DEVICE;
     volume->since_ms = clock_coarse_ms();
