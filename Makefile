@@ -5,7 +5,7 @@ BUILD ?= build
 PYTHON = /usr/bin/python3
 REINSERT = $(BUILD)/front/cli/reinsert
 
-.PHONY: all deps build demo test conformance bench lint fmt install clean
+.PHONY: all deps build demo test conformance docs bench lint fmt install clean
 
 all: build
 
@@ -25,9 +25,13 @@ demo: build
 test: build
 	@$(PYTHON) tools/run-tests.py $(BUILD)
 
-# The tests that are named after a rule of the specification.
+# Every documented rule by its name; writes $(BUILD)/conformance.xml too.
 conformance: build
-	@$(PYTHON) tools/run-tests.py --rules $(BUILD)
+	@$(PYTHON) tests/conformance/conformance.py run $(BUILD)
+
+# The pages that are made from tables.
+docs:
+	@$(PYTHON) tests/conformance/conformance.py docs
 
 bench: build
 	@$(PYTHON) bench/bench.py --server $(REINSERT) \
