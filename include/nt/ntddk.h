@@ -38,6 +38,20 @@ BOOLEAN NTAPI IoSetThreadHardErrorMode(BOOLEAN EnableHardErrors);
 VOID NTAPI IoSetMasterIrpStatus(PIRP MasterIrp, NTSTATUS Status);
 PIRP NTAPI IoMakeAssociatedIrp(PIRP Irp, CCHAR StackSize);
 
+/* --- initialization again: PASSIVE ------------------------------------------ */
+
+typedef VOID NTAPI DRIVER_REINITIALIZE(PDRIVER_OBJECT DriverObject,
+                                       PVOID Context, ULONG Count);
+typedef DRIVER_REINITIALIZE *PDRIVER_REINITIALIZE;
+
+/* Called by DriverEntry or by the routine itself. */
+VOID NTAPI IoRegisterDriverReinitialization(
+    PDRIVER_OBJECT DriverObject,
+    PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context);
+VOID NTAPI IoRegisterBootDriverReinitialization(
+    PDRIVER_OBJECT DriverObject,
+    PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context);
+
 /* --- registry: answered from the configuration ---------------------------------- */
 
 NTSTATUS NTAPI IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName,

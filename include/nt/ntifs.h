@@ -33,6 +33,16 @@ PIRP NTAPI IoGetTopLevelIrp(VOID);
 VOID NTAPI IoSetTopLevelIrp(PIRP Irp);
 PDEVICE_OBJECT NTAPI IoGetBaseFileSystemDeviceObject(PFILE_OBJECT FileObject);
 PEPROCESS NTAPI IoGetRequestorProcess(PIRP Irp);
+#define IoIsSystemThread PsIsSystemThread
+/* <= DISPATCH.  Referenced; NULL: nothing below, or it is being deleted. */
+PDEVICE_OBJECT NTAPI IoGetLowerDeviceObject(PDEVICE_OBJECT DeviceObject);
+PDEVICE_OBJECT NTAPI IoGetDeviceAttachmentBaseRef(PDEVICE_OBJECT DeviceObject);
+/* PASSIVE.  A file without a name, for the file system's own use: CLEANUP comes
+ * at once (not with Lite), CLOSE with the last reference.  NULL: no memory. */
+PFILE_OBJECT NTAPI IoCreateStreamFileObject(PFILE_OBJECT FileObject,
+                                            PDEVICE_OBJECT DeviceObject);
+PFILE_OBJECT NTAPI IoCreateStreamFileObjectLite(PFILE_OBJECT FileObject,
+                                                PDEVICE_OBJECT DeviceObject);
 
 BOOLEAN NTAPI FsRtlIsTotalDeviceFailure(NTSTATUS Status);
 BOOLEAN NTAPI FsRtlIsNtstatusExpected(NTSTATUS Ntstatus);
@@ -85,5 +95,15 @@ NTSTATUS NTAPI ExRaiseHardError(NTSTATUS ErrorStatus, ULONG NumberOfParameters,
     CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 8, METHOD_BUFFERED, FILE_ANY_ACCESS)
 #define FSCTL_IS_VOLUME_MOUNTED                                               \
     CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 10, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define FSCTL_MARK_VOLUME_DIRTY                                               \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 12, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define FSCTL_INVALIDATE_VOLUMES                                              \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 21, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define FSCTL_IS_VOLUME_DIRTY                                                 \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 30, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define FSCTL_ALLOW_EXTENDED_DASD_IO                                          \
+    CTL_CODE(FILE_DEVICE_FILE_SYSTEM, 32, METHOD_NEITHER, FILE_ANY_ACCESS)
+/* What FSCTL_IS_VOLUME_DIRTY answers. */
+#define VOLUME_IS_DIRTY 0x00000001
 
 #endif

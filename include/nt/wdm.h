@@ -274,6 +274,18 @@ VOID NTAPI IoQueueWorkItem(PIO_WORKITEM IoWorkItem,
                            WORK_QUEUE_TYPE QueueType, PVOID Context);
 VOID NTAPI IoFreeWorkItem(PIO_WORKITEM IoWorkItem);
 
+typedef VOID NTAPI IO_WORKITEM_ROUTINE_EX(PVOID IoObject, PVOID Context,
+                                          PIO_WORKITEM IoWorkItem);
+typedef IO_WORKITEM_ROUTINE_EX *PIO_WORKITEM_ROUTINE_EX;
+/* <= DISPATCH.  IoObject: a device or a driver. */
+VOID NTAPI IoQueueWorkItemEx(PIO_WORKITEM IoWorkItem,
+                             PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
+                             WORK_QUEUE_TYPE QueueType, PVOID Context);
+/* Any IRQL: in memory of the driver's own, of this size. */
+ULONG NTAPI IoSizeofWorkItem(VOID);
+VOID NTAPI IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem);
+VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem);
+
 FORCEINLINE LONG
 InterlockedIncrement(LONG volatile *Addend)
 {
@@ -481,12 +493,44 @@ struct _MDL {
 #define MDL_SOURCE_IS_NONPAGED_POOL 0x0004
 #define MDL_ALLOCATED_FIXED_SIZE    0x0008
 #define MDL_PARTIAL                 0x0010
+#define MDL_PARTIAL_HAS_BEEN_MAPPED 0x0020
+#define MDL_IO_PAGE_READ            0x0040
+#define MDL_WRITE_OPERATION         0x0080
+#define MDL_PARENT_MAPPED_SYSTEM_VA 0x0100
+#define MDL_FREE_EXTRA_PTES         0x0200
+#define MDL_DESCRIBES_AWE           0x0400
+#define MDL_IO_SPACE                0x0800
+#define MDL_NETWORK_HEADER          0x1000
+#define MDL_MAPPING_CAN_FAIL        0x2000
+#define MDL_ALLOCATED_MUST_SUCCEED  0x4000
+#define MDL_MAPPING_FLAGS                                                     \
+    (MDL_MAPPED_TO_SYSTEM_VA | MDL_PAGES_LOCKED |                             \
+     MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL_HAS_BEEN_MAPPED |              \
+     MDL_PARENT_MAPPED_SYSTEM_VA | MDL_IO_SPACE)
 
 typedef enum _LOCK_OPERATION {
     IoReadAccess,
     IoWriteAccess,
     IoModifyAccess,
 } LOCK_OPERATION;
+
+typedef enum _MEMORY_CACHING_TYPE {
+    MmNonCached,
+    MmCached,
+    MmWriteCombined,
+    MmHardwareCoherentCached,
+    MmNonCachedUnordered,
+    MmUSWCCached,
+    MmMaximumCacheType,
+} MEMORY_CACHING_TYPE;
+
+typedef enum _MM_SYSTEM_SIZE {
+    MmSmallSystem,
+    MmMediumSystem,
+    MmLargeSystem,
+} MM_SYSTEMSIZE;
+
+typedef ULONG_PTR PFN_NUMBER, *PPFN_NUMBER;
 
 typedef enum _MM_PAGE_PRIORITY {
     LowPagePriority = 0,
@@ -505,6 +549,19 @@ VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList,
                                KPROCESSOR_MODE AccessMode,
                                LOCK_OPERATION Operation);
 VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList);
+/* <= DISPATCH in KernelMode.  NULL: no mapping to be had (an exception in NT
+ * for BugCheckOnFailure or UserMode without memory). */
+PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList,
+                                         KPROCESSOR_MODE AccessMode,
+                                         MEMORY_CACHING_TYPE CacheType,
+                                         PVOID RequestedAddress,
+                                         ULONG BugCheckOnFailure,
+                                         ULONG Priority);
+VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList);
+/* Any IRQL: header and page numbers. */
+SIZE_T NTAPI MmSizeOfMdl(PVOID Base, SIZE_T Length);
+/* <= DISPATCH */
+MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID);
 #define MmInitializeMdl(Mdl, BaseVa, Length_)                                 \
     ((Mdl)->Next = NULL, (Mdl)->Size = sizeof(MDL), (Mdl)->MdlFlags = 0,      \
      (Mdl)->Process = NULL, (Mdl)->MappedSystemVa = NULL,                     \
@@ -515,8 +572,22 @@ VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList);
     ((PVOID) ((PUCHAR) (Mdl)->StartVa + (Mdl)->ByteOffset))
 #define MmGetMdlByteCount(Mdl)  ((Mdl)->ByteCount)
 #define MmGetMdlByteOffset(Mdl) ((Mdl)->ByteOffset)
-#define MmGetSystemAddressForMdlSafe(Mdl, Priority)                           \
-    ((void) (Priority), MmGetMdlVirtualAddress(Mdl))
+/* <= DISPATCH.  Mapped at most once; NULL: no mapping to be had. */
+FORCEINLINE PVOID
+MmGetSystemAddressForMdlSafe(PMDL Mdl, ULONG Priority)
+{
+    if (Mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL))
+        return Mdl->MappedSystemVa;
+    return MmMapLockedPagesSpecifyCache(Mdl, 0, MmCached, NULL, FALSE,
+                                        Priority);
+}
+
+FORCEINLINE VOID
+MmPrepareMdlForReuse(PMDL Mdl)
+{
+    if (Mdl->MdlFlags & MDL_PARTIAL_HAS_BEEN_MAPPED)
+        MmUnmapLockedPages(Mdl->MappedSystemVa, Mdl);
+}
 
 /* --- device queues: inserted and removed at DISPATCH ---------------------------------------------- */
 
@@ -547,6 +618,8 @@ BOOLEAN NTAPI KeInsertByKeyDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
                                        PKDEVICE_QUEUE_ENTRY DeviceQueueEntry,
                                        ULONG SortKey);
 PKDEVICE_QUEUE_ENTRY NTAPI KeRemoveDeviceQueue(PKDEVICE_QUEUE DeviceQueue);
+PKDEVICE_QUEUE_ENTRY NTAPI KeRemoveByKeyDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
+                                                    ULONG SortKey);
 BOOLEAN NTAPI KeRemoveEntryDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
                                        PKDEVICE_QUEUE_ENTRY DeviceQueueEntry);
 
@@ -1226,6 +1299,51 @@ PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction,
                                          PVOID Buffer, ULONG Length,
                                          PLARGE_INTEGER StartingOffset,
                                          PIO_STATUS_BLOCK IoStatusBlock);
+/* <= DISPATCH.  The device stays until the routine has returned. */
+NTSTATUS NTAPI IoSetCompletionRoutineEx(
+    PDEVICE_OBJECT DeviceObject, PIRP Irp,
+    PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
+    BOOLEAN InvokeOnSuccess, BOOLEAN InvokeOnError, BOOLEAN InvokeOnCancel);
+/* <= DISPATCH */
+BOOLEAN NTAPI IoIsOperationSynchronous(PIRP Irp);
+BOOLEAN NTAPI IoIs32bitProcess(PIRP Irp);
+PEPROCESS NTAPI IoGetCurrentProcess(VOID);
+#define PsGetCurrentProcess IoGetCurrentProcess
+
+typedef enum _IO_PRIORITY_HINT {
+    IoPriorityVeryLow,
+    IoPriorityLow,
+    IoPriorityNormal,
+    IoPriorityHigh,
+    IoPriorityCritical,
+    MaxIoPriorityTypes,
+} IO_PRIORITY_HINT;
+
+typedef enum _IO_PAGING_PRIORITY {
+    IoPagingPriorityInvalid,
+    IoPagingPriorityNormal,
+    IoPagingPriorityHigh,
+    IoPagingPriorityReserved1,
+    IoPagingPriorityReserved2,
+} IO_PAGING_PRIORITY;
+
+/* Any IRQL. */
+IO_PRIORITY_HINT NTAPI IoGetIoPriorityHint(PIRP Irp);
+NTSTATUS NTAPI IoSetIoPriorityHint(PIRP Irp, IO_PRIORITY_HINT PriorityHint);
+IO_PAGING_PRIORITY FASTCALL IoGetPagingIoPriority(PIRP Irp);
+/* Any IRQL: of the calling thread. */
+VOID NTAPI IoGetStackLimits(PULONG_PTR LowLimit, PULONG_PTR HighLimit);
+ULONG NTAPI IoWithinStackLimits(ULONG_PTR RegionStart, SIZE_T RegionSize);
+
+FORCEINLINE ULONG_PTR
+IoGetRemainingStackSize(VOID)
+{
+    ULONG_PTR low, high;
+
+    IoGetStackLimits(&low, &high);
+    return (ULONG_PTR) &low - low;
+}
+
 /* <= APC: forwards the IRP down and waits; the IRP comes back to the caller. */
 BOOLEAN NTAPI IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp);
 
@@ -1241,6 +1359,15 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject);
 PDEVICE_OBJECT NTAPI IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice,
                                                  PDEVICE_OBJECT TargetDevice);
 VOID NTAPI IoDetachDevice(PDEVICE_OBJECT TargetDevice);
+NTSTATUS NTAPI IoAttachDevice(PDEVICE_OBJECT SourceDevice,
+                              PUNICODE_STRING TargetDevice,
+                              PDEVICE_OBJECT *AttachedDevice);
+NTSTATUS NTAPI IoAttachDeviceToDeviceStackSafe(
+    PDEVICE_OBJECT SourceDevice, PDEVICE_OBJECT TargetDevice,
+    PDEVICE_OBJECT *AttachedToDeviceObject);
+/* <= APC.  The caller drops the reference. */
+NTSTATUS NTAPI IoGetDiskDeviceObject(PDEVICE_OBJECT FileSystemDeviceObject,
+                                     PDEVICE_OBJECT *DiskDeviceObject);
 PDEVICE_OBJECT NTAPI IoGetAttachedDevice(PDEVICE_OBJECT DeviceObject);
 PDEVICE_OBJECT NTAPI IoGetAttachedDeviceReference(PDEVICE_OBJECT DeviceObject);
 NTSTATUS NTAPI IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName,
@@ -1256,6 +1383,131 @@ PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject,
 VOID NTAPI IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key,
                          PDRIVER_CANCEL CancelFunction);
 VOID NTAPI IoStartNextPacket(PDEVICE_OBJECT DeviceObject, BOOLEAN Cancelable);
+/* At DISPATCH. */
+VOID NTAPI IoStartNextPacketByKey(PDEVICE_OBJECT DeviceObject,
+                                  BOOLEAN Cancelable, ULONG Key);
+/* Before the first IoStartPacket. */
+VOID NTAPI IoSetStartIoAttributes(PDEVICE_OBJECT DeviceObject,
+                                  BOOLEAN DeferredStartIo,
+                                  BOOLEAN NonCancelable);
+
+typedef VOID NTAPI IO_DPC_ROUTINE(PKDPC Dpc, PDEVICE_OBJECT DeviceObject,
+                                  PIRP Irp, PVOID Context);
+typedef IO_DPC_ROUTINE *PIO_DPC_ROUTINE;
+
+/* PASSIVE */
+FORCEINLINE VOID
+IoInitializeDpcRequest(PDEVICE_OBJECT DeviceObject, PIO_DPC_ROUTINE DpcRoutine)
+{
+    KeInitializeDpc(&DeviceObject->Dpc, (PKDEFERRED_ROUTINE) (PVOID) DpcRoutine,
+                    DeviceObject);
+}
+
+#define IoRequestDpc(DeviceObject, Irp, Context)                              \
+    (KeInsertQueueDpc(&(DeviceObject)->Dpc, (Irp), (Context)))
+
+typedef VOID NTAPI IO_TIMER_ROUTINE(PDEVICE_OBJECT DeviceObject,
+                                    PVOID Context);
+typedef IO_TIMER_ROUTINE *PIO_TIMER_ROUTINE;
+
+/* The routine runs once a second, at DISPATCH, while the timer is started. */
+NTSTATUS NTAPI IoInitializeTimer(PDEVICE_OBJECT DeviceObject,
+                                 PIO_TIMER_ROUTINE TimerRoutine,
+                                 PVOID Context);
+/* <= DISPATCH */
+VOID NTAPI IoStartTimer(PDEVICE_OBJECT DeviceObject);
+VOID NTAPI IoStopTimer(PDEVICE_OBJECT DeviceObject);
+
+/* PASSIVE.  IRP_MJ_SHUTDOWN comes to the device, last registered first. */
+NTSTATUS NTAPI IoRegisterShutdownNotification(PDEVICE_OBJECT DeviceObject);
+NTSTATUS NTAPI IoRegisterLastChanceShutdownNotification(
+    PDEVICE_OBJECT DeviceObject);
+VOID NTAPI IoUnregisterShutdownNotification(PDEVICE_OBJECT DeviceObject);
+
+typedef struct _SHARE_ACCESS {
+    ULONG OpenCount;
+    ULONG Readers;
+    ULONG Writers;
+    ULONG Deleters;
+    ULONG SharedRead;
+    ULONG SharedWrite;
+    ULONG SharedDelete;
+} SHARE_ACCESS, *PSHARE_ACCESS;
+
+/* PASSIVE; the caller serializes the calls for one record. */
+NTSTATUS NTAPI IoCheckShareAccess(ACCESS_MASK DesiredAccess,
+                                  ULONG DesiredShareAccess,
+                                  PFILE_OBJECT FileObject,
+                                  PSHARE_ACCESS ShareAccess, BOOLEAN Update);
+VOID NTAPI IoSetShareAccess(ACCESS_MASK DesiredAccess,
+                            ULONG DesiredShareAccess, PFILE_OBJECT FileObject,
+                            PSHARE_ACCESS ShareAccess);
+VOID NTAPI IoUpdateShareAccess(PFILE_OBJECT FileObject,
+                               PSHARE_ACCESS ShareAccess);
+VOID NTAPI IoRemoveShareAccess(PFILE_OBJECT FileObject,
+                               PSHARE_ACCESS ShareAccess);
+
+/* --- cancel-safe queues: <= DISPATCH; see also csq.h ------------------------------ */
+
+typedef struct _IO_CSQ_IRP_CONTEXT {
+    ULONG Type;
+    struct _IRP *Irp;
+    struct _IO_CSQ *Csq;
+} IO_CSQ_IRP_CONTEXT, *PIO_CSQ_IRP_CONTEXT;
+
+typedef VOID NTAPI IO_CSQ_INSERT_IRP(struct _IO_CSQ *Csq, PIRP Irp);
+typedef IO_CSQ_INSERT_IRP *PIO_CSQ_INSERT_IRP;
+typedef NTSTATUS NTAPI IO_CSQ_INSERT_IRP_EX(struct _IO_CSQ *Csq, PIRP Irp,
+                                            PVOID InsertContext);
+typedef IO_CSQ_INSERT_IRP_EX *PIO_CSQ_INSERT_IRP_EX;
+typedef VOID NTAPI IO_CSQ_REMOVE_IRP(struct _IO_CSQ *Csq, PIRP Irp);
+typedef IO_CSQ_REMOVE_IRP *PIO_CSQ_REMOVE_IRP;
+typedef PIRP NTAPI IO_CSQ_PEEK_NEXT_IRP(struct _IO_CSQ *Csq, PIRP Irp,
+                                        PVOID PeekContext);
+typedef IO_CSQ_PEEK_NEXT_IRP *PIO_CSQ_PEEK_NEXT_IRP;
+typedef VOID NTAPI IO_CSQ_ACQUIRE_LOCK(struct _IO_CSQ *Csq, PKIRQL Irql);
+typedef IO_CSQ_ACQUIRE_LOCK *PIO_CSQ_ACQUIRE_LOCK;
+typedef VOID NTAPI IO_CSQ_RELEASE_LOCK(struct _IO_CSQ *Csq, KIRQL Irql);
+typedef IO_CSQ_RELEASE_LOCK *PIO_CSQ_RELEASE_LOCK;
+typedef VOID NTAPI IO_CSQ_COMPLETE_CANCELED_IRP(struct _IO_CSQ *Csq, PIRP Irp);
+typedef IO_CSQ_COMPLETE_CANCELED_IRP *PIO_CSQ_COMPLETE_CANCELED_IRP;
+
+#define IO_TYPE_CSQ_IRP_CONTEXT 1
+#define IO_TYPE_CSQ             2
+#define IO_TYPE_CSQ_EX          3
+
+/* Uses Tail.Overlay.DriverContext[3] of the IRPs in it. */
+typedef struct _IO_CSQ {
+    ULONG Type;
+    PIO_CSQ_INSERT_IRP CsqInsertIrp;
+    PIO_CSQ_REMOVE_IRP CsqRemoveIrp;
+    PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp;
+    PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock;
+    PIO_CSQ_RELEASE_LOCK CsqReleaseLock;
+    PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp;
+    PVOID ReservePointer;
+} IO_CSQ, *PIO_CSQ;
+
+NTSTATUS NTAPI IoCsqInitialize(
+    PIO_CSQ Csq, PIO_CSQ_INSERT_IRP CsqInsertIrp,
+    PIO_CSQ_REMOVE_IRP CsqRemoveIrp, PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
+    PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock, PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
+    PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp);
+NTSTATUS NTAPI IoCsqInitializeEx(
+    PIO_CSQ Csq, PIO_CSQ_INSERT_IRP_EX CsqInsertIrp,
+    PIO_CSQ_REMOVE_IRP CsqRemoveIrp, PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
+    PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock, PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
+    PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp);
+VOID NTAPI IoCsqInsertIrp(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Context);
+NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp,
+                                PIO_CSQ_IRP_CONTEXT Context,
+                                PVOID InsertContext);
+/* NULL: it was removed, or is being cancelled. */
+PIRP NTAPI IoCsqRemoveIrp(PIO_CSQ Csq, PIO_CSQ_IRP_CONTEXT Context);
+PIRP NTAPI IoCsqRemoveNextIrp(PIO_CSQ Csq, PVOID PeekContext);
+
+/* --- references ------------------------------------------------------------------- */
+
 /* <= DISPATCH */
 VOID FASTCALL ObfReferenceObject(PVOID Object);
 VOID FASTCALL ObfDereferenceObject(PVOID Object);
@@ -1264,11 +1516,19 @@ VOID FASTCALL ObfDereferenceObject(PVOID Object);
 
 #define FILE_READ_DATA       0x0001
 #define FILE_WRITE_DATA      0x0002
+#define FILE_APPEND_DATA     0x0004
+#define FILE_EXECUTE         0x0020
 #define FILE_READ_ATTRIBUTES 0x0080
+#define DELETE               0x00010000
 #define READ_CONTROL         0x00020000
 #define WRITE_DAC            0x00040000
 #define WRITE_OWNER          0x00080000
 #define SYNCHRONIZE          0x00100000
+
+#define FILE_SHARE_READ        0x00000001
+#define FILE_SHARE_WRITE       0x00000002
+#define FILE_SHARE_DELETE      0x00000004
+#define FILE_SHARE_VALID_FLAGS 0x00000007
 
 /* --- remove locks ------------------------------------------------------------------------------------------ */
 

@@ -188,6 +188,54 @@ IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject,
     return irp;
 }
 
+/* --- a completion routine that keeps its driver ---------------------------- */
+
+struct guarded {
+    PDEVICE_OBJECT device; /* holds a reference */
+    PIO_COMPLETION_ROUTINE routine;
+    PVOID context;
+    BOOLEAN on_success, on_error, on_cancel;
+};
+
+static NTSTATUS NTAPI
+call_guarded(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    struct guarded guarded = *(struct guarded *) context;
+    bool success = NT_SUCCESS(irp->IoStatus.Status);
+    NTSTATUS status = STATUS_CONTINUE_COMPLETION;
+
+    ExFreePoolWithTag(context, IO_TAG_WORK);
+    if ((success && guarded.on_success) || (!success && guarded.on_error) ||
+        (guarded.on_cancel && __atomic_load_n(&irp->Cancel, __ATOMIC_RELAXED)))
+        status = guarded.routine(device, irp, guarded.context);
+    else if (irp->PendingReturned && irp->CurrentLocation <= irp->StackCount)
+        IoMarkIrpPending(irp);
+    ObDereferenceObject(guarded.device);
+    return status;
+}
+
+NTSTATUS NTAPI
+IoSetCompletionRoutineEx(PDEVICE_OBJECT DeviceObject, PIRP Irp,
+                         PIO_COMPLETION_ROUTINE CompletionRoutine,
+                         PVOID Context, BOOLEAN InvokeOnSuccess,
+                         BOOLEAN InvokeOnError, BOOLEAN InvokeOnCancel)
+{
+    struct guarded *guarded =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *guarded, IO_TAG_WORK);
+
+    if (guarded == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    ObReferenceObject(DeviceObject);
+    guarded->device = DeviceObject;
+    guarded->routine = CompletionRoutine;
+    guarded->context = Context;
+    guarded->on_success = InvokeOnSuccess;
+    guarded->on_error = InvokeOnError;
+    guarded->on_cancel = InvokeOnCancel;
+    IoSetCompletionRoutine(Irp, call_guarded, guarded, TRUE, TRUE, TRUE);
+    return STATUS_SUCCESS;
+}
+
 /* --- associated IRPs ----------------------------------------------------- */
 
 /* Counted by the caller in Irp->AssociatedIrp.IrpCount. */

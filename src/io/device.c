@@ -50,6 +50,7 @@ free_device(PDEVICE_OBJECT device)
         ObDereferenceObject(children->Objects[i]);
     if (children != NULL)
         ExFreePool(children);
+    io_timer_free(device);
     /* A mounted VPB belongs to its file system now. */
     if (device->Vpb != NULL && !(device->Vpb->Flags & VPB_MOUNTED))
         ExFreePool(device->Vpb);
@@ -209,6 +210,9 @@ IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
                        NULL);
     if (name != NULL)
         io_name_remove(name);
+    io_timer_stop(DeviceObject);
+    if (io_device_flags(DeviceObject) & DO_SHUTDOWN_REGISTERED)
+        IoUnregisterShutdownNotification(DeviceObject);
     ObDereferenceObject(DeviceObject);
 }
 
@@ -223,97 +227,4 @@ io_device_gone(PDEVICE_OBJECT device)
     gone = ext->delete_pending || ext->removed;
     KeReleaseSpinLock(&io_device_lock, irql);
     return gone;
-}
-
-/* --- stacks -------------------------------------------------------------- */
-
-static PDEVICE_OBJECT
-top_locked(PDEVICE_OBJECT device)
-{
-    while (device->AttachedDevice != NULL)
-        device = device->AttachedDevice;
-    return device;
-}
-
-/* NULL: the target is not there any more, or not yet (DO_DEVICE_INITIALIZING).
- * Holds a reference to the device below until IoDetachDevice. */
-PDEVICE_OBJECT NTAPI
-IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice,
-                            PDEVICE_OBJECT TargetDevice)
-{
-    PDEVICE_OBJECT below;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    below = top_locked(TargetDevice);
-    if (io_devext(below)->delete_pending || io_devext(below)->removed ||
-        (io_device_flags(below) & DO_DEVICE_INITIALIZING)) {
-        below = NULL;
-    } else {
-        ObReferenceObject(below);
-        below->AttachedDevice = SourceDevice;
-        io_devext(SourceDevice)->attached_to = below;
-        SourceDevice->StackSize = (CCHAR) (below->StackSize + 1);
-        SourceDevice->AlignmentRequirement = below->AlignmentRequirement;
-        SourceDevice->SectorSize = below->SectorSize;
-    }
-    KeReleaseSpinLock(&io_device_lock, irql);
-    if (below == NULL)
-        TRACE(TRACE_PNP, "dev=%p cannot attach: target=%p initialising or gone",
-              (void *) SourceDevice, (void *) TargetDevice);
-    return below;
-}
-
-VOID NTAPI
-IoDetachDevice(PDEVICE_OBJECT TargetDevice)
-{
-    PDEVICE_OBJECT above;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    above = TargetDevice->AttachedDevice;
-    TargetDevice->AttachedDevice = NULL;
-    if (above != NULL)
-        io_devext(above)->attached_to = NULL;
-    KeReleaseSpinLock(&io_device_lock, irql);
-    if (above != NULL)
-        ObDereferenceObject(TargetDevice);
-}
-
-PDEVICE_OBJECT NTAPI
-IoGetAttachedDevice(PDEVICE_OBJECT DeviceObject)
-{
-    PDEVICE_OBJECT top;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    top = top_locked(DeviceObject);
-    KeReleaseSpinLock(&io_device_lock, irql);
-    return top;
-}
-
-PDEVICE_OBJECT NTAPI
-IoGetAttachedDeviceReference(PDEVICE_OBJECT DeviceObject)
-{
-    PDEVICE_OBJECT top;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    top = top_locked(DeviceObject);
-    ObReferenceObject(top);
-    KeReleaseSpinLock(&io_device_lock, irql);
-    return top;
-}
-
-PDEVICE_OBJECT
-io_lowest_device(PDEVICE_OBJECT device)
-{
-    KIRQL irql;
-
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    while (io_devext(device)->attached_to != NULL)
-        device = io_devext(device)->attached_to;
-    ObReferenceObject(device);
-    KeReleaseSpinLock(&io_device_lock, irql);
-    return device;
 }

@@ -98,6 +98,96 @@ finish_initializing(PDRIVER_OBJECT driver)
     KeReleaseSpinLock(&io_device_lock, irql);
 }
 
+/* --- initialization again ------------------------------------------------ */
+
+struct reinit {
+    LIST_ENTRY entry;
+    PDRIVER_OBJECT driver; /* holds a reference */
+    PDRIVER_REINITIALIZE routine;
+    PVOID context;
+};
+
+/* Device lock.  Those of boot drivers are called first. */
+static LIST_ENTRY boot_reinits = { &boot_reinits, &boot_reinits };
+static LIST_ENTRY reinits = { &reinits, &reinits };
+
+static void
+add_reinit(PLIST_ENTRY list, PDRIVER_OBJECT driver,
+           PDRIVER_REINITIALIZE routine, PVOID context)
+{
+    struct reinit *added =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *added, IO_TAG_OBJECT);
+    KIRQL irql;
+
+    if (added == NULL) {
+        TRACE(TRACE_PNP, "driver=%p: no memory to call it again",
+              (void *) driver);
+        return;
+    }
+    ObReferenceObject(driver);
+    added->driver = driver;
+    added->routine = routine;
+    added->context = context;
+    KeAcquireSpinLock(&io_device_lock, &irql);
+    InsertTailList(list, &added->entry);
+    KeReleaseSpinLock(&io_device_lock, irql);
+}
+
+VOID NTAPI
+IoRegisterDriverReinitialization(
+    PDRIVER_OBJECT DriverObject,
+    PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
+{
+    add_reinit(&reinits, DriverObject, DriverReinitializationRoutine, Context);
+}
+
+VOID NTAPI
+IoRegisterBootDriverReinitialization(
+    PDRIVER_OBJECT DriverObject,
+    PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
+{
+    add_reinit(&boot_reinits, DriverObject, DriverReinitializationRoutine,
+               Context);
+}
+
+static struct reinit *
+next_reinit(PDRIVER_OBJECT driver)
+{
+    PLIST_ENTRY lists[] = { &boot_reinits, &reinits };
+    struct reinit *found = NULL;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&io_device_lock, &irql);
+    for (size_t i = 0; i < ARRAYSIZE(lists) && found == NULL; i++)
+        for (PLIST_ENTRY at = lists[i]->Flink; at != lists[i] && found == NULL;
+             at = at->Flink) {
+            struct reinit *reinit = CONTAINING_RECORD(at, struct reinit, entry);
+
+            if (reinit->driver == driver) {
+                RemoveEntryList(&reinit->entry);
+                found = reinit;
+            }
+        }
+    KeReleaseSpinLock(&io_device_lock, irql);
+    return found;
+}
+
+/* Drivers are loaded one by one here, so this is when all that came before are
+ * initialized.  One that failed is not called. */
+static void
+reinitialize(PDRIVER_OBJECT driver, bool call)
+{
+    struct reinit *reinit;
+
+    while ((reinit = next_reinit(driver)) != NULL) {
+        if (call)
+            reinit->routine(driver, reinit->context,
+                            ++driver->DriverExtension->Count);
+        ObDereferenceObject(driver);
+        ExFreePoolWithTag(reinit, IO_TAG_OBJECT);
+    }
+}
+
 NTSTATUS
 io_load_driver(const char *name, PDRIVER_INITIALIZE entry,
                PDRIVER_OBJECT *out_driver)
@@ -121,10 +211,12 @@ io_load_driver(const char *name, PDRIVER_INITIALIZE entry,
     free_name(&registry);
     TRACE(TRACE_PNP, "driver %s loaded, status %08x", name, (unsigned) status);
     if (!NT_SUCCESS(status)) {
+        reinitialize(driver, false);
         ObDereferenceObject(driver);
         return status;
     }
     finish_initializing(driver);
+    reinitialize(driver, true);
     *out_driver = driver;
     return STATUS_SUCCESS;
 }

@@ -78,7 +78,7 @@ free_file(struct io_file *open)
 static void
 close_file(struct io_file *open)
 {
-    if (open->file.Flags & FO_FILE_OPEN) {
+    if (open->file.Flags & (FO_FILE_OPEN | FO_STREAM_FILE)) {
         if (!(open->file.Flags & FO_CLEANUP_COMPLETE))
             send_teardown(open, IRP_MJ_CLEANUP);
         send_teardown(open, IRP_MJ_CLOSE);
@@ -319,4 +319,52 @@ PDEVICE_OBJECT NTAPI
 IoGetRelatedDeviceObject(PFILE_OBJECT FileObject)
 {
     return IoGetAttachedDevice(IoGetBaseFileSystemDeviceObject(FileObject));
+}
+
+/* --- streams: files that a file system opens for itself ------------------ */
+
+static PFILE_OBJECT
+create_stream(PFILE_OBJECT file, PDEVICE_OBJECT device)
+{
+    struct io_file *open = NULL;
+    NTSTATUS status;
+
+    if (file != NULL)
+        device = file->DeviceObject;
+    status = new_file(device, io_vpb_ref_mounted(device, NULL), 0, NULL, &open);
+    if (!NT_SUCCESS(status))
+        return NULL;
+    open->close_irp =
+        IoAllocateIrp(IoGetRelatedDeviceObject(&open->file)->StackSize, FALSE);
+    if (open->close_irp == NULL) {
+        ObDereferenceObject(&open->file);
+        return NULL;
+    }
+    open->file.Flags |= FO_STREAM_FILE;
+    return &open->file;
+}
+
+/* NT opens and closes a handle, hence the CLEANUP. */
+PFILE_OBJECT NTAPI
+IoCreateStreamFileObject(PFILE_OBJECT FileObject, PDEVICE_OBJECT DeviceObject)
+{
+    PFILE_OBJECT stream = create_stream(FileObject, DeviceObject);
+
+    if (stream == NULL)
+        return NULL;
+    send_teardown(CONTAINING_RECORD(stream, struct io_file, file),
+                  IRP_MJ_CLEANUP);
+    stream->Flags |= FO_CLEANUP_COMPLETE;
+    return stream;
+}
+
+PFILE_OBJECT NTAPI
+IoCreateStreamFileObjectLite(PFILE_OBJECT FileObject,
+                             PDEVICE_OBJECT DeviceObject)
+{
+    PFILE_OBJECT stream = create_stream(FileObject, DeviceObject);
+
+    if (stream != NULL)
+        stream->Flags |= FO_CLEANUP_COMPLETE;
+    return stream;
 }

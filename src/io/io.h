@@ -21,6 +21,11 @@
 NTSTATUS io_init(void);
 void io_shutdown(void);
 
+/* IRP_MJ_SHUTDOWN to whoever registered for it and to the file systems, once
+ * per registration.  io_shutdown does it too; the stack calls it before it
+ * unloads its drivers. */
+void io_tell_shutdown(void);
+
 /* --- drivers and devices ------------------------------------------------- */
 
 /* Makes the driver object, calls entry; `name` without "\Driver\".  An entry

@@ -218,12 +218,28 @@ struct io_devext {
     bool removed;               /* REMOVE_DEVICE was sent; device lock */
     bool raw;                   /* RAW's control device; constant */
     bool mounted_once;          /* VPB lock: freed at the shutdown only */
+    PDEVICE_OBJECT volume_of;   /* VPB lock: what it was last mounted on;
+                                 * borrowed, kept as above */
     LIST_ENTRY kept;            /* device lock: gone, but kept */
     struct io_name *name;       /* device lock */
     /* target device change, notify.c: note lock */
     LIST_ENTRY notes;
     bool notes_running;
     WORK_QUEUE_ITEM notes_work;
+    /* queue.c; constant once requests flow, then its lock */
+    bool start_io_deferred;
+    bool start_io_no_cancel;
+    struct io_start_io {
+        KSPIN_LOCK lock;
+        bool running;
+        bool waiting;           /* `next` is to be done when it returns */
+        struct io_start {
+            PIRP irp;           /* NULL: the next one of the queue */
+            bool cancelable;
+            PULONG key;         /* NULL, or &key_value */
+            ULONG key_value;
+        } next;
+    } start_io;
     /* bus relations last seen: the worker of pnp.c alone */
     PDEVICE_RELATIONS children; /* holds references */
 };
@@ -258,6 +274,10 @@ io_device_clear_flags(PDEVICE_OBJECT device, ULONG clear)
     InterlockedAnd((LONG volatile *) &device->Flags, (LONG) ~clear);
 }
 
+/* timer.c, shutdown.c */
+void io_timer_stop(PDEVICE_OBJECT device);
+void io_timer_free(PDEVICE_OBJECT device);
+
 /* Frees the devices that were kept. */
 void io_device_shutdown(void);
 /* Lowest device of the stack, referenced: the PDO. */
@@ -281,6 +301,7 @@ NTSTATUS io_vpb_swap_fresh(PDEVICE_OBJECT device, PVPB old);
 /* The mount pass.  On success a reference to the mounted VPB in *out_vpb. */
 NTSTATUS io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw,
                          bool device_is_locked, PVPB *out_vpb);
+void io_each_file_system(void (*fn)(PDEVICE_OBJECT device));
 /* Sends MOUNT_VOLUME or VERIFY_VOLUME and waits. */
 NTSTATUS io_volume_request(PDEVICE_OBJECT target, UCHAR minor,
                            BOOLEAN allow_raw, PVPB vpb,

@@ -37,6 +37,7 @@ IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer,
 VOID NTAPI
 IoFreeMdl(PMDL Mdl)
 {
+    MmPrepareMdlForReuse(Mdl);
     io_cache_put(IO_CACHE_MDL, Mdl);
 }
 
@@ -72,16 +73,19 @@ MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)
         MmGetMdlVirtualAddress(MemoryDescriptorList);
 }
 
-/* NT raises an exception for memory that is not there; here the access does. */
+/* --- locking ------------------------------------------------------------- */
+
+/* NT raises an exception for memory that is not there; here the access does.
+ * The pages are mapped with the lock: whoever locks is going to look. */
 VOID NTAPI
 MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
                     LOCK_OPERATION Operation)
 {
     UNREFERENCED_PARAMETER(AccessMode);
-    UNREFERENCED_PARAMETER(Operation);
     NT_ASSERT(!(MemoryDescriptorList->MdlFlags & MDL_PAGES_LOCKED));
     MemoryDescriptorList->MdlFlags |=
-        MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA;
+        MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA |
+        (Operation != IoReadAccess ? MDL_WRITE_OPERATION : 0);
     MemoryDescriptorList->MappedSystemVa =
         MmGetMdlVirtualAddress(MemoryDescriptorList);
 }
@@ -90,7 +94,67 @@ VOID NTAPI
 MmUnlockPages(PMDL MemoryDescriptorList)
 {
     NT_ASSERT(MemoryDescriptorList->MdlFlags & MDL_PAGES_LOCKED);
-    MemoryDescriptorList->MdlFlags &=
-        (CSHORT) ~(MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA);
+    MemoryDescriptorList->MdlFlags &= (CSHORT) ~(
+        MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_WRITE_OPERATION);
     MemoryDescriptorList->MappedSystemVa = NULL;
+}
+
+/* --- mapping ------------------------------------------------------------- */
+
+#define MAPPABLE (MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL)
+
+PVOID NTAPI
+MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList,
+                             KPROCESSOR_MODE AccessMode,
+                             MEMORY_CACHING_TYPE CacheType,
+                             PVOID RequestedAddress, ULONG BugCheckOnFailure,
+                             ULONG Priority)
+{
+    PMDL mdl = MemoryDescriptorList;
+    PVOID address = MmGetMdlVirtualAddress(mdl);
+
+    UNREFERENCED_PARAMETER(CacheType);
+    UNREFERENCED_PARAMETER(BugCheckOnFailure);
+    UNREFERENCED_PARAMETER(Priority);
+    NT_ASSERT((mdl->MdlFlags & MAPPABLE) != 0);
+    /* One address space: the pages are nowhere else. */
+    if (fault_hit("map") ||
+        (RequestedAddress != NULL && RequestedAddress != address))
+        return NULL;
+    if (AccessMode != KernelMode)
+        return address;
+    NT_ASSERT(!(mdl->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA));
+    mdl->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+    if (mdl->MdlFlags & MDL_PARTIAL)
+        mdl->MdlFlags |= MDL_PARTIAL_HAS_BEEN_MAPPED;
+    mdl->MappedSystemVa = address;
+    return address;
+}
+
+VOID NTAPI
+MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
+{
+    if (!(MemoryDescriptorList->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA))
+        return;
+    NT_ASSERT(BaseAddress == MemoryDescriptorList->MappedSystemVa);
+    NT_ASSERT(!(MemoryDescriptorList->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL));
+    MemoryDescriptorList->MdlFlags &=
+        (CSHORT) ~(MDL_MAPPED_TO_SYSTEM_VA | MDL_PARTIAL_HAS_BEEN_MAPPED);
+    MemoryDescriptorList->MappedSystemVa = NULL;
+}
+
+/* --- sizes --------------------------------------------------------------- */
+
+SIZE_T NTAPI
+MmSizeOfMdl(PVOID Base, SIZE_T Length)
+{
+    SIZE_T pages = (BYTE_OFFSET(Base) + Length + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+    return sizeof(MDL) + pages * sizeof(PFN_NUMBER);
+}
+
+MM_SYSTEMSIZE NTAPI
+MmQuerySystemSize(VOID)
+{
+    return MmLargeSystem;
 }

@@ -18,6 +18,7 @@ io_init(void)
 void
 io_shutdown(void)
 {
+    io_tell_shutdown();
     io_stop_raw();
     ke_shutdown();
     io_device_shutdown();
@@ -41,11 +42,24 @@ IoSetTopLevelIrp(PIRP Irp)
 /* --- the one process ----------------------------------------------------- */
 
 PEPROCESS NTAPI
-IoGetRequestorProcess(PIRP Irp)
+IoGetCurrentProcess(VOID)
 {
     static char the_process;
 
-    return Irp->Tail.Overlay.Thread != NULL ? (PEPROCESS) &the_process : NULL;
+    return (PEPROCESS) &the_process;
+}
+
+PEPROCESS NTAPI
+IoGetRequestorProcess(PIRP Irp)
+{
+    return Irp->Tail.Overlay.Thread != NULL ? IoGetCurrentProcess() : NULL;
+}
+
+BOOLEAN NTAPI
+IoIs32bitProcess(PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(Irp);
+    return sizeof(PVOID) == 4;
 }
 
 PCONFIGURATION_INFORMATION NTAPI

@@ -144,6 +144,36 @@ IoUnregisterFileSystem(PDEVICE_OBJECT DeviceObject)
     ExFreePoolWithTag(entry, IO_TAG_FS);
 }
 
+/* The n-th registered one, referenced, or NULL. */
+static PDEVICE_OBJECT
+nth_file_system(unsigned n)
+{
+    PDEVICE_OBJECT device = NULL;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&fs_lock, &irql);
+    for (int i = 0; i < FS_LISTS && device == NULL; i++)
+        for (PLIST_ENTRY at = fs_lists[i].Flink;
+             at != &fs_lists[i] && device == NULL; at = at->Flink)
+            if (n-- == 0)
+                device = CONTAINING_RECORD(at, struct fs_entry, entry)->device;
+    if (device != NULL)
+        ObReferenceObject(device);
+    KeReleaseSpinLock(&fs_lock, irql);
+    return device;
+}
+
+void
+io_each_file_system(void (*fn)(PDEVICE_OBJECT device))
+{
+    PDEVICE_OBJECT device;
+
+    for (unsigned n = 0; (device = nth_file_system(n)) != NULL; n++) {
+        fn(device);
+        ObDereferenceObject(device);
+    }
+}
+
 BOOLEAN NTAPI
 FsRtlIsTotalDeviceFailure(NTSTATUS Status)
 {
@@ -233,6 +263,7 @@ set_mounted(struct pass *pass, PVPB given, bool raw)
         vpb != given && (volume == NULL || (vpb->Flags & VPB_MOUNTED) == 0);
     if (volume != NULL && !moved_on) {
         io_devext(pass->device)->mounted_once = true;
+        io_devext(volume)->volume_of = pass->device;
         vpb->Flags |= VPB_MOUNTED;
         if (raw)
             vpb->Flags |= VPB_RAW_MOUNT;

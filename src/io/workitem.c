@@ -1,7 +1,7 @@
 /*
- * workitem.c - work items of a device
+ * workitem.c - work items of a device or a driver
  *
- * The device is referenced while an item is queued or runs.  An item may be
+ * The object is referenced while an item is queued or runs.  An item may be
  * freed, or queued again, by its own routine.  <= DISPATCH.
  *
  * SPDX-License-Identifier: MIT
@@ -10,11 +10,25 @@
 
 struct _IO_WORKITEM {
     WORK_QUEUE_ITEM item;
-    PDEVICE_OBJECT device;
+    PVOID object; /* a device or a driver */
     PIO_WORKITEM_ROUTINE routine;
+    PIO_WORKITEM_ROUTINE_EX extended; /* or this one */
     PVOID context;
     LONG queued; /* atomic */
 };
+
+ULONG NTAPI
+IoSizeofWorkItem(VOID)
+{
+    return sizeof(struct _IO_WORKITEM);
+}
+
+VOID NTAPI
+IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem)
+{
+    RtlZeroMemory(IoWorkItem, sizeof *IoWorkItem);
+    IoWorkItem->object = IoObject;
+}
 
 PIO_WORKITEM NTAPI
 IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
@@ -22,20 +36,30 @@ IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
     PIO_WORKITEM item =
         ExAllocatePoolWithTag(NonPagedPool, sizeof *item, IO_TAG_WORK);
 
-    if (item == NULL)
-        return NULL;
-    RtlZeroMemory(item, sizeof *item);
-    item->device = DeviceObject;
+    if (item != NULL)
+        IoInitializeWorkItem(DeviceObject, item);
     return item;
+}
+
+static PDEVICE_OBJECT
+device_of(PIO_WORKITEM item)
+{
+    return *(CSHORT *) item->object == IO_TYPE_DEVICE ? item->object : NULL;
+}
+
+VOID NTAPI
+IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem)
+{
+    if (__atomic_load_n(&IoWorkItem->queued, __ATOMIC_ACQUIRE))
+        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
+                       "freed a work item that is queued (IoFreeWorkItem)",
+                       device_of(IoWorkItem), NULL);
 }
 
 VOID NTAPI
 IoFreeWorkItem(PIO_WORKITEM IoWorkItem)
 {
-    if (__atomic_load_n(&IoWorkItem->queued, __ATOMIC_ACQUIRE))
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "freed a work item that is queued (IoFreeWorkItem)",
-                       IoWorkItem->device, NULL);
+    IoUninitializeWorkItem(IoWorkItem);
     ExFreePoolWithTag(IoWorkItem, IO_TAG_WORK);
 }
 
@@ -43,25 +67,55 @@ static VOID NTAPI
 run(PVOID parameter)
 {
     PIO_WORKITEM item = parameter;
-    PDEVICE_OBJECT device = item->device;
+    PIO_WORKITEM_ROUTINE routine = item->routine;
+    PIO_WORKITEM_ROUTINE_EX extended = item->extended;
+    PVOID object = item->object, context = item->context;
 
     __atomic_store_n(&item->queued, 0, __ATOMIC_RELEASE);
-    item->routine(device, item->context);
-    ObDereferenceObject(device);
+    if (extended != NULL)
+        extended(object, context, item);
+    else
+        routine(object, context);
+    ObDereferenceObject(object);
+}
+
+static void
+queue(PIO_WORKITEM item, WORK_QUEUE_TYPE type)
+{
+    ObReferenceObject(item->object);
+    ExInitializeWorkItem(&item->item, run, item);
+    ExQueueWorkItem(&item->item, type);
+}
+
+static void
+claim(PIO_WORKITEM item)
+{
+    if (__atomic_exchange_n(&item->queued, 1, __ATOMIC_ACQ_REL))
+        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
+                       "queued a work item that is queued already "
+                       "(IoQueueWorkItem)",
+                       device_of(item), NULL);
 }
 
 VOID NTAPI
 IoQueueWorkItem(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE WorkerRoutine,
                 WORK_QUEUE_TYPE QueueType, PVOID Context)
 {
-    if (__atomic_exchange_n(&IoWorkItem->queued, 1, __ATOMIC_ACQ_REL))
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "queued a work item that is queued already "
-                       "(IoQueueWorkItem)",
-                       IoWorkItem->device, NULL);
-    ObReferenceObject(IoWorkItem->device);
+    claim(IoWorkItem);
     IoWorkItem->routine = WorkerRoutine;
+    IoWorkItem->extended = NULL;
     IoWorkItem->context = Context;
-    ExInitializeWorkItem(&IoWorkItem->item, run, IoWorkItem);
-    ExQueueWorkItem(&IoWorkItem->item, QueueType);
+    queue(IoWorkItem, QueueType);
+}
+
+VOID NTAPI
+IoQueueWorkItemEx(PIO_WORKITEM IoWorkItem,
+                  PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
+                  WORK_QUEUE_TYPE QueueType, PVOID Context)
+{
+    claim(IoWorkItem);
+    IoWorkItem->routine = NULL;
+    IoWorkItem->extended = WorkerRoutine;
+    IoWorkItem->context = Context;
+    queue(IoWorkItem, QueueType);
 }

@@ -44,8 +44,7 @@ KeInsertDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
 {
     BOOLEAN inserted;
 
-    KE_RULE(ke_irql == DISPATCH_LEVEL,
-            "KeInsertDeviceQueue: IRQL = DISPATCH_LEVEL");
+    KE_IRQL(KeInsertDeviceQueue);
     KeAcquireSpinLockAtDpcLevel(&DeviceQueue->Lock);
     inserted = insert_after_locked(
         DeviceQueue, DeviceQueue->DeviceListHead.Blink, DeviceQueueEntry);
@@ -61,8 +60,7 @@ KeInsertByKeyDeviceQueue(PKDEVICE_QUEUE DeviceQueue,
     PLIST_ENTRY place;
     BOOLEAN inserted;
 
-    KE_RULE(ke_irql == DISPATCH_LEVEL,
-            "KeInsertByKeyDeviceQueue: IRQL = DISPATCH_LEVEL");
+    KE_IRQL(KeInsertByKeyDeviceQueue);
     DeviceQueueEntry->SortKey = SortKey;
     KeAcquireSpinLockAtDpcLevel(&DeviceQueue->Lock);
     place = DeviceQueue->DeviceListHead.Blink;
@@ -80,14 +78,40 @@ KeRemoveDeviceQueue(PKDEVICE_QUEUE DeviceQueue)
 {
     PKDEVICE_QUEUE_ENTRY entry = NULL;
 
-    KE_RULE(ke_irql == DISPATCH_LEVEL,
-            "KeRemoveDeviceQueue: IRQL = DISPATCH_LEVEL");
+    KE_IRQL(KeRemoveDeviceQueue);
     KeAcquireSpinLockAtDpcLevel(&DeviceQueue->Lock);
     KE_RULE(DeviceQueue->Busy, "KeRemoveDeviceQueue: the queue is busy");
     if (IsListEmpty(&DeviceQueue->DeviceListHead)) {
         DeviceQueue->Busy = FALSE;
     } else {
         entry = entry_of(RemoveHeadList(&DeviceQueue->DeviceListHead));
+        entry->Inserted = FALSE;
+    }
+    KeReleaseSpinLockFromDpcLevel(&DeviceQueue->Lock);
+    return entry;
+}
+
+/* The first one whose key is not below SortKey; none: the first of all. */
+PKDEVICE_QUEUE_ENTRY NTAPI
+KeRemoveByKeyDeviceQueue(PKDEVICE_QUEUE DeviceQueue, ULONG SortKey)
+{
+    PKDEVICE_QUEUE_ENTRY entry = NULL;
+    PLIST_ENTRY head = &DeviceQueue->DeviceListHead, at;
+
+    KE_RULE(ke_irql == DISPATCH_LEVEL,
+            "KeRemoveByKeyDeviceQueue: IRQL = DISPATCH_LEVEL");
+    KeAcquireSpinLockAtDpcLevel(&DeviceQueue->Lock);
+    KE_RULE(DeviceQueue->Busy, "KeRemoveByKeyDeviceQueue: the queue is busy");
+    at = head->Flink;
+    while (at != head && entry_of(at)->SortKey < SortKey)
+        at = at->Flink;
+    if (at == head)
+        at = head->Flink;
+    if (at == head) {
+        DeviceQueue->Busy = FALSE;
+    } else {
+        RemoveEntryList(at);
+        entry = entry_of(at);
         entry->Inserted = FALSE;
     }
     KeReleaseSpinLockFromDpcLevel(&DeviceQueue->Lock);
