@@ -22,7 +22,8 @@ ke_queue_apc(PKTHREAD thread, ke_apc_fn *fn, void *context)
 {
     struct apc *apc = malloc(sizeof *apc);
 
-    KE_RULE_DISPATCH("ke_queue_apc");
+    KE_RULE(ke_irql <= DISPATCH_LEVEL,
+            "ke_queue_apc is called at IRQL <= DISPATCH_LEVEL");
     if (apc == NULL)
         return FALSE;
     apc->fn = fn;
@@ -99,7 +100,7 @@ ke_apc_rundown(PKTHREAD thread)
 VOID NTAPI
 KeEnterCriticalRegion(VOID)
 {
-    KE_RULE_APC("KeEnterCriticalRegion");
+    KE_IRQL(KeEnterCriticalRegion);
     ke_current()->Tcb.apc_disable++;
 }
 
@@ -108,7 +109,7 @@ KeLeaveCriticalRegion(VOID)
 {
     PKTHREAD thread = &ke_current()->Tcb;
 
-    KE_RULE_APC("KeLeaveCriticalRegion");
+    KE_IRQL(KeLeaveCriticalRegion);
     KE_RULE(thread->apc_disable != 0,
             "KeLeaveCriticalRegion: the thread is in a critical region");
     thread->apc_disable--;
@@ -118,7 +119,7 @@ KeLeaveCriticalRegion(VOID)
 BOOLEAN NTAPI
 KeAreApcsDisabled(VOID)
 {
-    KE_RULE_DISPATCH("KeAreApcsDisabled");
+    KE_IRQL(KeAreApcsDisabled);
     return ke_current()->Tcb.apc_disable != 0;
 }
 

@@ -233,7 +233,7 @@ KeFlushQueuedDpcs(VOID)
     KDPC dpc;
     KEVENT ran;
 
-    KE_RULE_PASSIVE("KeFlushQueuedDpcs");
+    KE_IRQL(KeFlushQueuedDpcs);
     KeInitializeEvent(&ran, NotificationEvent, FALSE);
     KeInitializeDpc(&dpc, flush_routine, &ran);
     KeInsertQueueDpc(&dpc, NULL, NULL);

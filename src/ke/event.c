@@ -24,7 +24,7 @@ KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 {
     LONG before;
 
-    KE_RULE_DISPATCH("KeSetEvent");
+    KE_IRQL(KeSetEvent);
     ke_lock();
     before = Event->Header.SignalState;
     if (before == 0) {
@@ -40,7 +40,7 @@ KeResetEvent(PRKEVENT Event)
 {
     LONG before;
 
-    KE_RULE_DISPATCH("KeResetEvent");
+    KE_IRQL(KeResetEvent);
     ke_lock();
     before = Event->Header.SignalState;
     Event->Header.SignalState = 0;
@@ -68,7 +68,7 @@ read_state(DISPATCHER_HEADER *header)
 LONG NTAPI
 KeReadStateEvent(PRKEVENT Event)
 {
-    KE_RULE_DISPATCH("KeReadStateEvent");
+    KE_IRQL(KeReadStateEvent);
     return read_state(&Event->Header);
 }
 
@@ -89,7 +89,7 @@ KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment,
 {
     LONG before;
 
-    KE_RULE_DISPATCH("KeReleaseSemaphore");
+    KE_IRQL(KeReleaseSemaphore);
     ke_lock();
     before = Semaphore->Header.SignalState;
     if (Adjustment <= 0 || Adjustment > Semaphore->Limit - before) {
@@ -108,6 +108,6 @@ KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment,
 LONG NTAPI
 KeReadStateSemaphore(PRKSEMAPHORE Semaphore)
 {
-    KE_RULE_DISPATCH("KeReadStateSemaphore");
+    KE_IRQL(KeReadStateSemaphore);
     return read_state(&Semaphore->Header);
 }

@@ -16,6 +16,12 @@
 #include <sched.h>
 
 __thread KIRQL ke_irql;
+#ifndef NDEBUG
+__thread unsigned ke_spin_locks;
+#define SPIN_LOCKS(change) (ke_spin_locks += (unsigned) (change))
+#else
+#define SPIN_LOCKS(change) ((void) 0)
+#endif
 
 KIRQL NTAPI
 KeGetCurrentIrql(VOID)
@@ -38,7 +44,7 @@ KeRaiseIrqlToDpcLevel(VOID)
 {
     KIRQL old = ke_irql;
 
-    KE_RULE_DISPATCH("KeRaiseIrqlToDpcLevel");
+    KE_IRQL(KeRaiseIrqlToDpcLevel);
     ke_irql = DISPATCH_LEVEL;
     return old;
 }
@@ -108,6 +114,7 @@ lock_spin(PKSPIN_LOCK lock)
 {
     if (__builtin_expect(!try_lock(lock), 0))
         lock_contended(lock);
+    SPIN_LOCKS(+1);
 }
 
 static __attribute__((always_inline)) inline void
@@ -119,6 +126,7 @@ unlock_spin(PKSPIN_LOCK lock)
                      (ULONG_PTR) __builtin_return_address(0));
 #endif
     __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+    SPIN_LOCKS(-1);
 }
 
 VOID NTAPI
@@ -132,7 +140,7 @@ KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 {
     KIRQL old = ke_irql;
 
-    KE_RULE_DISPATCH("KeAcquireSpinLock");
+    KE_IRQL(KeAcquireSpinLock);
     ke_irql = DISPATCH_LEVEL;
     lock_spin(SpinLock);
     return old;
@@ -141,8 +149,9 @@ KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 VOID NTAPI
 KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
-    KE_RULE(ke_irql == DISPATCH_LEVEL && NewIrql <= DISPATCH_LEVEL,
-            "KeReleaseSpinLock: IRQL = DISPATCH_LEVEL");
+    KE_IRQL(KeReleaseSpinLock);
+    KE_RULE(NewIrql <= DISPATCH_LEVEL,
+            "KeReleaseSpinLock gives back the IRQL of the acquisition");
     unlock_spin(SpinLock);
     ke_irql = NewIrql;
     if (NewIrql < APC_LEVEL)
@@ -152,16 +161,14 @@ KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 VOID NTAPI
 KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
-    KE_RULE(ke_irql >= DISPATCH_LEVEL,
-            "KeAcquireSpinLockAtDpcLevel: IRQL >= DISPATCH_LEVEL");
+    KE_IRQL(KeAcquireSpinLockAtDpcLevel);
     lock_spin(SpinLock);
 }
 
 VOID NTAPI
 KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
-    KE_RULE(ke_irql >= DISPATCH_LEVEL,
-            "KeReleaseSpinLockFromDpcLevel: IRQL >= DISPATCH_LEVEL");
+    KE_IRQL(KeReleaseSpinLockFromDpcLevel);
     unlock_spin(SpinLock);
 }
 

@@ -18,7 +18,8 @@ ke_shutdown(void)
 {
     bool more;
 
-    KE_RULE_PASSIVE("ke_shutdown");
+    KE_RULE(ke_irql == PASSIVE_LEVEL,
+            "ke_shutdown is called at PASSIVE_LEVEL");
     do {
         more = ke_workers_stop();
         more |= ke_dpc_thread_stop();

@@ -12,6 +12,7 @@
 #ifndef KE_INTERNAL_H
 #define KE_INTERNAL_H
 
+#include "ke/irql.h"
 #include "ke/ke.h"
 #include "ke/thread.h"
 
@@ -40,24 +41,6 @@ enum ke_kind {
 #define BAD_POOL_CALLER               0xC2
 #define WORKER_THREAD_RETURNED_AT_BAD_IRQL 0xE1
 #define WORKER_INVALID                0xE4
-
-extern __thread KIRQL ke_irql __attribute__((tls_model("initial-exec")));
-
-/* The rules of the documentation pages; silent in builds with NDEBUG. */
-#ifdef NDEBUG
-#define KE_RULE(ok, rule) ((void) (0 && (ok)))
-#else
-#define KE_RULE(ok, rule)                                                     \
-    (__builtin_expect(!!(ok), 1)                                              \
-         ? (void) 0                                                           \
-         : ke_rule_broken((rule), __builtin_return_address(0)))
-#endif
-#define KE_RULE_DISPATCH(routine)                                             \
-    KE_RULE(ke_irql <= DISPATCH_LEVEL, routine ": IRQL <= DISPATCH_LEVEL")
-#define KE_RULE_APC(routine)                                                  \
-    KE_RULE(ke_irql <= APC_LEVEL, routine ": IRQL <= APC_LEVEL")
-#define KE_RULE_PASSIVE(routine)                                              \
-    KE_RULE(ke_irql == PASSIVE_LEVEL, routine ": IRQL = PASSIVE_LEVEL")
 
 /* --- dispatcher.c --------------------------------------------------------- */
 

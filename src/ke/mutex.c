@@ -31,7 +31,7 @@ KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
     PKTHREAD thread = &ke_current()->Tcb;
     LONG before;
 
-    KE_RULE_DISPATCH("KeReleaseMutex");
+    KE_IRQL(KeReleaseMutex);
     ke_lock();
     if (Mutex->OwnerThread != thread) {
         ke_unlock();
@@ -55,7 +55,7 @@ KeReadStateMutex(PRKMUTEX Mutex)
 {
     LONG state;
 
-    KE_RULE_DISPATCH("KeReadStateMutex");
+    KE_IRQL(KeReadStateMutex);
     ke_lock();
     state = Mutex->Header.SignalState;
     ke_unlock();

@@ -66,7 +66,7 @@ ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
     struct row *row;
     char *base;
 
-    KE_RULE_DISPATCH("ExAllocatePoolWithTag");
+    KE_IRQL(ExAllocatePoolWithTag);
     KE_RULE(Tag != 0, "ExAllocatePoolWithTag: a tag");
     if (fault_hit("pool") || total < NumberOfBytes)
         return NULL;
@@ -94,7 +94,7 @@ ExFreePoolWithTag(PVOID P, ULONG Tag)
     struct header *header = (struct header *) P - 1;
     struct row *row;
 
-    KE_RULE_DISPATCH("ExFreePoolWithTag");
+    KE_IRQL(ExFreePoolWithTag);
     if (header->state != IN_USE)
         KeBugCheckEx(BAD_POOL_CALLER, header->state == GONE ? 0x07 : 0x40,
                      header->tag, (ULONG_PTR) P, Tag);

@@ -227,7 +227,7 @@ RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString,
     size_t count = widen(SourceString, NULL, 0);
     size_t bytes = (count + 1) * sizeof(WCHAR);
 
-    KE_RULE_PASSIVE("RtlAnsiStringToUnicodeString");
+    KE_IRQL(RtlAnsiStringToUnicodeString);
     if (bytes > STRING_MAX_BYTES)
         return STATUS_INVALID_PARAMETER_2;
     if (AllocateDestinationString) {

@@ -130,7 +130,7 @@ PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
 {
     PETHREAD thread;
 
-    KE_RULE_PASSIVE("PsCreateSystemThread");
+    KE_IRQL(PsCreateSystemThread);
     if (ObjectAttributes != NULL || ProcessHandle != NULL || ClientId != NULL)
         return STATUS_NOT_SUPPORTED;
     thread = ke_thread_new();
@@ -155,7 +155,7 @@ PsTerminateSystemThread(NTSTATUS ExitStatus)
 {
     PETHREAD thread = ke_current();
 
-    KE_RULE_PASSIVE("PsTerminateSystemThread");
+    KE_IRQL(PsTerminateSystemThread);
     if (thread->Tcb.exit_jump == NULL)
         return STATUS_INVALID_PARAMETER;
     longjmp(*(jmp_buf *) thread->Tcb.exit_jump, 1);
@@ -172,7 +172,7 @@ ZwClose(HANDLE Handle)
 {
     PETHREAD thread = Handle;
 
-    KE_RULE_PASSIVE("ZwClose");
+    KE_IRQL(ZwClose);
     if (thread == NULL || thread->Tcb.Header.Type != KE_THREAD)
         return STATUS_INVALID_HANDLE;
     ke_thread_unref(thread);

@@ -138,7 +138,7 @@ KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc)
     bool was_set;
     uint64_t due = ke_deadline_ns(DueTime.QuadPart);
 
-    KE_RULE_DISPATCH("KeSetTimerEx");
+    KE_IRQL(KeSetTimerEx);
     KE_RULE(Period >= 0, "KeSetTimerEx: Period >= 0");
     ke_lock();
     was_set = remove_locked(Timer);
@@ -175,7 +175,7 @@ KeCancelTimer(PKTIMER Timer)
 {
     bool was_set;
 
-    KE_RULE_DISPATCH("KeCancelTimer");
+    KE_IRQL(KeCancelTimer);
     ke_lock();
     was_set = remove_locked(Timer);
     ke_unlock();
@@ -187,7 +187,7 @@ KeReadStateTimer(PKTIMER Timer)
 {
     BOOLEAN signalled;
 
-    KE_RULE_DISPATCH("KeReadStateTimer");
+    KE_IRQL(KeReadStateTimer);
     ke_lock();
     signalled = Timer->Header.SignalState != 0;
     ke_unlock();

@@ -193,10 +193,8 @@ KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason,
 {
     KWAIT_BLOCK block = { .Object = Object };
 
-    KE_RULE(ke_irql <= APC_LEVEL ||
-                (is_poll(Timeout) && ke_irql <= DISPATCH_LEVEL),
-            "KeWaitForSingleObject: IRQL <= APC_LEVEL, or <= DISPATCH_LEVEL "
-            "with a zero timeout");
+    if (ke_irql != DISPATCH_LEVEL || !is_poll(Timeout))
+        KE_IRQL(KeWaitForSingleObject);
     return wait_for(1, &block, WaitAny, deadline_of(Timeout));
 }
 
@@ -211,10 +209,8 @@ KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,
     KWAIT_BLOCK own[THREAD_WAIT_OBJECTS];
     PKWAIT_BLOCK blocks = WaitBlockArray != NULL ? WaitBlockArray : own;
 
-    KE_RULE(ke_irql <= APC_LEVEL ||
-                (is_poll(Timeout) && ke_irql <= DISPATCH_LEVEL),
-            "KeWaitForMultipleObjects: IRQL <= APC_LEVEL, or <= "
-            "DISPATCH_LEVEL with a zero timeout");
+    if (ke_irql != DISPATCH_LEVEL || !is_poll(Timeout))
+        KE_IRQL(KeWaitForMultipleObjects);
     if (Count == 0 || Count > MAXIMUM_WAIT_OBJECTS ||
         (WaitBlockArray == NULL && Count > THREAD_WAIT_OBJECTS))
         KeBugCheckEx(MAXIMUM_WAIT_OBJECTS_EXCEEDED, Count, 0, 0, 0);
@@ -230,7 +226,7 @@ KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
 {
     uint64_t deadline;
 
-    KE_RULE_APC("KeDelayExecutionThread");
+    KE_IRQL(KeDelayExecutionThread);
     deadline = ke_deadline_ns(Interval->QuadPart);
     if (deadline == 0)
         sched_yield();

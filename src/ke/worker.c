@@ -160,7 +160,7 @@ call_worker_locked(void)
 VOID NTAPI
 ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
 {
-    KE_RULE_DISPATCH("ExQueueWorkItem");
+    KE_IRQL(ExQueueWorkItem);
     KE_RULE(QueueType < QUEUES, "ExQueueWorkItem: a known queue");
     pthread_mutex_lock(&lock);
     if (WorkItem->List.Flink != NULL) {
