@@ -43,6 +43,7 @@ struct ri_drive_config {
     bool readonly;              /* media are write protected in this drive */
     char medium[RI_PATH_MAX];   /* image inserted at the start, or "" */
     unsigned load_ms;           /* a medium becomes ready after so long */
+    unsigned block_bytes;       /* 0: as such drives have; disks: 512, ... */
     char *faults;               /* rules of vscsi.h, a line each; owned */
     unsigned line;              /* where FILE names it, 0 for none */
 };
@@ -65,8 +66,9 @@ void ri_config_free(struct ri_config *config);
 /* Errors read "FILE:LINE: what is wrong". */
 int ri_config_load(const char *path, struct ri_config *out_config,
                    struct ri_error *out_error);
-/* Appends a drive for an image: type from its content (ISO 9660/UDF: cdrom),
- * a name that is not taken yet ("disk0", "cdrom0", ...). */
+/* Appends a drive for an image: type from its content (ISO 9660/UDF: cdrom)
+ * or its size (160 KiB to 2.88 MB: floppy), a name that is not taken yet
+ * ("disk0", "floppy0", "cdrom0", ...). */
 int ri_config_add_image(struct ri_config *config, const char *image,
                         struct ri_error *out_error);
 

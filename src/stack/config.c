@@ -278,6 +278,19 @@ set_load_ms(struct reading *r, const char *key, const char *value)
     return number(r, key, value, 3600000, &this_drive(r)->load_ms);
 }
 
+static int
+set_block_size(struct reading *r, const char *key, const char *value)
+{
+    unsigned n = 0;
+
+    if (!number(r, key, value, 4096, &n))
+        return 0;
+    if (n != 512 && n != 2048 && n != 4096)
+        return wrong(r, "%s: \"%.60s\" is none of 512, 2048, 4096", key, value);
+    this_drive(r)->block_bytes = n;
+    return 1;
+}
+
 /* Any drive understands any rule; it is given to the real one at the start. */
 static int
 check_fault(struct reading *r, const char *key, const char *value)
@@ -325,6 +338,7 @@ static const struct key {
     { "drive", "cache", false, set_cache },
     { "drive", "readonly", false, set_readonly },
     { "drive", "load-ms", false, set_load_ms },
+    { "drive", "block-size", false, set_block_size },
     { "drive", "fault", true, add_fault },
 };
 
@@ -476,10 +490,24 @@ ri_config_load(const char *path, struct ri_config *out_config,
 
 /* --- images on the command line ---------------------------------------------------- */
 
+/* The sizes that floppies have, in blocks of 512 bytes. */
+static bool
+is_floppy_size(off_t bytes)
+{
+    static const unsigned short blocks[] = { 320,  360,  640,  720, 1280,
+                                             1440, 2400, 2880, 5760 };
+
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        if (bytes == (off_t) blocks[i] * 512)
+            return true;
+    return false;
+}
+
 static enum ri_drive_type
 type_of_image(int fd)
 {
     char id[6] = "";
+    struct stat st;
 
     for (int sector = 16; sector < 20; sector++) {
         if (pread(fd, id, 5, sector * 2048 + 1) != 5)
@@ -487,13 +515,18 @@ type_of_image(int fd)
         if (strcmp(id, "CD001") == 0 || strcmp(id, "BEA01") == 0)
             return RI_CDROM;
     }
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        is_floppy_size(st.st_size))
+        return RI_FLOPPY;
     return RI_DISK;
 }
 
 static void
 name_drive(const struct ri_config *config, struct ri_drive_config *drive)
 {
-    const char *stem = drive->type == RI_CDROM ? "cdrom" : "disk";
+    const char *stem = drive->type == RI_CDROM    ? "cdrom"
+                       : drive->type == RI_FLOPPY ? "floppy"
+                                                  : "disk";
 
     for (unsigned n = 0;; n++) {
         bool taken = false;

@@ -156,6 +156,7 @@ make_device(struct drive *drive, struct ri_error *out_error)
                                             : VSCSI_DISK,
         .cache_volatile = config->cache == RI_CACHE_VOLATILE,
         .write_protect = config->readonly,
+        .block_bytes = config->block_bytes,
         .load_ms = config->load_ms,
     };
     char text[RI_TEXT_MAX - 80] = "", rule[256];
@@ -163,6 +164,10 @@ make_device(struct drive *drive, struct ri_error *out_error)
     int rc = 0;
 
     drive->device = vscsi_new(&device);
+    if (drive->device == NULL && errno == EINVAL)
+        return ri_fail(out_error, -EINVAL,
+                       "drive %s: such drives have no blocks of %u bytes",
+                       config->name, config->block_bytes);
     if (drive->device == NULL)
         return ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
                        config->name);

@@ -16,18 +16,16 @@
 #define CD     (1u << VSCSI_CDROM)
 #define ALL    (DISK | FLOPPY | CD)
 
-enum control { CURRENT, CHANGEABLE, DEFAULT, SAVED };
-
 struct page {
     uint8_t code, types;
     uint8_t length; /* without the two header bytes */
     void (*fill)(const struct vscsi_drive *drive, uint8_t *body,
-                 enum control control); /* body is zeroed */
+                 enum mode_control control); /* body is zeroed */
 };
 
 static void
 fill_recovery(const struct vscsi_drive *drive, uint8_t *body,
-              enum control control)
+              enum mode_control control)
 {
     if (control == CHANGEABLE)
         return;
@@ -35,52 +33,9 @@ fill_recovery(const struct vscsi_drive *drive, uint8_t *body,
     body[1] = 3;
 }
 
-static const struct geometry {
-    uint64_t blocks;
-    uint8_t medium_type, heads, sectors;
-    uint16_t cylinders;
-} geometries[] = {
-    { 720, 0x00, 2, 9, 40 },   { 1440, 0x1E, 2, 9, 80 },
-    { 2400, 0x93, 2, 15, 80 }, { 2880, 0x94, 2, 18, 80 },
-    { 5760, 0x00, 2, 36, 80 },
-};
-
-/* Larger media in a floppy drive: like those of 100 MB and up. */
-static struct geometry
-geometry_of(const struct medium *medium)
-{
-    struct geometry other = { 0, 0, 64, 32, 0 };
-
-    for (size_t i = 0; i < sizeof geometries / sizeof geometries[0]; i++)
-        if (medium != NULL && geometries[i].blocks == medium->blocks)
-            return geometries[i];
-    if (medium == NULL)
-        return geometries[3];
-    other.cylinders = medium->blocks / (64 * 32) > UINT16_MAX
-                          ? UINT16_MAX
-                          : (uint16_t) (medium->blocks / (64 * 32));
-    return other;
-}
-
-static void
-fill_flexible(const struct vscsi_drive *drive, uint8_t *body,
-              enum control control)
-{
-    struct geometry geometry = geometry_of(drive->medium);
-
-    if (control == CHANGEABLE)
-        return;
-    put16(body, geometry.sectors <= 9 ? 250 : 500); /* kbit/s */
-    body[2] = geometry.heads;
-    body[3] = geometry.sectors;
-    put16(body + 4, 1u << drive->block_shift);
-    put16(body + 6, geometry.cylinders);
-    put16(body + 26, 300); /* rpm */
-}
-
 static void
 fill_caching(const struct vscsi_drive *drive, uint8_t *body,
-             enum control control)
+             enum mode_control control)
 {
     bool has_cache = drive->cache != NULL;
 
@@ -90,7 +45,7 @@ fill_caching(const struct vscsi_drive *drive, uint8_t *body,
 
 static void
 fill_control(const struct vscsi_drive *drive, uint8_t *body,
-             enum control control)
+             enum mode_control control)
 {
     if (control == CHANGEABLE) {
         body[0] = 0x04;                                  /* D_SENSE */
@@ -103,7 +58,7 @@ fill_control(const struct vscsi_drive *drive, uint8_t *body,
 
 static void
 fill_exceptions(const struct vscsi_drive *drive, uint8_t *body,
-                enum control control)
+                enum mode_control control)
 {
     if (control != CHANGEABLE)
         body[0] = 0x08; /* DEXCPT */
@@ -111,7 +66,7 @@ fill_exceptions(const struct vscsi_drive *drive, uint8_t *body,
 
 static void
 fill_capabilities(const struct vscsi_drive *drive, uint8_t *body,
-                  enum control control)
+                  enum mode_control control)
 {
     if (control == CHANGEABLE)
         return;
@@ -127,7 +82,7 @@ fill_capabilities(const struct vscsi_drive *drive, uint8_t *body,
 
 static const struct page pages[] = {
     { 0x01, ALL, 10, fill_recovery },
-    { 0x05, FLOPPY, 30, fill_flexible },
+    { 0x05, FLOPPY, 30, floppy_fill_page },
     { 0x08, DISK | FLOPPY, 18, fill_caching },
     { 0x0A, ALL, 10, fill_control },
     { 0x1C, ALL, 10, fill_exceptions },
@@ -141,7 +96,7 @@ static const struct page pages[] = {
 /* The number of bytes that were put; 0: no such page. */
 static size_t
 put_pages(const struct vscsi_drive *drive, uint8_t *to, uint8_t code,
-          enum control control)
+          enum mode_control control)
 {
     size_t len = 0;
 
@@ -156,14 +111,6 @@ put_pages(const struct vscsi_drive *drive, uint8_t *to, uint8_t code,
         len += 2u + pages[i].length;
     }
     return len;
-}
-
-static uint8_t
-medium_type(const struct vscsi_drive *drive)
-{
-    return drive->type == VSCSI_FLOPPY && drive->medium != NULL
-               ? geometry_of(drive->medium).medium_type
-               : 0;
 }
 
 /* WP, and DPOFUA for drives that take FUA. */
@@ -201,17 +148,17 @@ mode_sense(struct task *task, size_t header, size_t alloc)
     if (!(cdb[1] & 0x08) && drive->type != VSCSI_CDROM)
         descriptor = put_block_descriptor(drive, data + header);
     pages_len = put_pages(drive, data + header + descriptor, cdb[2] & 0x3f,
-                          (enum control)(cdb[2] >> 6));
+                          (enum mode_control)(cdb[2] >> 6));
     if (pages_len == 0)
         return SENSE_CDB_FIELD;
     if (header == 4) {
         data[0] = (uint8_t) (header + descriptor + pages_len - 1);
-        data[1] = medium_type(drive);
+        data[1] = floppy_medium_type(drive);
         data[2] = device_parameter(drive);
         data[3] = (uint8_t) descriptor;
     } else {
         put16(data, (uint32_t) (header + descriptor + pages_len - 2));
-        data[2] = medium_type(drive);
+        data[2] = floppy_medium_type(drive);
         data[3] = device_parameter(drive);
         put16(data + 6, (uint32_t) descriptor);
     }

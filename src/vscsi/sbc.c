@@ -207,15 +207,16 @@ sbc_read_capacity(struct task *task)
     return reply(task, data, sizeof data, sizeof data);
 }
 
+/* Of other drives than floppies: one descriptor. */
 uint32_t
 sbc_format_capacities(struct task *task)
 {
     const struct medium *medium = task->drive->medium;
-    uint64_t blocks = medium != NULL                      ? medium->blocks
-                      : task->drive->type == VSCSI_FLOPPY ? 2880
-                                                          : UINT32_MAX;
+    uint64_t blocks = medium != NULL ? medium->blocks : UINT32_MAX;
     uint8_t data[12] = { 0 };
 
+    if (task->drive->type == VSCSI_FLOPPY)
+        return floppy_capacities(task);
     data[3] = 8;
     put32(data + 4, blocks > UINT32_MAX ? UINT32_MAX : (uint32_t) blocks);
     data[8] = medium != NULL ? 2 : 3; /* formatted, or none and the most */

@@ -1,5 +1,5 @@
 /*
- * thin.c - allocation: unmap, write the same, where are the holes, format
+ * thin.c - allocation: unmap, write the same, where are the holes
  *
  * All of it works on the medium itself; what the cache holds of the range is
  * written out first.
@@ -27,8 +27,8 @@ settle(struct task *task, uint64_t lba, uint64_t blocks)
                        blocks << shift);
 }
 
-static uint32_t
-zero(struct task *task, uint64_t lba, uint64_t blocks, bool unmap)
+uint32_t
+thin_zero(struct task *task, uint64_t lba, uint64_t blocks, bool unmap)
 {
     unsigned shift = task->drive->block_shift;
     uint32_t sense = settle(task, lba, blocks);
@@ -84,8 +84,8 @@ thin_unmap(struct task *task)
         return SENSE_LIST_FIELD;
     sense = check_descriptors(task, count);
     for (size_t i = 0; i < count && sense == 0; i++)
-        sense = zero(task, get64(task->data + 8 + i * 16),
-                     get32(task->data + 16 + i * 16), true);
+        sense = thin_zero(task, get64(task->data + 8 + i * 16),
+                          get32(task->data + 16 + i * 16), true);
     if (sense == 0)
         task->command->transferred = (uint32_t) len;
     return sense;
@@ -139,7 +139,7 @@ thin_write_same(struct task *task)
     if (!no_data)
         task->command->transferred = (uint32_t) block;
     if (no_data || all_zero(task->data, block))
-        return zero(task, task->lba, task->blocks, unmap);
+        return thin_zero(task, task->lba, task->blocks, unmap);
     return repeat(task, block);
 }
 
@@ -210,19 +210,4 @@ thin_service_in(struct task *task)
     default:
         return SENSE_CDB_FIELD;
     }
-}
-
-/* --- FORMAT UNIT: floppies only ------------------------------------------- */
-
-/* One pass over the whole disk, whatever the list says of single tracks. */
-uint32_t
-thin_format_unit(struct task *task)
-{
-    uint8_t flags = task->command->cdb[1];
-
-    if (flags & 0x10 && task->data_len < 4)
-        return SENSE_LIST_LENGTH;
-    if (flags & 0x10)
-        task->command->transferred = task->data_len;
-    return zero(task, 0, task->medium->blocks, false);
 }

@@ -381,11 +381,27 @@ bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
 void fault_abort_drive(struct vscsi_drive *drive);
 void fault_abort_nexus(struct vscsi_nexus *nexus);
 
+/* --- thin.c --------------------------------------------------------------- */
+
+/* Writes zeros, past the cache; 0 or sense. */
+uint32_t thin_zero(struct task *task, uint64_t lba, uint64_t blocks,
+                   bool unmap);
+
+/* --- floppy.c ------------------------------------------------------------- */
+
+enum mode_control { CURRENT, CHANGEABLE, DEFAULT, SAVED };
+
+void floppy_fill_page(const struct vscsi_drive *drive, uint8_t *body,
+                      enum mode_control control);
+/* The medium type of a mode parameter header; 0 for other drives. */
+uint8_t floppy_medium_type(const struct vscsi_drive *drive);
+uint32_t floppy_capacities(struct task *task);
+
 /* --- mmc.c ---------------------------------------------------------------- */
 
 uint16_t mmc_profile(const struct medium *medium);
 
-/* --- handlers: spc.c mode.c sbc.c thin.c mmc.c, named by opcodes.def ------ */
+/* --- handlers: spc.c mode.c sbc.c thin.c floppy.c mmc.c, named by opcodes.def ------ */
 
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
     opcode_fn handler;

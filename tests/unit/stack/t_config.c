@@ -53,6 +53,7 @@ good__every_key__is_taken(void **state)
                           "cache = volatile\n"
                           "readonly = yes\n"
                           "load-ms = 5\n"
+                          "block-size = 4096\n"
                           "fault = at 1 read do sense 3/11/0\n"
                           "fault = at 2 write do delay 5\n"
                           "[drive right]\n"
@@ -69,6 +70,8 @@ good__every_key__is_taken(void **state)
     assert_int_equal(config.drives[0].cache, RI_CACHE_VOLATILE);
     assert_true(config.drives[0].readonly);
     assert_int_equal(config.drives[0].load_ms, 5);
+    assert_int_equal(config.drives[0].block_bytes, 4096);
+    assert_int_equal(config.drives[1].block_bytes, 0);
     assert_string_equal(config.drives[0].faults,
                         "at 1 read do sense 3/11/0\nat 2 write do delay 5\n");
     assert_int_equal(config.drives[1].type, RI_CDROM);
@@ -100,6 +103,7 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "[drive d]\ntype = disk\ntype = disk\n", 3, "twice" },
         { "[drive d]\nmedium = /no/such/image\n", 2, "/no/such/image" },
         { "[drive d]\nload-ms = -1\n", 2, "-1" },
+        { "[drive d]\nblock-size = 1024\n", 2, "none of 512, 2048, 4096" },
         { "[drive d]\nwhat is this\n", 2, "key = value" },
         { "[service]\nnbd = /tmp/x\n[drive d]\n", 2, "unix:PATH" },
         { "[service]\nnbd = tcp:127.0.0.1\n[drive d]\n", 2, "HOST:PORT" },
@@ -136,6 +140,33 @@ missing_file__is_named(void **state)
     assert_non_null(strstr(error.text, "/no/such/file"));
 }
 
+/* 160, 180, 320, 360, 640, 720 KiB, 1.2, 1.44 and 2.88 MB. */
+static void
+images__sizes_of_floppies__floppies(void **state)
+{
+    static const unsigned kib[] = { 160, 180,  320,  360, 640,
+                                    720, 1200, 1440, 2880 };
+    char image[] = "/tmp/config-floppy-XXXXXX";
+    struct ri_config config;
+    struct ri_error error;
+    int fd = mkstemp(image);
+
+    (void) state;
+    ri_config_init(&config);
+    for (size_t i = 0; i < sizeof kib / sizeof kib[0]; i++) {
+        assert_int_equal(ftruncate(fd, kib[i] * 1024), 0);
+        assert_int_equal(ri_config_add_image(&config, image, &error), 0);
+        assert_int_equal(config.drives[i].type, RI_FLOPPY);
+    }
+    assert_string_equal(config.drives[0].name, "floppy0");
+    assert_int_equal(ftruncate(fd, 1440 * 1024 + 512), 0);
+    assert_int_equal(ri_config_add_image(&config, image, &error), 0);
+    assert_int_equal(config.drives[9].type, RI_DISK);
+    ri_config_free(&config);
+    close(fd);
+    unlink(image);
+}
+
 static void
 images__type_by_content__names_in_order(void **state)
 {
@@ -170,6 +201,7 @@ main(void)
         cmocka_unit_test(good__every_key__is_taken),
         cmocka_unit_test(bad__names_the_line_and_what_is_wrong),
         cmocka_unit_test(missing_file__is_named),
+        cmocka_unit_test(images__sizes_of_floppies__floppies),
         cmocka_unit_test(images__type_by_content__names_in_order),
     };
     int fd = mkstemp(path), failed;

@@ -451,6 +451,86 @@ floppy__geometry_format_and_capacities(void **state)
     assert_int_equal(rig->data[0], 0);
 }
 
+/* UFI 4.3 (FORMAT UNIT) and its table of formats; SFF-8070. */
+static void
+floppy__each_size__its_geometry(void **state)
+{
+    static const struct {
+        uint16_t blocks;
+        uint8_t type, heads, sectors, cylinders;
+        uint16_t kbit_s;
+    } want[] = {
+        { 320, 0, 1, 8, 40, 250 },      { 360, 0, 1, 9, 40, 250 },
+        { 640, 0, 2, 8, 40, 250 },      { 720, 0, 2, 9, 40, 250 },
+        { 1280, 0, 2, 8, 80, 250 },     { 1440, 0x1E, 2, 9, 80, 250 },
+        { 2400, 0x93, 2, 15, 80, 500 }, { 2880, 0x94, 2, 18, 80, 500 },
+        { 5760, 0, 2, 36, 80, 1000 },
+    };
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        make_image(rig->a, 0, want[i].blocks * 512u);
+        settle(rig);
+        assert_int_equal(IN(rig, 255, 0x1A, 8, 0x05, 0, 255, 0), 0);
+        assert_int_equal(rig->data[1], want[i].type);
+        assert_int_equal(number_at(rig->data + 4 + 2, 2), want[i].kbit_s);
+        assert_int_equal(rig->data[4 + 4], want[i].heads);
+        assert_int_equal(rig->data[4 + 5], want[i].sectors);
+        assert_int_equal(number_at(rig->data + 4 + 6, 2), 512);
+        assert_int_equal(number_at(rig->data + 4 + 8, 2), want[i].cylinders);
+        assert_int_equal(want[i].cylinders * want[i].heads * want[i].sectors,
+                         want[i].blocks);
+        assert_int_equal(IN(rig, 64, 0x23, 0, 0, 0, 0, 0, 0, 0, 64, 0), 0);
+        assert_int_equal(rig->data[3], 16);
+        assert_int_equal(number_at(rig->data + 4, 4), want[i].blocks);
+        assert_int_equal(number_at(rig->data + 12, 4), want[i].blocks);
+        assert_int_equal(vscsi_yank(rig->drive), 0);
+    }
+}
+
+static uint32_t
+format_track(struct rig *rig, uint8_t track, uint8_t side, uint32_t blocks)
+{
+    memset(rig->data, 0, 12);
+    rig->data[1] = 0xB0 | side; /* FOV, DCRT, SingleTrack */
+    rig->data[3] = 8;
+    rig->data[6] = (uint8_t) (blocks >> 8);
+    rig->data[7] = (uint8_t) blocks;
+    rig->data[10] = 2;
+    return OUT(rig, 12, 0x04, 0x17, track, 0, 0, 0, 0, 0, 12, 0, 0, 0);
+}
+
+static void
+floppy__format_of_one_track__that_track_alone(void **state)
+{
+    struct rig *rig = *state;
+
+    make_image(rig->a, 'a', 2880 * 512);
+    settle(rig);
+    assert_int_equal(format_track(rig, 40, 1, 2880), 0);
+    assert_int_equal(rig->last.transferred, 12);
+    /* cylinder 40, head 1: blocks 1458 to 1475 */
+    assert_int_equal(read_10(rig, 1457, 20, 20 * 512), 0);
+    for (unsigned at = 0; at < 20 * 512; at++)
+        assert_int_equal(rig->data[at], at < 512 || at >= 19 * 512 ? 'a' : 0);
+}
+
+static void
+floppy__format_that_it_cannot_have__refused(void **state)
+{
+    struct rig *rig = *state;
+
+    make_image(rig->a, 'a', 2880 * 512);
+    settle(rig);
+    assert_int_equal(format_track(rig, 80, 0, 2880), 0x052400);
+    assert_int_equal(format_track(rig, 0, 0, 1440), 0x052600);
+    rig->data[3] = 8;
+    assert_int_equal(OUT(rig, 2, 0x04, 0x17, 0, 0, 0, 0), 0x051A00);
+    assert_int_equal(OUT(rig, 4, 0x04, 0x17, 0, 0, 0, 0), 0x051A00);
+    assert_int_equal(read_10(rig, 0, 1, 512), 0);
+    assert_int_equal(rig->data[0], 'a');
+}
+
 static void
 misc__seek_prefetch_diagnostic_luns(void **state)
 {
@@ -524,6 +604,9 @@ main(void)
         TEST(mode_select__bad_lists__refused, disk),
         TEST(opcodes__list_agrees_with_what_is_carried_out, disk),
         TEST(floppy__geometry_format_and_capacities, floppy),
+        TEST(floppy__each_size__its_geometry, floppy),
+        TEST(floppy__format_of_one_track__that_track_alone, floppy),
+        TEST(floppy__format_that_it_cannot_have__refused, floppy),
         TEST(misc__seek_prefetch_diagnostic_luns, disk),
         TEST(noise__never_hurts, disk),
         TEST(noise__never_hurts, cached_disk),
