@@ -1,12 +1,14 @@
 /*
- * rtl.c - counted strings and memory
+ * string.c - counted strings
  *
  * Strings of 16-bit characters.  Case is folded for Latin, Greek and Cyrillic;
  * the "ANSI" code page is UTF-8.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ke_internal.h"
+#include <wdm.h>
+
+#include "ke/irql.h"
 
 #define RTL_TAG          'sltR'
 #define STRING_MAX_BYTES 0xFFFE

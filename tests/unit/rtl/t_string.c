@@ -1,9 +1,9 @@
 /*
- * Tests for src/ke/rtl.c.
+ * Tests for src/rtl/string.c.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "helper.h"
+#include "test/unit/ke/helper.h"
 
 #include "base/fault.h"
 
