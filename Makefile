@@ -5,7 +5,8 @@ BUILD ?= build
 PYTHON = /usr/bin/python3
 REINSERT = $(BUILD)/front/cli/reinsert
 
-.PHONY: all deps build demo test conformance docs bench lint fmt install clean
+.PHONY: all deps build demo test conformance docs ddk-check wine-check \
+        bench lint fmt install clean
 
 all: build
 
@@ -32,6 +33,14 @@ conformance: build
 # The pages that are made from tables.
 docs:
 	@$(PYTHON) tests/conformance/conformance.py docs
+
+# Our drivers against somebody else's DDK headers, with a cross compiler.
+ddk-check:
+	@DDK_BUILD=$(BUILD)/ddk tools/ddk/check
+
+# Somebody else's driver tests against our headers, on our I/O manager.
+wine-check: build
+	@tests/wine/check $(BUILD)
 
 bench: build
 	@$(PYTHON) bench/bench.py --server $(REINSERT) \

@@ -136,16 +136,11 @@ typedef const GUID *LPCGUID;
 
 #define IsEqualGUID(a, b) (__builtin_memcmp((a), (b), sizeof(GUID)) == 0)
 
-/* With INITGUID defined before the header the GUIDs are defined, else only
- * declared, as in the WDK. */
-#ifdef INITGUID
-#define DEFINE_GUID(name, l, w1, w2, b1, b2, b3, b4, b5, b6, b7, b8)          \
-    const GUID name __attribute__((weak)) = {                                 \
-        l, w1, w2, { b1, b2, b3, b4, b5, b6, b7, b8 }                         \
-    }
-#else
+/* Declares; after <initguid.h>, defines. */
 #define DEFINE_GUID(name, l, w1, w2, b1, b2, b3, b4, b5, b6, b7, b8)          \
     extern const GUID name
+#ifdef INITGUID
+#include <initguid.h>
 #endif
 
 #define NT_SUCCESS(Status)     (((NTSTATUS) (Status)) >= 0)

@@ -20,9 +20,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#define INITGUID
 #include "class/class_internal.h"
 
+#include <initguid.h>
 #include <ioevent.h>
 
 #include "base/trace.h"

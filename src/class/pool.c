@@ -9,7 +9,7 @@
  */
 #include "class/class_internal.h"
 
-#define SLOTS 16
+#define SLOTS 64
 
 static struct {
     struct class_request *one; /* atomic */
@@ -17,12 +17,14 @@ static struct {
 } slots[SLOTS] __attribute__((aligned(64)));
 static KSPIN_LOCK spare_lock;
 static LIST_ENTRY spare = { &spare, &spare };
-static __thread char thread_mark;
 
 static struct class_request **
 my_slot(void)
 {
-    return &slots[((ULONG_PTR) &thread_mark >> 12) % SLOTS].one;
+    ULONGLONG thread = (ULONG_PTR) KeGetCurrentThread();
+
+    /* Records of threads lie at round distances: mix all bits. */
+    return &slots[thread * 0x9E3779B97F4A7C15 >> 32 & (SLOTS - 1)].one;
 }
 
 static struct class_request *NTAPI __attribute__((noinline, cold))
