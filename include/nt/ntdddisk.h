@@ -24,6 +24,9 @@
              FILE_READ_ACCESS | FILE_WRITE_ACCESS)
 #define IOCTL_DISK_IS_WRITABLE                                                \
     CTL_CODE(IOCTL_DISK_BASE, 0x0009, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define IOCTL_DISK_FORMAT_TRACKS_EX                                           \
+    CTL_CODE(IOCTL_DISK_BASE, 0x000b, METHOD_BUFFERED,                        \
+             FILE_READ_ACCESS | FILE_WRITE_ACCESS)
 #define IOCTL_DISK_GET_PARTITION_INFO_EX                                      \
     CTL_CODE(IOCTL_DISK_BASE, 0x0012, METHOD_BUFFERED, FILE_ANY_ACCESS)
 #define IOCTL_DISK_GET_LENGTH_INFO                                            \
@@ -120,6 +123,19 @@ typedef struct _FORMAT_PARAMETERS {
     ULONG StartHeadNumber;
     ULONG EndHeadNumber;
 } FORMAT_PARAMETERS, *PFORMAT_PARAMETERS;
+
+typedef USHORT BAD_TRACK_NUMBER, *PBAD_TRACK_NUMBER;
+
+typedef struct _FORMAT_EX_PARAMETERS {
+    MEDIA_TYPE MediaType;
+    ULONG StartCylinderNumber;
+    ULONG EndCylinderNumber;
+    ULONG StartHeadNumber;
+    ULONG EndHeadNumber;
+    USHORT FormatGapLength;
+    USHORT SectorsPerTrack;
+    USHORT SectorNumber[1];
+} FORMAT_EX_PARAMETERS, *PFORMAT_EX_PARAMETERS;
 
 typedef struct _REASSIGN_BLOCKS {
     USHORT Reserved;

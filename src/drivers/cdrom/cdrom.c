@@ -9,9 +9,7 @@
  */
 #include "cdrom/cdrom.h"
 
-#include <classpnp.h>
-
-#include <stdio.h>
+#include "fdo/fdo.h"
 
 #define CDROM_TIMEOUT_S 10
 
@@ -55,36 +53,11 @@ cdrom_unload(PDRIVER_OBJECT DriverObject)
 static NTSTATUS NTAPI
 cdrom_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
 {
-    PCONFIGURATION_INFORMATION counts = IoGetConfigurationInformation();
-    PFUNCTIONAL_DEVICE_EXTENSION ext;
-    PDEVICE_OBJECT fdo;
-    NTSTATUS status;
-    char name[32];
-    ULONG number;
+    const struct fdo_name name = {
+        "\\Device\\CdRom", "", &IoGetConfigurationInformation()->CdRomCount
+    };
 
-    number =
-        (ULONG) InterlockedIncrement((LONG volatile *) &counts->CdRomCount) - 1;
-    snprintf(name, sizeof name, "\\Device\\CdRom%u", number);
-    status = ClassClaimDevice(Pdo, FALSE);
-    if (!NT_SUCCESS(status))
-        return status;
-    status = ClassCreateDeviceObject(DriverObject, name, Pdo, TRUE, &fdo);
-    if (!NT_SUCCESS(status)) {
-        (void) ClassClaimDevice(Pdo, TRUE);
-        return status;
-    }
-    ext = fdo->DeviceExtension;
-    ext->LowerPdo = Pdo;
-    ext->DeviceNumber = number;
-    ext->CommonExtension.LowerDeviceObject =
-        IoAttachDeviceToDeviceStack(fdo, Pdo);
-    if (ext->CommonExtension.LowerDeviceObject == NULL) {
-        IoDeleteDevice(fdo);
-        (void) ClassClaimDevice(Pdo, TRUE);
-        return STATUS_UNSUCCESSFUL;
-    }
-    InterlockedAnd((LONG volatile *) &fdo->Flags, ~DO_DEVICE_INITIALIZING);
-    return STATUS_SUCCESS;
+    return fdo_add(DriverObject, Pdo, &name);
 }
 
 static NTSTATUS NTAPI
@@ -92,9 +65,7 @@ cdrom_init(PDEVICE_OBJECT DeviceObject)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
 
-    ext->TimeOutValue = ClassQueryTimeOutRegistryValue(DeviceObject);
-    if (ext->TimeOutValue == 0)
-        ext->TimeOutValue = CDROM_TIMEOUT_S;
+    fdo_set_timeout(DeviceObject, CDROM_TIMEOUT_S);
     ext->DeviceFlags |= DEV_SAFE_START_UNIT;
     ClassInitializeMediaChangeDetection(ext, (PUCHAR) "CdRom");
     return STATUS_SUCCESS;
@@ -110,11 +81,7 @@ cdrom_start(PDEVICE_OBJECT DeviceObject)
 static NTSTATUS NTAPI
 cdrom_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
 {
-    PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
-
-    if (Type == IRP_MN_REMOVE_DEVICE)
-        (void) ClassClaimDevice(ext->LowerPdo, TRUE);
-    return STATUS_SUCCESS;
+    return fdo_remove(DeviceObject, Type);
 }
 
 static NTSTATUS NTAPI
@@ -183,16 +150,6 @@ cdrom_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
 /* --- control codes -------------------------------------------------------- */
 
 static NTSTATUS
-complete(PDEVICE_OBJECT fdo, PIRP irp, NTSTATUS status, ULONG_PTR information)
-{
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = NT_SUCCESS(status) ? information : 0;
-    ClassCompleteRequest(fdo, irp, IO_NO_INCREMENT);
-    ClassReleaseRemoveLock(fdo, irp);
-    return status;
-}
-
-static NTSTATUS
 send_read_toc(PDEVICE_OBJECT fdo, const CDROM_READ_TOC_EX *what, PVOID reply,
               ULONG *length)
 {
@@ -226,12 +183,12 @@ read_toc(PDEVICE_OBJECT fdo, PIRP irp)
     NTSTATUS status;
 
     if (length < FIELD_OFFSET(CDROM_TOC, TrackData))
-        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+        return fdo_complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
     if (length > sizeof(CDROM_TOC))
         length = sizeof(CDROM_TOC);
     status =
         send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer, &length);
-    return complete(fdo, irp, status, length);
+    return fdo_complete(fdo, irp, status, length);
 }
 
 static NTSTATUS
@@ -243,16 +200,16 @@ read_toc_ex(PDEVICE_OBJECT fdo, PIRP irp)
     NTSTATUS status;
 
     if (at->Parameters.DeviceIoControl.InputBufferLength < sizeof what)
-        return complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
+        return fdo_complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
     if (length < 4)
-        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+        return fdo_complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
     RtlCopyMemory(&what, irp->AssociatedIrp.SystemBuffer, sizeof what);
     if (what.Reserved1 || what.Reserved2 || what.Reserved3 ||
         what.Format > CDROM_READ_TOC_EX_FORMAT_CDTEXT)
-        return complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
+        return fdo_complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
     status =
         send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer, &length);
-    return complete(fdo, irp, status, length);
+    return fdo_complete(fdo, irp, status, length);
 }
 
 static NTSTATUS
@@ -264,10 +221,10 @@ last_session(PDEVICE_OBJECT fdo, PIRP irp)
     NTSTATUS status;
 
     if (at->Parameters.DeviceIoControl.OutputBufferLength < length)
-        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+        return fdo_complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
     status =
         send_read_toc(fdo, &what, irp->AssociatedIrp.SystemBuffer, &length);
-    return complete(fdo, irp, status, length);
+    return fdo_complete(fdo, irp, status, length);
 }
 
 /* Bit 2 of a track's control nibble: data. */
@@ -282,10 +239,10 @@ disk_type(PDEVICE_OBJECT fdo, PIRP irp)
     PCDROM_TOC toc;
 
     if (at->Parameters.DeviceIoControl.OutputBufferLength < sizeof *out)
-        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+        return fdo_complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
     toc = ExAllocatePoolWithTag(NonPagedPool, sizeof *toc, 0x206f7443);
     if (toc == NULL)
-        return complete(fdo, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
+        return fdo_complete(fdo, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
     status = send_read_toc(fdo, &what, toc, &length);
     if (NT_SUCCESS(status)) {
         ULONG tracks = length < 4 ? 0 : (length - 4) / sizeof(TRACK_DATA);
@@ -298,13 +255,70 @@ disk_type(PDEVICE_OBJECT fdo, PIRP irp)
                                      : CDROM_DISK_AUDIO_TRACK;
     }
     ExFreePoolWithTag(toc, 0x206f7443);
-    return complete(fdo, irp, status, sizeof *out);
+    return fdo_complete(fdo, irp, status, sizeof *out);
+}
+
+/* The medium in the drive, by the profile that the drive gives it. */
+static STORAGE_MEDIA_TYPE
+media_type(PDEVICE_OBJECT fdo)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+    SCSI_REQUEST_BLOCK srb = { .CdbLength = 10 };
+    UCHAR header[8] = { 0 };
+    ULONG profile;
+
+    srb.TimeOutValue = ext->TimeOutValue;
+    srb.Cdb[0] = SCSIOP_GET_CONFIGURATION;
+    srb.Cdb[1] = 0x02; /* no feature but the one it begins with */
+    srb.Cdb[8] = sizeof header;
+    if (!NT_SUCCESS(
+            ClassSendSrbSynchronous(fdo, &srb, header, sizeof header, FALSE)))
+        return CD_ROM;
+    profile = (ULONG) header[6] << 8 | header[7];
+    return profile >= 0x10 && profile < 0x40 ? DVD_ROM : CD_ROM;
+}
+
+static NTSTATUS
+media_types_ex(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+    PGET_MEDIA_TYPES out = irp->AssociatedIrp.SystemBuffer;
+    PDEVICE_MEDIA_INFO info = out->MediaInfo;
+    ULONG traits = MEDIA_READ_ONLY;
+    STORAGE_MEDIA_TYPE type;
+    NTSTATUS status;
+
+    if (fdo_room(irp) < sizeof *out)
+        return fdo_complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
+    status = ClassReadDriveCapacity(fdo);
+    if (status == STATUS_VERIFY_REQUIRED)
+        return fdo_complete(fdo, irp, status, 0);
+    type = media_type(fdo);
+    RtlZeroMemory(out, sizeof *out);
+    out->DeviceType = FILE_DEVICE_CD_ROM;
+    out->MediaInfoCount = 1;
+    if (NT_SUCCESS(status)) {
+        const DISK_GEOMETRY *geometry = &ext->DiskGeometry;
+
+        traits |= MEDIA_CURRENTLY_MOUNTED;
+        info->DeviceSpecific.RemovableDiskInfo.Cylinders = geometry->Cylinders;
+        info->DeviceSpecific.RemovableDiskInfo.TracksPerCylinder =
+            geometry->TracksPerCylinder;
+        info->DeviceSpecific.RemovableDiskInfo.SectorsPerTrack =
+            geometry->SectorsPerTrack;
+        info->DeviceSpecific.RemovableDiskInfo.BytesPerSector =
+            geometry->BytesPerSector;
+    }
+    info->DeviceSpecific.RemovableDiskInfo.MediaType = type;
+    info->DeviceSpecific.RemovableDiskInfo.NumberMediaSides = 1;
+    info->DeviceSpecific.RemovableDiskInfo.MediaCharacteristics = traits;
+    return fdo_complete(fdo, irp, STATUS_SUCCESS, sizeof *out);
 }
 
 static NTSTATUS
 is_writable(PDEVICE_OBJECT fdo, PIRP irp)
 {
-    return complete(fdo, irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
+    return fdo_complete(fdo, irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
 }
 
 static const struct {
@@ -316,6 +330,7 @@ static const struct {
     { IOCTL_CDROM_GET_LAST_SESSION, last_session },
     { IOCTL_CDROM_DISK_TYPE, disk_type },
     { IOCTL_DISK_IS_WRITABLE, is_writable },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, media_types_ex },
 };
 
 static NTSTATUS NTAPI

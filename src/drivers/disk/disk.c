@@ -9,9 +9,8 @@
  */
 #include "disk/disk.h"
 
-#include <classpnp.h>
-
-#include <stdio.h>
+#include "disk/floppy.h"
+#include "fdo/fdo.h"
 
 #define DISK_TIMEOUT_S 10
 
@@ -59,37 +58,12 @@ disk_unload(PDRIVER_OBJECT DriverObject)
 static NTSTATUS NTAPI
 disk_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
 {
-    PCONFIGURATION_INFORMATION counts = IoGetConfigurationInformation();
-    PFUNCTIONAL_DEVICE_EXTENSION ext;
-    PDEVICE_OBJECT fdo;
-    NTSTATUS status;
-    char name[48];
-    ULONG number;
+    const struct fdo_name name = {
+        "\\Device\\Harddisk", "\\DR0",
+        &IoGetConfigurationInformation()->DiskCount
+    };
 
-    number =
-        (ULONG) InterlockedIncrement((LONG volatile *) &counts->DiskCount) - 1;
-    snprintf(name, sizeof name, "\\Device\\Harddisk%u\\DR0", number);
-    status = ClassClaimDevice(Pdo, FALSE);
-    if (!NT_SUCCESS(status))
-        return status;
-    status = ClassCreateDeviceObject(DriverObject, name, Pdo, TRUE, &fdo);
-    if (!NT_SUCCESS(status)) {
-        (void) ClassClaimDevice(Pdo, TRUE);
-        return status;
-    }
-    ext = fdo->DeviceExtension;
-    ext->LowerPdo = Pdo;
-    ext->DeviceNumber = number;
-    ext->CommonExtension.DriverData = ext + 1;
-    ext->CommonExtension.LowerDeviceObject =
-        IoAttachDeviceToDeviceStack(fdo, Pdo);
-    if (ext->CommonExtension.LowerDeviceObject == NULL) {
-        IoDeleteDevice(fdo);
-        (void) ClassClaimDevice(Pdo, TRUE);
-        return STATUS_UNSUCCESSFUL;
-    }
-    InterlockedAnd((LONG volatile *) &fdo->Flags, ~DO_DEVICE_INITIALIZING);
-    return STATUS_SUCCESS;
+    return fdo_add(DriverObject, Pdo, &name);
 }
 
 /* "FLOPPY" in the product name: as the INQUIRY data say, padded, upper case. */
@@ -111,9 +85,7 @@ disk_init(PDEVICE_OBJECT DeviceObject)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
 
-    ext->TimeOutValue = ClassQueryTimeOutRegistryValue(DeviceObject);
-    if (ext->TimeOutValue == 0)
-        ext->TimeOutValue = DISK_TIMEOUT_S;
+    fdo_set_timeout(DeviceObject, DISK_TIMEOUT_S);
     ext->DeviceFlags |= DEV_SAFE_START_UNIT;
     if (is_floppy(ext))
         DeviceObject->Characteristics |= FILE_FLOPPY_DISKETTE;
@@ -132,11 +104,7 @@ disk_start(PDEVICE_OBJECT DeviceObject)
 static NTSTATUS NTAPI
 disk_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
 {
-    PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
-
-    if (Type == IRP_MN_REMOVE_DEVICE)
-        (void) ClassClaimDevice(ext->LowerPdo, TRUE);
-    return STATUS_SUCCESS;
+    return fdo_remove(DeviceObject, Type);
 }
 
 /* --- errors --------------------------------------------------------------- */
@@ -171,6 +139,38 @@ refused_field(PFUNCTIONAL_DEVICE_EXTENSION ext, PSCSI_REQUEST_BLOCK srb,
     }
 }
 
+/* ASC of a medium error: nothing on the track can be told from noise. */
+static BOOLEAN
+is_unformatted(UCHAR asc)
+{
+    return asc == 0x10 || asc == 0x12 || asc == 0x13 || asc == 0x14 ||
+           asc == 0x30 || asc == 0x31;
+}
+
+/*
+ * A floppy without a format is unrecognised; a bad sector on one that has a
+ * format stays a data error.  And what was to be formatted may have been taken
+ * out: a FORMAT UNIT that met a unit attention is not sent again.
+ */
+static VOID
+floppy_error(PDEVICE_OBJECT fdo, const SCSI_REQUEST_BLOCK *srb,
+             NTSTATUS *status, BOOLEAN *retry)
+{
+    const SENSE_DATA *sense = srb->SenseInfoBuffer;
+    UCHAR key = sense->SenseKey & 0x0f;
+
+    if (!is_floppy_device(fdo) || (sense->ErrorCode & 0x7f) >= 0x72)
+        return;
+    if (key == SCSI_SENSE_MEDIUM_ERROR &&
+        is_unformatted(sense->AdditionalSenseCode)) {
+        if (srb->Cdb[0] != SCSIOP_FORMAT_UNIT)
+            *status = STATUS_UNRECOGNIZED_MEDIA;
+        *retry = FALSE;
+    }
+    if (key == SCSI_SENSE_UNIT_ATTENTION && srb->Cdb[0] == SCSIOP_FORMAT_UNIT)
+        *retry = FALSE;
+}
+
 /*
  * Unlike the sample driver this sets DO_VERIFY_VOLUME nowhere: the library has
  * done that, for mounted volumes only (Notifying the File System of Possible
@@ -182,6 +182,7 @@ disk_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
     const SENSE_DATA *sense = Srb->SenseInfoBuffer;
+    BOOLEAN sense_valid;
 
     if (*Status == STATUS_DATA_OVERRUN && is_transfer(Srb->Cdb[0])) {
         *Retry = TRUE;
@@ -193,24 +194,16 @@ disk_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
         InterlockedIncrement((LONG volatile *) &ext->ErrorCount);
         return;
     }
-    if (Srb->SrbStatus & SRB_STATUS_AUTOSENSE_VALID &&
-        Srb->SenseInfoBufferLength >= 13 &&
-        (sense->SenseKey & 0x0f) == SCSI_SENSE_ILLEGAL_REQUEST &&
+    sense_valid = Srb->SrbStatus & SRB_STATUS_AUTOSENSE_VALID &&
+                  sense != NULL && Srb->SenseInfoBufferLength >= 13;
+    if (sense_valid)
+        floppy_error(DeviceObject, Srb, Status, Retry);
+    if (sense_valid && (sense->SenseKey & 0x0f) == SCSI_SENSE_ILLEGAL_REQUEST &&
         sense->AdditionalSenseCode == SCSI_ADSENSE_INVALID_CDB)
         refused_field(ext, Srb, Status, Retry);
 }
 
 /* --- control codes -------------------------------------------------------- */
-
-static NTSTATUS
-complete(PDEVICE_OBJECT fdo, PIRP irp, NTSTATUS status, ULONG_PTR information)
-{
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = NT_SUCCESS(status) ? information : 0;
-    ClassCompleteRequest(fdo, irp, IO_NO_INCREMENT);
-    ClassReleaseRemoveLock(fdo, irp);
-    return status;
-}
 
 /* The WP bit is in the header that comes with any page. */
 static NTSTATUS
@@ -232,7 +225,7 @@ is_writable(PDEVICE_OBJECT fdo, PIRP irp)
         status = STATUS_MEDIA_WRITE_PROTECTED;
     else if (status == STATUS_INVALID_DEVICE_REQUEST)
         status = STATUS_SUCCESS; /* nothing says that it is not */
-    return complete(fdo, irp, status, 0);
+    return fdo_complete(fdo, irp, status, 0);
 }
 
 static NTSTATUS
@@ -246,39 +239,22 @@ verify(PDEVICE_OBJECT fdo, PIRP irp)
     ULONG blocks, mask = (1u << ext->SectorShift) - 1;
 
     if (at->Parameters.DeviceIoControl.InputBufferLength < sizeof *what)
-        return complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
+        return fdo_complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
     if (what->StartingOffset.QuadPart < 0 || ext->SectorShift == 0 ||
         ((ULONG) what->StartingOffset.QuadPart | what->Length) & mask)
-        return complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
+        return fdo_complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
     first = (ULONGLONG) what->StartingOffset.QuadPart >> ext->SectorShift;
     blocks = what->Length >> ext->SectorShift;
     if (first > 0xffffffff || blocks > 0xffff)
-        return complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
+        return fdo_complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
     srb.TimeOutValue = ext->TimeOutValue + blocks / 128;
     srb.Cdb[0] = SCSIOP_VERIFY;
     for (int i = 0; i < 4; i++)
         srb.Cdb[2 + i] = (UCHAR) (first >> (24 - 8 * i));
     srb.Cdb[7] = (UCHAR) (blocks >> 8);
     srb.Cdb[8] = (UCHAR) blocks;
-    return complete(fdo, irp,
-                    ClassSendSrbSynchronous(fdo, &srb, NULL, 0, FALSE), 0);
-}
-
-static NTSTATUS
-media_types(PDEVICE_OBJECT fdo, PIRP irp)
-{
-    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
-    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
-    NTSTATUS status;
-
-    if (at->Parameters.DeviceIoControl.OutputBufferLength <
-        sizeof(DISK_GEOMETRY))
-        return complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
-    status = ClassReadDriveCapacity(fdo);
-    if (NT_SUCCESS(status))
-        RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, &ext->DiskGeometry,
-                      sizeof(DISK_GEOMETRY));
-    return complete(fdo, irp, status, sizeof(DISK_GEOMETRY));
+    return fdo_complete(fdo, irp,
+                        ClassSendSrbSynchronous(fdo, &srb, NULL, 0, FALSE), 0);
 }
 
 static const struct {
@@ -287,17 +263,33 @@ static const struct {
 } controls[] = {
     { IOCTL_DISK_IS_WRITABLE, is_writable },
     { IOCTL_DISK_VERIFY, verify },
-    { IOCTL_DISK_GET_MEDIA_TYPES, media_types },
-    { IOCTL_STORAGE_GET_MEDIA_TYPES, media_types },
+    { IOCTL_DISK_GET_MEDIA_TYPES, floppy_media_types },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES, floppy_media_types },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, floppy_media_types_ex },
+    { IOCTL_DISK_FORMAT_TRACKS, floppy_format_tracks },
+    { IOCTL_DISK_FORMAT_TRACKS_EX, floppy_format_tracks },
+    { IOCTL_DISK_GET_DRIVE_GEOMETRY, floppy_geometry },
+    { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, floppy_geometry },
 };
+
+/* Of other disks the library knows as much. */
+static BOOLEAN
+is_geometry(ULONG code)
+{
+    return code == IOCTL_DISK_GET_DRIVE_GEOMETRY ||
+           code == IOCTL_DISK_GET_DRIVE_GEOMETRY_EX;
+}
 
 static NTSTATUS NTAPI
 disk_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
-    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(Irp);
+    ULONG code = IoGetCurrentIrpStackLocation(Irp)
+                     ->Parameters.DeviceIoControl.IoControlCode;
 
+    if (is_geometry(code) && !is_floppy_device(DeviceObject))
+        return ClassDeviceControl(DeviceObject, Irp);
     for (size_t i = 0; i < RTL_NUMBER_OF(controls); i++)
-        if (controls[i].code == at->Parameters.DeviceIoControl.IoControlCode)
+        if (controls[i].code == code)
             return controls[i].handler(DeviceObject, Irp);
     return ClassDeviceControl(DeviceObject, Irp);
 }
