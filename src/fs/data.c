@@ -44,7 +44,9 @@ sent_generation(PIRP irp)
 }
 
 /* In our own location's MinorFunction. */
-#define TOUCHES_IDENTITY 1
+#define TOUCHES_IDENTITY 0x01
+#define RECURSIVE        0x02 /* does not wait, does not verify */
+#define FROM_CACHE       0x04 /* ... and comes from the cache manager */
 
 static NTSTATUS NTAPI
 finish(PIRP irp, NTSTATUS status)
@@ -53,6 +55,19 @@ finish(PIRP irp, NTSTATUS status)
     irp->IoStatus.Information = 0;
     IoCompleteRequest(irp, IO_DISK_INCREMENT);
     return STATUS_PENDING;
+}
+
+/* What a recursive request completes with. */
+static NTSTATUS NTAPI
+recursive_status(PIRP irp, NTSTATUS status)
+{
+    UCHAR marks = IoGetCurrentIrpStackLocation(irp)->MinorFunction;
+    ULONG_PTR top = (marks & FROM_CACHE) != 0 ? FSRTL_CACHE_TOP_LEVEL_IRP
+                                              : FSRTL_FSP_TOP_LEVEL_IRP;
+
+    return fs_decide(status, (PIRP) top, FALSE) == FS_LOCK_CONFLICT
+               ? STATUS_FILE_LOCK_CONFLICT
+               : status;
 }
 
 static BOOLEAN
@@ -142,7 +157,7 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     BOOLEAN settle;
 
     (void) device;
-    if (own->MinorFunction == TOUCHES_IDENTITY) {
+    if ((own->MinorFunction & TOUCHES_IDENTITY) != 0) {
         __atomic_sub_fetch(&volume->head_running, 1, __ATOMIC_RELEASE);
         fs_refresh_soon(volume);
     }
@@ -162,6 +177,11 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     end_running(volume);
     if (!settle)
         return STATUS_SUCCESS;
+    if ((own->MinorFunction & RECURSIVE) != 0) {
+        irp->IoStatus.Status = recursive_status(irp, irp->IoStatus.Status);
+        irp->IoStatus.Information = 0;
+        return STATUS_SUCCESS;
+    }
     fs_post(volume, irp);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
@@ -185,9 +205,9 @@ trim_of(PIRP irp, PIO_STACK_LOCATION own)
 static void NTAPI
 note_change_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 {
-    ULONG64 offset = 0, length = HEAD_BYTES;
+    ULONG64 offset = 0, length = volume->size_bytes;
 
-    own->MinorFunction = 0;
+    own->MinorFunction &= (UCHAR) ~TOUCHES_IDENTITY;
     if (own->MajorFunction == IRP_MJ_WRITE) {
         offset = (ULONG64) own->Parameters.Write.ByteOffset.QuadPart;
         length = own->Parameters.Write.Length;
@@ -196,7 +216,7 @@ note_change_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
     } else if (trim_of(irp, own) == NULL) {
         return;
     }
-    own->MinorFunction = TOUCHES_IDENTITY;
+    own->MinorFunction |= TOUCHES_IDENTITY;
     identity_touch(&volume->id, offset, length);
     __atomic_store_n(&volume->head_dirty, TRUE, __ATOMIC_RELAXED);
     volume->head_generation++;
@@ -227,37 +247,73 @@ build_next(struct volume *volume, PIRP irp, ULONG count, BOOLEAN through)
     IoSetCompletionRoutine(irp, data_done, volume, TRUE, TRUE, TRUE);
 }
 
+/* The volume is not there, or not verified, or not to be written to. */
+static NTSTATUS NTAPI __attribute__((noinline))
+hold_back(struct volume *volume, PIRP irp, NTSTATUS status)
+{
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+
+    if ((own->MinorFunction & RECURSIVE) != 0) {
+        if (IoIsErrorUserInduced(status) && irp->Tail.Overlay.Thread != NULL)
+            IoSetHardErrorOrVerifyDevice(irp, volume->vpb->RealDevice);
+        return finish(irp, recursive_status(irp, status));
+    }
+    switch (fs_decide(status, NULL, TRUE)) {
+    case FS_VERIFY:
+        irp->IoStatus.Status = status;
+        fs_post(volume, irp);
+        return STATUS_PENDING;
+    case FS_ASK:
+        return fs_wait_for_medium(volume, irp, status);
+    default:
+        return finish(irp, status);
+    }
+}
+
+static BOOLEAN
+modifies(PIRP irp, PIO_STACK_LOCATION own)
+{
+    return own->MajorFunction == IRP_MJ_WRITE || trim_of(irp, own) != NULL;
+}
+
+/* Why the request cannot go down; STATUS_SUCCESS: it can. */
+static NTSTATUS
+obstacle_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
+{
+    if (volume->gone != STATUS_SUCCESS)
+        return volume->gone;
+    if (volume->state == VOL_ABSENT)
+        return volume->reason;
+    if (volume->state != VOL_MOUNTED ||
+        (__atomic_load_n(&volume->real->Flags, __ATOMIC_ACQUIRE) &
+         DO_VERIFY_VOLUME) != 0)
+        return STATUS_VERIFY_REQUIRED;
+    if (volume->write_protected && modifies(irp, own))
+        return STATUS_MEDIA_WRITE_PROTECTED;
+    return must_refuse_locked(volume, irp, own) ? STATUS_NOT_SUPPORTED
+                                                : STATUS_SUCCESS;
+}
+
 /* Sends the request down if the volume is there and verified. */
 static NTSTATUS NTAPI
 send_down(struct volume *volume, PIRP irp)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
     PDEVICE_OBJECT target;
-    enum vol_state state;
-    NTSTATUS reason;
+    NTSTATUS status;
     BOOLEAN through;
     ULONG count;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    state = volume->state;
-    reason = volume->reason;
-    if (state == VOL_MOUNTED &&
-        (__atomic_load_n(&volume->real->Flags, __ATOMIC_ACQUIRE) &
-         DO_VERIFY_VOLUME) != 0)
-        state = VOL_VERIFYING;
     set_key(own, volume->generation);
-    if (state != VOL_MOUNTED) {
+    status = obstacle_locked(volume, irp, own);
+    if (status != STATUS_SUCCESS) {
         KeReleaseSpinLock(&volume->lock, irql);
-        if (state == VOL_ABSENT)
-            return fs_wait_for_medium(volume, irp, reason);
-        irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
-        fs_post(volume, irp);
-        return STATUS_PENDING;
-    }
-    if (must_refuse_locked(volume, irp, own)) {
-        KeReleaseSpinLock(&volume->lock, irql);
-        return finish(irp, STATUS_NOT_SUPPORTED);
+        /* When the tab was changed, a verification notices it. */
+        if (status == STATUS_MEDIA_WRITE_PROTECTED)
+            fs_set_verify(volume);
+        return hold_back(volume, irp, status);
     }
     target = volume->target;
     count = volume->count;
@@ -289,6 +345,10 @@ check_range(struct volume *volume, PIO_STACK_LOCATION own)
 
     if (offset % block != 0 || length % block != 0)
         return STATUS_INVALID_PARAMETER;
+    /* The drive decides for who asked for that. */
+    if ((fs_handle_flags(volume, own->FileObject) & FS_HANDLE_EXTENDED_DASD) !=
+        0)
+        return STATUS_SUCCESS;
     if (offset > volume->size_bytes || length > volume->size_bytes - offset)
         return own->MajorFunction == IRP_MJ_WRITE ? STATUS_DISK_FULL
                                                   : STATUS_END_OF_FILE;
@@ -300,21 +360,27 @@ check_range(struct volume *volume, PIO_STACK_LOCATION own)
  * Always answers STATUS_PENDING; the request may have completed by then.
  * Completes with: what the drive said; STATUS_INVALID_PARAMETER, _DISK_FULL,
  * _END_OF_FILE for a bad range; after a cancelled prompt the status that was
- * asked about; STATUS_CANCELLED; STATUS_SYSTEM_SHUTDOWN.
+ * asked about; STATUS_CANCELLED; STATUS_SYSTEM_SHUTDOWN; of a dismounted volume
+ * STATUS_VOLUME_DISMOUNTED or _FILE_INVALID; recursive ones with the status that
+ * others wait for, STATUS_FILE_LOCK_CONFLICT for the cache manager's.
  */
 NTSTATUS NTAPI
 fs_data(PDEVICE_OBJECT device, PIRP irp)
 {
     struct volume *volume = device->DeviceExtension;
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    PIRP top = IoGetTopLevelIrp();
     NTSTATUS status;
 
     IoMarkIrpPending(irp);
+    own->MinorFunction = top == NULL ? 0 : RECURSIVE;
+    if ((ULONG_PTR) top == FSRTL_CACHE_TOP_LEVEL_IRP)
+        own->MinorFunction |= FROM_CACHE;
     if (is_transfer(irp)) {
         status = check_range(volume, own);
         if (!NT_SUCCESS(status))
             return finish(irp, status);
-    } else if (needs_refresh(volume, irp)) {
+    } else if (top == NULL && needs_refresh(volume, irp)) {
         /* The worker reads the identity again, then sends it. */
         set_key(own, fs_volume_generation(volume) - 1);
         irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
@@ -326,86 +392,91 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
 
 /* --- the decision ---------------------------------------------------------------------- */
 
-static BOOLEAN
-vpb_is_on_device(struct volume *volume)
-{
-    BOOLEAN yes;
-    KIRQL irql;
-
-    IoAcquireVpbSpinLock(&irql);
-    yes = volume->real != NULL && volume->real->Vpb == volume->vpb;
-    IoReleaseVpbSpinLock(irql);
-    return yes;
-}
-
 /* Verifies the volume in its drive; afterwards its state says what came out. */
 static void
-verify_now(struct volume *volume, ULONG generation)
+verify_now(struct volume *volume, PIRP irp, ULONG generation)
 {
-    PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
-    NTSTATUS status;
-
-    if (!vpb_is_on_device(volume)) {
+    if (!fs_on_device(volume)) {
         fs_volume_change(volume, generation, VOL_ABSENT, STATUS_WRONG_VOLUME);
         return;
     }
-    if (!fs_volume_change(volume, generation, VOL_VERIFYING,
-                          STATUS_VERIFY_REQUIRED))
+    if (fs_volume_state(volume) == VOL_ABSENT ||
+        fs_volume_generation(volume) != generation)
         return;
-    InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
-    status = IoVerifyVolume(real, FALSE);
-    TRACE(TRACE_VERIFY, "verify dev=%p: %s", (void *) real,
-          status_name(status));
-    /* The verification sets the state itself; this is for one that could not
-     * even be asked for. */
-    if (fs_volume_state(volume) == VOL_VERIFYING)
-        fs_volume_change(volume, generation, VOL_ABSENT,
-                         fs_absent_reason(status));
+    fs_set_verify(volume);
+    fs_perform_verify(volume, irp, FALSE);
 }
 
 enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };
 
-/* Pure: what to do about a request that came back with status. */
+/*
+ * Pure: what to do about a request that came back with status.  fs_decide,
+ * refined by what is known of the volume: it may have been settled since the
+ * request was sent.
+ */
 static enum verdict
 decide(NTSTATUS status, BOOLEAN settled_since, BOOLEAN on_device)
 {
-    if (status == STATUS_VERIFY_REQUIRED || status == STATUS_WRONG_VOLUME)
-        return settled_since ? SEND_AGAIN : VERIFY_FIRST;
+    /* The drive holds another volume now: the error was about that one. */
+    if (status == STATUS_WRONG_VOLUME ||
+        (status == STATUS_IO_DEVICE_ERROR && !on_device))
+        status = STATUS_VERIFY_REQUIRED;
+    if (settled_since &&
+        (status == STATUS_VERIFY_REQUIRED || status == STATUS_IO_DEVICE_ERROR ||
+         status == STATUS_NO_MEDIA_IN_DEVICE ||
+         status == STATUS_DEVICE_NOT_READY ||
+         status == STATUS_UNRECOGNIZED_MEDIA))
+        return SEND_AGAIN;
     if (status == STATUS_NO_MEDIA_IN_DEVICE ||
         status == STATUS_DEVICE_NOT_READY ||
         status == STATUS_UNRECOGNIZED_MEDIA)
-        return settled_since ? SEND_AGAIN : MARK_ABSENT;
-    if (status == STATUS_IO_DEVICE_ERROR && settled_since)
-        return SEND_AGAIN;
-    /* The drive holds another volume now: the error was about that one. */
-    if (status == STATUS_IO_DEVICE_ERROR && !on_device)
+        return MARK_ABSENT;
+    switch (fs_decide(status, NULL, TRUE)) {
+    case FS_VERIFY:
         return VERIFY_FIRST;
-    return IoIsErrorUserInduced(status) ? ASK : FAIL;
+    case FS_ASK:
+        return ASK;
+    default:
+        return FAIL;
+    }
+}
+
+/* The drive's own choice of device to verify is not to be relied on: ours is
+ * the volume's.  It must not stay behind. */
+static void
+clear_device_to_verify(PIRP irp)
+{
+    PETHREAD thread = irp->Tail.Overlay.Thread;
+
+    if (thread == NULL || IoGetDeviceToVerify(thread) == NULL)
+        thread = PsGetCurrentThread();
+    if (IoGetDeviceToVerify(thread) != NULL)
+        IoSetDeviceToVerify(thread, NULL);
 }
 
 static void
 settle(struct volume *volume, PIRP irp)
 {
+    UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
     NTSTATUS status = irp->IoStatus.Status;
-    PETHREAD thread = irp->Tail.Overlay.Thread;
     ULONG generation = fs_volume_generation(volume);
-    BOOLEAN settled =
-        generation != sent_generation(irp) || !fs_volume_mounted(volume);
-    BOOLEAN on_device = vpb_is_on_device(volume);
+    BOOLEAN settled;
 
-    /* The drive's own choice of device to verify is not to be relied on: ours
-     * is the volume's.  It must not stay behind. */
-    if (thread != NULL && IoGetDeviceToVerify(thread) != NULL)
-        IoSetDeviceToVerify(thread, NULL);
+    clear_device_to_verify(irp);
     if (fs_ending() || irp->Cancel) {
         finish(irp, irp->Cancel ? STATUS_CANCELLED : STATUS_SYSTEM_SHUTDOWN);
         return;
     }
+    if (major == IRP_MJ_CREATE || major == IRP_MJ_FILE_SYSTEM_CONTROL) {
+        fs_settle_control(volume, irp);
+        return;
+    }
+    settled = generation != sent_generation(irp) || !fs_volume_mounted(volume);
     if (needs_refresh(volume, irp))
         fs_refresh(volume);
-    switch (decide(status, settled, on_device)) {
+    switch (decide(status, settled, fs_on_device(volume))) {
     case VERIFY_FIRST:
-        verify_now(volume, generation);
+        verify_now(volume, irp, generation);
         send_down(volume, irp);
         break;
     case MARK_ABSENT:

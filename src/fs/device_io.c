@@ -1,8 +1,8 @@
 /*
  * device_io.c - the file system's own requests to a drive
  *
- * Synchronous; all carry SL_OVERRIDE_VERIFY_VOLUME, for they are how a volume
- * is verified.  Reads name the media change count that they are meant for, so
+ * Synchronous; all but fs_check_verify carry SL_OVERRIDE_VERIFY_VOLUME, for
+ * they are how a volume is verified.  Reads name the media change count that they are meant for, so
  * one volume is never put together from two media.
  *
  * SPDX-License-Identifier: MIT
@@ -26,9 +26,9 @@ call_and_wait(PDEVICE_OBJECT target, PIRP irp, PKEVENT event,
     return status;
 }
 
-NTSTATUS
-fs_ioctl(PDEVICE_OBJECT target, ULONG code, const void *in, ULONG in_len,
-         void *out, ULONG out_len, ULONG_PTR *out_information)
+static NTSTATUS
+control(PDEVICE_OBJECT target, UCHAR flags, ULONG code, const void *in,
+        ULONG in_len, void *out, ULONG out_len, ULONG_PTR *out_information)
 {
     IO_STATUS_BLOCK iosb = { 0 };
     NTSTATUS status;
@@ -40,10 +40,31 @@ fs_ioctl(PDEVICE_OBJECT target, ULONG code, const void *in, ULONG in_len,
                                         out_len, FALSE, &event, &iosb);
     if (irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    IoGetNextIrpStackLocation(irp)->Flags |= SL_OVERRIDE_VERIFY_VOLUME;
+    IoGetNextIrpStackLocation(irp)->Flags |= flags;
     status = call_and_wait(target, irp, &event, &iosb);
     if (NT_SUCCESS(status) && out_information != NULL)
         *out_information = iosb.Information;
+    return status;
+}
+
+NTSTATUS
+fs_ioctl(PDEVICE_OBJECT target, ULONG code, const void *in, ULONG in_len,
+         void *out, ULONG out_len, ULONG_PTR *out_information)
+{
+    return control(target, SL_OVERRIDE_VERIFY_VOLUME, code, in, in_len, out,
+                   out_len, out_information);
+}
+
+static NTSTATUS
+count_of(PDEVICE_OBJECT target, UCHAR flags, ULONG *out_count)
+{
+    ULONG count = 0;
+    ULONG_PTR information = 0;
+    NTSTATUS status = control(target, flags, IOCTL_STORAGE_CHECK_VERIFY, NULL,
+                              0, &count, sizeof count, &information);
+
+    if (NT_SUCCESS(status))
+        *out_count = information == sizeof count ? count : 0;
     return status;
 }
 
@@ -51,14 +72,13 @@ fs_ioctl(PDEVICE_OBJECT target, ULONG code, const void *in, ULONG in_len,
 NTSTATUS
 fs_media_count(PDEVICE_OBJECT target, ULONG *out_count)
 {
-    ULONG count = 0;
-    ULONG_PTR information = 0;
-    NTSTATUS status = fs_ioctl(target, IOCTL_STORAGE_CHECK_VERIFY, NULL, 0,
-                               &count, sizeof count, &information);
+    return count_of(target, SL_OVERRIDE_VERIFY_VOLUME, out_count);
+}
 
-    if (NT_SUCCESS(status))
-        *out_count = information == sizeof count ? count : 0;
-    return status;
+NTSTATUS
+fs_check_verify(PDEVICE_OBJECT target, ULONG *out_count)
+{
+    return count_of(target, 0, out_count);
 }
 
 NTSTATUS
@@ -87,8 +107,9 @@ fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset, void *buffer,
 }
 
 NTSTATUS
-fs_flush_device(PDEVICE_OBJECT target)
+fs_flush_device(PDEVICE_OBJECT target, const ULONG *count)
 {
+    PIO_STACK_LOCATION next;
     IO_STATUS_BLOCK iosb = { 0 };
     KEVENT event;
     PIRP irp;
@@ -98,6 +119,11 @@ fs_flush_device(PDEVICE_OBJECT target)
                                        NULL, &event, &iosb);
     if (irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    IoGetNextIrpStackLocation(irp)->Flags |= SL_OVERRIDE_VERIFY_VOLUME;
+    next = IoGetNextIrpStackLocation(irp);
+    next->Flags |= SL_OVERRIDE_VERIFY_VOLUME;
+    if (count != NULL) {
+        next->Flags |= SL_KEY_SPECIFIED;
+        next->Parameters.Read.Key = *count;
+    }
     return call_and_wait(target, irp, &event, &iosb);
 }

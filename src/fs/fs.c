@@ -28,15 +28,28 @@ is_volume(PDEVICE_OBJECT device)
 static NTSTATUS
 complete(PIRP irp, NTSTATUS status)
 {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = 0;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
+    return fs_complete(irp, status, 0);
 }
 
-/* Handles need no state: a file object's VPB reference keeps the volume. */
 static NTSTATUS NTAPI
-fs_create_close(PDEVICE_OBJECT device, PIRP irp)
+fs_dispatch_create(PDEVICE_OBJECT device, PIRP irp)
+{
+    if (!is_volume(device))
+        return complete(irp, STATUS_SUCCESS);
+    return fs_create(device->DeviceExtension, irp);
+}
+
+static NTSTATUS NTAPI
+fs_dispatch_cleanup(PDEVICE_OBJECT device, PIRP irp)
+{
+    if (!is_volume(device))
+        return complete(irp, STATUS_SUCCESS);
+    return fs_cleanup(device->DeviceExtension, irp);
+}
+
+/* A file object's VPB reference is the I/O manager's. */
+static NTSTATUS NTAPI
+fs_dispatch_close(PDEVICE_OBJECT device, PIRP irp)
 {
     (void) device;
     return complete(irp, STATUS_SUCCESS);
@@ -63,25 +76,91 @@ fs_device_control(PDEVICE_OBJECT device, PIRP irp)
     return fs_data(device, irp);
 }
 
+/* --- mount and verify --------------------------------------------------------- */
+
+#define POSTS_MAX 8
+
+struct again {
+    WORK_QUEUE_ITEM work;
+    PIRP irp;
+    unsigned posts;
+};
+
+static NTSTATUS mount_or_verify(PIRP irp, unsigned posts);
+
+static VOID NTAPI
+again_work(PVOID parameter)
+{
+    struct again again = *(struct again *) parameter;
+
+    ExFreePoolWithTag(parameter, FS_TAG);
+    mount_or_verify(again.irp, again.posts);
+}
+
+static NTSTATUS
+post_again(PIRP irp, unsigned posts)
+{
+    struct again *again =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *again, FS_TAG);
+
+    if (again == NULL)
+        return complete(irp, STATUS_INSUFFICIENT_RESOURCES);
+    again->irp = irp;
+    again->posts = posts + 1;
+    IoMarkIrpPending(irp);
+    ExInitializeWorkItem(&again->work, again_work, again);
+    ExQueueWorkItem(&again->work, DelayedWorkQueue);
+    return STATUS_PENDING;
+}
+
+/*
+ * The medium may change while it is looked at.  Then the request is posted and
+ * starts anew; to verify from here would wait for the DeviceLock that whoever
+ * sent it holds.  Not for ever: a drive that says so each time is not ready.
+ */
+static NTSTATUS
+mount_or_verify(PIRP irp, unsigned posts)
+{
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    PIRP top = IoGetTopLevelIrp();
+    struct volume *volume;
+    NTSTATUS status = STATUS_WRONG_VOLUME;
+
+    if (top == NULL)
+        IoSetTopLevelIrp(irp);
+    if (own->MinorFunction == IRP_MN_MOUNT_VOLUME) {
+        status = fs_mount(own->Parameters.MountVolume.DeviceObject,
+                          own->Parameters.MountVolume.Vpb);
+    } else {
+        volume = fs_volume_of(own->Parameters.VerifyVolume.Vpb);
+        if (volume != NULL)
+            status = fs_verify(volume);
+    }
+    IoSetTopLevelIrp(top);
+    if (status == STATUS_VERIFY_REQUIRED)
+        return posts < POSTS_MAX ? post_again(irp, posts)
+                                 : complete(irp, STATUS_DEVICE_NOT_READY);
+    return complete(irp, status);
+}
+
 static NTSTATUS NTAPI
 fs_control(PDEVICE_OBJECT device, PIRP irp)
 {
-    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
-    struct volume *volume;
-
-    (void) device;
-    switch (own->MinorFunction) {
+    switch (IoGetCurrentIrpStackLocation(irp)->MinorFunction) {
     case IRP_MN_MOUNT_VOLUME:
-        return complete(irp, fs_mount(own->Parameters.MountVolume.DeviceObject,
-                                      own->Parameters.MountVolume.Vpb));
     case IRP_MN_VERIFY_VOLUME:
-        volume = fs_volume_of(own->Parameters.VerifyVolume.Vpb);
-        return complete(irp, volume != NULL ? fs_verify(volume)
-                                            : STATUS_WRONG_VOLUME);
+        return mount_or_verify(irp, 0);
+    case IRP_MN_USER_FS_REQUEST:
+    case IRP_MN_KERNEL_CALL:
+        if (is_volume(device))
+            return fs_user_request(device->DeviceExtension, irp);
+        /* fall through */
     default:
         return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
     }
 }
+
+/* --- the driver --------------------------------------------------------------- */
 
 static NTSTATUS
 register_for(PDRIVER_OBJECT driver, DEVICE_TYPE type, PDEVICE_OBJECT *out)
@@ -120,9 +199,9 @@ fs_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     KeInitializeSpinLock(&fs.lock);
     InitializeListHead(&fs.volumes);
     DriverObject->DriverUnload = fs_unload;
-    DriverObject->MajorFunction[IRP_MJ_CREATE] = fs_create_close;
-    DriverObject->MajorFunction[IRP_MJ_CLEANUP] = fs_create_close;
-    DriverObject->MajorFunction[IRP_MJ_CLOSE] = fs_create_close;
+    DriverObject->MajorFunction[IRP_MJ_CREATE] = fs_dispatch_create;
+    DriverObject->MajorFunction[IRP_MJ_CLEANUP] = fs_dispatch_cleanup;
+    DriverObject->MajorFunction[IRP_MJ_CLOSE] = fs_dispatch_close;
     DriverObject->MajorFunction[IRP_MJ_READ] = fs_dispatch_data;
     DriverObject->MajorFunction[IRP_MJ_WRITE] = fs_dispatch_data;
     DriverObject->MajorFunction[IRP_MJ_FLUSH_BUFFERS] = fs_dispatch_data;
@@ -222,12 +301,15 @@ wait_until_idle(struct volume *volume)
     return FALSE;
 }
 
+/* count: of the volume that is to be flushed, or NULL. */
 static NTSTATUS
-flush_and_open(PDEVICE_OBJECT target)
+flush_and_open(PDEVICE_OBJECT target, const ULONG *count)
 {
     PREVENT_MEDIA_REMOVAL allow = { .PreventMediaRemoval = FALSE };
-    NTSTATUS status = fs_flush_device(target);
+    NTSTATUS status = fs_flush_device(target, count);
 
+    if (status == STATUS_VERIFY_REQUIRED)
+        return STATUS_MEDIA_CHANGED; /* a hand was faster */
     if (!NT_SUCCESS(status) && status != STATUS_NO_MEDIA_IN_DEVICE)
         return status;
     fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &allow, sizeof allow, NULL, 0,
@@ -239,12 +321,16 @@ NTSTATUS
 fs_eject(PDEVICE_OBJECT drive)
 {
     struct volume *volume = fs_volume_on(drive);
-    ULONG generation;
+    ULONG generation, count;
     NTSTATUS status;
+    KIRQL irql;
 
     if (volume == NULL || fs_volume_state(volume) == VOL_ABSENT)
-        return flush_and_open(IoGetAttachedDevice(drive));
-    generation = fs_volume_generation(volume);
+        return flush_and_open(IoGetAttachedDevice(drive), NULL);
+    KeAcquireSpinLock(&volume->lock, &irql);
+    generation = volume->generation;
+    count = volume->count;
+    KeReleaseSpinLock(&volume->lock, irql);
     if (__atomic_load_n(&volume->head_dirty, __ATOMIC_RELAXED))
         fs_refresh(volume);
     if (!fs_volume_change(volume, generation, VOL_EJECTING, STATUS_SUCCESS))
@@ -254,7 +340,7 @@ fs_eject(PDEVICE_OBJECT drive)
     else if (fs_volume_state(volume) != VOL_EJECTING)
         status = STATUS_MEDIA_CHANGED; /* a hand was faster */
     else
-        status = flush_and_open(IoGetAttachedDevice(drive));
+        status = flush_and_open(IoGetAttachedDevice(drive), &count);
     if (NT_SUCCESS(status))
         fs_volume_change(volume, generation, VOL_ABSENT,
                          STATUS_NO_MEDIA_IN_DEVICE);

@@ -45,10 +45,12 @@ struct fs_volume_info {
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
     BOOLEAN duplicate;             /* an equal volume was mounted already */
+    BOOLEAN dismounted;            /* for good: it is in no list any more */
 };
 
 void fs_volume_info(struct volume *volume, struct fs_volume_info *out_info);
-/* Calls fn for each volume, oldest first, until it returns FALSE. */
+/* Calls fn for each volume, oldest first, until it returns FALSE.  Dismounted
+ * ones (FSCTL_DISMOUNT_VOLUME) are left out. */
 void fs_each_volume(BOOLEAN (*fn)(void *context, struct volume *volume),
                     void *context);
 PDEVICE_OBJECT fs_volume_device(struct volume *volume);
@@ -57,6 +59,10 @@ PVPB fs_volume_vpb(struct volume *volume);
 struct volume *fs_volume_of(PVPB vpb);
 /* The volume that is mounted on a drive now, or NULL. */
 struct volume *fs_volume_on(PDEVICE_OBJECT drive);
+
+/* Whoever serves a volume without an open file holds it with a pin, so that
+ * nobody can lock it; FALSE: somebody has. */
+BOOLEAN fs_volume_pin(struct volume *volume, BOOLEAN pin);
 
 /* The drive said that its medium left: asks it, and lets its volume wait. */
 void fs_media_gone(PDEVICE_OBJECT drive);

@@ -43,9 +43,15 @@ struct volume {
     BOOLEAN worker_busy;
     BOOLEAN accept_unknown;        /* a person vouched for the medium */
     BOOLEAN read_only;
+    BOOLEAN write_protected;       /* read-only, and a person can change it */
     BOOLEAN write_through;         /* the drive has a volatile cache */
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
+    BOOLEAN marked_dirty;          /* FSCTL_MARK_VOLUME_DIRTY */
+    NTSTATUS gone;                 /* atomic; not 0: dismounted, and for good:
+                                    * what every request gets */
+    LONG handles;                  /* open files, and exports */
+    PFILE_OBJECT locked_by;        /* borrowed; its cleanup unlocks */
 
     /* writes of ours to the blocks that identify the volume */
     BOOLEAN head_dirty;            /* atomic to read */
@@ -87,15 +93,57 @@ ULONG fs_volume_generation(struct volume *volume);
 enum vol_state fs_volume_state(struct volume *volume);
 NTSTATUS fs_absent_reason(NTSTATUS status);
 BOOLEAN fs_volume_mounted(struct volume *volume);
+/* Is the volume's VPB the one of its drive? */
+BOOLEAN fs_on_device(struct volume *volume);
+/* Asks for a verification of the drive, if the volume is in it. */
+void fs_set_verify(struct volume *volume);
+/* Ends it: every request gets `status` from now on, and the drive an empty
+ * VPB. */
+NTSTATUS fs_dismount(struct volume *volume, NTSTATUS status);
+
+/* toplevel.c */
+enum fs_verdict { FS_COMPLETE, FS_LOCK_CONFLICT, FS_VERIFY, FS_ASK };
+
+/* Pure: what becomes of a request that failed.  `top` is the thread's top-level
+ * IRP before this request (NULL: this one is top-level); `popups`: may a person
+ * be asked? */
+enum fs_verdict NTAPI fs_decide(NTSTATUS status, PIRP top, BOOLEAN popups);
+/* Completes; with an error there is no information. */
+NTSTATUS NTAPI fs_complete(PIRP irp, NTSTATUS status, ULONG_PTR information);
+/* In the dispatch routine of a create or control request that failed: completes
+ * it, posts it, or puts the question.  What the dispatch routine returns. */
+NTSTATUS fs_raise(struct volume *volume, PIRP irp, NTSTATUS status,
+                  BOOLEAN popups);
+/* IoVerifyVolume, for this volume: STATUS_SUCCESS, it is there. */
+NTSTATUS fs_perform_verify(struct volume *volume, PIRP irp, BOOLEAN allow_raw);
+/* A posted create or control request, on the worker. */
+void fs_settle_control(struct volume *volume, PIRP irp);
+
+/* handle.c */
+NTSTATUS fs_create(struct volume *volume, PIRP irp);
+NTSTATUS fs_cleanup(struct volume *volume, PIRP irp);
+/* FS_HANDLE_* of an open file of ours. */
+#define FS_HANDLE_EXTENDED_DASD 1
+ULONG_PTR NTAPI fs_handle_flags(struct volume *volume, PFILE_OBJECT file);
+/* Is it known that the volume is in its drive?  Asks the drive with `ask`.
+ * STATUS_VERIFY_REQUIRED: to be verified. */
+NTSTATUS fs_check_volume(struct volume *volume, BOOLEAN ask, BOOLEAN absolute);
+
+/* fsctl.c */
+NTSTATUS fs_user_request(struct volume *volume, PIRP irp);
+BOOLEAN fs_is_silent(ULONG code);
 
 /* device_io.c: requests of our own, with SL_OVERRIDE_VERIFY_VOLUME */
 NTSTATUS fs_ioctl(PDEVICE_OBJECT target, ULONG code, const void *in,
                   ULONG in_len, void *out, ULONG out_len,
                   ULONG_PTR *out_information);
 NTSTATUS fs_media_count(PDEVICE_OBJECT target, ULONG *out_count);
+/* Without the override: is told of a change as anybody is. */
+NTSTATUS fs_check_verify(PDEVICE_OBJECT target, ULONG *out_count);
 NTSTATUS fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
                         void *buffer, ULONG length);
-NTSTATUS fs_flush_device(PDEVICE_OBJECT target);
+/* count: as for reads; NULL: whatever is in the drive. */
+NTSTATUS fs_flush_device(PDEVICE_OBJECT target, const ULONG *count);
 
 /* data.c.  What runs for every request is NTAPI although it is ours: a routine
  * of the Microsoft convention that calls one of the other saves ten vector

@@ -18,7 +18,6 @@
 #define TAIL_BYTES      (256 * 1024)
 #define RANGE_BYTES     (64 * 1024)
 #define PARTITION_BYTES (128 * 1024)
-#define PARTITIONS_MAX  8
 
 struct source {
     identity_read_fn *read;
@@ -112,29 +111,52 @@ named_range(const unsigned char *boot)
     return 0;
 }
 
+static void
+set_bit(ULONG64 *bits, unsigned unit)
+{
+    bits[unit / 64] |= 1ull << unit % 64;
+}
+
+static BOOLEAN
+has_bit(const ULONG64 *bits, unsigned unit)
+{
+    return (bits[unit / 64] >> unit % 64 & 1) != 0;
+}
+
+/* Takes the fingerprint of `count` units of the copy from offset on. */
+static NTSTATUS
+take_prints(struct source *s, ULONG64 offset, unsigned first, unsigned count,
+            struct identity *id)
+{
+    char unit[PRINT_UNIT];
+
+    for (unsigned i = first; i < first + count; i++, offset += sizeof unit) {
+        if (offset + sizeof unit > s->size_bytes)
+            break;
+        if (pread(s->file, unit, sizeof unit, (off_t) offset) !=
+            (ssize_t) sizeof unit)
+            return STATUS_INSUFFICIENT_RESOURCES;
+        id->print[i] = hash_bytes(HASH_START, unit, sizeof unit);
+        set_bit(id->used, i);
+        if (memcmp(unit, unit + 1, sizeof unit - 1) == 0)
+            set_bit(id->plain, i);
+        else
+            id->blank = FALSE;
+    }
+    return STATUS_SUCCESS;
+}
+
 static NTSTATUS
 fill_copy(struct source *s, struct identity *id)
 {
     unsigned char boot[512] = { 0 };
-    char unit[HEAD_UNIT];
-    BOOLEAN blank = TRUE;
     NTSTATUS status = copy_range(s, 0, PROBE_BYTES);
 
+    id->blank = TRUE;
+    if (NT_SUCCESS(status))
+        status = take_prints(s, 0, 0, HEAD_UNITS, id);
     if (!NT_SUCCESS(status))
         return status;
-    for (unsigned i = 0; i < HEAD_UNITS; i++) {
-        if ((ULONG64) (i + 1) * HEAD_UNIT > s->size_bytes)
-            break;
-        if (pread(s->file, unit, sizeof unit, i * HEAD_UNIT) != HEAD_UNIT)
-            return STATUS_INSUFFICIENT_RESOURCES;
-        id->head[i] = hash_bytes(HASH_START, unit, sizeof unit);
-        if (memcmp(unit, unit + 1, sizeof unit - 1) == 0)
-            id->plain[i / 64] |= 1ull << i % 64;
-        else
-            blank = FALSE;
-        id->units = (USHORT) (i + 1);
-    }
-    id->blank = blank;
     if (pread(s->file, boot, sizeof boot, 0) < 0)
         return STATUS_INSUFFICIENT_RESOURCES;
     if (s->size_bytes > PROBE_BYTES) {
@@ -236,36 +258,52 @@ list_partitions(struct source *s, struct extent *out)
     return n;
 }
 
+static ULONG64
+part_look(ULONG64 size)
+{
+    return size < PARTITION_BYTES ? size : PARTITION_BYTES;
+}
+
+static NTSTATUS
+probe_partition(struct source *s, unsigned i, struct identity *id)
+{
+    struct identity *in = calloc(1, sizeof *in);
+    ULONG64 at = id->part[i].at, inner = HASH_START;
+    NTSTATUS status;
+
+    if (in == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    status = copy_range(s, at, part_look(id->part[i].size));
+    if (NT_SUCCESS(status)) {
+        probe_range(s, at, id->part[i].size, FALSE, in);
+        inner = hash_bytes(inner, in->type, strlen(in->type) + 1);
+        inner = hash_bytes(inner, in->uuid, strlen(in->uuid) + 1);
+        inner = hash_bytes(inner, in->label, strlen(in->label));
+        id->part[i].inner = inner;
+        if (id->label[0] == '\0')
+            memcpy(id->label, in->label, sizeof id->label);
+        status =
+            take_prints(s, at, HEAD_UNITS + i * PART_UNITS, PART_UNITS, id);
+    }
+    free(in);
+    return status;
+}
+
 /* A partitioned medium is known by its table and by what is in it. */
 static NTSTATUS
 probe_partitions(struct source *s, struct identity *id)
 {
     struct extent part[PARTITIONS_MAX];
     unsigned n = list_partitions(s, part);
+    NTSTATUS status = STATUS_SUCCESS;
 
-    id->inner = HASH_START;
-    for (unsigned i = 0; i < n; i++) {
-        struct identity *in = calloc(1, sizeof *in);
-        NTSTATUS status;
-
-        if (in == NULL)
-            return STATUS_INSUFFICIENT_RESOURCES;
-        status = copy_range(s, part[i].offset,
-                            part[i].size < PARTITION_BYTES ? part[i].size
-                                                           : PARTITION_BYTES);
-        if (!NT_SUCCESS(status)) {
-            free(in);
-            return status;
-        }
-        probe_range(s, part[i].offset, part[i].size, FALSE, in);
-        id->inner = hash_bytes(id->inner, &part[i], sizeof part[i]);
-        id->inner = hash_bytes(id->inner, in->type, strlen(in->type));
-        id->inner = hash_bytes(id->inner, in->uuid, strlen(in->uuid));
-        if (id->label[0] == '\0')
-            memcpy(id->label, in->label, sizeof id->label);
-        free(in);
+    id->parts = (USHORT) n;
+    for (unsigned i = 0; i < n && NT_SUCCESS(status); i++) {
+        id->part[i].at = part[i].offset;
+        id->part[i].size = part[i].size;
+        status = probe_partition(s, i, id);
     }
-    return STATUS_SUCCESS;
+    return status;
 }
 
 static NTSTATUS
@@ -319,52 +357,83 @@ identity_read(identity_read_fn *read, void *context, ULONG64 size_bytes,
 
 /* --- comparison ------------------------------------------------------------------ */
 
+/* Are the units that this one belongs to in the same place on both?  A new
+ * partition table of our own moves those of partitions. */
 static BOOLEAN
-has_bit(const ULONG64 *bits, unsigned unit)
+comparable(const struct identity *known, const struct identity *seen,
+           unsigned unit)
 {
-    return (bits[unit / 64] >> unit % 64 & 1) != 0;
+    unsigned i = unit < HEAD_UNITS ? 0 : (unit - HEAD_UNITS) / PART_UNITS;
+
+    return unit < HEAD_UNITS || (i < known->parts && i < seen->parts &&
+                                 known->part[i].at == seen->part[i].at);
 }
 
+/* Of what is not uncertain: all equal, and something that says anything? */
 static enum identity_match
-compare_heads(const struct identity *known, const struct identity *seen)
+compare_prints(const struct identity *known, const struct identity *seen)
 {
     unsigned certain = 0;
 
-    if (known->units != seen->units)
-        return ID_DIFFERENT;
-    for (unsigned i = 0; i < known->units; i++) {
-        if (has_bit(known->uncertain, i))
+    for (unsigned i = 0; i < PRINT_UNITS; i++) {
+        if (!has_bit(known->used, i) || has_bit(known->uncertain, i) ||
+            !comparable(known, seen, i))
             continue;
-        if (known->head[i] != seen->head[i])
+        if (!has_bit(seen->used, i) || known->print[i] != seen->print[i])
             return ID_DIFFERENT;
         certain += !has_bit(known->plain, i);
     }
     return certain > 0 ? ID_SAME : ID_CANNOT_TELL;
 }
 
+/* Partitions are where they were, and hold what they held, but for those that
+ * we wrote to ourselves: a mkfs in there is ours. */
+static BOOLEAN
+same_partitions(const struct identity *known, const struct identity *seen)
+{
+    if (known->parts != seen->parts)
+        return FALSE;
+    for (unsigned i = 0; i < known->parts; i++)
+        if (known->part[i].at != seen->part[i].at ||
+            known->part[i].size != seen->part[i].size ||
+            (known->part[i].inner != seen->part[i].inner &&
+             !known->part[i].touched))
+            return FALSE;
+    return TRUE;
+}
+
+/* The label of a partitioned medium is one of its partitions'. */
+static BOOLEAN
+same_names(const struct identity *known, const struct identity *seen)
+{
+    return strcmp(known->type, seen->type) == 0 &&
+           strcmp(known->uuid, seen->uuid) == 0 &&
+           (known->parts > 0 || strcmp(known->label, seen->label) == 0) &&
+           same_partitions(known, seen);
+}
+
 enum identity_match
 identity_compare(const struct identity *known, const struct identity *seen)
 {
+    enum identity_match match;
+
     if (known->size_bytes != seen->size_bytes ||
         known->block_bytes != seen->block_bytes)
         return ID_DIFFERENT;
-    if (known->unknown) {
-        enum identity_match match = compare_heads(known, seen);
-
+    match = compare_prints(known, seen);
+    if (known->unknown)
         /* Blank media all look alike. */
         return match == ID_SAME && known->blank ? ID_CANNOT_TELL : match;
-    }
-    if (strcmp(known->type, seen->type) != 0 ||
-        strcmp(known->uuid, seen->uuid) != 0 ||
-        strcmp(known->label, seen->label) != 0 || known->inner != seen->inner)
+    if (!same_names(known, seen))
         /* We may have made it what it is now, and not have looked since. */
-        return known->touched && compare_heads(known, seen) != ID_DIFFERENT
-                   ? ID_CANNOT_TELL
-                   : ID_DIFFERENT;
-    /* The "UUID" of an ISO image is a time of day: the head must agree too. */
+        return known->touched && match != ID_DIFFERENT ? ID_CANNOT_TELL
+                                                       : ID_DIFFERENT;
+    /* The "UUID" of an ISO image is a time of day, and nobody writes to it. */
     if (known->fixed && seen->fixed)
-        return compare_heads(known, seen);
-    return ID_SAME;
+        return match;
+    if (match == ID_CANNOT_TELL)
+        return ID_SAME; /* the numbers agree, the rest we wrote */
+    return match == ID_SAME ? ID_SAME : ID_CANNOT_TELL;
 }
 
 BOOLEAN NTAPI
@@ -377,13 +446,31 @@ identity_covers(const struct identity *id, ULONG64 offset, ULONG64 length)
     return FALSE;
 }
 
+/* Marks those of `count` units from byte `at` on that the write overlaps. */
+static void
+touch_units(struct identity *id, unsigned first, unsigned count, ULONG64 at,
+            const struct extent *write)
+{
+    ULONG64 end = write->offset + write->size;
+    ULONG64 i = write->offset > at ? (write->offset - at) / PRINT_UNIT : 0;
+
+    for (; i < count && at + i * PRINT_UNIT < end; i++)
+        set_bit(id->uncertain, first + (unsigned) i);
+}
+
 void NTAPI
 identity_touch(struct identity *id, ULONG64 offset, ULONG64 length)
 {
-    ULONG64 first = offset / HEAD_UNIT;
-    ULONG64 last = (offset + length + HEAD_UNIT - 1) / HEAD_UNIT;
+    const struct extent write = { offset, length };
 
     id->touched = TRUE;
-    for (ULONG64 i = first; i < last && i < HEAD_UNITS; i++)
-        id->uncertain[i / 64] |= 1ull << i % 64;
+    touch_units(id, 0, HEAD_UNITS, 0, &write);
+    for (unsigned i = 0; i < id->parts; i++) {
+        ULONG64 at = id->part[i].at;
+
+        if (offset >= at + part_look(id->part[i].size) || offset + length <= at)
+            continue;
+        id->part[i].touched = TRUE;
+        touch_units(id, HEAD_UNITS + i * PART_UNITS, PART_UNITS, at, &write);
+    }
 }

@@ -36,11 +36,20 @@ struct medium {
     ULONG count;
     ULONG64 size_bytes;
     ULONG block_bytes;
+    BOOLEAN unchanged; /* the drive never changed it: nothing else was read */
     BOOLEAN read_only;
+    BOOLEAN write_protected;
     BOOLEAN write_through;
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
     struct identity id;
+};
+
+/* What a verification expects. */
+struct expected {
+    ULONG count; /* under which it was verified last */
+    ULONG64 size_bytes;
+    ULONG block_bytes;
 };
 
 static NTSTATUS
@@ -74,6 +83,8 @@ ask_abilities(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
                         (real->Characteristics & FILE_READ_ONLY_DEVICE) != 0 ||
                         fs_ioctl(target, IOCTL_DISK_IS_WRITABLE, NULL, 0, NULL,
                                  0, NULL) == STATUS_MEDIA_WRITE_PROTECTED;
+    medium->write_protected =
+        medium->read_only && real->DeviceType != FILE_DEVICE_CD_ROM;
     if (medium->read_only)
         return;
     /* When it does not say, it may have one. */
@@ -92,16 +103,12 @@ ask_abilities(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
 }
 
 static NTSTATUS
-look_once(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
+ask_capacity(PDEVICE_OBJECT target, struct medium *medium)
 {
     STORAGE_READ_CAPACITY capacity = { 0 };
-    struct reader reader = { .target = target };
-    NTSTATUS status = fs_media_count(target, &medium->count);
+    NTSTATUS status = fs_ioctl(target, IOCTL_STORAGE_READ_CAPACITY, NULL, 0,
+                               &capacity, sizeof capacity, NULL);
 
-    if (!NT_SUCCESS(status))
-        return status;
-    status = fs_ioctl(target, IOCTL_STORAGE_READ_CAPACITY, NULL, 0, &capacity,
-                      sizeof capacity, NULL);
     if (!NT_SUCCESS(status))
         return status;
     medium->block_bytes = capacity.BlockLength;
@@ -110,30 +117,73 @@ look_once(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
         (medium->block_bytes & (medium->block_bytes - 1)) != 0 ||
         medium->block_bytes > 65536)
         return STATUS_UNRECOGNIZED_MEDIA;
+    return STATUS_SUCCESS;
+}
+
+/*
+ * `expected` is NULL for a mount.  A CD that the drive has not changed since it
+ * was verified is the same one (CDFS): drives that count do so for that.  The
+ * first difference ends it; nothing more is read then.
+ */
+static NTSTATUS
+look_once(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
+          const struct expected *expected, struct medium *medium)
+{
+    struct reader reader = { .target = target };
+    NTSTATUS status = fs_media_count(target, &medium->count);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    medium->unchanged = expected != NULL && medium->count != 0 &&
+                        medium->count == expected->count &&
+                        real->DeviceType == FILE_DEVICE_CD_ROM;
+    if (medium->unchanged)
+        return STATUS_SUCCESS;
+    status = ask_capacity(target, medium);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (expected != NULL && (medium->size_bytes != expected->size_bytes ||
+                             medium->block_bytes != expected->block_bytes))
+        return STATUS_WRONG_VOLUME;
     ask_abilities(real, target, medium);
     reader.count = medium->count;
     return identity_read(read_range, &reader, medium->size_bytes,
                          medium->block_bytes, medium->read_only, &medium->id);
 }
 
-/* The medium may change while we look: then look again. */
+/* A drive may need several tries.  A change while we look is the caller's
+ * business: the whole request starts anew. */
 static NTSTATUS
-look(PDEVICE_OBJECT real, PDEVICE_OBJECT target, struct medium *medium)
+look(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
+     const struct expected *expected, struct medium *medium)
 {
     NTSTATUS status = STATUS_IO_DEVICE_ERROR;
 
-    for (int i = 0; i < READ_TRIES; i++) {
-        status = look_once(real, target, medium);
-        if (status != STATUS_VERIFY_REQUIRED &&
-            status != STATUS_IO_DEVICE_ERROR)
-            break;
-    }
+    for (int i = 0; i < READ_TRIES && status == STATUS_IO_DEVICE_ERROR; i++)
+        status = look_once(real, target, expected, medium);
     return status;
+}
+
+static void
+take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
+                 PDEVICE_OBJECT target, const struct medium *medium)
+{
+    __atomic_store_n(&volume->real, real, __ATOMIC_RELEASE);
+    volume->target = target;
+    volume->count = medium->count;
+    volume->read_only = medium->read_only;
+    volume->write_protected = medium->write_protected;
+    volume->write_through = medium->write_through;
+    volume->can_trim = medium->can_trim;
+    volume->trim_zeroes = medium->trim_zeroes;
+    if (!volume->head_dirty)
+        volume->id = medium->id;
 }
 
 /*
  * The medium in the drive is the volume's: from now on requests go there.
- * FALSE: the volume was settled anew since `generation`, somewhere else.
+ * FALSE: the volume was settled anew since `generation`, somewhere else, or is
+ * dismounted.
  */
 static BOOLEAN
 settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
@@ -143,18 +193,11 @@ settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    ok = volume->generation == generation;
+    ok = volume->generation == generation && volume->gone == STATUS_SUCCESS;
     if (ok) {
-        __atomic_store_n(&volume->real, real, __ATOMIC_RELEASE);
-        volume->target = target;
-        volume->count = medium->count;
-        volume->read_only = medium->read_only;
-        volume->write_through = medium->write_through;
-        volume->can_trim = medium->can_trim;
-        volume->trim_zeroes = medium->trim_zeroes;
+        if (!medium->unchanged)
+            take_over_locked(volume, real, target, medium);
         volume->accept_unknown = FALSE;
-        if (!volume->head_dirty)
-            volume->id = medium->id;
         if (volume->state != VOL_MOUNTED)
             volume->since_ms = clock_coarse_ms();
         __atomic_store_n(&volume->state, VOL_MOUNTED, __ATOMIC_RELEASE);
@@ -177,6 +220,49 @@ clear_verify(PDEVICE_OBJECT real, PDEVICE_OBJECT target, ULONG count)
     InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
     if (!NT_SUCCESS(fs_media_count(target, &now)) || now != count)
         InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
+}
+
+/* The first eight hexadecimal digits of its UUID, which is what a FAT volume's
+ * serial number is. */
+static ULONG
+serial_of(const char *uuid)
+{
+    ULONG serial = 0;
+    int digits = 0;
+
+    for (const char *p = uuid; *p != '\0' && digits < 8; p++) {
+        char c = *p | 0x20;
+
+        if (*p == '-')
+            continue;
+        if (!(*p >= '0' && *p <= '9') && !(c >= 'a' && c <= 'f'))
+            break;
+        serial = serial << 4 | (ULONG) (*p <= '9' ? *p - '0' : c - 'a' + 10);
+        digits++;
+    }
+    return serial;
+}
+
+/* Writes down what a person knows the volume by. */
+static void
+label_vpb(struct volume *volume)
+{
+    char label[sizeof volume->id.label], uuid[sizeof volume->id.uuid];
+    PVPB vpb = volume->vpb;
+    USHORT n = 0;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    memcpy(label, volume->id.label, sizeof label);
+    memcpy(uuid, volume->id.uuid, sizeof uuid);
+    KeReleaseSpinLock(&volume->lock, irql);
+    IoAcquireVpbSpinLock(&irql);
+    for (const char *p = label;
+         *p != '\0' && n < MAXIMUM_VOLUME_LABEL_LENGTH / sizeof(WCHAR); p++)
+        vpb->VolumeLabel[n++] = (UCHAR) *p;
+    vpb->VolumeLabelLength = (USHORT) (n * sizeof(WCHAR));
+    vpb->SerialNumber = serial_of(uuid);
+    IoReleaseVpbSpinLock(irql);
 }
 
 /* A person may vouch for a medium that cannot be told, in one drive. */
@@ -239,13 +325,15 @@ vouched_for_another(struct volume *volume, const struct identity *seen,
 
 /*
  * IRP_MN_VERIFY_VOLUME.  STATUS_SUCCESS: the volume is in its drive.
- * STATUS_WRONG_VOLUME: another one is.  Otherwise what the drive said; then
- * the flag stays set.  In all cases the volume's state follows.
+ * STATUS_WRONG_VOLUME: another one is.  STATUS_VERIFY_REQUIRED: the medium was
+ * changed meanwhile; try again.  Otherwise what the drive said; then the flag
+ * stays set.  In all other cases the volume's state follows.
  */
 NTSTATUS
 fs_verify(struct volume *volume)
 {
     PDEVICE_OBJECT real, target;
+    struct expected expected;
     struct medium *medium;
     ULONG generation;
     NTSTATUS status;
@@ -253,6 +341,8 @@ fs_verify(struct volume *volume)
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
+    expected = (struct expected){ volume->count, volume->size_bytes,
+                                  volume->block_bytes };
     real = volume->real;
     target = volume->target;
     generation = volume->generation;
@@ -260,24 +350,29 @@ fs_verify(struct volume *volume)
               (__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
                DO_VERIFY_VOLUME) == 0;
     KeReleaseSpinLock(&volume->lock, irql);
+    if (__atomic_load_n(&volume->gone, __ATOMIC_ACQUIRE) != STATUS_SUCCESS)
+        return STATUS_WRONG_VOLUME;
     if (settled)
         return STATUS_SUCCESS;
     medium = ExAllocatePoolWithTag(NonPagedPool, sizeof *medium, FS_TAG);
     if (medium == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(medium, sizeof *medium);
-    status = look(real, target, medium);
-    if (NT_SUCCESS(status) &&
+    status = look(real, target, &expected, medium);
+    if (NT_SUCCESS(status) && !medium->unchanged &&
         (!is_this(volume, &medium->id, real) ||
-         vouched_for_another(volume, &medium->id, real) ||
-         !settle_in(volume, generation, real, target, medium)))
+         vouched_for_another(volume, &medium->id, real)))
+        status = STATUS_WRONG_VOLUME;
+    if (NT_SUCCESS(status) &&
+        !settle_in(volume, generation, real, target, medium))
         status = STATUS_WRONG_VOLUME;
     TRACE(TRACE_VERIFY, "verify %s: %s", volume->id.label, status_name(status));
     if (NT_SUCCESS(status)) {
         clear_verify(real, target, medium->count);
+        label_vpb(volume);
         fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
         fs_refresh_soon(volume);
-    } else {
+    } else if (status != STATUS_VERIFY_REQUIRED) {
         fs_volume_change(volume, generation, VOL_ABSENT,
                          fs_absent_reason(status));
         if (status == STATUS_WRONG_VOLUME)
@@ -384,21 +479,6 @@ move_vpb(struct volume *volume, PDEVICE_OBJECT real, PVPB brought)
     return STATUS_SUCCESS;
 }
 
-static void
-label_vpb(PVPB vpb, const struct identity *id)
-{
-    ULONG serial = 0;
-    USHORT n = 0;
-
-    for (const char *p = id->label;
-         *p != '\0' && n < MAXIMUM_VOLUME_LABEL_LENGTH / sizeof(WCHAR); p++)
-        vpb->VolumeLabel[n++] = (UCHAR) *p;
-    vpb->VolumeLabelLength = (USHORT) (n * sizeof(WCHAR));
-    for (const char *p = id->uuid; *p != '\0'; p++)
-        serial = serial * 31 + (UCHAR) *p;
-    vpb->SerialNumber = serial;
-}
-
 static NTSTATUS
 revive(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
        PVPB brought, struct medium *medium)
@@ -420,7 +500,6 @@ introduce(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
 {
     struct volume *volume;
 
-    label_vpb(vpb, &medium->id);
     volume = fs_volume_new(vpb, &medium->id);
     if (volume == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -485,11 +564,12 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
     if (medium == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(medium, sizeof *medium);
-    status = look(real, target, medium);
+    status = look(real, target, NULL, medium);
     if (NT_SUCCESS(status))
         status = take_place(real, target, vpb, medium, &volume);
     if (NT_SUCCESS(status)) {
         clear_verify(real, target, medium->count);
+        label_vpb(volume);
         fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
         fs_refresh_soon(volume);
     }
@@ -497,6 +577,58 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
           medium->id.label, status_name(status));
     ExFreePoolWithTag(medium, FS_TAG);
     return status;
+}
+
+/* --- dismount ------------------------------------------------------------------- */
+
+/* Under the mutex: no mount finds it any more. */
+static BOOLEAN
+mark_gone(struct volume *volume, NTSTATUS status)
+{
+    BOOLEAN first;
+    KIRQL irql;
+
+    KeWaitForSingleObject(&fs.mount_mutex, Executive, KernelMode, FALSE, NULL);
+    KeAcquireSpinLock(&volume->lock, &irql);
+    first = volume->gone == STATUS_SUCCESS;
+    if (first)
+        __atomic_store_n(&volume->gone, status, __ATOMIC_RELEASE);
+    volume->locked_by = NULL;
+    KeReleaseSpinLock(&volume->lock, irql);
+    KeReleaseMutex(&fs.mount_mutex, FALSE);
+    return first;
+}
+
+NTSTATUS
+fs_dismount(struct volume *volume, NTSTATUS status)
+{
+    PVPB spare = new_vpb(NULL);
+    PDEVICE_OBJECT real;
+    KIRQL irql;
+
+    if (spare == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    if (!mark_gone(volume, status)) {
+        ExFreePool(spare);
+        return volume->gone;
+    }
+    KeCancelTimer(&volume->refresh_timer);
+    IoAcquireVpbSpinLock(&irql);
+    real = spare->RealDevice = volume->vpb->RealDevice;
+    volume->vpb->Flags &=
+        (USHORT) ~(VPB_MOUNTED | VPB_LOCKED | VPB_DIRECT_WRITES_ALLOWED);
+    if (real->Vpb == volume->vpb) {
+        spare->Flags = volume->vpb->Flags & VPB_REMOVE_PENDING;
+        real->Vpb = spare;
+        spare = NULL;
+    }
+    IoReleaseVpbSpinLock(irql);
+    if (spare != NULL)
+        ExFreePool(spare);
+    while (!fs_volume_change(volume, fs_volume_generation(volume), VOL_ABSENT,
+                             status))
+        ;
+    return STATUS_SUCCESS;
 }
 
 /* --- after writes of our own to the blocks that tell the volume ----------------- */
@@ -537,6 +669,7 @@ fs_refresh(struct volume *volume)
         __atomic_store_n(&volume->head_dirty, FALSE, __ATOMIC_RELAXED);
     }
     KeReleaseSpinLock(&volume->lock, irql);
+    label_vpb(volume);
     ExFreePoolWithTag(id, FS_TAG);
     return status;
 }

@@ -7,6 +7,7 @@
  *   EJECTING  -> MOUNTED    the drive did not open
  *   any       -> ABSENT     no medium, another one, opened, not readable
  *   ABSENT    -> MOUNTED    fs_verify, fs_mount: it is back, in any drive
+ *   any       -> ABSENT, and gone: fs_dismount; never back
  *
  * fs_volume_change and settle_in (mount.c) are the only writers.  A decision
  * names the generation that it was made for and is void once the volume was
@@ -109,6 +110,18 @@ fs_volume_mounted(struct volume *volume)
     return fs_volume_state(volume) == VOL_MOUNTED;
 }
 
+BOOLEAN
+fs_on_device(struct volume *volume)
+{
+    BOOLEAN yes;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    yes = volume->real != NULL && volume->real->Vpb == volume->vpb;
+    IoReleaseVpbSpinLock(irql);
+    return yes;
+}
+
 /* Not yet in the list.  Owns the VPB's reference that it takes. */
 struct volume *
 fs_volume_new(PVPB vpb, const struct identity *id)
@@ -184,6 +197,7 @@ fs_volume_info(struct volume *volume, struct fs_volume_info *out_info)
     info.can_trim = volume->can_trim;
     info.trim_zeroes = volume->trim_zeroes;
     info.duplicate = volume->duplicate;
+    info.dismounted = volume->gone != STATUS_SUCCESS;
     KeReleaseSpinLock(&volume->lock, irql);
     *out_info = info;
 }
@@ -195,14 +209,19 @@ fs_each_volume(BOOLEAN (*fn)(void *context, struct volume *volume),
                void *context)
 {
     PLIST_ENTRY entry = &fs.volumes;
+    struct volume *volume;
     KIRQL irql;
 
     for (;;) {
         KeAcquireSpinLock(&fs.lock, &irql);
         entry = entry->Flink;
         KeReleaseSpinLock(&fs.lock, irql);
-        if (entry == &fs.volumes ||
-            !fn(context, CONTAINING_RECORD(entry, struct volume, link)))
+        if (entry == &fs.volumes)
+            return;
+        volume = CONTAINING_RECORD(entry, struct volume, link);
+        if (__atomic_load_n(&volume->gone, __ATOMIC_ACQUIRE) ==
+                STATUS_SUCCESS &&
+            !fn(context, volume))
             return;
     }
 }

@@ -89,7 +89,7 @@ ke_apc_rundown(PKTHREAD thread)
         deliver(thread);
         ke_lock();
         if (IsListEmpty(&thread->apcs)) {
-            thread->ended = TRUE;
+            __atomic_store_n(&thread->ended, TRUE, __ATOMIC_RELAXED);
             ke_unlock();
             return;
         }

@@ -10,6 +10,7 @@
  */
 #include "ke_internal.h"
 
+#include <ntifs.h>
 #include <stdlib.h>
 
 #define CALLBACKS_MAX 4
@@ -139,4 +140,10 @@ PKTHREAD NTAPI
 KeGetCurrentThread(VOID)
 {
     return &ke_current()->Tcb;
+}
+
+BOOLEAN NTAPI
+PsIsThreadTerminating(PETHREAD Thread)
+{
+    return __atomic_load_n(&Thread->Tcb.ended, __ATOMIC_RELAXED);
 }

@@ -27,23 +27,42 @@ enum group { GROUP_ABSENT, GROUP_PROTECTED, GROUP_TIMEOUT, GROUP_OTHER };
 static const struct text {
     NTSTATUS status;
     enum group group;
-    const char *title, *why, *what;
+    const char *title, *inserts, *why, *what;
 } texts[] = {
-#define PROMPT_ROW(status, group, title, why, what)                            \
-    { status, group, title, why, what },
+#define PROMPT_ROW(status, group, title, inserts, why, what)                   \
+    { status, group, title, inserts, why, what },
 #include "prompt/texts.def"
 #undef PROMPT_ROW
 };
 
-static const struct text other = { 0, GROUP_OTHER, "Unknown Hard Error",
-                                   "Volume %s in drive %s needs attention.",
-                                   "Check the drive." };
+static const struct text other = {
+    0,
+    GROUP_OTHER,
+    "Unknown Hard Error",
+    "",
+    "Volume %1$s%3$s in drive %2$s needs attention.",
+    "Check the drive."
+};
+
+/* A status that nobody knows, without a request. */
+static const char unknown_notice[] = "A part of the system reports a status "
+                                     "that has no text here.";
+
+/* What a question without a request is about: its inserts, and who waits. */
+struct call {
+    BOOLEAN notice; /* nobody waits */
+    char volume[RI_NAME_MAX], drive[RI_NAME_MAX];
+    ULONG options;
+    ULONG response;
+    KEVENT answered;
+};
 
 struct prompt {
     LIST_ENTRY link;
     uint64_t id;
     PVPB vpb;            /* borrowed: volumes keep theirs */
     PDEVICE_OBJECT real; /* borrowed */
+    struct call *call;   /* not of a volume: vpb is NULL */
     NTSTATUS status;
     enum group group;
     uint64_t since_ms;
@@ -79,6 +98,7 @@ static struct {
     struct prompt_host host;
     unsigned timeout_s;
     enum ri_no_operator policy;
+    BOOLEAN suppress; /* atomic */
 } broker = { .prompts = { &broker.prompts, &broker.prompts } };
 
 static const struct text *
@@ -101,13 +121,29 @@ prompt_init(const struct prompt_host *host, unsigned timeout_s,
     broker.host = *host;
     broker.timeout_s = timeout_s;
     broker.policy = policy;
+    broker.suppress = FALSE;
+}
+
+void
+prompt_set_error_mode(BOOLEAN suppress)
+{
+    __atomic_store_n(&broker.suppress, suppress, __ATOMIC_RELAXED);
+}
+
+static BOOLEAN
+suppressed(void)
+{
+    return __atomic_load_n(&broker.suppress, __ATOMIC_RELAXED);
 }
 
 static void
 unref(struct prompt *prompt)
 {
-    if (InterlockedDecrement(&prompt->references) == 0)
-        ExFreePoolWithTag(prompt, PROMPT_TAG);
+    if (InterlockedDecrement(&prompt->references) != 0)
+        return;
+    if (prompt->call != NULL && prompt->call->notice)
+        ExFreePoolWithTag(prompt->call, PROMPT_TAG);
+    ExFreePoolWithTag(prompt, PROMPT_TAG);
 }
 
 /* --- pictures for people ------------------------------------------------------ */
@@ -119,19 +155,49 @@ struct facts {
     NTSTATUS status;
     uint64_t since_ms;
     uint32_t waiting;
+    BOOLEAN called; /* the next two are what it is about */
+    char volume[RI_NAME_MAX], drive[RI_NAME_MAX];
 };
 
 static struct facts
 facts_of(const struct prompt *prompt)
 {
-    return (struct facts){ prompt->id,     prompt->vpb,      prompt->real,
+    struct facts facts = { prompt->id,     prompt->vpb,      prompt->real,
                            prompt->status, prompt->since_ms, prompt->waiting };
+
+    if (prompt->call != NULL) {
+        facts.called = TRUE;
+        memcpy(facts.volume, prompt->call->volume, sizeof facts.volume);
+        memcpy(facts.drive, prompt->call->drive, sizeof facts.drive);
+    }
+    return facts;
+}
+
+/* " (serial 1234-ABCD)", or nothing. */
+static void
+serial_of(PVPB vpb, char *out_text, size_t max)
+{
+    ULONG serial;
+    KIRQL irql;
+
+    out_text[0] = '\0';
+    if (vpb == NULL)
+        return;
+    IoAcquireVpbSpinLock(&irql);
+    serial = vpb->SerialNumber;
+    IoReleaseVpbSpinLock(irql);
+    if (serial != 0)
+        snprintf(out_text, max, " (serial %04X-%04X)",
+                 (unsigned) (serial >> 16), (unsigned) (serial & 0xFFFF));
 }
 
 static void
 describe(const struct facts *facts, struct ri_prompt_info *out)
 {
     const struct text *text = text_for(facts->status);
+    const char *why =
+        facts->called && text == &other ? unknown_notice : text->why;
+    char serial[32];
     int n;
 
     memset(out, 0, sizeof *out);
@@ -139,14 +205,18 @@ describe(const struct facts *facts, struct ri_prompt_info *out)
     out->status = (uint32_t) facts->status;
     out->waiting = facts->waiting;
     out->age_ms = clock_coarse_ms() - facts->since_ms;
-    broker.host.describe(broker.host.context, facts->vpb, facts->real,
-                         out->volume, out->drive);
+    memcpy(out->volume, facts->volume, sizeof facts->volume);
+    memcpy(out->drive, facts->drive, sizeof facts->drive);
+    if (!facts->called)
+        broker.host.describe(broker.host.context, facts->vpb, facts->real,
+                             out->volume, out->drive);
+    serial_of(facts->vpb, serial, sizeof serial);
     snprintf(out->reason, sizeof out->reason, "%s", status_name(facts->status));
     snprintf(out->title, sizeof out->title, "%s", text->title);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    n = snprintf(out->text, sizeof out->text, text->why, out->volume,
-                 out->drive);
+    n = snprintf(out->text, sizeof out->text, why, out->volume, out->drive,
+                 serial);
 #pragma GCC diagnostic pop
     if (n > 0 && (size_t) n < sizeof out->text)
         snprintf(out->text + n, sizeof out->text - (size_t) n, " %s",
@@ -175,6 +245,7 @@ prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
         [PROMPT_ARRIVED] = "is back; its requests go on",
         [PROMPT_TIMED_OUT] = "nobody answered in time; its requests fail",
         [PROMPT_DROPPED] = "nobody waits for it any more",
+        [PROMPT_SUPPRESSED] = "questions are suppressed; its requests fail",
     };
 
     if (event == PROMPT_ASKED || event == PROMPT_CHANGED)
@@ -235,9 +306,16 @@ retry_work(PVOID parameter)
     unref(prompt);
 }
 
+static void end_call(struct prompt *prompt, ULONG response);
+static const ULONG responses[9][2];
+
 static void
 retry_ended(struct prompt *prompt)
 {
+    if (prompt->call != NULL) {
+        end_call(prompt, responses[prompt->call->options][0]);
+        return;
+    }
     ExInitializeWorkItem(&prompt->work, retry_work, prompt);
     ExQueueWorkItem(&prompt->work, DelayedWorkQueue);
 }
@@ -247,6 +325,12 @@ fail_ended(struct prompt *prompt, NTSTATUS status)
 {
     PIRP irp;
 
+    if (prompt->call != NULL) {
+        end_call(prompt, status == STATUS_SYSTEM_SHUTDOWN
+                             ? ResponseReturnToCaller
+                             : responses[prompt->call->options][1]);
+        return;
+    }
     while ((irp = next_ended(prompt)) != NULL)
         broker.host.fail(irp, status);
     unref(prompt);
@@ -305,7 +389,8 @@ cancel_prompt(uint64_t id, enum prompt_event why)
     prompt = find_locked(id);
     if (prompt != NULL) {
         facts = facts_of(prompt);
-        remember_cancel_locked(prompt);
+        if (prompt->call == NULL)
+            remember_cancel_locked(prompt);
         end_locked(prompt);
     }
     KeReleaseSpinLock(&broker.lock, irql);
@@ -316,12 +401,190 @@ cancel_prompt(uint64_t id, enum prompt_event why)
     return 0;
 }
 
+/* --- questions without a request ------------------------------------------------- */
+
+/* By option: what retry means, what anything else. */
+static const ULONG responses[9][2] = {
+    [OptionAbortRetryIgnore] = { ResponseRetry, ResponseAbort },
+    [OptionOk] = { ResponseOk, ResponseOk },
+    [OptionOkCancel] = { ResponseOk, ResponseCancel },
+    [OptionRetryCancel] = { ResponseRetry, ResponseCancel },
+    [OptionYesNo] = { ResponseYes, ResponseNo },
+    [OptionYesNoCancel] = { ResponseYes, ResponseCancel },
+    [OptionShutdownSystem] = { ResponseOk, ResponseOk },
+    [OptionOkNoWait] = { ResponseOk, ResponseOk },
+    [OptionCancelTryContinue] = { ResponseTryAgain, ResponseCancel },
+};
+
+/* The prompt is off the list; drops the list's reference. */
+static void
+end_call(struct prompt *prompt, ULONG response)
+{
+    struct call *call = prompt->call;
+
+    if (!call->notice) {
+        prompt->call = NULL; /* its caller's, who may be gone in a moment */
+        call->response = response;
+        KeSetEvent(&call->answered, IO_NO_INCREMENT, FALSE);
+    }
+    unref(prompt);
+}
+
+static void
+narrow(PCUNICODE_STRING text, char *out_text, size_t max)
+{
+    size_t n = 0;
+
+    for (; text != NULL && n < text->Length / sizeof(WCHAR) && n + 1 < max; n++)
+        out_text[n] = text->Buffer[n] >= ' ' && text->Buffer[n] < 0x7F
+                          ? (char) text->Buffer[n]
+                          : '?';
+    out_text[n] = '\0';
+}
+
+static void
+take_inserts(struct call *call, NTSTATUS status, ULONG count, ULONG string_mask,
+             const ULONG_PTR *parameters)
+{
+    const char *inserts = text_for(status)->inserts;
+
+    snprintf(call->volume, sizeof call->volume, "?");
+    snprintf(call->drive, sizeof call->drive, "?");
+    for (ULONG i = 0; i < count && inserts[i] != '\0'; i++) {
+        char *to = inserts[i] == 'v' ? call->volume : call->drive;
+
+        if ((string_mask >> i & 1) != 0)
+            narrow((PCUNICODE_STRING) parameters[i], to, RI_NAME_MAX);
+        else
+            snprintf(to, RI_NAME_MAX, "%#llx",
+                     (unsigned long long) parameters[i]);
+    }
+}
+
+static BOOLEAN
+notice_allowed_locked(const struct call *call, NTSTATUS status)
+{
+    unsigned n = 0;
+
+    for (PLIST_ENTRY e = broker.prompts.Flink; e != &broker.prompts;
+         e = e->Flink) {
+        struct prompt *prompt = CONTAINING_RECORD(e, struct prompt, link);
+
+        if (prompt->call == NULL || !prompt->call->notice)
+            continue;
+        if (prompt->status == status &&
+            strcmp(prompt->call->volume, call->volume) == 0 &&
+            strcmp(prompt->call->drive, call->drive) == 0)
+            return FALSE;
+        n++;
+    }
+    return n < PROMPT_NOTICES_MAX;
+}
+
+static struct prompt *new_prompt(PVPB vpb, PDEVICE_OBJECT real,
+                                 NTSTATUS status);
+static void set_timeout_locked(struct prompt *prompt);
+
+/* FALSE: no memory, or one notice too many. */
+static BOOLEAN
+put_call(struct call *call, NTSTATUS status)
+{
+    struct prompt *prompt = new_prompt(NULL, NULL, status);
+    BOOLEAN ok = prompt != NULL;
+    struct facts facts;
+    KIRQL irql;
+
+    if (!ok)
+        return FALSE;
+    KeAcquireSpinLock(&broker.lock, &irql);
+    if (call->notice)
+        ok = notice_allowed_locked(call, status);
+    if (ok) {
+        prompt->call = call;
+        prompt->id = broker.next_id++;
+        prompt->waiting = !call->notice;
+        InsertTailList(&broker.prompts, &prompt->link);
+        if (!call->notice)
+            set_timeout_locked(prompt);
+        facts = facts_of(prompt);
+    }
+    KeReleaseSpinLock(&broker.lock, irql);
+    if (ok)
+        tell(PROMPT_ASKED, &facts);
+    else
+        unref(prompt);
+    return ok;
+}
+
+static BOOLEAN
+put_notice(NTSTATUS status, ULONG count, ULONG string_mask,
+           const ULONG_PTR *parameters)
+{
+    struct call *call =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *call, PROMPT_TAG);
+
+    if (call == NULL)
+        return FALSE;
+    memset(call, 0, sizeof *call);
+    call->notice = TRUE;
+    take_inserts(call, status, count, string_mask, parameters);
+    if (put_call(call, status))
+        return TRUE;
+    ExFreePoolWithTag(call, PROMPT_TAG);
+    return FALSE;
+}
+
+BOOLEAN
+prompt_inform(void *context, NTSTATUS status, PCUNICODE_STRING text,
+              PETHREAD thread)
+{
+    ULONG_PTR parameter = (ULONG_PTR) text;
+
+    (void) context;
+    (void) thread;
+    return !suppressed() && put_notice(status, text != NULL, 1, &parameter);
+}
+
+NTSTATUS
+prompt_ask(void *context, NTSTATUS status, ULONG options, ULONG *out_response,
+           ULONG count, ULONG string_mask, const ULONG_PTR *parameters)
+{
+    struct call call = { .options = options };
+
+    (void) context;
+    *out_response = ResponseNotHandled;
+    if (options >= sizeof responses / sizeof responses[0])
+        return STATUS_SUCCESS;
+    if (suppressed()) {
+        TRACE(TRACE_PROMPT, "suppressed: %s", status_name(status));
+        *out_response = ResponseOk;
+        return STATUS_SUCCESS;
+    }
+    if (options == OptionOkNoWait) {
+        put_notice(status, count, string_mask, parameters);
+        *out_response = ResponseOk;
+        return STATUS_SUCCESS;
+    }
+    take_inserts(&call, status, count, string_mask, parameters);
+    KeInitializeEvent(&call.answered, NotificationEvent, FALSE);
+    if (!put_call(&call, status))
+        return STATUS_INSUFFICIENT_RESOURCES;
+    KeWaitForSingleObject(&call.answered, Executive, KernelMode, FALSE, NULL);
+    *out_response = call.response;
+    return STATUS_SUCCESS;
+}
+
 /* --- raising ------------------------------------------------------------------------ */
 
-/* The client gave up.  Called with the cancel spin lock. */
+/* The client gave up, or its thread ends: that is no answer, so the request
+ * completes with what was asked about.  Called with the cancel spin lock. */
 static VOID NTAPI
 cancel_waiting(PDEVICE_OBJECT device, PIRP irp)
 {
+    PETHREAD thread = irp->Tail.Overlay.Thread;
+    NTSTATUS status = thread != NULL && PsIsThreadTerminating(thread)
+                          ? irp->IoStatus.Status
+                          : STATUS_CANCELLED;
     struct prompt *dropped = NULL;
     struct facts facts;
     KIRQL irql;
@@ -340,7 +603,7 @@ cancel_waiting(PDEVICE_OBJECT device, PIRP irp)
         }
     }
     KeReleaseSpinLock(&broker.lock, irql);
-    broker.host.fail(irp, STATUS_CANCELLED);
+    broker.host.fail(irp, status);
     if (dropped != NULL) {
         tell(PROMPT_DROPPED, &facts);
         fail_ended(dropped, STATUS_CANCELLED);
@@ -437,6 +700,13 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     (void) context;
     if (fresh == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
+    if (suppressed()) {
+        facts = facts_of(fresh);
+        unref(fresh);
+        tell(PROMPT_SUPPRESSED, &facts);
+        broker.host.fail(irp, status);
+        return STATUS_SUCCESS;
+    }
     KeAcquireSpinLock(&broker.lock, &irql);
     if (cancelled_just_now_locked(vpb, status)) {
         KeReleaseSpinLock(&broker.lock, irql);
@@ -468,7 +738,8 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     if (fresh != NULL)
         unref(fresh);
     /* It may have arrived between the failure and the question. */
-    if (!broker.host.needed(broker.host.context, vpb, status))
+    if (text_for(status)->group != GROUP_PROTECTED &&
+        !broker.host.needed(broker.host.context, vpb, status))
         prompt_arrived(vpb);
     return STATUS_SUCCESS;
 }
@@ -490,7 +761,7 @@ retry_prompt(uint64_t id)
     KeReleaseSpinLock(&broker.lock, irql);
     if (prompt == NULL)
         return -ENOENT;
-    away = text_for(facts.status)->group == GROUP_ABSENT &&
+    away = !facts.called && text_for(facts.status)->group == GROUP_ABSENT &&
            broker.host.needed(broker.host.context, facts.vpb, facts.status);
     if (away && !broker.host.try_again(broker.host.context, facts.vpb)) {
         tell(PROMPT_STILL, &facts);
@@ -515,8 +786,9 @@ prompt_answer(uint64_t id, enum ri_answer answer)
                               : cancel_prompt(id, PROMPT_CANCELLED);
 }
 
+/* vpb NULL: of whatever it is.  `keep`: not those of that group. */
 static struct prompt *
-end_first_of(PVPB vpb, struct facts *out_facts)
+end_first_of(PVPB vpb, int keep, struct facts *out_facts)
 {
     struct prompt *found = NULL;
     KIRQL irql;
@@ -526,7 +798,7 @@ end_first_of(PVPB vpb, struct facts *out_facts)
          e != &broker.prompts && found == NULL; e = e->Flink) {
         struct prompt *prompt = CONTAINING_RECORD(e, struct prompt, link);
 
-        if (vpb == NULL || prompt->vpb == vpb)
+        if (vpb == NULL || (prompt->vpb == vpb && (int) prompt->group != keep))
             found = prompt;
     }
     if (found != NULL) {
@@ -540,6 +812,9 @@ end_first_of(PVPB vpb, struct facts *out_facts)
 void
 prompt_arrived(PVPB vpb)
 {
+    BOOLEAN still = broker.host.needed(broker.host.context, vpb,
+                                       STATUS_MEDIA_WRITE_PROTECTED);
+    int keep = still ? (int) GROUP_PROTECTED : -1;
     struct prompt *prompt;
     struct facts facts;
     KIRQL irql;
@@ -547,7 +822,7 @@ prompt_arrived(PVPB vpb)
     KeAcquireSpinLock(&broker.lock, &irql);
     forget_cancels_locked(vpb);
     KeReleaseSpinLock(&broker.lock, irql);
-    while ((prompt = end_first_of(vpb, &facts)) != NULL) {
+    while ((prompt = end_first_of(vpb, keep, &facts)) != NULL) {
         tell(PROMPT_ARRIVED, &facts);
         retry_ended(prompt);
     }
@@ -559,7 +834,7 @@ prompt_fail_all(NTSTATUS status)
     struct prompt *prompt;
     struct facts facts;
 
-    while ((prompt = end_first_of(NULL, &facts)) != NULL)
+    while ((prompt = end_first_of(NULL, -1, &facts)) != NULL)
         fail_ended(prompt, status);
 }
 

@@ -26,6 +26,7 @@ enum prompt_event {
     PROMPT_ARRIVED,
     PROMPT_TIMED_OUT,
     PROMPT_DROPPED,             /* nobody waits any more */
+    PROMPT_SUPPRESSED,          /* not asked at all (the error mode) */
 };
 
 /* What the broker needs of the rest of the system. */
@@ -47,12 +48,30 @@ struct prompt_host {
 void prompt_init(const struct prompt_host *host, unsigned timeout_s,
                  enum ri_no_operator policy);
 
+/*
+ * The error mode: nobody is asked.  A question is answered ResponseOk whatever
+ * its buttons are, which is no retry: requests fail with their status.
+ */
+void prompt_set_error_mode(BOOLEAN suppress);
+
 /* The hard-error port (io_harderr_port.raise). */
 NTSTATUS prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
                       NTSTATUS status);
+/* io_harderr_port.ask: waits, but for OptionOkNoWait, which leaves a notice.  A
+ * person's retry is the option's affirmative answer, anything else its negative
+ * one; at shutdown ResponseReturnToCaller. */
+NTSTATUS prompt_ask(void *context, NTSTATUS status, ULONG options,
+                    ULONG *out_response, ULONG count, ULONG string_mask,
+                    const ULONG_PTR *parameters);
+/* io_harderr_port.inform: a notice, until a person acknowledges it with any
+ * answer.  FALSE: an equal one is there, or PROMPT_NOTICES_MAX are. */
+#define PROMPT_NOTICES_MAX 30
+BOOLEAN prompt_inform(void *context, NTSTATUS status, PCUNICODE_STRING text,
+                      PETHREAD thread);
 /* -ENOENT, or 0.  A retry that finds nothing leaves the prompt as it is. */
 int prompt_answer(uint64_t id, enum ri_answer answer);
-/* The volume is there: its prompts end, its requests go on (on a worker). */
+/* The volume is there: its prompts end, its requests go on (on a worker); the
+ * question about write protection only if the host says that it is settled. */
 void prompt_arrived(PVPB vpb);
 /* Why it is away has changed: the question is put anew, as the same prompt. */
 void prompt_reason(PVPB vpb, NTSTATUS status);

@@ -191,6 +191,10 @@ ri_open(struct ri_service *service, const char *name,
     e = calloc(1, sizeof *e);
     if (e == NULL)
         return ri_fail(out_error, -ENOMEM, "out of memory");
+    if (!fs_volume_pin(volume, TRUE)) {
+        free(e);
+        return ri_fail(out_error, -EBUSY, "volume %.200s is locked", name);
+    }
     e->service = service;
     e->volume = volume;
     e->device = fs_volume_device(volume);
@@ -232,6 +236,7 @@ ri_close(struct ri_export *export_)
             break;
         }
     pthread_mutex_unlock(&service->export_lock);
+    fs_volume_pin(export_->volume, FALSE);
     pthread_mutex_destroy(&export_->lock);
     free(export_);
 }

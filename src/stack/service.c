@@ -48,10 +48,12 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
     if (volume == NULL)
         return FALSE;
     fs_volume_info(volume, &info);
+    if (info.dismounted)
+        return FALSE;
     /* These two are about a volume that is there. */
-    if (status == STATUS_MEDIA_WRITE_PROTECTED || status == STATUS_IO_TIMEOUT)
-        return TRUE;
-    return info.state == VOL_ABSENT;
+    if (status == STATUS_MEDIA_WRITE_PROTECTED)
+        return info.read_only || info.state == VOL_ABSENT;
+    return status == STATUS_IO_TIMEOUT || info.state == VOL_ABSENT;
 }
 
 static BOOLEAN
@@ -92,6 +94,12 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
     fs_volume_info(volume, &info);
     drive = drive_of(service, info.drive);
     where = drive != NULL ? drive->config.name : "";
+    if (info.dismounted) {
+        event_send(service, "volume", where, name, 0,
+                   "volume %s was dismounted", name);
+        prompt_arrived(fs_volume_vpb(volume));
+        return;
+    }
     if (state == VOL_MOUNTED) {
         event_send(service, "volume", where, name, 0,
                    "volume %s (%s) is in drive %s", name, info.type, where);
@@ -148,7 +156,10 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
         .fail = io_harderr_fail,
         .event = host_event,
     };
-    struct io_harderr_port port = { .raise = prompt_raise, .ctx = service };
+    struct io_harderr_port port = { .raise = prompt_raise,
+                                    .inform = prompt_inform,
+                                    .ask = prompt_ask,
+                                    .ctx = service };
 
     prompt_init(&host, config->prompt_timeout_s, config->on_no_operator);
     io_set_harderr_port(&port);

@@ -156,11 +156,11 @@ unknown_content__own_write_not_read_again__only_the_rest_counts(void **state)
     make("touch", 4, "dd if=/dev/urandom of=%s bs=64k count=2 conv=notrunc",
          512, &known);
     seen = known;
-    seen.head[3] ^= 1;
+    seen.print[3] ^= 1;
     assert_int_equal(identity_compare(&known, &seen), ID_DIFFERENT);
     identity_touch(&known, 3 * 512 + 10, 20);
     assert_int_equal(identity_compare(&known, &seen), ID_SAME);
-    seen.head[4] ^= 1;
+    seen.print[4] ^= 1;
     assert_int_equal(identity_compare(&known, &seen), ID_DIFFERENT);
     identity_touch(&known, 0, HEAD_BYTES);
     assert_int_equal(identity_compare(&known, &seen), ID_CANNOT_TELL);
@@ -192,7 +192,7 @@ partitioned__table_and_what_is_in_it(void **state)
     assert_string_equal(a.label, "INNER");
     assert_int_equal(identity_compare(&a, &a), ID_SAME);
     b = a;
-    b.inner ^= 1;
+    b.part[0].inner ^= 1;
     assert_int_equal(identity_compare(&a, &b), ID_DIFFERENT);
 }
 

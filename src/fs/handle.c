@@ -1,0 +1,184 @@
+/*
+ * handle.c - open files: the volume has one, itself
+ *
+ * A create asks a removable drive whether its medium was changed, as CDFS does,
+ * for an open is the moment to notice it.  What it finds is settled by the
+ * top-level pattern (toplevel.c).
+ *
+ * Context: PASSIVE_LEVEL.  handles and locked_by are under volume.lock.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fs/fs_internal.h"
+
+#include "base/trace.h"
+
+void
+fs_set_verify(struct volume *volume)
+{
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    if (volume->vpb->RealDevice->Vpb == volume->vpb)
+        InterlockedOr((LONG volatile *) &volume->vpb->RealDevice->Flags,
+                      DO_VERIFY_VOLUME);
+    IoReleaseVpbSpinLock(irql);
+}
+
+static BOOLEAN
+must_verify(PDEVICE_OBJECT real)
+{
+    return (__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
+            DO_VERIFY_VOLUME) != 0;
+}
+
+/* A success with another count is a change, too: somebody else was told. */
+static NTSTATUS
+ask_drive(struct volume *volume, PDEVICE_OBJECT target, ULONG known,
+          enum vol_state state)
+{
+    ULONG count = 0;
+    NTSTATUS status = fs_check_verify(target, &count);
+
+    if (NT_SUCCESS(status) && count == known && state == VOL_MOUNTED)
+        return STATUS_SUCCESS;
+    if (!NT_SUCCESS(status) && status != STATUS_VERIFY_REQUIRED &&
+        status != STATUS_NO_MEDIA_IN_DEVICE &&
+        status != STATUS_DEVICE_NOT_READY)
+        return status;
+    fs_set_verify(volume);
+    return STATUS_VERIFY_REQUIRED;
+}
+
+NTSTATUS
+fs_check_volume(struct volume *volume, BOOLEAN ask, BOOLEAN absolute)
+{
+    PDEVICE_OBJECT real, target;
+    enum vol_state state;
+    NTSTATUS gone, reason;
+    ULONG count;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    gone = volume->gone;
+    state = volume->state;
+    reason = volume->reason;
+    real = volume->real;
+    target = volume->target;
+    count = volume->count;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (gone != STATUS_SUCCESS)
+        return gone;
+    if (!fs_on_device(volume))
+        return absolute ? STATUS_VERIFY_REQUIRED : STATUS_WRONG_VOLUME;
+    if (must_verify(real) || state == VOL_VERIFYING || state == VOL_EJECTING)
+        return STATUS_VERIFY_REQUIRED;
+    if (ask && (real->Characteristics & FILE_REMOVABLE_MEDIA) != 0)
+        return ask_drive(volume, target, count, state);
+    return state == VOL_MOUNTED ? STATUS_SUCCESS : reason;
+}
+
+/* The volume's one file is called "" or "\\". */
+static BOOLEAN
+is_our_name(PFILE_OBJECT file)
+{
+    PUNICODE_STRING name = &file->FileName;
+
+    return name->Length == 0 ||
+           (name->Length == sizeof(WCHAR) && name->Buffer[0] == L'\\');
+}
+
+static NTSTATUS
+open_handle(struct volume *volume, PFILE_OBJECT file)
+{
+    NTSTATUS status = STATUS_SUCCESS;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    if (volume->gone != STATUS_SUCCESS)
+        status = volume->gone;
+    else if (volume->locked_by != NULL)
+        status = STATUS_ACCESS_DENIED;
+    else
+        volume->handles++;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (NT_SUCCESS(status)) {
+        file->FsContext = volume;
+        file->FsContext2 = NULL;
+    }
+    return status;
+}
+
+/*
+ * IRP_MJ_CREATE of a volume device.  STATUS_SUCCESS; STATUS_REPARSE /
+ * IO_REMOUNT after a verification, of an absolute open;
+ * STATUS_OBJECT_NAME_NOT_FOUND; STATUS_ACCESS_DENIED while locked;
+ * STATUS_VOLUME_DISMOUNTED, _FILE_INVALID; what the drive or a person said.
+ */
+NTSTATUS
+fs_create(struct volume *volume, PIRP irp)
+{
+    PFILE_OBJECT file = IoGetCurrentIrpStackLocation(irp)->FileObject;
+    BOOLEAN absolute = file->RelatedFileObject == NULL;
+    NTSTATUS status = fs_check_volume(volume, TRUE, absolute);
+
+    if (status == STATUS_VERIFY_REQUIRED || IoIsErrorUserInduced(status))
+        return fs_raise(volume, irp, status, TRUE);
+    if (NT_SUCCESS(status))
+        status = is_our_name(file) ? open_handle(volume, file)
+                                   : STATUS_OBJECT_NAME_NOT_FOUND;
+    return fs_complete(irp, status, NT_SUCCESS(status) ? FILE_OPENED : 0);
+}
+
+static void
+unlock_vpb(struct volume *volume)
+{
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    volume->vpb->Flags &= (USHORT) ~(VPB_LOCKED | VPB_DIRECT_WRITES_ALLOWED);
+    IoReleaseVpbSpinLock(irql);
+}
+
+NTSTATUS
+fs_cleanup(struct volume *volume, PIRP irp)
+{
+    PFILE_OBJECT file = IoGetCurrentIrpStackLocation(irp)->FileObject;
+    BOOLEAN unlock = FALSE;
+    KIRQL irql;
+
+    if (file != NULL && file->FsContext == volume) {
+        KeAcquireSpinLock(&volume->lock, &irql);
+        volume->handles--;
+        unlock = volume->locked_by == file;
+        if (unlock)
+            volume->locked_by = NULL;
+        KeReleaseSpinLock(&volume->lock, irql);
+        file->FsContext = NULL;
+    }
+    if (unlock)
+        unlock_vpb(volume);
+    return fs_complete(irp, STATUS_SUCCESS, 0);
+}
+
+ULONG_PTR NTAPI
+fs_handle_flags(struct volume *volume, PFILE_OBJECT file)
+{
+    return file != NULL && file->FsContext == volume
+               ? (ULONG_PTR) file->FsContext2
+               : 0;
+}
+
+BOOLEAN
+fs_volume_pin(struct volume *volume, BOOLEAN pin)
+{
+    BOOLEAN ok;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    ok = !pin || volume->locked_by == NULL;
+    if (ok)
+        volume->handles += pin ? 1 : -1;
+    KeReleaseSpinLock(&volume->lock, irql);
+    return ok;
+}
