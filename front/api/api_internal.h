@@ -81,6 +81,7 @@ json_t *api_encode_volume(const struct ri_volume_info *volume);
 json_t *api_encode_prompt(const struct ri_prompt_info *prompt);
 json_t *api_encode_export(const struct ri_export_info *export_);
 json_t *api_encode_event(const struct ri_event *event);
+json_t *api_encode_log_entry(const struct ri_log_entry *entry);
 
 /* --- server.c ---------------------------------------------------------------
  */
@@ -161,6 +162,7 @@ void api_get_drive(struct api_call *call);
 void api_get_volumes(struct api_call *call);
 void api_get_prompts(struct api_call *call);
 void api_get_exports(struct api_call *call);
+void api_get_errors(struct api_call *call);
 void api_post_answer(struct api_call *call);
 void api_post_insert(struct api_call *call);
 void api_post_eject(struct api_call *call);

@@ -8,10 +8,11 @@
  */
 #include "api/api_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { TEXT, TEXT_PTR, U32, U64, BOOLEAN, DRIVE_TYPE };
+enum kind { TEXT, TEXT_PTR, U32, U64, BOOLEAN, DRIVE_TYPE, DUMP };
 
 struct column {
     const char *name;
@@ -58,6 +59,15 @@ static const struct column event_columns[] = {
     E(seq, U64),         E(time_ms, U64), E(kind, TEXT_PTR), E(drive, TEXT_PTR),
     E(volume, TEXT_PTR), E(prompt, U64),  E(text, TEXT_PTR),
 };
+
+#define L(field, kind) { #field, kind, offsetof(struct ri_log_entry, field) }
+static const struct column log_columns[] = {
+    L(seq, U64),         L(time_ms, U64),      L(driver, TEXT),
+    L(device, TEXT),     L(drive, TEXT),       L(code, TEXT),
+    L(status, TEXT),     L(retries, U32),      L(offset_bytes, U64),
+    L(unique_id, U32),   L(control_code, U32), L(text, TEXT),
+    { "dump", DUMP, offsetof(struct ri_log_entry, dump_len) },
+};
 /* clang-format on */
 
 static const char *const type_words[] = {
@@ -85,6 +95,20 @@ api_string(const char *text)
     return value;
 }
 
+/* A length, and the bytes right behind it, as hexadecimal digits. */
+static json_t *
+encode_dump(const void *at)
+{
+    const uint32_t *len = at;
+    const uint8_t *bytes = (const uint8_t *) (len + 1);
+    char hex[2 * RI_DUMP_MAX + 1];
+
+    for (uint32_t i = 0; i < *len; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    hex[2 * *len] = '\0';
+    return json_string(hex);
+}
+
 static json_t *
 encode_value(enum kind kind, const void *at)
 {
@@ -106,6 +130,8 @@ encode_value(enum kind kind, const void *at)
         type = *(const enum ri_drive_type *) at;
         return json_string(type < COUNT(type_words) ? type_words[type]
                                                     : "unknown");
+    case DUMP:
+        return encode_dump(at);
     }
     return NULL;
 }
@@ -145,6 +171,12 @@ json_t *
 api_encode_export(const struct ri_export_info *export_)
 {
     return encode(export_columns, COUNT(export_columns), export_);
+}
+
+json_t *
+api_encode_log_entry(const struct ri_log_entry *entry)
+{
+    return encode(log_columns, COUNT(log_columns), entry);
 }
 
 json_t *

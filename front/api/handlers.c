@@ -85,6 +85,15 @@ LIST(list_volumes, ri_volume_info, ri_volumes, api_encode_volume)
 LIST(list_prompts, ri_prompt_info, ri_prompts, api_encode_prompt)
 LIST(list_exports, ri_export_info, ri_exports, api_encode_export)
 
+static int
+get_log(struct ri_service *service, struct ri_log_entry **out_list,
+        size_t *out_count)
+{
+    return ri_error_log(service, 0, out_list, out_count);
+}
+
+LIST(list_errors, ri_log_entry, get_log, api_encode_log_entry)
+
 typedef int list_fn(struct ri_service *service, json_t **out_list);
 
 static void
@@ -121,6 +130,12 @@ void
 api_get_exports(struct api_call *call)
 {
     get_list(call, "exports", list_exports);
+}
+
+void
+api_get_errors(struct api_call *call)
+{
+    get_list(call, "errors", list_errors);
 }
 
 /* --- the service

@@ -46,6 +46,8 @@ static const struct api_route routes[] = {
       API_WAITS,
       api_post_answer,
       { { "answer", "retry or cancel" } } },
+    { "GET", "/v1/errors", "What the drivers wrote to the error log.", 0,
+      api_get_errors, NO_FIELDS },
     { "GET", "/v1/events",
       "What happens, as server-sent events; Last-Event-ID resumes.", API_STREAM,
       NULL, NO_FIELDS },

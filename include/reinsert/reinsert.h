@@ -136,6 +136,30 @@ int ri_volumes(struct ri_service *service, struct ri_volume_info **out_list,
 int ri_prompts(struct ri_service *service, struct ri_prompt_info **out_list,
                size_t *out_count);
 
+#define RI_DUMP_MAX 200
+
+/* What a driver wrote to the error log. */
+struct ri_log_entry {
+    uint64_t seq;               /* 1, 2, 3 ...; the newest 128 are kept */
+    uint64_t time_ms;           /* wall clock, since 1970 */
+    char driver[32];
+    char device[64];            /* "\\Device\\...", or "" */
+    char drive[RI_NAME_MAX];    /* whose device that is, or "" */
+    char code[64];              /* IO_ERR_BAD_BLOCK, ... */
+    char status[64];            /* final: STATUS_SUCCESS when it was retried */
+    char text[RI_TEXT_MAX];     /* a message, or "" */
+    uint32_t retries;
+    uint32_t unique_id;
+    uint32_t control_code;      /* of a device control, or 0 */
+    uint64_t offset_bytes;      /* where on the medium */
+    uint32_t dump_len;
+    uint8_t dump[RI_DUMP_MAX];  /* SRB and sense data of class drivers */
+};
+
+/* Entries after `after_seq`, oldest first. */
+int ri_error_log(struct ri_service *service, uint64_t after_seq,
+                 struct ri_log_entry **out_list, size_t *out_count);
+
 /* --- what an operator does -------------------------------------------------- */
 
 enum ri_answer { RI_RETRY, RI_CANCEL };

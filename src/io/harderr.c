@@ -19,6 +19,8 @@
 
 #include "base/status.h"
 
+#include <stdio.h>
+
 static struct io_harderr_port port;
 static bool error_mode_suppress; /* atomic */
 static uint64_t dropped;         /* atomic */
@@ -150,13 +152,49 @@ io_harderr_retry(PIRP irp)
 
 /* --- hard errors without a request --------------------------------------- */
 
+/* The messages that drivers raise so. */
+static const struct {
+    NTSTATUS status;
+    const char *text;
+} messages[] = {
+    { STATUS_FILE_CORRUPT_ERROR, "A file or folder is damaged" },
+    { STATUS_DISK_CORRUPT_ERROR, "The structure of the disk is damaged" },
+    { STATUS_LOST_WRITEBEHIND_DATA, "Data that were to be written are lost" },
+};
+
+/* Into the log: for the system's own threads, and for what has a message. */
+static void
+log_message(NTSTATUS status, PUNICODE_STRING string, PKTHREAD thread)
+{
+    const char *text = status_name(status);
+    char inserted[96] = "", line[160];
+
+    if (status_lookup(status) == NULL ||
+        (thread != NULL && !PsIsSystemThread((PETHREAD) thread)))
+        return;
+    for (size_t i = 0; i < ARRAYSIZE(messages); i++)
+        if (messages[i].status == status)
+            text = messages[i].text;
+    if (string != NULL)
+        io_name_text(string, inserted, sizeof inserted);
+    snprintf(line, sizeof line, "%s%s%s", text, inserted[0] != '\0' ? ": " : "",
+             inserted);
+    io_error_log_message("Application Popup", status, line);
+}
+
+/* Logged when it was queued: what is refused was said already. */
 BOOLEAN NTAPI
 IoRaiseInformationalHardError(NTSTATUS ErrorStatus, PUNICODE_STRING String,
                               PKTHREAD Thread)
 {
+    bool queued;
+
     if (disabled_for((PETHREAD) Thread) || port.inform == NULL)
         return FALSE;
-    return port.inform(port.ctx, ErrorStatus, String, (PETHREAD) Thread);
+    queued = port.inform(port.ctx, ErrorStatus, String, (PETHREAD) Thread);
+    if (queued)
+        log_message(ErrorStatus, String, Thread);
+    return queued;
 }
 
 static NTSTATUS

@@ -131,13 +131,23 @@ void io_set_verifier(bool on);
 /* How long the end of a thread waits for its cancelled IRPs; 300 s. */
 void io_set_cancel_wait_ms(unsigned limit_ms);
 
+#define IO_ERROR_LOG_DUMP_MAX \
+    (ERROR_LOG_MAXIMUM_SIZE - offsetof(IO_ERROR_LOG_PACKET, DumpData))
+
 struct io_error_log_entry {
     uint64_t seq;               /* 1, 2, 3 ... */
     uint64_t time_ms;           /* wall clock, since 1970 */
     char driver[32];
     char device[64];            /* "" for a driver's own entries */
-    IO_ERROR_LOG_PACKET packet; /* DumpData[0] only */
+    const void *object;         /* the device, to compare only, or NULL */
+    char text[160];             /* a message, or the entry's strings; or "" */
+    IO_ERROR_LOG_PACKET packet; /* DumpData[0] only; all of it is in dump */
+    uint16_t dump_len;
+    uint8_t dump[IO_ERROR_LOG_DUMP_MAX];
 };
+
+/* "IO_ERR_BAD_BLOCK"; a status's name; in hex what is neither. */
+const char *io_error_code_name(NTSTATUS code);
 
 /* The newest entries after `after_seq`, oldest first; how many.  Any IRQL up to
  * DISPATCH. */

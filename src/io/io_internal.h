@@ -320,6 +320,12 @@ PDEVICE_OBJECT io_name_lookup(PCUNICODE_STRING name);
 char *io_name_text(PCUNICODE_STRING name, char *out_text, size_t max);
 NTSTATUS io_name_widen(const char *text, UNICODE_STRING *out_name);
 
+/* --- errlog.c ------------------------------------------------------------ */
+
+/* An entry of the system itself, without a device. */
+void io_error_log_message(const char *source, NTSTATUS status,
+                          const char *text);
+
 /* --- driver.c ------------------------------------------------------------ */
 
 const char *io_driver_text(PDRIVER_OBJECT driver, char *out_text, size_t max);

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/status.h"
+#include "io/io.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
 #include "stack/stack_internal.h"
@@ -146,5 +148,60 @@ ri_prompt_answer(struct ri_service *service, uint64_t id, enum ri_answer answer,
         return ri_fail(out_error, rc,
                        "there is no prompt %llu; it may have been answered",
                        (unsigned long long) id);
+    return 0;
+}
+
+/* --- the error log ------------------------------------------------------- */
+
+#define LOG_MAX 128
+
+static void
+fill_log_entry(struct ri_service *service,
+               const struct io_error_log_entry *entry, struct ri_log_entry *out)
+{
+    const IO_ERROR_LOG_PACKET *packet = &entry->packet;
+
+    out->seq = entry->seq;
+    out->time_ms = entry->time_ms;
+    snprintf(out->driver, sizeof out->driver, "%s", entry->driver);
+    snprintf(out->device, sizeof out->device, "%s", entry->device);
+    for (size_t i = 0; i < service->drive_count && entry->object != NULL; i++)
+        if (service->drives[i].fdo == entry->object ||
+            service->drives[i].pdo == entry->object)
+            snprintf(out->drive, sizeof out->drive, "%s",
+                     service->drives[i].config.name);
+    snprintf(out->code, sizeof out->code, "%s",
+             io_error_code_name(packet->ErrorCode));
+    snprintf(out->status, sizeof out->status, "%s",
+             status_name(packet->FinalStatus));
+    snprintf(out->text, sizeof out->text, "%s", entry->text);
+    out->retries = packet->RetryCount;
+    out->unique_id = packet->UniqueErrorValue;
+    out->control_code = packet->IoControlCode;
+    out->offset_bytes = (uint64_t) packet->DeviceOffset.QuadPart;
+    out->dump_len = entry->dump_len;
+    memcpy(out->dump, entry->dump, entry->dump_len);
+}
+
+int
+ri_error_log(struct ri_service *service, uint64_t after_seq,
+             struct ri_log_entry **out_list, size_t *out_count)
+{
+    struct io_error_log_entry *entries = calloc(LOG_MAX, sizeof *entries);
+    struct ri_log_entry *list = calloc(LOG_MAX, sizeof *list);
+    size_t count;
+
+    C_ASSERT(RI_DUMP_MAX >= IO_ERROR_LOG_DUMP_MAX);
+    if (entries == NULL || list == NULL) {
+        free(entries);
+        free(list);
+        return -ENOMEM;
+    }
+    count = io_error_log(after_seq, entries, LOG_MAX);
+    for (size_t i = 0; i < count; i++)
+        fill_log_entry(service, &entries[i], &list[i]);
+    free(entries);
+    *out_list = list;
+    *out_count = count;
     return 0;
 }

@@ -229,6 +229,33 @@ SNAPSHOT(ri_drives, ri_drive_info, drive)
 SNAPSHOT(ri_volumes, ri_volume_info, volume)
 SNAPSHOT(ri_prompts, ri_prompt_info, prompt)
 
+/* One entry, always the same. */
+int
+ri_error_log(struct ri_service *service, uint64_t after_seq,
+             struct ri_log_entry **out_list, size_t *out_count)
+{
+    struct ri_log_entry *entry = calloc(1, sizeof *entry);
+
+    (void) service;
+    if (entry == NULL)
+        return -ENOMEM;
+    entry->seq = 5;
+    entry->time_ms = 1700000000000;
+    strcpy(entry->driver, "disk");
+    strcpy(entry->device, "\\Device\\Harddisk0\\DR0");
+    strcpy(entry->drive, "disk0");
+    strcpy(entry->code, "IO_ERR_BAD_BLOCK");
+    strcpy(entry->status, "STATUS_DEVICE_DATA_ERROR");
+    entry->retries = 8;
+    entry->unique_id = 256;
+    entry->offset_bytes = 4096;
+    entry->dump_len = 3;
+    memcpy(entry->dump, "\x70\x00\x03", 3);
+    *out_list = entry;
+    *out_count = after_seq < entry->seq ? 1 : 0;
+    return 0;
+}
+
 static struct ri_drive_info *
 find_drive(struct ri_service *service, const char *name)
 {

@@ -158,6 +158,30 @@ insert__each_failure__has_its_code(void **state)
 }
 
 static void
+errors__entries_with_their_dump(void **state)
+{
+    struct http_reply reply;
+    json_t *row;
+
+    fixture_get(*state, "/v1/errors", 200, &reply);
+    assert_string_equal(text_at(reply.json, "errors", 0, "driver"), "disk");
+    assert_string_equal(text_at(reply.json, "errors", 0, "drive"), "disk0");
+    assert_string_equal(text_at(reply.json, "errors", 0, "code"),
+                        "IO_ERR_BAD_BLOCK");
+    assert_string_equal(text_at(reply.json, "errors", 0, "status"),
+                        "STATUS_DEVICE_DATA_ERROR");
+    assert_string_equal(text_at(reply.json, "errors", 0, "dump"), "700003");
+    row = json_array_get(json_object_get(reply.json, "errors"), 0);
+    assert_int_equal(json_integer_value(json_object_get(row, "seq")), 5);
+    assert_int_equal(json_integer_value(json_object_get(row, "retries")), 8);
+    assert_int_equal(json_integer_value(json_object_get(row, "unique_id")),
+                     256);
+    assert_int_equal(json_integer_value(json_object_get(row, "offset_bytes")),
+                     4096);
+    http_reply_free(&reply);
+}
+
+static void
 yank_insert__prompt_appears_and_goes(void **state)
 {
     struct fixture *f = *state;
@@ -234,6 +258,7 @@ main(void)
         T(unknown__404_and_405_with_allow),
         T(insert__bad_bodies__400_names_the_field),
         T(insert__each_failure__has_its_code),
+        T(errors__entries_with_their_dump),
         T(yank_insert__prompt_appears_and_goes),
         T(answer__good_wrong_and_twice),
         T(body__over_64_KiB__413),

@@ -458,6 +458,50 @@ error_log__entries__in_order_and_newest_kept(void **state)
 }
 
 static void
+error_log__dump_data_and_strings__kept(void **state)
+{
+    PDEVICE_OBJECT device = new_device(driver, FILE_DEVICE_UNKNOWN, 0, NULL);
+    static const WCHAR strings[] = L"one\0two";
+    const USHORT dump = 12, start = offsetof(IO_ERROR_LOG_PACKET, DumpData);
+    struct io_error_log_entry entry;
+    PIO_ERROR_LOG_PACKET packet;
+
+    (void) state;
+    packet = IoAllocateErrorLogEntry(device,
+                                     (UCHAR) (start + dump + sizeof strings));
+    packet->ErrorCode = (NTSTATUS) 0xC0040007;
+    packet->FinalStatus = STATUS_DEVICE_DATA_ERROR;
+    packet->DumpDataSize = dump;
+    memcpy(packet->DumpData, "\x70\0\x03_SENSE_123", dump);
+    packet->NumberOfStrings = 2;
+    packet->StringOffset = (USHORT) (start + dump);
+    memcpy((PUCHAR) packet + start + dump, strings, sizeof strings);
+    IoWriteErrorLogEntry(packet);
+    assert_int_equal(io_error_log(0, &entry, 1), 1);
+    assert_ptr_equal(entry.object, device);
+    assert_int_equal(entry.dump_len, dump);
+    assert_memory_equal(entry.dump, "\x70\0\x03_SENSE_123", dump);
+    assert_string_equal(entry.text, "one two");
+    assert_string_equal(io_error_code_name(entry.packet.ErrorCode),
+                        "IO_ERR_BAD_BLOCK");
+    assert_string_equal(io_error_code_name(STATUS_DEVICE_DATA_ERROR),
+                        "STATUS_DEVICE_DATA_ERROR");
+    assert_string_equal(io_error_code_name((NTSTATUS) 0xC004FFFF),
+                        "0xC004FFFF");
+
+    /* One that says more than was allocated. */
+    packet = IoAllocateErrorLogEntry(device, (UCHAR) sizeof *packet);
+    packet->DumpDataSize = 200;
+    packet->NumberOfStrings = 3;
+    packet->StringOffset = 0xFFF0;
+    IoWriteErrorLogEntry(packet);
+    assert_int_equal(io_error_log(0, &entry, 1), 1);
+    assert_int_equal(entry.dump_len, sizeof *packet - start);
+    assert_string_equal(entry.text, "");
+    IoDeleteDevice(device);
+}
+
+static void
 create__no_memory__cleaned_up(void **state)
 {
     PDEVICE_OBJECT device = NULL;
@@ -511,6 +555,7 @@ main(void)
         T(R207_R208__start_io__one_at_a_time__cancelled_never_started),
         T(work_item__runs_with_its_device__frees_itself),
         T(error_log__entries__in_order_and_newest_kept),
+        T(error_log__dump_data_and_strings__kept),
         T(create__no_memory__cleaned_up),
     };
 

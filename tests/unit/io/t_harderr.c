@@ -404,6 +404,33 @@ R187__informational__disabled_or_refused__false(void **state)
         IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL, NULL));
 }
 
+/* Of the system's own threads, and of a status that has a message. */
+static void
+informational__system_thread_and_defined_status__logged(void **state)
+{
+    UNICODE_STRING name = RTL_CONSTANT_STRING(L"\\a.txt");
+    struct io_error_log_entry entry;
+    uint64_t before;
+
+    (void) state;
+    assert_true(IoRaiseInformationalHardError(STATUS_LOST_WRITEBEHIND_DATA,
+                                              &name, NULL));
+    assert_int_equal(io_error_log(0, &entry, 1), 1);
+    assert_string_equal(entry.driver, "Application Popup");
+    assert_string_equal(entry.text,
+                        "Data that were to be written are lost: \\a.txt");
+    assert_int_equal(entry.packet.ErrorCode, STATUS_LOST_WRITEBEHIND_DATA);
+    before = entry.seq;
+    /* No status that anybody defined. */
+    assert_true(
+        IoRaiseInformationalHardError((NTSTATUS) 0xC1234567, &name, NULL));
+    /* A thread of a program. */
+    assert_false(PsIsSystemThread(PsGetCurrentThread()));
+    assert_true(IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, NULL,
+                                              KeGetCurrentThread()));
+    assert_int_equal(io_error_log(before, &entry, 1), 0);
+}
+
 static void
 R189__ex_raise__bad_parameters(void **state)
 {
@@ -521,6 +548,7 @@ main(void)
         T(retry__cancelled_meanwhile__status_cancelled),
         T(R185__verify_required__never_a_question),
         T(R187__informational__disabled_or_refused__false),
+        T(informational__system_thread_and_defined_status__logged),
         T(R189__ex_raise__bad_parameters),
         T(R190__ex_raise__nobody_to_ask__return_to_caller),
         T(R191__ex_raise__override_bit__asks_although_suppressed__stripped),
