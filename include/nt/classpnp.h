@@ -4,8 +4,7 @@
  * A class driver fills a CLASS_INIT_DATA and calls ClassInitialize; from then
  * on the library owns dispatch, plug and play, transfers, sense data, retries
  * and media change detection, and calls the driver back.  Records have the
- * layout of the WDK.  Failure prediction, power and WMI callbacks may be set
- * and are never called.
+ * layout of the WDK.  WMI callbacks may be set and are never called.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,6 +19,11 @@
 #include <srb.h>
 
 #define MAXIMUM_RETRIES 4
+
+/* For ClassInitializeEx. */
+#define GUID_CLASSPNP_QUERY_REGINFOEX                                         \
+    { 0x00e34b11, 0x2444, 0x4745,                                             \
+      { 0xa5, 0x3d, 0x62, 0x01, 0x00, 0xcd, 0x82, 0xf7 } }
 
 #define CLASS_DRIVER_EXTENSION_KEY ((PVOID) ClassInitialize)
 
@@ -380,12 +384,39 @@ typedef struct _FUNCTIONAL_DEVICE_EXTENSION {
 #define CLASS_SPECIAL_MODIFY_CACHE_UNSUCCESSFUL 0x00000040
 #define CLASS_SPECIAL_FUA_NOT_SUPPORTED         0x00000080
 
+typedef struct _CLASS_QUERY_WMI_REGINFO_EX_LIST {
+    ULONG Size;
+    PCLASS_QUERY_WMI_REGINFO_EX ClassFdoQueryWmiRegInfoEx;
+    PCLASS_QUERY_WMI_REGINFO_EX ClassPdoQueryWmiRegInfoEx;
+} CLASS_QUERY_WMI_REGINFO_EX_LIST, *PCLASS_QUERY_WMI_REGINFO_EX_LIST;
+
+/* NULL and "" match everything; an entry of NULLs ends a list. */
+typedef struct _CLASSPNP_SCAN_FOR_SPECIAL_INFO {
+    PCHAR VendorId;
+    PCHAR ProductId;
+    PCHAR ProductRevision;
+    ULONG_PTR Data;
+} CLASSPNP_SCAN_FOR_SPECIAL_INFO, *PCLASSPNP_SCAN_FOR_SPECIAL_INFO;
+
+typedef VOID NTAPI CLASS_SCAN_FOR_SPECIAL_HANDLER(
+    PFUNCTIONAL_DEVICE_EXTENSION FdoExtension, ULONG_PTR Data);
+typedef CLASS_SCAN_FOR_SPECIAL_HANDLER *PCLASS_SCAN_FOR_SPECIAL_HANDLER;
+
+/* Of ClassAsynchronousCompletion, from the pool. */
+typedef struct _COMPLETION_CONTEXT {
+    PDEVICE_OBJECT DeviceObject;
+    SCSI_REQUEST_BLOCK Srb;
+} COMPLETION_CONTEXT, *PCOMPLETION_CONTEXT;
+
 /* --- life of driver and device: PASSIVE ----------------------------------- */
 
 /* Argument1: the driver object, Argument2: the registry path.  Returns an
  * NTSTATUS, as ULONG. */
 ULONG NTAPI ClassInitialize(PVOID Argument1, PVOID Argument2,
                             PCLASS_INIT_DATA InitializationData);
+/* Data for a GUID_CLASSPNP_...; returns an NTSTATUS, as ULONG. */
+ULONG NTAPI ClassInitializeEx(PDRIVER_OBJECT DriverObject, LPGUID Guid,
+                              PVOID Data);
 NTSTATUS NTAPI ClassCreateDeviceObject(PDRIVER_OBJECT DriverObject,
                                        PCHAR ObjectNameBuffer,
                                        PDEVICE_OBJECT LowerDeviceObject,
@@ -399,6 +430,39 @@ NTSTATUS NTAPI ClassGetDescriptor(PDEVICE_OBJECT DeviceObject,
                                   PSTORAGE_PROPERTY_ID PropertyId,
                                   PSTORAGE_DESCRIPTOR_HEADER *Descriptor);
 ULONG NTAPI ClassQueryTimeOutRegistryValue(PDEVICE_OBJECT DeviceObject);
+VOID NTAPI ClassScanForSpecial(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
+                               CLASSPNP_SCAN_FOR_SPECIAL_INFO DeviceList[],
+                               PCLASS_SCAN_FOR_SPECIAL_HANDLER Function);
+/* <= DISPATCH */
+PVPB NTAPI ClassGetVpb(PDEVICE_OBJECT DeviceObject);
+
+/* --- children: <= APC; the lock may be taken again by its owner ------------ */
+
+VOID NTAPI ClassAcquireChildLock(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension);
+VOID NTAPI ClassReleaseChildLock(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension);
+/* TRUE: plug and play never saw it, the driver may delete it. */
+BOOLEAN NTAPI ClassMarkChildMissing(PPHYSICAL_DEVICE_EXTENSION PdoExtension,
+                                    BOOLEAN AcquireChildLock);
+VOID NTAPI ClassMarkChildrenMissing(PFUNCTIONAL_DEVICE_EXTENSION Fdo);
+
+/* --- power: PASSIVE; values for ClassPowerDevice --------------------------- */
+
+NTSTATUS NTAPI ClassSpinDownPowerHandler(PDEVICE_OBJECT DeviceObject,
+                                         PIRP Irp);
+NTSTATUS NTAPI ClassStopUnitPowerHandler(PDEVICE_OBJECT DeviceObject,
+                                         PIRP Irp);
+
+/* --- failure prediction ---------------------------------------------------- */
+
+/* PASSIVE.  PollingPeriod in seconds. */
+NTSTATUS NTAPI ClassSetFailurePredictionPoll(
+    PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
+    FAILURE_PREDICTION_METHOD FailurePredictionMethod, ULONG PollingPeriod);
+/* <= DISPATCH */
+VOID NTAPI ClassNotifyFailurePredicted(
+    PFUNCTIONAL_DEVICE_EXTENSION FdoExtension, PUCHAR Buffer, ULONG BufferSize,
+    BOOLEAN LogError, ULONG UniqueErrorValue, UCHAR PathId, UCHAR TargetId,
+    UCHAR Lun);
 
 /* --- remove lock: <= DISPATCH --------------------------------------------- */
 
@@ -417,6 +481,9 @@ VOID NTAPI ClassCompleteRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp,
 /* A completion routine: sets the event in Context and stops the completion. */
 NTSTATUS NTAPI ClassSignalCompletion(PDEVICE_OBJECT DeviceObject, PIRP Irp,
                                      PVOID Context);
+/* One that ends an IRP which nobody waits for; a COMPLETION_CONTEXT. */
+NTSTATUS NTAPI ClassAsynchronousCompletion(PDEVICE_OBJECT DeviceObject,
+                                           PIRP Irp, PVOID Context);
 /* PASSIVE.  Waits; the IRP stays the caller's. */
 NTSTATUS NTAPI ClassForwardIrpSynchronous(
     PCOMMON_DEVICE_EXTENSION CommonExtension, PIRP Irp);
@@ -465,6 +532,12 @@ NTSTATUS NTAPI ClassReadDriveCapacity(PDEVICE_OBJECT DeviceObject);
 /* Returns the number of bytes read, 0 on failure. */
 ULONG NTAPI ClassModeSense(PDEVICE_OBJECT DeviceObject, PCHAR ModeSenseBuffer,
                            ULONG Length, UCHAR PageMode);
+/* PageControl: 0 current, 1 changeable, 2 default, 3 saved values. */
+ULONG NTAPI ClassModeSenseEx(PDEVICE_OBJECT DeviceObject,
+                             PCHAR ModeSenseBuffer, ULONG Length,
+                             UCHAR PageMode, UCHAR PageControl);
+NTSTATUS NTAPI ClassModeSelect(PDEVICE_OBJECT Fdo, PCHAR ModeSelectBuffer,
+                               ULONG Length, BOOLEAN SavePages);
 PVOID NTAPI ClassFindModePage(PCHAR ModeSenseBuffer, ULONG Length,
                               UCHAR PageMode, BOOLEAN Use6Byte);
 VOID NTAPI ClassSendStartUnit(PDEVICE_OBJECT DeviceObject);

@@ -140,7 +140,8 @@ act_on(class_device *dev, PSCSI_REQUEST_BLOCK srb, ULONG act)
     if (act & CLASS_ACT_EJECT_REQUEST)
         eject_request(dev);
     if (act & CLASS_ACT_PREDICTED)
-        dev->ext->FailurePredicted = TRUE;
+        ClassNotifyFailurePredicted(dev->ext, NULL, 0, TRUE, 258, srb->PathId,
+                                    srb->TargetId, srb->Lun);
     if (act & CLASS_ACT_REENUMERATE)
         IoInvalidateDeviceRelations(dev->ext->LowerPdo, BusRelations);
     if (act & (CLASS_ACT_ATTENTION | CLASS_ACT_NO_MEDIUM))
@@ -149,14 +150,50 @@ act_on(class_device *dev, PSCSI_REQUEST_BLOCK srb, ULONG act)
 
 /* --- the log -------------------------------------------------------------- */
 
+/* Dump data of an entry. */
+struct dump {
+    SCSI_REQUEST_BLOCK srb;
+    UCHAR sense[SENSE_BUFFER_SIZE];
+};
+
 struct log_record {
     NTSTATUS code;
     ULONG id;
     NTSTATUS final;
     ULONG retry_number;
-    ULONG block;
-    BOOLEAN block_known;
+    ULONGLONG offset; /* bytes */
 };
+
+/* First block and number of blocks of a read or write; FALSE: it is none. */
+static BOOLEAN
+range_of(const UCHAR *cdb, ULONGLONG *out_first, ULONGLONG *out_blocks)
+{
+    if (cdb[0] == SCSIOP_READ || cdb[0] == SCSIOP_WRITE) {
+        *out_first = class_get_be32(cdb + 2);
+        *out_blocks = class_get_be16(cdb + 7);
+    } else if (cdb[0] == SCSIOP_READ16 || cdb[0] == SCSIOP_WRITE16) {
+        *out_first = class_get_be64(cdb + 2);
+        *out_blocks = class_get_be32(cdb + 10);
+    } else {
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* Where it happened: what the drive says, if that is in the request. */
+static ULONGLONG
+offset_of(class_device *dev, const SCSI_REQUEST_BLOCK *srb,
+          const struct class_decision *decision)
+{
+    ULONGLONG first, blocks;
+
+    if (!range_of(srb->Cdb, &first, &blocks))
+        return 0;
+    if (decision->sense.info_valid && decision->sense.info >= first &&
+        decision->sense.info - first < blocks)
+        first = decision->sense.info;
+    return first << dev->capacity.shift;
+}
 
 static void
 write_log(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
@@ -164,15 +201,18 @@ write_log(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
 {
     PIO_STACK_LOCATION at =
         irp != NULL ? IoGetCurrentIrpStackLocation(irp) : NULL;
+    ULONG sense = srb->SenseInfoBufferLength;
     PIO_ERROR_LOG_PACKET packet;
+    struct dump dump = { .srb = *srb };
     UCHAR size =
-        (UCHAR) (sizeof(IO_ERROR_LOG_PACKET) + sizeof(SCSI_REQUEST_BLOCK));
+        (UCHAR) (offsetof(IO_ERROR_LOG_PACKET, DumpData) + sizeof dump);
 
     packet = IoAllocateErrorLogEntry(dev->fdo, size);
     if (packet == NULL)
         return;
     RtlZeroMemory(packet, size);
-    packet->ErrorCode = record->code;
+    packet->ErrorCode =
+        record->code != 0 ? record->code : STATUS_IO_DEVICE_ERROR;
     packet->UniqueErrorValue = record->id;
     packet->FinalStatus = record->final;
     packet->RetryCount = (UCHAR) record->retry_number;
@@ -182,11 +222,13 @@ write_log(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
             packet->IoControlCode =
                 at->Parameters.DeviceIoControl.IoControlCode;
     }
-    if (record->block_known)
-        packet->DeviceOffset.QuadPart = (LONGLONG) record->block
-                                        << dev->capacity.shift;
-    packet->DumpDataSize = sizeof *srb;
-    RtlCopyMemory(packet->DumpData, srb, sizeof *srb);
+    packet->DeviceOffset.QuadPart = (LONGLONG) record->offset;
+    if (srb->SrbStatus & SRB_STATUS_AUTOSENSE_VALID &&
+        srb->SenseInfoBuffer != NULL)
+        RtlCopyMemory(dump.sense, srb->SenseInfoBuffer,
+                      sense < sizeof dump.sense ? sense : sizeof dump.sense);
+    packet->DumpDataSize = sizeof dump;
+    RtlCopyMemory(packet->DumpData, &dump, sizeof dump);
     IoWriteErrorLogEntry(packet);
 }
 
@@ -195,34 +237,56 @@ static BOOLEAN
 logged_before(class_device *dev, const SCSI_REQUEST_BLOCK *srb)
 {
     if (srb->Cdb[0] == SCSIOP_TEST_UNIT_READY)
-        return InterlockedExchange(&dev->logged_not_ready, 1) != 0;
+        return (InterlockedOr(&dev->due, CLASS_DUE_LOG_AGAIN) &
+                CLASS_DUE_LOG_AGAIN) != 0;
     if (srb->Cdb[0] == SCSIOP_SYNCHRONIZE_CACHE)
         return InterlockedExchange(&dev->logged_sync, 1) != 0;
     return FALSE;
 }
 
+/* What is logged of a request without an entry in the tables: one for the
+ * paging file that fails for good, and the first retry of a transfer. */
 static void
-log_failure(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
+choose_record(const struct class_attempt *attempt,
+              const SCSI_REQUEST_BLOCK *srb,
+              const struct class_decision *decision,
+              const struct class_outcome *out, struct log_record *record)
+{
+    BOOLEAN again = out->retry && !attempt->last;
+    ULONGLONG first, blocks;
+
+    if (attempt->irp != NULL && attempt->irp->Flags & IRP_PAGING_IO && !again &&
+        !NT_SUCCESS(out->status) &&
+        srb->ScsiStatus != SCSISTAT_RESERVATION_CONFLICT) {
+        record->code = IO_WARNING_PAGING_FAILURE;
+        record->id = 301;
+    } else if (decision->log_retry && again && record->retry_number == 0 &&
+               range_of(srb->Cdb, &first, &blocks)) {
+        record->code = IO_WARNING_IO_OPERATION_RETRIED;
+    }
+}
+
+static void
+log_failure(class_device *dev, PSCSI_REQUEST_BLOCK srb,
+            const struct class_attempt *attempt,
             const struct class_decision *decision,
-            const struct class_outcome *out, ULONG retry_number)
+            const struct class_outcome *out)
 {
     struct log_record record = {
         .code = decision->log_code,
         .id = decision->log_id,
-        .final = out->retry ? STATUS_SUCCESS : out->status,
-        .retry_number = retry_number,
-        .block = (ULONG) decision->sense.info,
-        .block_known = decision->sense.info_valid,
+        .final = out->retry && !attempt->last ? STATUS_SUCCESS : out->status,
+        .retry_number = attempt->retry_number,
+        .offset = offset_of(dev, srb, decision),
     };
 
-    if (irp != NULL && irp->Flags & IRP_PAGING_IO && !out->retry &&
-        !NT_SUCCESS(out->status)) {
-        record.code = IO_WARNING_PAGING_FAILURE;
-        record.id = 301;
-    }
+    if (record.code == IO_WRN_FAILURE_PREDICTED)
+        return; /* written when it was predicted first */
+    if (record.code == 0)
+        choose_record(attempt, srb, decision, out, &record);
     if (record.code == 0 || logged_before(dev, srb))
         return;
-    write_log(dev, srb, irp, &record);
+    write_log(dev, srb, attempt->irp, &record);
 }
 
 /* --- all of it ------------------------------------------------------------ */
@@ -231,19 +295,11 @@ static BOOLEAN
 inside_capacity(class_device *dev, const SCSI_REQUEST_BLOCK *srb)
 {
     ULONGLONG first, blocks;
-    UCHAR op = srb->Cdb[0];
     BOOLEAN inside;
     KIRQL irql;
 
-    if (op == SCSIOP_READ || op == SCSIOP_WRITE) {
-        first = class_get_be32(srb->Cdb + 2);
-        blocks = class_get_be16(srb->Cdb + 7);
-    } else if (op == SCSIOP_READ16 || op == SCSIOP_WRITE16) {
-        first = class_get_be64(srb->Cdb + 2);
-        blocks = class_get_be32(srb->Cdb + 10);
-    } else {
+    if (!range_of(srb->Cdb, &first, &blocks))
         return FALSE;
-    }
     KeAcquireSpinLock(&dev->change_lock, &irql);
     inside = dev->capacity.valid && first < dev->capacity.blocks &&
              blocks <= dev->capacity.blocks - first;
@@ -268,12 +324,16 @@ circumstances(class_device *dev, const SCSI_REQUEST_BLOCK *srb)
         is |= CLASS_IF_LOW_PRIORITY;
     if (inside_capacity(dev, srb))
         is |= CLASS_IF_INSIDE;
+    if (dev->ext->ScanForSpecialFlags & CLASS_SPECIAL_CAUSE_NOT_REPORTABLE_HACK)
+        is |= CLASS_IF_SPECIAL;
+    if (dev->legacy_errors)
+        is |= CLASS_IF_LEGACY;
     return is;
 }
 
 /* RESERVE(6) and RELEASE(6) that the drive no longer knows have successors. */
 static void
-modernise(PSCSI_REQUEST_BLOCK srb, struct class_outcome *out)
+modernise(class_device *dev, PSCSI_REQUEST_BLOCK srb, struct class_outcome *out)
 {
     if ((srb->Cdb[0] != SCSIOP_RESERVE_UNIT &&
          srb->Cdb[0] != SCSIOP_RELEASE_UNIT) ||
@@ -282,12 +342,13 @@ modernise(PSCSI_REQUEST_BLOCK srb, struct class_outcome *out)
     srb->Cdb[0] = srb->Cdb[0] == SCSIOP_RESERVE_UNIT ? SCSIOP_RESERVE_UNIT10
                                                      : SCSIOP_RELEASE_UNIT10;
     srb->CdbLength = 10;
+    dev->ten_byte_reserve = TRUE;
     out->retry = TRUE;
 }
 
 VOID NTAPI
-class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
-          ULONG retry_number, BOOLEAN quiet, struct class_outcome *out)
+class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb,
+          const struct class_attempt *attempt, struct class_outcome *out)
 {
     PCLASS_DEV_INFO info = dev->ext->CommonExtension.DevInfo;
     struct class_decision decision;
@@ -305,7 +366,7 @@ class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
         .sense_len = srb->SenseInfoBufferLength,
         .cdb = srb->Cdb,
         .transferred = srb->DataTransferLength,
-        .retry_number = retry_number,
+        .retry_number = attempt->retry_number,
         .circumstances = circumstances(dev, srb),
     };
     class_decide(&failure, &decision);
@@ -324,9 +385,9 @@ class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
         info->ClassError(dev->fdo, srb, &out->status, &out->retry);
     if (dev->ext->ScanForSpecialFlags & CLASS_SPECIAL_FUA_NOT_SUPPORTED)
         dev->no_fua = TRUE;
-    modernise(srb, out);
-    if (!quiet)
-        log_failure(dev, srb, irp, &decision, out, retry_number);
+    modernise(dev, srb, out);
+    if (!attempt->quiet)
+        log_failure(dev, srb, attempt, &decision, out);
 }
 
 /* --- documented routines over it ------------------------------------------ */
@@ -338,9 +399,10 @@ ClassInterpretSenseInfo(PDEVICE_OBJECT Fdo, PSCSI_REQUEST_BLOCK Srb,
                         ULONG RetryCount, NTSTATUS *Status,
                         ULONG *RetryInterval)
 {
+    const struct class_attempt attempt = { .retry_number = RetryCount };
     struct class_outcome out = { 0 };
 
-    class_act(class_dev(Fdo), Srb, NULL, RetryCount, FALSE, &out);
+    class_act(class_dev(Fdo), Srb, &attempt, &out);
     *Status = out.status;
     if (RetryInterval != NULL)
         *RetryInterval = out.delay_s;

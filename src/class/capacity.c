@@ -142,7 +142,61 @@ fill_geometry_ex(class_device *dev, PVOID out)
         (LONGLONG) (dev->capacity.blocks << dev->capacity.shift);
 }
 
+/* The whole medium, as a floppy has it: not partitioned. */
+static void
+fill_partition(class_device *dev, PVOID out)
+{
+    PARTITION_INFORMATION *reply = out;
+
+    RtlZeroMemory(reply, sizeof *reply);
+    reply->PartitionLength.QuadPart =
+        (LONGLONG) (dev->capacity.blocks << dev->capacity.shift);
+}
+
+static void
+fill_partition_ex(class_device *dev, PVOID out)
+{
+    PARTITION_INFORMATION_EX *reply = out;
+
+    RtlZeroMemory(reply, sizeof *reply);
+    reply->PartitionStyle = PARTITION_STYLE_RAW;
+    reply->PartitionLength.QuadPart =
+        (LONGLONG) (dev->capacity.blocks << dev->capacity.shift);
+}
+
+static void
+fill_media_types(class_device *dev, PVOID out)
+{
+    const DISK_GEOMETRY *geometry = &dev->ext->DiskGeometry;
+    GET_MEDIA_TYPES *reply = out;
+
+    RtlZeroMemory(reply, sizeof *reply);
+    reply->DeviceType = dev->fdo->DeviceType;
+    reply->MediaInfoCount = 1;
+    reply->MediaInfo[0].DeviceSpecific.RemovableDiskInfo.Cylinders =
+        geometry->Cylinders;
+    reply->MediaInfo[0].DeviceSpecific.RemovableDiskInfo.MediaType =
+        (STORAGE_MEDIA_TYPE) (dev->read_only_type ? CD_ROM
+                                                  : geometry->MediaType);
+    reply->MediaInfo[0].DeviceSpecific.RemovableDiskInfo.TracksPerCylinder =
+        geometry->TracksPerCylinder;
+    reply->MediaInfo[0].DeviceSpecific.RemovableDiskInfo.SectorsPerTrack =
+        geometry->SectorsPerTrack;
+    reply->MediaInfo[0].DeviceSpecific.RemovableDiskInfo.BytesPerSector =
+        geometry->BytesPerSector;
+    reply->MediaInfo[0].DeviceSpecific.RemovableDiskInfo.NumberMediaSides = 1;
+    reply->MediaInfo[0].DeviceSpecific.RemovableDiskInfo.MediaCharacteristics =
+        MEDIA_CURRENTLY_MOUNTED |
+        (dev->read_only_type ? MEDIA_READ_ONLY : MEDIA_READ_WRITE);
+}
+
 static const struct answer answers[] = {
+    { IOCTL_DISK_GET_PARTITION_INFO, sizeof(PARTITION_INFORMATION),
+      fill_partition },
+    { IOCTL_DISK_GET_PARTITION_INFO_EX, sizeof(PARTITION_INFORMATION_EX),
+      fill_partition_ex },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, sizeof(GET_MEDIA_TYPES),
+      fill_media_types },
     { IOCTL_STORAGE_READ_CAPACITY, sizeof(STORAGE_READ_CAPACITY),
       fill_read_capacity },
     { IOCTL_DISK_GET_LENGTH_INFO, sizeof(GET_LENGTH_INFORMATION), fill_length },

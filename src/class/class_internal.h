@@ -30,6 +30,8 @@
 #define CLASS_RETRIES   4               /* after the first attempt */
 #define CLASS_UNMAP_RETRIES 32
 #define CLASS_NEVER_MORE_S  100
+#define CLASS_LEGACY_RETRIES 8          /* of transfers */
+#define CLASS_BUDGET_S      160         /* for a long operation */
 
 /* --- the drive ------------------------------------------------------------ */
 
@@ -80,9 +82,11 @@ struct _CLASS_PRIVATE_FDO_DATA {
     PDEVICE_OBJECT lower;
 
     ULONG attention;            /* atomic; see note_attention */
-    LONG owed;                  /* atomic: a call without a thread is due */
+    LONG due;                   /* atomic, CLASS_DUE_: looked at whenever an IRP
+                                 * is completed */
     ULONG max_transfer;         /* bytes, multiple of every block size */
     BOOLEAN removable;
+    BOOLEAN hotplug;            /* the drive may be pulled */
     BOOLEAN read_only_type;     /* CD: nothing to flush */
     BOOLEAN no_sync;            /* SYNCHRONIZE CACHE is not known */
     BOOLEAN no_fua;             /* nor FUA: a flush follows instead */
@@ -97,13 +101,17 @@ struct _CLASS_PRIVATE_FDO_DATA {
 
     LIST_ENTRY handles;         /* per-handle contexts, under handle_lock */
     KSPIN_LOCK handle_lock;
-    LONG logged_not_ready;      /* atomic: TEST UNIT READY logged once */
-    LONG logged_sync;
+    LONG logged_sync;           /* atomic: a failed flush is in the log */
+    BOOLEAN legacy_errors;      /* hardware errors are retried */
+    BOOLEAN ten_byte_reserve;   /* RESERVE(6) is not known */
 
     BOOLEAN limits_known;       /* of UNMAP; read once */
     ULONG unmap_blocks, unmap_descriptors, unmap_granularity;
 };
 typedef struct _CLASS_PRIVATE_FDO_DATA class_device;
+
+#define CLASS_DUE_CALL      1   /* a call without a thread is owed */
+#define CLASS_DUE_LOG_AGAIN 2   /* TEST UNIT READY is logged after a success */
 
 FORCEINLINE PFUNCTIONAL_DEVICE_EXTENSION
 class_ext(PDEVICE_OBJECT fdo)
@@ -196,6 +204,8 @@ struct class_request {
     UCHAR stage;                /* of prepare and finish */
     UCHAR wait_state;
     UCHAR spent;                /* retries of the part, before the capacity */
+    UCHAR timeouts;             /* attempts that ended so */
+    USHORT waited_s;            /* for a long operation to end */
     ULONG_PTR information;
     ULONG length;               /* DataTransferLength of an attempt */
 
@@ -244,6 +254,9 @@ WORKER_THREAD_ROUTINE class_go_on;
  * completed: the IRP from above stays pending. */
 VOID NTAPI class_adopt(struct class_request *request);
 
+/* For IRPs with a master: its status; 0 bytes when the part failed. */
+VOID NTAPI class_tell_master(PIRP irp, NTSTATUS status);
+
 /* The call that a user-induced status, or an owed call, demands. */
 VOID NTAPI class_hard_error_duty(class_device *dev, PIRP irp,
                                  NTSTATUS status);
@@ -265,10 +278,17 @@ struct class_outcome {
     BOOLEAN sense_valid;
 };
 
-/* Everything that follows from a failed SRB but the retry itself.  irp is the
- * one from above or NULL. */
-VOID NTAPI class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb, PIRP irp,
-                     ULONG retry_number, BOOLEAN quiet,
+/* Of which request the SRB was an attempt. */
+struct class_attempt {
+    PIRP irp;                   /* from above, or NULL */
+    ULONG retry_number;         /* 0: the first attempt */
+    BOOLEAN last;               /* no retry is left */
+    BOOLEAN quiet;              /* nothing is logged */
+};
+
+/* Everything that follows from a failed SRB but the retry itself. */
+VOID NTAPI class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb,
+                     const struct class_attempt *attempt,
                      struct class_outcome *out);
 /* A UNIT ATTENTION was reported, or one that we missed: `number` is the
  * drive's attention number now, 0 when the port does not count. */
@@ -349,6 +369,7 @@ NTSTATUS NTAPI class_release(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_query_property(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_device_number(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_hotplug_info(class_device *dev, PIRP irp);
+NTSTATUS NTAPI class_set_hotplug_info(class_device *dev, PIRP irp);
 
 /* provision.c */
 NTSTATUS NTAPI class_manage_data_set(class_device *dev, PIRP irp);
@@ -362,7 +383,17 @@ NTSTATUS NTAPI class_test_unit_ready(class_device *dev);
 
 /* pnp.c */
 DRIVER_DISPATCH class_pnp;
+
+/* power.c */
 DRIVER_DISPATCH class_power;
+
+/* predict.c */
+NTSTATUS NTAPI class_predict_failure(class_device *dev, PIRP irp);
+VOID NTAPI class_predict_stop(class_device *dev);
+
+/* child.c */
+VOID NTAPI class_add_child(PFUNCTIONAL_DEVICE_EXTENSION parent,
+                           PPHYSICAL_DEVICE_EXTENSION child);
 
 FORCEINLINE VOID
 class_put_be16(PUCHAR to, ULONG value)

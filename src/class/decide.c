@@ -17,16 +17,28 @@
 
 #define ANY 0x100
 
-enum when { ALWAYS, ILI, WRITE, INSIDE, ALLOCATED, EARLY, VERIFY };
+enum when {
+    ALWAYS,
+    ILI,
+    WRITE,
+    INSIDE,
+    ALLOCATED,
+    EARLY,
+    VERIFY,
+    SPECIAL,
+    LEGACY,
+};
 enum retry { NO, RETRY };
 
 enum log {
     LOG_NONE,
+    LOG_QUIET, /* nor is a retry */
     LOG_SEEK,
     LOG_ECC,
     LOG_PREDICT,
     LOG_RECOVERED,
     LOG_BAD_BLOCK,
+    LOG_HARDWARE,
     LOG_UNKNOWN,
     LOG_NOT_READY,
 };
@@ -40,6 +52,7 @@ static const struct {
     [LOG_PREDICT] = { IO_WRN_FAILURE_PREDICTED, 258 },
     [LOG_RECOVERED] = { IO_ERR_CONTROLLER_ERROR, 258 },
     [LOG_BAD_BLOCK] = { IO_ERR_BAD_BLOCK, 256 },
+    [LOG_HARDWARE] = { IO_ERR_CONTROLLER_ERROR, 257 },
     [LOG_UNKNOWN] = { IO_ERR_CONTROLLER_ERROR, 259 },
     [LOG_NOT_READY] = { IO_ERR_NOT_READY, 260 },
 };
@@ -198,6 +211,10 @@ holds(UCHAR when, const struct class_failure *failure,
         return failure->retry_number <= 1;
     case VERIFY:
         return (failure->circumstances & CLASS_IF_VERIFY) != 0;
+    case SPECIAL:
+        return (failure->circumstances & CLASS_IF_SPECIAL) != 0;
+    case LEGACY:
+        return (failure->circumstances & CLASS_IF_LEGACY) != 0;
     default:
         return TRUE;
     }
@@ -272,6 +289,8 @@ class_decide(const struct class_failure *failure,
         decision.status = STATUS_VERIFY_REQUIRED;
         decision.retry = FALSE;
     }
+    decision.log_retry =
+        decision.retry && row->log == LOG_NONE && row != &internal_row;
     *out_decision = decision;
 }
 

@@ -26,6 +26,8 @@ struct class_sense {
 #define CLASS_IF_SAFE_START   0x0008u   /* START UNIT may be sent */
 #define CLASS_IF_LOW_PRIORITY 0x0010u   /* ... but not for this request */
 #define CLASS_IF_INSIDE       0x0020u   /* read or write within the capacity */
+#define CLASS_IF_SPECIAL      0x0040u   /* 04/00 is cured by START UNIT, too */
+#define CLASS_IF_LEGACY       0x0080u   /* hardware errors the old way */
 
 struct class_failure {
     UCHAR srb_status;           /* with its flag bits */
@@ -59,6 +61,7 @@ struct class_decision {
     ULONG act;                  /* CLASS_ACT_ */
     NTSTATUS log_code;          /* 0: not logged */
     ULONG log_id;
+    BOOLEAN log_retry;          /* a retry hints at a bad link: log the first */
     BOOLEAN sense_valid;
     struct class_sense sense;
     const char *text;           /* a few words: what happened */

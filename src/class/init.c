@@ -208,6 +208,22 @@ ClassInitialize(PVOID Argument1, PVOID Argument2,
     return (ULONG) STATUS_SUCCESS;
 }
 
+ULONG NTAPI
+ClassInitializeEx(PDRIVER_OBJECT DriverObject, LPGUID Guid, PVOID Data)
+{
+    static const GUID reginfo = GUID_CLASSPNP_QUERY_REGINFOEX;
+    PCLASS_DRIVER_EXTENSION own = ClassGetDriverExtension(DriverObject);
+    PCLASS_QUERY_WMI_REGINFO_EX_LIST list = Data;
+
+    if (own == NULL || !RtlEqualMemory(Guid, &reginfo, sizeof reginfo))
+        return (ULONG) STATUS_NOT_SUPPORTED;
+    if (list->Size != sizeof *list)
+        return (ULONG) STATUS_INVALID_PARAMETER;
+    own->ClassFdoQueryWmiRegInfoEx = list->ClassFdoQueryWmiRegInfoEx;
+    own->ClassPdoQueryWmiRegInfoEx = list->ClassPdoQueryWmiRegInfoEx;
+    return (ULONG) STATUS_SUCCESS;
+}
+
 /* --- devices -------------------------------------------------------------- */
 
 static void
@@ -308,7 +324,11 @@ ClassCreateDeviceObject(PDRIVER_OBJECT DriverObject, PCHAR ObjectNameBuffer,
     init_common(device, LowerDeviceObject, IsFdo, own);
     if (IsFdo)
         init_fdo(device, info);
-    InterlockedOr((LONG volatile *) &device->Flags, DO_DIRECT_IO);
+    else
+        class_add_child(LowerDeviceObject->DeviceExtension,
+                        device->DeviceExtension);
+    InterlockedOr((LONG volatile *) &device->Flags,
+                  DO_DIRECT_IO | DO_POWER_PAGABLE);
     *DeviceObject = device;
     return STATUS_SUCCESS;
 }

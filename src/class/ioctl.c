@@ -19,7 +19,7 @@ static handler_fn set_verify, clear_verify, not_supported, update_properties;
 static const struct control {
     ULONG code; /* legacy forms are rewritten to this one */
     UCHAR gate;
-    UCHAR in, out;       /* smallest buffers, bytes */
+    USHORT in, out;      /* smallest buffers, bytes */
     handler_fn *handler; /* NULL: a driver's, or nobody's */
 } controls[] = {
     { IOCTL_STORAGE_CHECK_VERIFY, GATED, 0, 0, class_check_verify },
@@ -36,6 +36,12 @@ static const struct control {
       class_read_capacity },
     { IOCTL_CDROM_GET_DRIVE_GEOMETRY_EX, GATED, 0,
       offsetof(DISK_GEOMETRY_EX, Data), class_read_capacity },
+    { IOCTL_DISK_GET_PARTITION_INFO, GATED, 0, sizeof(PARTITION_INFORMATION),
+      class_read_capacity },
+    { IOCTL_DISK_GET_PARTITION_INFO_EX, GATED, 0,
+      sizeof(PARTITION_INFORMATION_EX), class_read_capacity },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, GATED, 0, sizeof(GET_MEDIA_TYPES),
+      class_read_capacity },
     { IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES, GATED,
       sizeof(DEVICE_MANAGE_DATA_SET_ATTRIBUTES), 0, class_manage_data_set },
     { IOCTL_DISK_UPDATE_PROPERTIES, GATED, 0, 0, update_properties },
@@ -55,6 +61,10 @@ static const struct control {
       class_device_number },
     { IOCTL_STORAGE_GET_HOTPLUG_INFO, FREE, 0, sizeof(STORAGE_HOTPLUG_INFO),
       class_hotplug_info },
+    { IOCTL_STORAGE_SET_HOTPLUG_INFO, FREE, sizeof(STORAGE_HOTPLUG_INFO), 0,
+      class_set_hotplug_info },
+    { IOCTL_STORAGE_PREDICT_FAILURE, FREE, 0, sizeof(STORAGE_PREDICT_FAILURE),
+      class_predict_failure },
     { IOCTL_STORAGE_RESERVE, FREE, 0, 0, class_reserve },
     { IOCTL_STORAGE_RELEASE, FREE, 0, 0, class_release },
     { IOCTL_STORAGE_FIND_NEW_DEVICES, FREE, 0, 0, not_supported },

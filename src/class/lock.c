@@ -265,7 +265,10 @@ reservation(class_device *dev, PIRP irp, UCHAR opcode)
 
     if (request == NULL)
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
-    class_command(request, cdb, 6, NULL, 0, FALSE);
+    if (dev->ten_byte_reserve)
+        cdb[0] = opcode == SCSIOP_RESERVE_UNIT ? SCSIOP_RESERVE_UNIT10
+                                               : SCSIOP_RELEASE_UNIT10;
+    class_command(request, cdb, dev->ten_byte_reserve ? 10 : 6, NULL, 0, FALSE);
     return class_send(request);
 }
 

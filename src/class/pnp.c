@@ -1,5 +1,5 @@
 /*
- * pnp.c - a device's life: start, stop, removal, power
+ * pnp.c - a device's life: start, stop, removal
  *
  * PASSIVE.
  *
@@ -75,7 +75,7 @@ first_look(class_device *dev)
     if (NT_SUCCESS(status))
         class_set_state(dev, MediaPresent, FALSE, FALSE);
     __atomic_store_n(&dev->ext->MediaChangeCount, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(&dev->owed, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&dev->due, 0, __ATOMIC_RELEASE);
     TRACE(TRACE_PNP, "dev=%p first test unit ready: %08x", (void *) dev->fdo,
           (ULONG) status);
     return status == STATUS_INSUFFICIENT_RESOURCES ? status : STATUS_SUCCESS;
@@ -158,6 +158,7 @@ begin_removal(class_device *dev)
     __atomic_store_n(&dev->ext->CommonExtension.IsRemoved, REMOVE_PENDING,
                      __ATOMIC_RELEASE);
     class_wake_waiting(dev, TRUE);
+    class_predict_stop(dev);
     class_mcd_stop(dev);
 }
 
@@ -272,25 +273,4 @@ class_pnp(PDEVICE_OBJECT fdo, PIRP irp)
         if (minors[i].minor == minor)
             return minors[i].handler(fdo, irp);
     return pass_down(fdo, irp);
-}
-
-/* Nobody sees what happens to a medium while its drive sleeps. */
-NTSTATUS NTAPI
-class_power(PDEVICE_OBJECT fdo, PIRP irp)
-{
-    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
-    class_device *dev = class_dev(fdo);
-
-    (void) ClassAcquireRemoveLock(fdo, irp);
-    if (at->MinorFunction == IRP_MN_SET_POWER &&
-        at->Parameters.Power.Type == DevicePowerState) {
-        if (dev->removable &&
-            at->Parameters.Power.State.DeviceState != PowerDeviceD0)
-            class_note_attention(dev, 0);
-        dev->ext->DevicePowerState = at->Parameters.Power.State.DeviceState;
-    }
-    PoStartNextPowerIrp(irp);
-    IoSkipCurrentIrpStackLocation(irp);
-    ClassReleaseRemoveLock(fdo, irp);
-    return PoCallDriver(dev->lower, irp);
 }

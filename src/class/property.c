@@ -317,5 +317,26 @@ class_hotplug_info(class_device *dev, PIRP irp)
     RtlZeroMemory(out, sizeof *out);
     out->Size = sizeof *out;
     out->MediaRemovable = dev->removable;
+    out->DeviceHotplug = dev->hotplug;
     return class_complete(dev, irp, STATUS_SUCCESS, sizeof *out);
+}
+
+/* Only whether the drive may be pulled is a matter of opinion. */
+NTSTATUS NTAPI
+class_set_hotplug_info(class_device *dev, PIRP irp)
+{
+    PSTORAGE_HOTPLUG_INFO in = irp->AssociatedIrp.SystemBuffer;
+    NTSTATUS status = STATUS_SUCCESS;
+
+    if (in->Size != sizeof *in)
+        status = STATUS_INVALID_PARAMETER_1;
+    else if (in->MediaRemovable != dev->removable)
+        status = STATUS_INVALID_PARAMETER_2;
+    else if (in->MediaHotplug)
+        status = STATUS_INVALID_PARAMETER_3;
+    else if (in->WriteCacheEnableOverride)
+        status = STATUS_INVALID_PARAMETER_5;
+    else
+        dev->hotplug = in->DeviceHotplug != 0;
+    return class_complete(dev, irp, status, 0);
 }

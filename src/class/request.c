@@ -58,17 +58,27 @@ class_command(struct class_request *request, const UCHAR *cdb, UCHAR cdb_len,
 
 /* --- completing ----------------------------------------------------------- */
 
+static BOOLEAN
+is_transfer(PIRP irp)
+{
+    UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
+
+    return major == IRP_MJ_READ || major == IRP_MJ_WRITE;
+}
+
 VOID NTAPI __attribute__((noinline))
 class_hard_error_duty(class_device *dev, PIRP irp, NTSTATUS status)
 {
     BOOLEAN induced = !NT_SUCCESS(status) && IoIsErrorUserInduced(status);
 
+    if (NT_SUCCESS(status) && is_transfer(irp))
+        InterlockedAnd(&dev->due, ~CLASS_DUE_LOG_AGAIN);
     if (irp->Tail.Overlay.Thread == NULL) {
         if (induced)
-            __atomic_store_n(&dev->owed, 1, __ATOMIC_RELEASE);
+            InterlockedOr(&dev->due, CLASS_DUE_CALL);
         return;
     }
-    if (InterlockedExchange(&dev->owed, 0) != 0 || induced)
+    if (InterlockedAnd(&dev->due, ~CLASS_DUE_CALL) & CLASS_DUE_CALL || induced)
         IoSetHardErrorOrVerifyDevice(irp, dev->fdo);
 }
 
@@ -79,7 +89,7 @@ settle(class_device *dev, PIRP irp, NTSTATUS status, ULONG_PTR information)
     irp->IoStatus.Status = status;
     irp->IoStatus.Information = information;
     if (__builtin_expect(!NT_SUCCESS(status), 0) ||
-        __builtin_expect(__atomic_load_n(&dev->owed, __ATOMIC_ACQUIRE), 0))
+        __builtin_expect(__atomic_load_n(&dev->due, __ATOMIC_ACQUIRE), 0))
         class_hard_error_duty(dev, irp, status);
     ClassReleaseRemoveLock(dev->fdo, irp);
 }
@@ -101,6 +111,17 @@ class_complete(class_device *dev, PIRP irp, NTSTATUS status,
     return status;
 }
 
+/* Part of a request that a driver split into associated IRPs. */
+VOID NTAPI
+class_tell_master(PIRP irp, NTSTATUS status)
+{
+    PIRP master = irp->AssociatedIrp.MasterIrp;
+
+    IoSetMasterIrpStatus(master, status);
+    if (!NT_SUCCESS(status))
+        master->IoStatus.Information = 0;
+}
+
 /* finish has had its say: the request is over. */
 static VOID NTAPI
 request_end(struct class_request *request, NTSTATUS status)
@@ -110,11 +131,14 @@ request_end(struct class_request *request, NTSTATUS status)
     ULONG_PTR information = request->information;
 
     class_request_free(request);
-    if (original != NULL)
-        class_complete(dev, original, status,
-                       NT_SUCCESS(status) || status == STATUS_BUFFER_OVERFLOW
-                           ? information
-                           : 0);
+    if (original == NULL)
+        return;
+    if (original->Flags & IRP_ASSOCIATED_IRP)
+        class_tell_master(original, status);
+    class_complete(dev, original, status,
+                   NT_SUCCESS(status) || status == STATUS_BUFFER_OVERFLOW
+                       ? information
+                       : 0);
 }
 
 /* --- after an attempt ----------------------------------------------------- */
@@ -150,16 +174,53 @@ retry_delay_s(const struct class_request *request,
     return delay > CLASS_NEVER_MORE_S ? CLASS_NEVER_MORE_S : delay;
 }
 
+/*
+ * A drive that is busy with a long operation is given time, not attempts: CD
+ * drives that just wrote answer so for minutes.
+ */
+static BOOLEAN
+within_budget(struct class_request *request, const struct class_outcome *out)
+{
+    if (!request->dev->read_only_type || request->original == NULL ||
+        !is_transfer(request->original) || !out->sense_valid ||
+        out->sense.key != SCSI_SENSE_NOT_READY ||
+        out->sense.asc != SCSI_ADSENSE_LUN_NOT_READY ||
+        out->sense.ascq != SCSI_SENSEQ_LONG_WRITE_IN_PROGRESS)
+        return FALSE;
+    request->waited_s += (USHORT) (out->delay_s != 0 ? out->delay_s : 1);
+    return request->waited_s <= CLASS_BUDGET_S;
+}
+
+/* Time-outs have a count of their own, which nothing gives back. */
+static BOOLEAN
+may_try_again(struct class_request *request, const struct class_outcome *out)
+{
+    UCHAR srb_status = SRB_STATUS(request->srb.SrbStatus);
+
+    if ((srb_status == SRB_STATUS_TIMEOUT ||
+         srb_status == SRB_STATUS_COMMAND_TIMEOUT) &&
+        request->timeouts++ >= request->retries)
+        return FALSE;
+    if (within_budget(request, out))
+        return TRUE;
+    return request->retry_number < request->retries;
+}
+
 /* TRUE: try again, after *out_delay_s. */
 static BOOLEAN
 attempt_failed(struct class_request *request, NTSTATUS *status,
                ULONG *out_delay_s)
 {
+    const struct class_attempt attempt = {
+        .irp = request->original,
+        .retry_number = request->retry_number,
+        .last = request->retry_number >= request->retries,
+        .quiet = (request->flags & REQ_QUIET) != 0,
+    };
     struct class_outcome out = { 0 };
     BOOLEAN retry;
 
-    class_act(request->dev, &request->srb, request->original,
-              request->retry_number, (request->flags & REQ_QUIET) != 0, &out);
+    class_act(request->dev, &request->srb, &attempt, &out);
     retry = out.retry;
     *status = out.status;
     if (out.status == STATUS_VERIFY_REQUIRED) {
@@ -174,14 +235,14 @@ attempt_failed(struct class_request *request, NTSTATUS *status,
                out.sense_valid && out.sense.key == SCSI_SENSE_UNIT_ATTENTION) {
         retry = FALSE;
     }
-    if (!retry || request->retry_number >= request->retries ||
-        class_removed(request->dev))
+    if (!retry || !may_try_again(request, &out) || class_removed(request->dev))
         return FALSE;
     if (is_cancelled(request)) {
         *status = STATUS_CANCELLED;
         return FALSE;
     }
-    request->retry_number++;
+    if (request->retry_number < request->retries)
+        request->retry_number++;
     *out_delay_s = retry_delay_s(request, &out);
     TRACE(TRACE_SCSI, "dev=%p op=%02x status=%08x retry=%u in %u s",
           (void *) request->dev->fdo, request->srb.Cdb[0], (ULONG) *status,
@@ -215,7 +276,8 @@ step_on(struct class_request *request, NTSTATUS *status, ULONG *out_delay_s)
     else if (SRB_STATUS(request->srb.SrbStatus) != SRB_STATUS_SUCCESS &&
              attempt_failed(request, status, out_delay_s))
         return *out_delay_s != 0 ? STEP_WAIT : STEP_AGAIN;
-    request->retry_number = 0;
+    request->retry_number = request->timeouts = 0;
+    request->waited_s = 0;
     if (request->finish != NULL)
         return steps[request->finish(request, status)];
     if (NT_SUCCESS(*status))
@@ -430,6 +492,15 @@ end_here(struct class_request *request, NTSTATUS status)
     return pending ? STATUS_PENDING : status;
 }
 
+/* From here on the dispatch routine answers STATUS_PENDING. */
+static void
+mark_waiting(struct class_request *request)
+{
+    if (request->original != NULL)
+        IoMarkIrpPending(request->original);
+    request->flags |= REQ_WAS_WAITING;
+}
+
 /* FALSE: the request went on its way, *status is what the caller returns. */
 static BOOLEAN NTAPI __attribute__((noinline))
 came_back(struct class_request *request, NTSTATUS *status)
@@ -438,11 +509,11 @@ came_back(struct class_request *request, NTSTATUS *status)
 
     switch (step_on(request, status, &delay_s)) {
     case STEP_AGAIN:
+        if (request->retry_number != 0)
+            mark_waiting(request);
         return TRUE;
     case STEP_WAIT:
-        if (request->original != NULL)
-            IoMarkIrpPending(request->original);
-        request->flags |= REQ_WAS_WAITING;
+        mark_waiting(request);
         if (!wait_for_retry(request, delay_s)) {
             request->flags |= REQ_CANCELLED;
             class_go_on(request);
@@ -504,9 +575,7 @@ command_late(struct class_request *request)
     NTSTATUS status;
     ULONG delay_s;
 
-    if (request->original != NULL)
-        IoMarkIrpPending(request->original);
-    request->flags |= REQ_WAS_WAITING;
+    mark_waiting(request);
     switch (step_on(request, &status, &delay_s)) {
     case STEP_AGAIN:
         ExQueueWorkItem(&request->work, CriticalWorkQueue);

@@ -36,7 +36,9 @@ take_srb(struct class_request *request, const SCSI_REQUEST_BLOCK *srb,
          PVOID buffer, ULONG length, BOOLEAN to_device)
 {
     class_command(request, srb->Cdb, srb->CdbLength, buffer, length, to_device);
-    request->srb.SrbFlags |= srb->SrbFlags & SRB_FLAGS_CLASS_DRIVER_RESERVED;
+    request->srb.SrbFlags |= srb->SrbFlags & (SRB_FLAGS_CLASS_DRIVER_RESERVED |
+                                              SRB_FLAGS_BYPASS_LOCKED_QUEUE |
+                                              SRB_FLAGS_BYPASS_FROZEN_QUEUE);
     if (srb->TimeOutValue != 0)
         request->srb.TimeOutValue = srb->TimeOutValue;
 }
@@ -161,6 +163,24 @@ ClassSendStartUnit(PDEVICE_OBJECT DeviceObject)
     ExQueueWorkItem(&request->work, CriticalWorkQueue);
 }
 
+/* MODE SENSE and MODE SELECT: one retry, which a changed medium forces. */
+static NTSTATUS
+class_send_mode(PDEVICE_OBJECT fdo, PSCSI_REQUEST_BLOCK srb, PVOID buffer,
+                ULONG length, BOOLEAN to_device)
+{
+    struct class_request *request = class_request_new(class_dev(fdo), NULL);
+    NTSTATUS status;
+
+    if (request == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    take_srb(request, srb, buffer, length, to_device);
+    request->flags |= REQ_SYNCHRONOUS | REQ_VERIFY_RETRY;
+    request->retries = 1;
+    status = run_errand(request, srb);
+    return status == STATUS_DATA_OVERRUN && !to_device ? STATUS_SUCCESS
+                                                       : status;
+}
+
 static ULONG
 mode_sense(PDEVICE_OBJECT fdo, PCHAR buffer, ULONG length, UCHAR page)
 {
@@ -177,7 +197,7 @@ mode_sense(PDEVICE_OBJECT fdo, PCHAR buffer, ULONG length, UCHAR page)
     }
     srb.Cdb[2] = page;
     srb.TimeOutValue = class_ext(fdo)->TimeOutValue;
-    status = ClassSendSrbSynchronous(fdo, &srb, buffer, length, FALSE);
+    status = class_send_mode(fdo, &srb, buffer, length, FALSE);
     return NT_SUCCESS(status) ? srb.DataTransferLength : 0;
 }
 
@@ -189,6 +209,37 @@ ClassModeSense(PDEVICE_OBJECT DeviceObject, PCHAR ModeSenseBuffer, ULONG Length,
     RtlZeroMemory(ModeSenseBuffer, Length);
     return mode_sense(DeviceObject, ModeSenseBuffer,
                       Length > 0xffff ? 0xffff : Length, PageMode);
+}
+
+ULONG NTAPI
+ClassModeSenseEx(PDEVICE_OBJECT DeviceObject, PCHAR ModeSenseBuffer,
+                 ULONG Length, UCHAR PageMode, UCHAR PageControl)
+{
+    return ClassModeSense(DeviceObject, ModeSenseBuffer, Length,
+                          (UCHAR) ((PageMode & 0x3f) | (PageControl & 3) << 6));
+}
+
+/* The buffer has the mode header first; its length and the drive's answer
+ * decide between the forms of 6 and 10 bytes. */
+NTSTATUS NTAPI
+ClassModeSelect(PDEVICE_OBJECT Fdo, PCHAR ModeSelectBuffer, ULONG Length,
+                BOOLEAN SavePages)
+{
+    SCSI_REQUEST_BLOCK srb = { .CdbLength = 6 };
+
+    if (Length > 0xffff)
+        return STATUS_INVALID_PARAMETER;
+    if (Length > 0xff) {
+        srb.CdbLength = 10;
+        srb.Cdb[0] = SCSIOP_MODE_SELECT10;
+        class_put_be16(srb.Cdb + 7, Length);
+    } else {
+        srb.Cdb[0] = SCSIOP_MODE_SELECT;
+        srb.Cdb[4] = (UCHAR) Length;
+    }
+    srb.Cdb[1] = SavePages ? 0x11 : 0x10;
+    srb.TimeOutValue = class_ext(Fdo)->TimeOutValue;
+    return class_send_mode(Fdo, &srb, ModeSelectBuffer, Length, TRUE);
 }
 
 PVOID NTAPI
@@ -422,6 +473,8 @@ ClassIoComplete(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
         if (Irp->PendingReturned)
             IoMarkIrpPending(Irp);
         ExFreePool(srb);
+        if (!good && Irp->Flags & IRP_ASSOCIATED_IRP)
+            class_tell_master(Irp, STATUS_INSUFFICIENT_RESOURCES);
         class_settle(dev, Irp,
                      good ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES,
                      good ? length : 0);
@@ -442,23 +495,12 @@ ClassIoComplete(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-/* For associated IRPs: the I/O manager completes the master with the last. */
+/* For associated IRPs: the same; class_tell_master does what is more, and the
+ * I/O manager completes the master with the last. */
 NTSTATUS NTAPI
 ClassIoCompleteAssociated(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 {
-    PSCSI_REQUEST_BLOCK srb = Context;
-    class_device *dev = class_dev(DeviceObject);
-    struct class_outcome out = { .status = STATUS_SUCCESS };
-
-    if (SRB_STATUS(srb->SrbStatus) != SRB_STATUS_SUCCESS)
-        class_act(dev, srb, Irp, MAXIMUM_RETRIES, FALSE, &out);
-    IoSetMasterIrpStatus(Irp->AssociatedIrp.MasterIrp, out.status);
-    if (Irp->PendingReturned)
-        IoMarkIrpPending(Irp);
-    class_settle(dev, Irp, out.status,
-                 NT_SUCCESS(out.status) ? srb->DataTransferLength : 0);
-    ExFreePool(srb);
-    return STATUS_SUCCESS;
+    return ClassIoComplete(DeviceObject, Irp, Context);
 }
 
 /* The SRB for all of a read or write, in the next stack location. */

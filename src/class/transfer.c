@@ -263,6 +263,8 @@ class_transfer(PDEVICE_OBJECT fdo, PIRP irp, ULONG limit)
         return refuse(dev, irp, STATUS_INSUFFICIENT_RESOURCES);
     class_take_key(request, irp);
     request->flags |= REQ_REPORT;
+    if (__builtin_expect(dev->legacy_errors, 0))
+        request->retries = CLASS_LEGACY_RETRIES;
     request->offset = (ULONGLONG) at->Parameters.Read.ByteOffset.QuadPart;
     request->left = at->Parameters.Read.Length;
     request->limit = limit;

@@ -45,6 +45,11 @@ write_down(struct spy *spy, PIRP irp, const SCSI_REQUEST_BLOCK *srb)
     spy->stamp[at] = srb->QueueSortKey;
     spy->stack_flags[at] = IoGetCurrentIrpStackLocation(irp)->Flags;
     spy->threaded[at] = irp->Tail.Overlay.Thread != NULL;
+    spy->srb_status[at] = srb->SrbStatus;
+    spy->scsi_status[at] = srb->ScsiStatus;
+    spy->length[at] = srb->DataTransferLength;
+    spy->timeout[at] = srb->TimeOutValue;
+    spy->released[at] = spy->releases;
 }
 
 static bool
@@ -96,7 +101,8 @@ pass(struct spy *spy, PIRP irp)
     return IoCallDriver(spy->lower, irp);
 }
 
-bool spy_refuses_events;
+bool spy_refuses_events, spy_says_fixed;
+PDRIVER_OBJECT rig_driver;
 
 static NTSTATUS NTAPI
 spy_scsi(PDEVICE_OBJECT device, PIRP irp)
@@ -135,6 +141,37 @@ spy_pass(PDEVICE_OBJECT device, PIRP irp)
     return pass(&rig_of(device)->spy, irp);
 }
 
+/* The port says of every emulated drive that its medium is removable. */
+static NTSTATUS NTAPI
+descriptor_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    PSTORAGE_DEVICE_DESCRIPTOR reply = irp->AssociatedIrp.SystemBuffer;
+
+    if (irp->PendingReturned)
+        IoMarkIrpPending(irp);
+    if (irp->IoStatus.Information >
+        offsetof(STORAGE_DEVICE_DESCRIPTOR, RemovableMedia))
+        reply->RemovableMedia = FALSE;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
+spy_control(PDEVICE_OBJECT device, PIRP irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    PSTORAGE_PROPERTY_QUERY query = irp->AssociatedIrp.SystemBuffer;
+    struct spy *spy = &rig_of(device)->spy;
+
+    if (!rig_of(device)->fixed ||
+        at->Parameters.DeviceIoControl.IoControlCode !=
+            IOCTL_STORAGE_QUERY_PROPERTY ||
+        query->PropertyId != StorageDeviceProperty)
+        return pass(spy, irp);
+    IoCopyCurrentIrpStackLocationToNext(irp);
+    IoSetCompletionRoutine(irp, descriptor_done, NULL, TRUE, TRUE, TRUE);
+    return IoCallDriver(spy->lower, irp);
+}
+
 static NTSTATUS NTAPI
 spy_pnp(PDEVICE_OBJECT device, PIRP irp)
 {
@@ -157,6 +194,7 @@ spy_entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
         driver->MajorFunction[i] = spy_pass;
     driver->MajorFunction[IRP_MJ_SCSI] = spy_scsi;
     driver->MajorFunction[IRP_MJ_PNP] = spy_pnp;
+    driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = spy_control;
     return STATUS_SUCCESS;
 }
 
@@ -302,9 +340,11 @@ rig_new(void **state, const struct vscsi_config *config, bool medium)
     static unsigned number;
     struct rig *rig = calloc(1, sizeof *rig);
     struct vscsi_config own = *config;
-    PDRIVER_OBJECT driver =
-        config->type == VSCSI_CDROM ? cdrom_driver : disk_driver;
+    PDRIVER_OBJECT driver = rig_driver != NULL            ? rig_driver
+                            : config->type == VSCSI_CDROM ? cdrom_driver
+                                                          : disk_driver;
 
+    rig->fixed = spy_says_fixed;
     snprintf(rig->name, sizeof rig->name, "drive%u", number++);
     own.name = rig->name;
     rig->drive = vscsi_new(&own);
@@ -461,6 +501,19 @@ rig_count(struct rig *rig)
     return __atomic_load_n(&ext->MediaChangeCount, __ATOMIC_ACQUIRE);
 }
 
+ULONG
+rig_state(struct rig *rig)
+{
+    struct class_mcd *mcd = &class_dev(rig->fdo)->mcd;
+    ULONG state;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    state = mcd->state;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    return state;
+}
+
 void
 rig_swap(struct rig *rig, int image)
 {
@@ -502,19 +555,26 @@ completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
         out->slot = IoGetDeviceToVerify(irp->Tail.Overlay.Thread);
     assert_ptr_equal(irp, out->irp);
     out->completions++;
+    out->marked = irp->PendingReturned;
     KeSetEvent(&out->done, IO_NO_INCREMENT, FALSE);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-static PIO_STACK_LOCATION
-prepare(struct rig *rig, UCHAR major, const struct ask *ask,
-        struct outcome *out)
+static PDEVICE_OBJECT
+target(struct rig *rig)
+{
+    return rig->top != NULL ? rig->top : rig->fdo;
+}
+
+PIO_STACK_LOCATION
+begin_request(struct rig *rig, UCHAR major, const struct ask *ask,
+              struct outcome *out)
 {
     PIO_STACK_LOCATION next;
 
     memset(out, 0, sizeof *out);
     KeInitializeEvent(&out->done, NotificationEvent, FALSE);
-    out->irp = IoAllocateIrp(rig->fdo->StackSize, FALSE);
+    out->irp = IoAllocateIrp(target(rig)->StackSize, FALSE);
     assert_non_null(out->irp);
     if (ask == NULL || !ask->no_thread)
         out->irp->Tail.Overlay.Thread = PsGetCurrentThread();
@@ -531,10 +591,16 @@ prepare(struct rig *rig, UCHAR major, const struct ask *ask,
 }
 
 void
+send_request(struct rig *rig, struct outcome *out)
+{
+    out->returned = IoCallDriver(target(rig), out->irp);
+}
+
+void
 start_transfer(struct rig *rig, UCHAR major, ULONGLONG offset, void *data,
                ULONG length, const struct ask *ask, struct outcome *out)
 {
-    PIO_STACK_LOCATION next = prepare(rig, major, ask, out);
+    PIO_STACK_LOCATION next = begin_request(rig, major, ask, out);
 
     next->Parameters.Read.Length = length;
     next->Parameters.Read.ByteOffset.QuadPart = (LONGLONG) offset;
@@ -545,14 +611,15 @@ start_transfer(struct rig *rig, UCHAR major, ULONGLONG offset, void *data,
         MmBuildMdlForNonPagedPool(out->mdl);
         out->irp->MdlAddress = out->mdl;
     }
-    out->returned = IoCallDriver(rig->fdo, out->irp);
+    send_request(rig, out);
 }
 
 void
 start_control(struct rig *rig, ULONG code, void *buffer, ULONG in, ULONG room,
               const struct ask *ask, struct outcome *out)
 {
-    PIO_STACK_LOCATION next = prepare(rig, IRP_MJ_DEVICE_CONTROL, ask, out);
+    PIO_STACK_LOCATION next =
+        begin_request(rig, IRP_MJ_DEVICE_CONTROL, ask, out);
 
     next->Parameters.DeviceIoControl.IoControlCode = code;
     next->Parameters.DeviceIoControl.InputBufferLength = in;
@@ -561,16 +628,17 @@ start_control(struct rig *rig, ULONG code, void *buffer, ULONG in, ULONG room,
         next->Parameters.DeviceIoControl.Type3InputBuffer =
             (PVOID) (ULONG_PTR) ask->key;
     out->irp->AssociatedIrp.SystemBuffer = buffer;
-    out->returned = IoCallDriver(rig->fdo, out->irp);
+    send_request(rig, out);
 }
 
 void
 start_flush(struct rig *rig, const struct ask *ask, struct outcome *out)
 {
-    PIO_STACK_LOCATION next = prepare(rig, IRP_MJ_FLUSH_BUFFERS, ask, out);
+    PIO_STACK_LOCATION next =
+        begin_request(rig, IRP_MJ_FLUSH_BUFFERS, ask, out);
 
     next->Parameters.Read.Key = ask != NULL ? ask->key : 0;
-    out->returned = IoCallDriver(rig->fdo, out->irp);
+    send_request(rig, out);
 }
 
 bool
@@ -621,4 +689,27 @@ flush(struct rig *rig, const struct ask *ask)
     start_flush(rig, ask, &out);
     finish(&out);
     return out;
+}
+
+/* --- what many tests do --------------------------------------------------- */
+
+void
+know_capacity(struct rig *rig)
+{
+    static char block[4096];
+
+    (void) transfer(rig, IRP_MJ_READ, 0, block, sizeof block, NULL);
+    clear_slot();
+    spy_reset(rig);
+}
+
+size_t
+new_log(struct io_error_log_entry *list, size_t max)
+{
+    static uint64_t last;
+    size_t count = io_error_log(last, list, max);
+
+    if (count > 0)
+        last = list[count - 1].seq;
+    return count;
 }

@@ -40,6 +40,21 @@
 #define IMAGE_BYTES (8u << 20)
 #define BLOCK 512u
 
+/* Answers with sense data, and with an SRB status alone. */
+#define SENSE_ANSWER(op, n, key, asc, ascq)                                   \
+    &(struct answer)                                                          \
+    {                                                                         \
+        .opcode = op, .times = n,                                             \
+        .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,          \
+        .scsi_status = SCSISTAT_CHECK_CONDITION,                              \
+        .sense = SENSE_OF(key, asc, ascq), .sense_len = 18,                   \
+    }
+#define SRB_ANSWER(op, n, status)                                             \
+    &(struct answer)                                                          \
+    {                                                                         \
+        .opcode = op, .times = n, .srb_status = status                        \
+    }
+
 #define SENSE_OF(key, asc, ascq)                                              \
     { 0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq }
 
@@ -67,6 +82,11 @@ struct spy {
     ULONG stamp[LOG_MAX];
     UCHAR stack_flags[LOG_MAX];
     bool threaded[LOG_MAX];
+    UCHAR srb_status[LOG_MAX];  /* as they arrived */
+    UCHAR scsi_status[LOG_MAX];
+    ULONG length[LOG_MAX];
+    ULONG timeout[LOG_MAX];
+    unsigned released[LOG_MAX]; /* releases before it */
     unsigned commands;          /* EXECUTE_SCSI, without polls */
     unsigned polls;
     unsigned releases;          /* RELEASE_QUEUE */
@@ -77,8 +97,10 @@ struct rig {
     struct vscsi_drive *drive;
     char image[2][128];
     PDEVICE_OBJECT pdo, fdo;
+    PDEVICE_OBJECT top;         /* requests go here; NULL: to fdo */
     struct spy spy;
     char name[32];
+    bool fixed;                 /* its medium is said not to be removable */
 };
 
 struct outcome {
@@ -87,6 +109,7 @@ struct outcome {
     ULONG_PTR information;
     PDEVICE_OBJECT slot;        /* of the IRP's thread, as its completion saw */
     unsigned completions;
+    bool marked;                /* PendingReturned, as its completion saw */
     KEVENT done;
     PIRP irp;
     PMDL mdl;
@@ -118,12 +141,16 @@ void rig_settle(struct rig *rig);
 void rig_mount(struct rig *rig, bool mounted);
 bool rig_verify_set(struct rig *rig);
 void rig_clear_verify(struct rig *rig);
+ULONG rig_state(struct rig *rig);       /* MEDIA_CHANGE_DETECTION_STATE */
 ULONG rig_count(struct rig *rig);       /* the media change count */
 void rig_swap(struct rig *rig, int image);
 void rig_rule(struct rig *rig, const char *rule);
 
-/* Set before a rig is made: its port has no events. */
+/* Set before a rig is made: its port has no events; the drive is fixed. */
 extern bool spy_refuses_events;
+extern bool spy_says_fixed;
+/* Set before a rig is made: its driver.  NULL: disk or cdrom. */
+extern PDRIVER_OBJECT rig_driver;
 
 void spy_answer(struct rig *rig, const struct answer *answer);
 void spy_reset(struct rig *rig);
@@ -151,6 +178,16 @@ struct outcome transfer(struct rig *rig, UCHAR major, ULONGLONG offset,
 struct outcome control(struct rig *rig, ULONG code, void *buffer, ULONG in,
                        ULONG room, const struct ask *ask);
 struct outcome flush(struct rig *rig, const struct ask *ask);
+
+/* A request of any major function; fill the stack location, then send. */
+PIO_STACK_LOCATION begin_request(struct rig *rig, UCHAR major,
+                                 const struct ask *ask, struct outcome *out);
+void send_request(struct rig *rig, struct outcome *out);
+
+/* Reads one block, so that the capacity is known; resets the spy. */
+void know_capacity(struct rig *rig);
+/* The log entries since the last call, oldest first; how many. */
+size_t new_log(struct io_error_log_entry *list, size_t max);
 
 PDEVICE_OBJECT slot_of(void);
 void clear_slot(void);
