@@ -74,4 +74,19 @@ typedef struct _CONFIGURATION_INFORMATION {
 
 PCONFIGURATION_INFORMATION NTAPI IoGetConfigurationInformation(VOID);
 
+/* --- callouts that need stack -------------------------------------------------- */
+
+#define MAXIMUM_EXPANSION_SIZE 0x11800
+
+typedef VOID NTAPI EXPAND_STACK_CALLOUT(PVOID Parameter);
+typedef EXPAND_STACK_CALLOUT *PEXPAND_STACK_CALLOUT;
+
+/* <= DISPATCH, with Wait <= APC.  Context: NULL. */
+NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout,
+                                               PVOID Parameter, SIZE_T Size,
+                                               BOOLEAN Wait, PVOID Context);
+/* <= APC */
+NTSTATUS NTAPI KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout,
+                                             PVOID Parameter, SIZE_T Size);
+
 #endif

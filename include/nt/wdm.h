@@ -663,6 +663,7 @@ struct _KAPC {
 #define IO_TYPE_FILE   5
 #define IO_TYPE_IRP    6
 #define IO_TYPE_VPB    10
+#define IO_TYPE_DEVICE_QUEUE 0x14
 
 #define FILE_DEVICE_CD_ROM              0x02
 #define FILE_DEVICE_CD_ROM_FILE_SYSTEM  0x03
