@@ -52,7 +52,7 @@ VOID NTAPI IoRegisterBootDriverReinitialization(
     PDRIVER_OBJECT DriverObject,
     PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context);
 
-/* --- registry: answered from the configuration ---------------------------------- */
+/* --- links, configuration ------------------------------------------------------ */
 
 NTSTATUS NTAPI IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName,
                                     PUNICODE_STRING DeviceName);
@@ -88,5 +88,20 @@ NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout,
 /* <= APC */
 NTSTATUS NTAPI KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout,
                                              PVOID Parameter, SIZE_T Size);
+
+/* --- threads, names of objects ------------------------------------------------- */
+
+/* Any IRQL */
+HANDLE NTAPI PsGetCurrentProcessId(VOID);
+HANDLE NTAPI PsGetCurrentThreadId(VOID);
+HANDLE NTAPI PsGetProcessId(PEPROCESS Process);
+HANDLE NTAPI PsGetThreadId(PETHREAD Thread);
+
+typedef struct _OBJECT_NAME_INFORMATION {
+    UNICODE_STRING Name;
+} OBJECT_NAME_INFORMATION, *POBJECT_NAME_INFORMATION;
+
+/* <= APC */
+NTSTATUS NTAPI ExUuidCreate(UUID *Uuid);
 
 #endif

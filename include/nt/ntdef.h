@@ -133,6 +133,7 @@ typedef struct _GUID {
     UCHAR Data4[8];
 } GUID, *LPGUID;
 typedef const GUID *LPCGUID;
+typedef GUID UUID;
 
 #define IsEqualGUID(a, b) (__builtin_memcmp((a), (b), sizeof(GUID)) == 0)
 
@@ -165,5 +166,30 @@ typedef const GUID *LPCGUID;
     const WCHAR name##_buffer[] = text;                                       \
     const UNICODE_STRING name = { sizeof(text) - sizeof(WCHAR),               \
                                   sizeof(text), (PWSTR) name##_buffer }
+
+/* --- naming an object ------------------------------------------------------ */
+
+#define OBJ_INHERIT            0x00000002
+#define OBJ_PERMANENT          0x00000010
+#define OBJ_EXCLUSIVE          0x00000020
+#define OBJ_CASE_INSENSITIVE   0x00000040
+#define OBJ_OPENIF             0x00000080
+#define OBJ_OPENLINK           0x00000100
+#define OBJ_KERNEL_HANDLE      0x00000200
+#define OBJ_FORCE_ACCESS_CHECK 0x00000400
+
+typedef struct _OBJECT_ATTRIBUTES {
+    ULONG Length;
+    HANDLE RootDirectory;
+    PUNICODE_STRING ObjectName;
+    ULONG Attributes;
+    PVOID SecurityDescriptor;
+    PVOID SecurityQualityOfService;
+} OBJECT_ATTRIBUTES, *POBJECT_ATTRIBUTES;
+
+#define InitializeObjectAttributes(p, n, a, r, s)                             \
+    ((p)->Length = sizeof(OBJECT_ATTRIBUTES), (p)->RootDirectory = (r),       \
+     (p)->Attributes = (a), (p)->ObjectName = (n),                            \
+     (p)->SecurityDescriptor = (s), (p)->SecurityQualityOfService = NULL)
 
 #endif

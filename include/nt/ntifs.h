@@ -108,4 +108,59 @@ NTSTATUS NTAPI ExRaiseHardError(NTSTATUS ErrorStatus, ULONG NumberOfParameters,
 /* What FSCTL_IS_VOLUME_DIRTY answers. */
 #define VOLUME_IS_DIRTY 0x00000001
 
+/* Any IRQL */
+WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR SourceCharacter);
+
+/* --- objects: PASSIVE ------------------------------------------------------ */
+
+typedef enum _OBJECT_INFORMATION_CLASS {
+    ObjectBasicInformation = 0,
+    ObjectNameInformation = 1,
+    ObjectTypeInformation = 2,
+} OBJECT_INFORMATION_CLASS;
+
+typedef struct _PUBLIC_OBJECT_BASIC_INFORMATION {
+    ULONG Attributes;
+    ACCESS_MASK GrantedAccess;
+    ULONG HandleCount;
+    ULONG PointerCount;
+    ULONG Reserved[10];
+} PUBLIC_OBJECT_BASIC_INFORMATION, *PPUBLIC_OBJECT_BASIC_INFORMATION;
+
+typedef struct _PUBLIC_OBJECT_TYPE_INFORMATION {
+    UNICODE_STRING TypeName;
+    ULONG Reserved[22];
+} PUBLIC_OBJECT_TYPE_INFORMATION, *PPUBLIC_OBJECT_TYPE_INFORMATION;
+
+NTSTATUS NTAPI NtClose(HANDLE Handle);
+NTSTATUS NTAPI ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes,
+                                     PACCESS_STATE PassedAccessState,
+                                     ACCESS_MASK DesiredAccess,
+                                     POBJECT_TYPE ObjectType,
+                                     KPROCESSOR_MODE AccessMode,
+                                     PHANDLE Handle);
+NTSTATUS NTAPI ObQueryNameString(PVOID Object,
+                                 POBJECT_NAME_INFORMATION ObjectNameInfo,
+                                 ULONG Length, PULONG ReturnLength);
+NTSTATUS NTAPI ZwQueryObject(HANDLE Handle,
+                             OBJECT_INFORMATION_CLASS ObjectInformationClass,
+                             PVOID ObjectInformation,
+                             ULONG ObjectInformationLength,
+                             PULONG ReturnLength);
+NTSTATUS NTAPI ZwDuplicateObject(HANDLE SourceProcessHandle,
+                                 HANDLE SourceHandle,
+                                 HANDLE TargetProcessHandle,
+                                 PHANDLE TargetHandle,
+                                 ACCESS_MASK DesiredAccess,
+                                 ULONG HandleAttributes, ULONG Options);
+NTSTATUS NTAPI ZwOpenDirectoryObject(PHANDLE DirectoryHandle,
+                                     ACCESS_MASK DesiredAccess,
+                                     POBJECT_ATTRIBUTES ObjectAttributes);
+NTSTATUS NTAPI ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess,
+                             POBJECT_ATTRIBUTES ObjectAttributes,
+                             EVENT_TYPE EventType, BOOLEAN InitialState);
+NTSTATUS NTAPI ZwSetEvent(HANDLE EventHandle, PLONG PreviousState);
+NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable,
+                                     PLARGE_INTEGER Timeout);
+
 #endif

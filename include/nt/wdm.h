@@ -148,6 +148,7 @@ typedef enum _KWAIT_REASON {
 /* Initialize, set, reset, read: <= DISPATCH. */
 VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State);
 LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
 LONG NTAPI KeResetEvent(PRKEVENT Event);
 VOID NTAPI KeClearEvent(PRKEVENT Event);
 LONG NTAPI KeReadStateEvent(PRKEVENT Event);
@@ -159,6 +160,10 @@ LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore);
 VOID NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level);
 LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait);
 LONG NTAPI KeReadStateMutex(PRKMUTEX Mutex);
+VOID NTAPI KeInitializeMutant(PRKMUTANT Mutant, BOOLEAN InitialOwner);
+LONG NTAPI KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment,
+                           BOOLEAN Abandoned, BOOLEAN Wait);
+#define KeReadStateMutant KeReadStateMutex
 
 /* Waits: <= APC (DISPATCH only with a zero timeout).  Timeout in 100 ns units,
  * negative: relative; NULL: no limit. */
@@ -222,25 +227,229 @@ LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER Frequency);
 
 typedef VOID NTAPI KSTART_ROUTINE(PVOID StartContext);
 typedef KSTART_ROUTINE *PKSTART_ROUTINE;
-typedef struct _OBJECT_ATTRIBUTES *POBJECT_ATTRIBUTES;
-typedef struct _CLIENT_ID *PCLIENT_ID;
+typedef struct _CLIENT_ID {
+    HANDLE UniqueProcess;
+    HANDLE UniqueThread;
+} CLIENT_ID, *PCLIENT_ID;
 
 PKTHREAD NTAPI KeGetCurrentThread(VOID);
 #define PsGetCurrentThread() ((PETHREAD) KeGetCurrentThread())
-/* ObjectAttributes, ProcessHandle and ClientId must be NULL here. */
+/* PASSIVE.  ProcessHandle: NULL or the one process; threads have no names. */
 NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
                                     POBJECT_ATTRIBUTES ObjectAttributes,
                                     HANDLE ProcessHandle, PCLIENT_ID ClientId,
                                     PKSTART_ROUTINE StartRoutine,
                                     PVOID StartContext);
 NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus);
-/* PASSIVE.  Handles of threads only: a handle is the thread object's address. */
-NTSTATUS NTAPI ZwClose(HANDLE Handle);
 BOOLEAN NTAPI PsIsSystemThread(PETHREAD Thread);
 VOID NTAPI KeEnterCriticalRegion(VOID);
 VOID NTAPI KeLeaveCriticalRegion(VOID);
 BOOLEAN NTAPI KeAreApcsDisabled(VOID);
 BOOLEAN NTAPI KeAreAllApcsDisabled(VOID);
+/* <= APC: normal and special kernel APCs are held off. */
+VOID NTAPI KeEnterGuardedRegion(VOID);
+VOID NTAPI KeLeaveGuardedRegion(VOID);
+
+/* --- more of the kernel ---------------------------------------------------------------------- */
+
+typedef ULONG_PTR KAFFINITY, *PKAFFINITY;
+
+typedef enum _KDPC_IMPORTANCE {
+    LowImportance,
+    MediumImportance,
+    HighImportance,
+    MediumHighImportance,
+} KDPC_IMPORTANCE;
+
+/* Any IRQL.  HighImportance: at the head of the queue. */
+VOID NTAPI KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance);
+/* Any IRQL.  Stored; one thread runs all DPCs. */
+VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number);
+/* Any IRQL.  Runs at PASSIVE, as the routine must allow. */
+VOID NTAPI KeInitializeThreadedDpc(PRKDPC Dpc,
+                                   PKDEFERRED_ROUTINE DeferredRoutine,
+                                   PVOID DeferredContext);
+
+/* <= DISPATCH */
+BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime,
+                                    ULONG Period, ULONG TolerableDelay,
+                                    PKDPC Dpc);
+/* Any IRQL; in units of 100 ns, without time asleep. */
+ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID);
+/* Any IRQL.  Microseconds, at most a few. */
+VOID NTAPI KeStallExecutionProcessor(ULONG MicroSeconds);
+
+/* Any IRQL. */
+ULONG NTAPI KeGetCurrentProcessorNumber(VOID);
+KAFFINITY NTAPI KeQueryActiveProcessors(VOID);
+ULONG NTAPI KeQueryActiveProcessorCount(PKAFFINITY ActiveProcessors);
+ULONG NTAPI KeGetRecommendedSharedDataAlignment(VOID);
+
+/* <= DISPATCH.  Stored and returned: Linux schedules as it likes. */
+KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread);
+KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority);
+#define LOW_PRIORITY          0
+#define LOW_REALTIME_PRIORITY 16
+#define HIGH_PRIORITY         31
+#define MAXIMUM_PRIORITY      32
+
+typedef struct _KSPIN_LOCK_QUEUE {
+    struct _KSPIN_LOCK_QUEUE *volatile Next;
+    PKSPIN_LOCK volatile Lock;
+} KSPIN_LOCK_QUEUE, *PKSPIN_LOCK_QUEUE;
+
+typedef struct _KLOCK_QUEUE_HANDLE {
+    KSPIN_LOCK_QUEUE LockQueue;
+    KIRQL OldIrql;
+} KLOCK_QUEUE_HANDLE, *PKLOCK_QUEUE_HANDLE;
+
+/* <= DISPATCH (AtDpcLevel: >= DISPATCH). */
+VOID FASTCALL KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock,
+                                             PKLOCK_QUEUE_HANDLE LockHandle);
+VOID FASTCALL KeReleaseInStackQueuedSpinLock(PKLOCK_QUEUE_HANDLE LockHandle);
+VOID FASTCALL KeAcquireInStackQueuedSpinLockAtDpcLevel(
+    PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle);
+VOID FASTCALL
+KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle);
+/* At DISPATCH. */
+BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
+/* Any IRQL.  TRUE: free at this moment. */
+BOOLEAN FASTCALL KeTestSpinLock(PKSPIN_LOCK SpinLock);
+
+#define KeFlushIoBuffers(Mdl, ReadOperation, DmaOperation)                    \
+    ((void) (Mdl), (void) (ReadOperation), (void) (DmaOperation))
+
+typedef enum _KBUGCHECK_BUFFER_DUMP_STATE {
+    BufferEmpty,
+    BufferInserted,
+    BufferStarted,
+    BufferFinished,
+    BufferIncomplete,
+} KBUGCHECK_BUFFER_DUMP_STATE;
+
+typedef VOID NTAPI KBUGCHECK_CALLBACK_ROUTINE(PVOID Buffer, ULONG Length);
+typedef KBUGCHECK_CALLBACK_ROUTINE *PKBUGCHECK_CALLBACK_ROUTINE;
+
+typedef struct _KBUGCHECK_CALLBACK_RECORD {
+    LIST_ENTRY Entry;
+    PKBUGCHECK_CALLBACK_ROUTINE CallbackRoutine;
+    PVOID Buffer;
+    ULONG Length;
+    PUCHAR Component;
+    ULONG_PTR Checksum;
+    UCHAR State;
+} KBUGCHECK_CALLBACK_RECORD, *PKBUGCHECK_CALLBACK_RECORD;
+
+/* Any IRQL */
+#define KeInitializeCallbackRecord(CallbackRecord)                            \
+    ((CallbackRecord)->State = BufferEmpty)
+BOOLEAN NTAPI KeRegisterBugCheckCallback(
+    PKBUGCHECK_CALLBACK_RECORD CallbackRecord,
+    PKBUGCHECK_CALLBACK_ROUTINE CallbackRoutine, PVOID Buffer, ULONG Length,
+    PUCHAR Component);
+BOOLEAN NTAPI
+KeDeregisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD CallbackRecord);
+
+/* --- objects, handles ------------------------------------------------------------------------ */
+
+#define DELETE                  0x00010000
+#define READ_CONTROL            0x00020000
+#define WRITE_DAC               0x00040000
+#define WRITE_OWNER             0x00080000
+#define SYNCHRONIZE             0x00100000
+#define STANDARD_RIGHTS_REQUIRED 0x000F0000
+#define STANDARD_RIGHTS_READ    READ_CONTROL
+#define STANDARD_RIGHTS_WRITE   READ_CONTROL
+#define STANDARD_RIGHTS_EXECUTE READ_CONTROL
+#define STANDARD_RIGHTS_ALL     0x001F0000
+#define SPECIFIC_RIGHTS_ALL     0x0000FFFF
+#define ACCESS_SYSTEM_SECURITY  0x01000000
+#define MAXIMUM_ALLOWED         0x02000000
+#define GENERIC_ALL             0x10000000
+#define GENERIC_EXECUTE         0x20000000
+#define GENERIC_WRITE           0x40000000
+#define GENERIC_READ            0x80000000u
+
+#define EVENT_QUERY_STATE  0x0001
+#define EVENT_MODIFY_STATE 0x0002
+#define EVENT_ALL_ACCESS   (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0x3)
+
+#define DIRECTORY_QUERY               0x0001
+#define DIRECTORY_TRAVERSE            0x0002
+#define DIRECTORY_CREATE_OBJECT       0x0004
+#define DIRECTORY_CREATE_SUBDIRECTORY 0x0008
+#define DIRECTORY_ALL_ACCESS          (STANDARD_RIGHTS_REQUIRED | 0xF)
+
+#define SYMBOLIC_LINK_QUERY      0x0001
+#define SYMBOLIC_LINK_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | 0x1)
+
+#define THREAD_ALL_ACCESS  (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0xFFFF)
+#define PROCESS_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0xFFFF)
+
+#define DUPLICATE_CLOSE_SOURCE    0x00000001
+#define DUPLICATE_SAME_ACCESS     0x00000002
+#define DUPLICATE_SAME_ATTRIBUTES 0x00000004
+
+#define NtCurrentProcess() ((HANDLE) (LONG_PTR) -1)
+#define ZwCurrentProcess() NtCurrentProcess()
+#define NtCurrentThread()  ((HANDLE) (LONG_PTR) -2)
+#define ZwCurrentThread()  NtCurrentThread()
+
+typedef struct _GENERIC_MAPPING {
+    ACCESS_MASK GenericRead;
+    ACCESS_MASK GenericWrite;
+    ACCESS_MASK GenericExecute;
+    ACCESS_MASK GenericAll;
+} GENERIC_MAPPING, *PGENERIC_MAPPING;
+
+typedef struct _OBJECT_HANDLE_INFORMATION {
+    ULONG HandleAttributes;
+    ACCESS_MASK GrantedAccess;
+} OBJECT_HANDLE_INFORMATION, *POBJECT_HANDLE_INFORMATION;
+
+/* Opaque: there are no security descriptors here. */
+typedef struct _ACCESS_STATE *PACCESS_STATE;
+
+extern POBJECT_TYPE *CmKeyObjectType;
+extern POBJECT_TYPE *ExEventObjectType;
+extern POBJECT_TYPE *IoFileObjectType;
+extern POBJECT_TYPE *PsProcessType;
+extern POBJECT_TYPE *PsThreadType;
+
+/* <= DISPATCH */
+VOID FASTCALL ObfReferenceObject(PVOID Object);
+VOID FASTCALL ObfDereferenceObject(PVOID Object);
+#define ObReferenceObject   ObfReferenceObject
+#define ObDereferenceObject ObfDereferenceObject
+VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object);
+NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object,
+                                          ACCESS_MASK DesiredAccess,
+                                          POBJECT_TYPE ObjectType,
+                                          KPROCESSOR_MODE AccessMode);
+/* PASSIVE.  For KernelMode any access is granted. */
+NTSTATUS NTAPI ObReferenceObjectByHandle(
+    HANDLE Handle, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
+    KPROCESSOR_MODE AccessMode, PVOID *Object,
+    POBJECT_HANDLE_INFORMATION HandleInformation);
+NTSTATUS NTAPI ZwClose(HANDLE Handle);
+NTSTATUS NTAPI ZwMakeTemporaryObject(HANDLE Handle);
+NTSTATUS NTAPI ZwCreateDirectoryObject(PHANDLE DirectoryHandle,
+                                       ACCESS_MASK DesiredAccess,
+                                       POBJECT_ATTRIBUTES ObjectAttributes);
+NTSTATUS NTAPI ZwOpenSymbolicLinkObject(PHANDLE LinkHandle,
+                                        ACCESS_MASK DesiredAccess,
+                                        POBJECT_ATTRIBUTES ObjectAttributes);
+NTSTATUS NTAPI ZwQuerySymbolicLinkObject(HANDLE LinkHandle,
+                                         PUNICODE_STRING LinkTarget,
+                                         PULONG ReturnedLength);
+NTSTATUS NTAPI IoCreateUnprotectedSymbolicLink(
+    PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName);
+NTSTATUS NTAPI ZwOpenEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess,
+                           POBJECT_ATTRIBUTES ObjectAttributes);
+PKEVENT NTAPI IoCreateNotificationEvent(PUNICODE_STRING EventName,
+                                        PHANDLE EventHandle);
+PKEVENT NTAPI IoCreateSynchronizationEvent(PUNICODE_STRING EventName,
+                                           PHANDLE EventHandle);
 
 /* --- executive: work items, interlocked, lists, pool ---------------------------------------- */
 
@@ -334,6 +543,105 @@ InterlockedCompareExchange(LONG volatile *Destination, LONG Exchange,
 #define InterlockedExchangePointer(Target, Value)                             \
     __atomic_exchange_n((Target), (Value), __ATOMIC_SEQ_CST)
 
+FORCEINLINE LONG
+InterlockedXor(LONG volatile *Target, LONG Value)
+{
+    return __atomic_fetch_xor(Target, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedOr64(LONG64 volatile *Target, LONG64 Value)
+{
+    return __atomic_fetch_or(Target, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedAnd64(LONG64 volatile *Target, LONG64 Value)
+{
+    return __atomic_fetch_and(Target, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedXor64(LONG64 volatile *Target, LONG64 Value)
+{
+    return __atomic_fetch_xor(Target, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedExchange64(LONG64 volatile *Target, LONG64 Value)
+{
+    return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedExchangeAdd64(LONG64 volatile *Addend, LONG64 Value)
+{
+    return __atomic_fetch_add(Addend, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedAdd64(LONG64 volatile *Addend, LONG64 Value)
+{
+    return __atomic_add_fetch(Addend, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG
+InterlockedAdd(LONG volatile *Addend, LONG Value)
+{
+    return __atomic_add_fetch(Addend, Value, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedIncrement64(LONG64 volatile *Addend)
+{
+    return __atomic_add_fetch(Addend, 1, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedDecrement64(LONG64 volatile *Addend)
+{
+    return __atomic_sub_fetch(Addend, 1, __ATOMIC_SEQ_CST);
+}
+
+FORCEINLINE LONG64
+InterlockedCompareExchange64(LONG64 volatile *Destination, LONG64 Exchange,
+                             LONG64 Comparand)
+{
+    __atomic_compare_exchange_n(Destination, &Comparand, Exchange, 0,
+                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return Comparand;
+}
+
+FORCEINLINE PVOID
+InterlockedCompareExchangePointer(PVOID volatile *Destination, PVOID Exchange,
+                                  PVOID Comparand)
+{
+    __atomic_compare_exchange_n(Destination, &Comparand, Exchange, 0,
+                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return Comparand;
+}
+
+/* The bit as it was. */
+FORCEINLINE UCHAR
+InterlockedBitTestAndSet(LONG volatile *Base, LONG Bit)
+{
+    LONG mask = (LONG) (1u << (Bit & 31));
+
+    return (__atomic_fetch_or(Base + (Bit >> 5), mask, __ATOMIC_SEQ_CST) &
+            mask) != 0;
+}
+
+FORCEINLINE UCHAR
+InterlockedBitTestAndReset(LONG volatile *Base, LONG Bit)
+{
+    LONG mask = (LONG) (1u << (Bit & 31));
+
+    return (__atomic_fetch_and(Base + (Bit >> 5), ~mask, __ATOMIC_SEQ_CST) &
+            mask) != 0;
+}
+
+#define KeMemoryBarrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
 FORCEINLINE VOID
 InitializeListHead(PLIST_ENTRY ListHead)
 {
@@ -401,9 +709,15 @@ PLIST_ENTRY NTAPI ExInterlockedRemoveHeadList(PLIST_ENTRY ListHead,
 
 typedef enum _POOL_TYPE {
     NonPagedPool = 0,
+    NonPagedPoolExecute = NonPagedPool,
     PagedPool = 1,
+    NonPagedPoolMustSucceed = 2,
+    DontUseThisType = 3,
     NonPagedPoolCacheAligned = 4,
+    PagedPoolCacheAligned = 5,
+    NonPagedPoolCacheAlignedMustS = 6,
     NonPagedPoolNx = 512,
+    NonPagedPoolNxCacheAligned = 516,
 } POOL_TYPE;
 
 /* <= DISPATCH.  Not zeroed.  NULL when there is none left (or by fault). */
@@ -412,10 +726,490 @@ PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes,
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag);
 VOID NTAPI ExFreePool(PVOID P);
 
-/* Opaque; a member of documented records.  The routines are not offered. */
+#define POOL_QUOTA_FAIL_INSTEAD_OF_RAISE 8
+#define POOL_RAISE_IF_ALLOCATION_FAILURE 16
+#define POOL_COLD_ALLOCATION             256
+#define POOL_NX_ALLOCATION               512
+
+typedef ULONG64 POOL_FLAGS;
+#define POOL_FLAG_USE_QUOTA          0x0000000000000001ULL
+#define POOL_FLAG_UNINITIALIZED      0x0000000000000002ULL
+#define POOL_FLAG_SESSION            0x0000000000000004ULL
+#define POOL_FLAG_CACHE_ALIGNED      0x0000000000000008ULL
+#define POOL_FLAG_RAISE_ON_FAILURE   0x0000000000000020ULL
+#define POOL_FLAG_NON_PAGED          0x0000000000000040ULL
+#define POOL_FLAG_NON_PAGED_EXECUTE  0x0000000000000080ULL
+#define POOL_FLAG_PAGED              0x0000000000000100ULL
+
+typedef enum _EX_POOL_PRIORITY {
+    LowPoolPriority,
+    LowPoolPrioritySpecialPoolOverrun = 8,
+    LowPoolPrioritySpecialPoolUnderrun = 9,
+    NormalPoolPriority = 16,
+    NormalPoolPrioritySpecialPoolOverrun = 24,
+    NormalPoolPrioritySpecialPoolUnderrun = 25,
+    HighPoolPriority = 32,
+    HighPoolPrioritySpecialPoolOverrun = 40,
+    HighPoolPrioritySpecialPoolUnderrun = 41,
+} EX_POOL_PRIORITY;
+
+/* <= DISPATCH.  Where the WDK raises an exception, a bug check; there are no
+ * quotas to exceed. */
+PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes);
+PVOID NTAPI ExAllocatePoolWithQuota(POOL_TYPE PoolType, SIZE_T NumberOfBytes);
+PVOID NTAPI ExAllocatePoolWithQuotaTag(POOL_TYPE PoolType,
+                                       SIZE_T NumberOfBytes, ULONG Tag);
+PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType,
+                                          SIZE_T NumberOfBytes, ULONG Tag,
+                                          EX_POOL_PRIORITY Priority);
+/* Zeroed, unless POOL_FLAG_UNINITIALIZED. */
+PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag);
+
+FORCEINLINE PVOID
+ExAllocatePoolZero(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
+{
+    PVOID block = ExAllocatePoolWithTag(PoolType, NumberOfBytes, Tag);
+
+    if (block != NULL)
+        __builtin_memset(block, 0, NumberOfBytes);
+    return block;
+}
+
+FORCEINLINE PVOID
+ExAllocatePoolUninitialized(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
+{
+    return ExAllocatePoolWithTag(PoolType, NumberOfBytes, Tag);
+}
+
+/* --- singly linked lists: any IRQL ---------------------------------------------- */
+
+typedef struct DECLSPEC_ALIGN(16) _SLIST_ENTRY {
+    struct _SLIST_ENTRY *Next;
+} SLIST_ENTRY, *PSLIST_ENTRY;
+
+typedef union DECLSPEC_ALIGN(16) _SLIST_HEADER {
+    struct {
+        ULONGLONG Alignment;
+        ULONGLONG Region;
+    };
+    struct {
+        ULONGLONG Depth : 16;
+        ULONGLONG Sequence : 9;
+        ULONGLONG NextEntry : 39;
+        ULONGLONG HeaderType : 1;
+        ULONGLONG Init : 1;
+        ULONGLONG Reserved : 59;
+        ULONGLONG Region : 3;
+    } Header8;
+    struct {
+        ULONGLONG Depth : 16;
+        ULONGLONG Sequence : 48;
+        ULONGLONG HeaderType : 1;
+        ULONGLONG Init : 1;
+        ULONGLONG Reserved : 2;
+        ULONGLONG NextEntry : 60;
+    } Header16;
+    struct {
+        ULONGLONG Depth : 16;
+        ULONGLONG Sequence : 48;
+        ULONGLONG HeaderType : 1;
+        ULONGLONG Reserved : 3;
+        ULONGLONG NextEntry : 60;
+    } HeaderX64;
+} SLIST_HEADER, *PSLIST_HEADER;
+
+VOID NTAPI InitializeSListHead(PSLIST_HEADER SListHead);
+PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead,
+                                                PSLIST_ENTRY ListEntry);
+PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead);
+PSLIST_ENTRY NTAPI ExpInterlockedFlushSList(PSLIST_HEADER ListHead);
+USHORT NTAPI ExQueryDepthSList(PSLIST_HEADER SListHead);
+#define ExInitializeSListHead InitializeSListHead
+#define QueryDepthSList       ExQueryDepthSList
+#define ExInterlockedPushEntrySList(ListHead, ListEntry, Lock)                \
+    ((void) (Lock), ExpInterlockedPushEntrySList((ListHead), (ListEntry)))
+#define ExInterlockedPopEntrySList(ListHead, Lock)                            \
+    ((void) (Lock), ExpInterlockedPopEntrySList(ListHead))
+#define ExInterlockedFlushSList(ListHead) ExpInterlockedFlushSList(ListHead)
+#define InterlockedPushEntrySList(ListHead, ListEntry)                        \
+    ExpInterlockedPushEntrySList((ListHead), (ListEntry))
+#define InterlockedPopEntrySList(ListHead) ExpInterlockedPopEntrySList(ListHead)
+#define InterlockedFlushSList(ListHead)    ExpInterlockedFlushSList(ListHead)
+
+/* The caller guards the list. */
+FORCEINLINE VOID
+PushEntryList(PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY Entry)
+{
+    Entry->Next = ListHead->Next;
+    ListHead->Next = Entry;
+}
+
+FORCEINLINE PSINGLE_LIST_ENTRY
+PopEntryList(PSINGLE_LIST_ENTRY ListHead)
+{
+    PSINGLE_LIST_ENTRY first = ListHead->Next;
+
+    if (first != NULL)
+        ListHead->Next = first->Next;
+    return first;
+}
+
+/* Any IRQL; the first entry before, or NULL. */
+PSINGLE_LIST_ENTRY NTAPI ExInterlockedPushEntryList(
+    PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY ListEntry,
+    PKSPIN_LOCK Lock);
+PSINGLE_LIST_ENTRY NTAPI
+ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, PKSPIN_LOCK Lock);
+/* Any IRQL; the value before. */
+ULONG FASTCALL ExInterlockedAddUlong(PULONG Addend, ULONG Increment,
+                                     PKSPIN_LOCK Lock);
+LARGE_INTEGER NTAPI ExInterlockedAddLargeInteger(PLARGE_INTEGER Addend,
+                                                 LARGE_INTEGER Increment,
+                                                 PKSPIN_LOCK Lock);
+#define ExInterlockedAddLargeStatistic(Addend, Increment)                     \
+    ((void) __atomic_fetch_add(&(Addend)->QuadPart, (ULONG) (Increment),      \
+                               __ATOMIC_SEQ_CST))
+#define ExInterlockedCompareExchange64(Destination, Exchange, Comperand, Lock) \
+    ((void) (Lock),                                                           \
+     InterlockedCompareExchange64((Destination), *(Exchange), *(Comperand)))
+
+/* --- fast and guarded mutexes: <= APC ------------------------------------------- */
+
+typedef struct _FAST_MUTEX {
+    volatile LONG Count;
+    PKTHREAD Owner;
+    ULONG Contention;
+    KEVENT Event;
+    ULONG OldIrql;
+} FAST_MUTEX, *PFAST_MUTEX;
+
+#define FM_LOCK_BIT 0x1
+
+FORCEINLINE VOID
+ExInitializeFastMutex(PFAST_MUTEX FastMutex)
+{
+    FastMutex->Count = FM_LOCK_BIT;
+    FastMutex->Owner = NULL;
+    FastMutex->Contention = 0;
+    KeInitializeEvent(&FastMutex->Event, SynchronizationEvent, FALSE);
+}
+
+/* The holder runs at APC; with Unsafe it has disabled APCs itself. */
+VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX FastMutex);
+VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX FastMutex);
+BOOLEAN FASTCALL ExTryToAcquireFastMutex(PFAST_MUTEX FastMutex);
+VOID FASTCALL ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex);
+VOID FASTCALL ExReleaseFastMutexUnsafe(PFAST_MUTEX FastMutex);
+
+typedef struct _KGATE {
+    DISPATCHER_HEADER Header;
+} KGATE, *PKGATE;
+
+typedef struct _KGUARDED_MUTEX {
+    volatile LONG Count;
+    PKTHREAD Owner;
+    ULONG Contention;
+    KGATE Gate;
+    union {
+        struct {
+            SHORT KernelApcDisable;
+            SHORT SpecialApcDisable;
+        };
+        ULONG CombinedApcDisable;
+    };
+} KGUARDED_MUTEX, *PKGUARDED_MUTEX;
+
+/* The holder is in a guarded region; with Unsafe it has disabled APCs itself. */
+VOID FASTCALL KeInitializeGuardedMutex(PKGUARDED_MUTEX Mutex);
+VOID FASTCALL KeAcquireGuardedMutex(PKGUARDED_MUTEX Mutex);
+VOID FASTCALL KeReleaseGuardedMutex(PKGUARDED_MUTEX Mutex);
+BOOLEAN FASTCALL KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX Mutex);
+VOID FASTCALL KeAcquireGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex);
+VOID FASTCALL KeReleaseGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex);
+
+/* --- resources: acquire <= APC with normal kernel APCs disabled, release and ask
+ * <= DISPATCH ---------------------------------------------------------------------- */
+
+typedef ULONG_PTR ERESOURCE_THREAD, *PERESOURCE_THREAD;
+
+typedef struct _OWNER_ENTRY {
+    ERESOURCE_THREAD OwnerThread;
+    union {
+        struct {
+            ULONG IoPriorityBoosted : 1;
+            ULONG OwnerReferenced : 1;
+            ULONG OwnerCount : 30;
+        };
+        ULONG TableSize;
+    };
+} OWNER_ENTRY, *POWNER_ENTRY;
+
+typedef struct _ERESOURCE {
+    LIST_ENTRY SystemResourcesList;
+    POWNER_ENTRY OwnerTable;
+    SHORT ActiveCount;
+    USHORT Flag;
+    PKSEMAPHORE SharedWaiters;
+    PKEVENT ExclusiveWaiters;
+    OWNER_ENTRY OwnerEntry;
+    ULONG ActiveEntries;
+    ULONG ContentionCount;
+    ULONG NumberOfSharedWaiters;
+    ULONG NumberOfExclusiveWaiters;
+    PVOID Reserved2;
+    union {
+        PVOID Address;
+        ULONG_PTR CreatorBackTraceIndex;
+    };
+    KSPIN_LOCK SpinLock;
+} ERESOURCE, *PERESOURCE;
+
+/* ERESOURCE.Flag */
+#define ResourceNeverExclusive       0x0010
+#define ResourceReleaseByOtherThread 0x0020
+#define ResourceOwnedExclusive       0x0080
+
+#define RESOURCE_NOT_OWNED 0xE3
+
+NTSTATUS NTAPI ExInitializeResourceLite(PERESOURCE Resource);
+NTSTATUS NTAPI ExReinitializeResourceLite(PERESOURCE Resource);
+NTSTATUS NTAPI ExDeleteResourceLite(PERESOURCE Resource);
+BOOLEAN NTAPI ExAcquireResourceSharedLite(PERESOURCE Resource, BOOLEAN Wait);
+BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait);
+BOOLEAN NTAPI ExTryToAcquireResourceExclusiveLite(PERESOURCE Resource);
+BOOLEAN NTAPI ExAcquireSharedStarveExclusive(PERESOURCE Resource, BOOLEAN Wait);
+BOOLEAN NTAPI ExAcquireSharedWaitForExclusive(PERESOURCE Resource,
+                                              BOOLEAN Wait);
+VOID NTAPI ExConvertExclusiveToSharedLite(PERESOURCE Resource);
+VOID FASTCALL ExReleaseResourceLite(PERESOURCE Resource);
+VOID NTAPI ExReleaseResourceForThreadLite(PERESOURCE Resource,
+                                          ERESOURCE_THREAD ResourceThreadId);
+/* OwnerPointer: system memory, with both low bits set. */
+VOID NTAPI ExSetResourceOwnerPointer(PERESOURCE Resource, PVOID OwnerPointer);
+BOOLEAN NTAPI ExIsResourceAcquiredExclusiveLite(PERESOURCE Resource);
+/* How often the caller has acquired it, shared or exclusive. */
+ULONG NTAPI ExIsResourceAcquiredSharedLite(PERESOURCE Resource);
+#define ExIsResourceAcquiredLite ExIsResourceAcquiredSharedLite
+ULONG NTAPI ExGetExclusiveWaiterCount(PERESOURCE Resource);
+ULONG NTAPI ExGetSharedWaiterCount(PERESOURCE Resource);
+PVOID NTAPI ExEnterCriticalRegionAndAcquireResourceExclusive(
+    PERESOURCE Resource);
+PVOID NTAPI ExEnterCriticalRegionAndAcquireResourceShared(PERESOURCE Resource);
+PVOID NTAPI ExEnterCriticalRegionAndAcquireSharedWaitForExclusive(
+    PERESOURCE Resource);
+VOID FASTCALL ExReleaseResourceAndLeaveCriticalRegion(PERESOURCE Resource);
+#define ExReleaseResource(R)           (ExReleaseResourceLite(R))
+#define ExGetCurrentResourceThread()   ((ULONG_PTR) KeGetCurrentThread())
+
+/* --- lookaside lists: <= DISPATCH (paged: <= APC) ---------------------------------- */
+
+typedef struct _LOOKASIDE_LIST_EX *PLOOKASIDE_LIST_EX;
+typedef PVOID NTAPI ALLOCATE_FUNCTION(POOL_TYPE PoolType, SIZE_T NumberOfBytes,
+                                      ULONG Tag);
+typedef ALLOCATE_FUNCTION *PALLOCATE_FUNCTION;
+typedef PVOID NTAPI ALLOCATE_FUNCTION_EX(POOL_TYPE PoolType,
+                                         SIZE_T NumberOfBytes, ULONG Tag,
+                                         PLOOKASIDE_LIST_EX Lookaside);
+typedef ALLOCATE_FUNCTION_EX *PALLOCATE_FUNCTION_EX;
+typedef VOID NTAPI FREE_FUNCTION(PVOID Buffer);
+typedef FREE_FUNCTION *PFREE_FUNCTION;
+typedef VOID NTAPI FREE_FUNCTION_EX(PVOID Buffer, PLOOKASIDE_LIST_EX Lookaside);
+typedef FREE_FUNCTION_EX *PFREE_FUNCTION_EX;
+
+#define GENERAL_LOOKASIDE_LAYOUT                                              \
+    union {                                                                   \
+        SLIST_HEADER ListHead;                                                \
+        SINGLE_LIST_ENTRY SingleListHead;                                     \
+    };                                                                        \
+    USHORT Depth;                                                             \
+    USHORT MaximumDepth;                                                      \
+    ULONG TotalAllocates;                                                     \
+    union {                                                                   \
+        ULONG AllocateMisses;                                                 \
+        ULONG AllocateHits;                                                   \
+    };                                                                        \
+    ULONG TotalFrees;                                                         \
+    union {                                                                   \
+        ULONG FreeMisses;                                                     \
+        ULONG FreeHits;                                                       \
+    };                                                                        \
+    POOL_TYPE Type;                                                           \
+    ULONG Tag;                                                                \
+    ULONG Size;                                                               \
+    union {                                                                   \
+        PALLOCATE_FUNCTION_EX AllocateEx;                                     \
+        PALLOCATE_FUNCTION Allocate;                                          \
+    };                                                                        \
+    union {                                                                   \
+        PFREE_FUNCTION_EX FreeEx;                                             \
+        PFREE_FUNCTION Free;                                                  \
+    };                                                                        \
+    LIST_ENTRY ListEntry;                                                     \
+    ULONG LastTotalAllocates;                                                 \
+    union {                                                                   \
+        ULONG LastAllocateMisses;                                             \
+        ULONG LastAllocateHits;                                               \
+    };                                                                        \
+    ULONG Future[2];
+
+typedef struct DECLSPEC_ALIGN(64) _GENERAL_LOOKASIDE {
+    GENERAL_LOOKASIDE_LAYOUT
+} GENERAL_LOOKASIDE, *PGENERAL_LOOKASIDE;
+
+typedef struct _GENERAL_LOOKASIDE_POOL {
+    GENERAL_LOOKASIDE_LAYOUT
+} GENERAL_LOOKASIDE_POOL, *PGENERAL_LOOKASIDE_POOL;
+
+typedef struct _PAGED_LOOKASIDE_LIST {
+    GENERAL_LOOKASIDE L;
+} PAGED_LOOKASIDE_LIST, *PPAGED_LOOKASIDE_LIST;
+
 typedef struct DECLSPEC_ALIGN(64) _NPAGED_LOOKASIDE_LIST {
-    ULONG_PTR L[16];
+    GENERAL_LOOKASIDE L;
 } NPAGED_LOOKASIDE_LIST, *PNPAGED_LOOKASIDE_LIST;
+
+typedef struct _LOOKASIDE_LIST_EX {
+    GENERAL_LOOKASIDE_POOL L;
+} LOOKASIDE_LIST_EX;
+
+#define LOOKASIDE_MINIMUM_BLOCK_SIZE RTL_SIZEOF_THROUGH_FIELD(SLIST_ENTRY, Next)
+#define EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL 0x00000001UL
+#define EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE 0x00000002UL
+#define EX_MAXIMUM_LOOKASIDE_DEPTH_BASE          256
+#define EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT         1024
+
+/* PASSIVE to DISPATCH (paged: APC).  Depth must be 0: the system decides. */
+VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside,
+                                           PALLOCATE_FUNCTION Allocate,
+                                           PFREE_FUNCTION Free, ULONG Flags,
+                                           SIZE_T Size, ULONG Tag,
+                                           USHORT Depth);
+VOID NTAPI ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside);
+VOID NTAPI ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside,
+                                          PALLOCATE_FUNCTION Allocate,
+                                          PFREE_FUNCTION Free, ULONG Flags,
+                                          SIZE_T Size, ULONG Tag,
+                                          USHORT Depth);
+VOID NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside);
+PVOID NTAPI ExAllocateFromPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside);
+VOID NTAPI ExFreeToPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside,
+                                      PVOID Entry);
+NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside,
+                                           PALLOCATE_FUNCTION_EX Allocate,
+                                           PFREE_FUNCTION_EX Free,
+                                           POOL_TYPE PoolType, ULONG Flags,
+                                           SIZE_T Size, ULONG Tag,
+                                           USHORT Depth);
+VOID NTAPI ExDeleteLookasideListEx(PLOOKASIDE_LIST_EX Lookaside);
+VOID NTAPI ExFlushLookasideListEx(PLOOKASIDE_LIST_EX Lookaside);
+
+#define EX_COUNT_(field) (void) __atomic_fetch_add(&(field), 1, __ATOMIC_RELAXED)
+
+FORCEINLINE PVOID
+ExAllocateFromNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside)
+{
+    PVOID entry = ExpInterlockedPopEntrySList(&Lookaside->L.ListHead);
+
+    EX_COUNT_(Lookaside->L.TotalAllocates);
+    if (entry == NULL) {
+        EX_COUNT_(Lookaside->L.AllocateMisses);
+        entry = Lookaside->L.Allocate(Lookaside->L.Type, Lookaside->L.Size,
+                                      Lookaside->L.Tag);
+    }
+    return entry;
+}
+
+FORCEINLINE VOID
+ExFreeToNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside, PVOID Entry)
+{
+    EX_COUNT_(Lookaside->L.TotalFrees);
+    if (ExQueryDepthSList(&Lookaside->L.ListHead) >= Lookaside->L.Depth) {
+        EX_COUNT_(Lookaside->L.FreeMisses);
+        Lookaside->L.Free(Entry);
+    } else {
+        ExpInterlockedPushEntrySList(&Lookaside->L.ListHead,
+                                     (PSLIST_ENTRY) Entry);
+    }
+}
+
+FORCEINLINE PVOID
+ExAllocateFromLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
+{
+    PVOID entry = ExpInterlockedPopEntrySList(&Lookaside->L.ListHead);
+
+    EX_COUNT_(Lookaside->L.TotalAllocates);
+    if (entry == NULL) {
+        EX_COUNT_(Lookaside->L.AllocateMisses);
+        entry = Lookaside->L.AllocateEx(Lookaside->L.Type, Lookaside->L.Size,
+                                        Lookaside->L.Tag, Lookaside);
+    }
+    return entry;
+}
+
+FORCEINLINE VOID
+ExFreeToLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PVOID Entry)
+{
+    EX_COUNT_(Lookaside->L.TotalFrees);
+    if (ExQueryDepthSList(&Lookaside->L.ListHead) >= Lookaside->L.Depth) {
+        EX_COUNT_(Lookaside->L.FreeMisses);
+        Lookaside->L.FreeEx(Entry, Lookaside);
+    } else {
+        ExpInterlockedPushEntrySList(&Lookaside->L.ListHead,
+                                     (PSLIST_ENTRY) Entry);
+    }
+}
+
+/* --- rundown protection: <= DISPATCH; the wait <= APC ------------------------------- */
+
+#define EX_RUNDOWN_ACTIVE      0x1
+#define EX_RUNDOWN_COUNT_SHIFT 0x1
+#define EX_RUNDOWN_COUNT_INC   (1 << EX_RUNDOWN_COUNT_SHIFT)
+
+typedef struct _EX_RUNDOWN_REF {
+    union {
+        volatile ULONG_PTR Count;
+        PVOID volatile Ptr;
+    };
+} EX_RUNDOWN_REF, *PEX_RUNDOWN_REF;
+
+typedef struct _EX_RUNDOWN_REF_CACHE_AWARE *PEX_RUNDOWN_REF_CACHE_AWARE;
+
+VOID FASTCALL ExInitializeRundownProtection(PEX_RUNDOWN_REF RunRef);
+VOID FASTCALL ExReInitializeRundownProtection(PEX_RUNDOWN_REF RunRef);
+BOOLEAN FASTCALL ExAcquireRundownProtection(PEX_RUNDOWN_REF RunRef);
+BOOLEAN FASTCALL ExAcquireRundownProtectionEx(PEX_RUNDOWN_REF RunRef,
+                                              ULONG Count);
+VOID FASTCALL ExReleaseRundownProtection(PEX_RUNDOWN_REF RunRef);
+VOID FASTCALL ExReleaseRundownProtectionEx(PEX_RUNDOWN_REF RunRef,
+                                           ULONG Count);
+VOID FASTCALL ExRundownCompleted(PEX_RUNDOWN_REF RunRef);
+VOID FASTCALL ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF RunRef);
+PEX_RUNDOWN_REF_CACHE_AWARE NTAPI
+ExAllocateCacheAwareRundownProtection(POOL_TYPE PoolType, ULONG PoolTag);
+VOID NTAPI ExFreeCacheAwareRundownProtection(
+    PEX_RUNDOWN_REF_CACHE_AWARE RunRefCacheAware);
+SIZE_T NTAPI ExSizeOfRundownProtectionCacheAware(VOID);
+VOID NTAPI ExInitializeRundownProtectionCacheAware(
+    PEX_RUNDOWN_REF_CACHE_AWARE RunRefCacheAware, SIZE_T RunRefSize);
+VOID FASTCALL ExReInitializeRundownProtectionCacheAware(
+    PEX_RUNDOWN_REF_CACHE_AWARE RunRefCacheAware);
+BOOLEAN FASTCALL ExAcquireRundownProtectionCacheAware(
+    PEX_RUNDOWN_REF_CACHE_AWARE RunRefCacheAware);
+VOID FASTCALL ExReleaseRundownProtectionCacheAware(
+    PEX_RUNDOWN_REF_CACHE_AWARE RunRefCacheAware);
+VOID FASTCALL ExRundownCompletedCacheAware(
+    PEX_RUNDOWN_REF_CACHE_AWARE RunRefCacheAware);
+VOID FASTCALL ExWaitForRundownProtectionReleaseCacheAware(
+    PEX_RUNDOWN_REF_CACHE_AWARE RunRef);
+
+/* --- time and identity: any IRQL; ExUuidCreate: <= APC -------------------------------- */
+
+VOID NTAPI ExSystemTimeToLocalTime(PLARGE_INTEGER SystemTime,
+                                   PLARGE_INTEGER LocalTime);
+VOID NTAPI ExLocalTimeToSystemTime(PLARGE_INTEGER LocalTime,
+                                   PLARGE_INTEGER SystemTime);
+
+/* --- run-time library ------------------------------------------------------------------ */
 
 #define RtlCopyMemory(d, s, n)   __builtin_memcpy((d), (s), (n))
 #define RtlMoveMemory(d, s, n)   __builtin_memmove((d), (s), (n))
@@ -445,6 +1239,20 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString,
                                             BOOLEAN AllocateDestinationString);
 
 ULONG DbgPrint(PCSTR Format, ...) __attribute__((format(printf, 1, 2)));
+/* Levels 0 to 31 are bit numbers, others masks; shown: errors, as by default. */
+ULONG DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...)
+    __attribute__((format(printf, 3, 4)));
+ULONG vDbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format,
+                  __builtin_va_list arglist)
+    __attribute__((format(printf, 3, 0)));
+#define DPFLTR_ERROR_LEVEL   0
+#define DPFLTR_WARNING_LEVEL 1
+#define DPFLTR_TRACE_LEVEL   2
+#define DPFLTR_INFO_LEVEL    3
+#define DPFLTR_MASK          0x80000000
+/* As with no debugger attached: a bug check. */
+VOID NTAPI DbgBreakPoint(VOID);
+DECLSPEC_NORETURN VOID NTAPI KeBugCheck(ULONG BugCheckCode);
 #if defined(REINSERT_CHECKED) || !defined(NDEBUG)
 #define KdPrint(args) DbgPrint args
 #else
@@ -1509,22 +2317,27 @@ PIRP NTAPI IoCsqRemoveNextIrp(PIO_CSQ Csq, PVOID PeekContext);
 
 /* --- references ------------------------------------------------------------------- */
 
-/* <= DISPATCH */
-VOID FASTCALL ObfReferenceObject(PVOID Object);
-VOID FASTCALL ObfDereferenceObject(PVOID Object);
-#define ObReferenceObject   ObfReferenceObject
-#define ObDereferenceObject ObfDereferenceObject
-
 #define FILE_READ_DATA       0x0001
 #define FILE_WRITE_DATA      0x0002
 #define FILE_APPEND_DATA     0x0004
 #define FILE_EXECUTE         0x0020
-#define FILE_READ_ATTRIBUTES 0x0080
+#define FILE_APPEND_DATA      0x0004
+#define FILE_READ_EA          0x0008
+#define FILE_WRITE_EA         0x0010
+#define FILE_EXECUTE          0x0020
+#define FILE_READ_ATTRIBUTES  0x0080
+#define FILE_WRITE_ATTRIBUTES 0x0100
+#define FILE_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0x1FF)
+#define FILE_GENERIC_READ                                                     \
+    (STANDARD_RIGHTS_READ | FILE_READ_DATA | FILE_READ_ATTRIBUTES |           \
+     FILE_READ_EA | SYNCHRONIZE)
+#define FILE_GENERIC_WRITE                                                    \
+    (STANDARD_RIGHTS_WRITE | FILE_WRITE_DATA | FILE_WRITE_ATTRIBUTES |        \
+     FILE_WRITE_EA | FILE_APPEND_DATA | SYNCHRONIZE)
+#define FILE_GENERIC_EXECUTE                                                  \
+    (STANDARD_RIGHTS_EXECUTE | FILE_READ_ATTRIBUTES | FILE_EXECUTE |          \
+     SYNCHRONIZE)
 #define DELETE               0x00010000
-#define READ_CONTROL         0x00020000
-#define WRITE_DAC            0x00040000
-#define WRITE_OWNER          0x00080000
-#define SYNCHRONIZE          0x00100000
 
 #define FILE_SHARE_READ        0x00000001
 #define FILE_SHARE_WRITE       0x00000002

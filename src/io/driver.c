@@ -55,21 +55,32 @@ destroy_driver(PVOID object)
                           IO_TAG_OBJECT);
     free_name(&ext->common.ServiceKeyName);
     free_name(&driver->DriverName);
-    ExFreePoolWithTag(io_object_of(driver), IO_TAG_OBJECT);
+    ob_free(driver);
 }
 
-static PDRIVER_OBJECT
-new_driver(const char *name)
+static struct _OBJECT_TYPE driver_type = {
+    .name = OB_TYPE_NAME(L"Driver"),
+    .mapping = { STANDARD_RIGHTS_READ, STANDARD_RIGHTS_WRITE,
+                 STANDARD_RIGHTS_EXECUTE, STANDARD_RIGHTS_ALL },
+    .valid_access = STANDARD_RIGHTS_ALL,
+    .destroy = destroy_driver,
+};
+
+static POBJECT_TYPE the_type = &driver_type;
+POBJECT_TYPE *IoDriverObjectType = &the_type;
+
+static NTSTATUS
+new_driver(const char *name, PDRIVER_OBJECT *out_driver)
 {
     struct driver_extension *ext;
     PDRIVER_OBJECT driver;
+    NTSTATUS status;
     char full[96];
 
     snprintf(full, sizeof full, "\\Driver\\%s", name);
-    driver = io_object_new(IO_TYPE_DRIVER, sizeof *driver + sizeof *ext,
-                           destroy_driver);
+    driver = ob_create_object(&driver_type, sizeof *driver + sizeof *ext);
     if (driver == NULL)
-        return NULL;
+        return STATUS_INSUFFICIENT_RESOURCES;
     ext = (struct driver_extension *) (driver + 1);
     InitializeListHead(&ext->clients);
     ext->common.DriverObject = driver;
@@ -81,9 +92,24 @@ new_driver(const char *name)
     if (!NT_SUCCESS(io_name_widen(full, &driver->DriverName)) ||
         !NT_SUCCESS(io_name_widen(name, &ext->common.ServiceKeyName))) {
         ObDereferenceObject(driver);
-        return NULL;
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
-    return driver;
+    status = ob_name_object(driver, &driver->DriverName,
+                            OBJ_CASE_INSENSITIVE | OBJ_PERMANENT);
+    if (!NT_SUCCESS(status)) {
+        ObDereferenceObject(driver);
+        return status;
+    }
+    *out_driver = driver;
+    return STATUS_SUCCESS;
+}
+
+/* The name goes, and the reference of whoever loaded it. */
+static void
+drop_driver(PDRIVER_OBJECT driver)
+{
+    ob_make_temporary(driver);
+    ObDereferenceObject(driver);
 }
 
 static void
@@ -200,9 +226,9 @@ io_load_driver(const char *name, PDRIVER_INITIALIZE entry,
     snprintf(path, sizeof path,
              "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\%s",
              name);
-    driver = new_driver(name);
-    if (driver == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
+    status = new_driver(name, &driver);
+    if (!NT_SUCCESS(status))
+        return status;
     status = io_name_widen(path, &registry);
     if (NT_SUCCESS(status)) {
         driver->DriverInit = entry;
@@ -212,7 +238,7 @@ io_load_driver(const char *name, PDRIVER_INITIALIZE entry,
     TRACE(TRACE_PNP, "driver %s loaded, status %08x", name, (unsigned) status);
     if (!NT_SUCCESS(status)) {
         reinitialize(driver, false);
-        ObDereferenceObject(driver);
+        drop_driver(driver);
         return status;
     }
     finish_initializing(driver);
@@ -233,7 +259,7 @@ io_unload_driver(PDRIVER_OBJECT driver)
     TRACE(TRACE_PNP, "driver %s unloaded%s",
           io_driver_text(driver, name, sizeof name),
           driver->DeviceObject != NULL ? ", with devices left" : "");
-    ObDereferenceObject(driver);
+    drop_driver(driver);
 }
 
 /* "disk" of "\Driver\disk". */

@@ -10,8 +10,6 @@
 
 #include "base/status.h"
 
-#define ACCESS_SYSTEM_SECURITY 0x01000000
-
 /* An open that asks for no more than this, without a name, is a direct one. */
 #define DIRECT_ACCESS                                                          \
     (SYNCHRONIZE | FILE_READ_ATTRIBUTES | READ_CONTROL |                       \
@@ -72,7 +70,7 @@ free_file(struct io_file *open)
         ExFreePoolWithTag(open->file.FileName.Buffer, IO_TAG_NAME);
     InterlockedDecrement(&device->ReferenceCount);
     ObDereferenceObject(device);
-    ExFreePoolWithTag(io_object_of(open), IO_TAG_OBJECT);
+    ob_free(open);
 }
 
 static void
@@ -119,12 +117,40 @@ io_close_file(PFILE_OBJECT file)
 
 /* --- one attempt --------------------------------------------------------- */
 
+/* The name of the storage device, then that on the volume. */
+static void
+add_file_name(PVOID object, struct ob_path *path)
+{
+    PFILE_OBJECT file = object;
+
+    ob_path_add_object(path, file->DeviceObject);
+    ob_path_add(path, &file->FileName);
+}
+
+static PVOID
+waitable_event(PVOID object)
+{
+    return &((PFILE_OBJECT) object)->Event;
+}
+
+static struct _OBJECT_TYPE file_type = {
+    .name = OB_TYPE_NAME(L"File"),
+    .mapping = { FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_GENERIC_EXECUTE,
+                 FILE_ALL_ACCESS },
+    .valid_access = FILE_ALL_ACCESS,
+    .destroy = destroy_file,
+    .add_name = add_file_name,
+    .waitable = waitable_event,
+};
+
+static POBJECT_TYPE the_type = &file_type;
+POBJECT_TYPE *IoFileObjectType = &the_type;
+
 static NTSTATUS
 new_file(PDEVICE_OBJECT device, PVPB vpb, ACCESS_MASK access,
          PCUNICODE_STRING name, struct io_file **out_open)
 {
-    struct io_file *open =
-        io_object_new(IO_TYPE_FILE, sizeof *open, destroy_file);
+    struct io_file *open = ob_create_object(&file_type, sizeof *open);
     PFILE_OBJECT file;
 
     if (open == NULL) {

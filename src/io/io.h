@@ -124,10 +124,10 @@ void io_set_error_mode(bool suppress);
 uint64_t io_allocation_count(void);
 /* IoSetHardErrorOrVerifyDevice calls without a thread (a driver's mistake). */
 uint64_t io_dropped_hard_errors(void);
-/* Checks drivers more closely, at some cost: STATUS_PENDING is returned if and
- * only if the IRP was marked, the IRQL is given back.  Also REINSERT_VERIFIER=1
- * in the environment.  Set before requests flow. */
-void io_set_verifier(bool on);
+/* Whether drivers are held to the rules of rules.def.  On in debug builds, but
+ * with REINSERT_VERIFIER=0 in the environment; release builds cannot, then
+ * false.  Set before requests flow. */
+bool io_set_verifier(bool on);
 /* How long the end of a thread waits for its cancelled IRPs; 300 s. */
 void io_set_cancel_wait_ms(unsigned limit_ms);
 
@@ -153,6 +153,9 @@ const char *io_error_code_name(NTSTATUS code);
  * DISPATCH. */
 size_t io_error_log(uint64_t after_seq, struct io_error_log_entry *out_list,
                     size_t max);
+
+/* Exported by NT, but not documented. */
+extern POBJECT_TYPE *IoDriverObjectType, *IoDeviceObjectType;
 
 /* The device with this name (links are followed), referenced, or NULL. */
 PDEVICE_OBJECT io_find_device(const char *name);

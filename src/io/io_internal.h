@@ -18,8 +18,10 @@
 #include <ntifs.h>
 
 #include "base/trace.h"
+#include "io/check.h"
 #include "io/io.h"
 #include "ke/thread.h"
+#include "ob/ob.h"
 
 #define IO_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define IO_UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -34,6 +36,7 @@
 #define IO_TAG_NAME   0x6D614E49u   /* "INam" */
 #define IO_TAG_LOG    0x676F4C49u   /* "ILog" */
 #define IO_TAG_FS     0x73465349u   /* "ISFs" */
+#define IO_TAG_HISTORY 0x73694849u  /* "IHis" */
 
 /* Ours, beside the documented bits of IRP.AllocationFlags. */
 #define IO_IRP_THREADED 0x80    /* freed by us when it has unwound */
@@ -41,6 +44,7 @@
 #define IO_IRP_PINNED   0x20    /* the ending thread is cancelling it */
 #define IO_IRP_DONE     0x10    /* completed while pinned */
 #define IO_IRP_FINISHING 0x08   /* its status block is being written */
+#define IO_IRP_HISTORY  0x01    /* check.h; a constant of its life */
 #define IO_IRP_SMALL    0x02    /* its system buffer is from the cache */
 
 /* Written under cancel.c's list lock once the IRP is on a list. */
@@ -64,35 +68,14 @@ io_irp_clear_flags(PIRP irp, UCHAR clear)
                      (UCHAR) (io_irp_flags(irp) & ~clear), __ATOMIC_RELAXED);
 }
 
-/* --- rules.c ------------------------------------------------------------- */
-
-/* Names the driver of `device` (may be NULL) and the rule it broke. */
-DECLSPEC_NORETURN VOID NTAPI
-io_rule_broken(ULONG code, const char *rule, PDEVICE_OBJECT device, PIRP irp)
-    __attribute__((cold));
-
-/* Checks that cost: pending returned and marked, IRQL restored. */
-extern bool io_verifier;
-
-/* A dispatch routine that runs on this thread, with the verifier on. */
-struct io_call {
-    struct io_call *outer;
-    PIRP irp;
-    PIO_STACK_LOCATION location;
-    bool completed;
-    bool marked;
-};
-
-extern __thread struct io_call *io_calls
-    __attribute__((tls_model("initial-exec")));
-
 /* --- cache.c: per-thread caches: IRPs by size, MDLs, small buffers */
 
 #define IO_CACHE_SLOT   0       /* ETHREAD.cache */
 #define IO_CACHE_STACKS 8
 #define IO_CACHE_MDL    IO_CACHE_STACKS
 #define IO_CACHE_BUFFER (IO_CACHE_STACKS + 1)
-#define IO_CACHE_KINDS  (IO_CACHE_STACKS + 2)
+#define IO_CACHE_HISTORY (IO_CACHE_STACKS + 2)
+#define IO_CACHE_KINDS  (IO_CACHE_STACKS + 2 + IO_CHECKED)
 #define IO_BUFFER_SIZE  512     /* system buffers up to this are cached */
 #define IO_CACHE_BATCH  32u     /* goes to or comes from the depot at once */
 
@@ -174,6 +157,8 @@ void io_thread_queue_irp(PIRP irp);
 bool io_thread_enter_finish(PIRP irp);
 bool io_thread_leave(PIRP irp);
 void io_thread_exit(PETHREAD thread);
+/* Who has the IRP, or NULL. */
+PDEVICE_OBJECT io_current_device(PIRP irp);
 /* Unlocks and frees the MDLs of the IRP. */
 void io_release_mdls(PIRP irp);
 /* The system buffer, if the I/O manager made it. */
@@ -190,25 +175,6 @@ PIRP io_sync_irp(PDEVICE_OBJECT target, struct io_sync *out_sync);
 NTSTATUS io_sync_call(PDEVICE_OBJECT target, PIRP irp, struct io_sync *sync,
                       ULONG_PTR *out_information);
 
-/* --- object.c ------------------------------------------------------------ */
-
-struct io_object {
-    LONG references;            /* atomic */
-    LONG kind;                  /* IO_TYPE_* */
-    void (*destroy)(PVOID object);
-};
-
-#define IO_OBJECT_HEAD 32       /* keeps objects 16-byte aligned */
-
-/* Zeroed, with one reference. */
-PVOID io_object_new(LONG kind, SIZE_T size, void (*destroy)(PVOID object));
-
-static inline struct io_object *
-io_object_of(PVOID object)
-{
-    return (struct io_object *) ((char *) object - IO_OBJECT_HEAD);
-}
-
 /* --- device.c ------------------------------------------------------------ */
 
 struct io_devext {
@@ -216,12 +182,12 @@ struct io_devext {
     PDEVICE_OBJECT attached_to; /* below; holds a reference; device lock */
     bool delete_pending;        /* device lock */
     bool removed;               /* REMOVE_DEVICE was sent; device lock */
+    const struct io_label *label; /* atomic, check.h */
     bool raw;                   /* RAW's control device; constant */
     bool mounted_once;          /* VPB lock: freed at the shutdown only */
     PDEVICE_OBJECT volume_of;   /* VPB lock: what it was last mounted on;
                                  * borrowed, kept as above */
     LIST_ENTRY kept;            /* device lock: gone, but kept */
-    struct io_name *name;       /* device lock */
     /* target device change, notify.c: note lock */
     LIST_ENTRY notes;
     bool notes_running;
@@ -286,6 +252,7 @@ bool io_device_gone(PDEVICE_OBJECT device);
 
 /* --- vpb.c --------------------------------------------------------------- */
 
+void io_vpb_init(void);
 NTSTATUS io_vpb_create(PDEVICE_OBJECT device);
 PVPB io_vpb_of(PDEVICE_OBJECT device);
 USHORT io_vpb_flags(PVPB vpb);
@@ -310,10 +277,6 @@ NTSTATUS io_volume_request(PDEVICE_OBJECT target, UCHAR minor,
 
 /* --- name.c -------------------------------------------------------------- */
 
-/* Name for a device, or a link (device NULL).  STATUS_OBJECT_NAME_COLLISION. */
-NTSTATUS io_name_add(PCUNICODE_STRING name, PDEVICE_OBJECT device,
-                     PCUNICODE_STRING target, struct io_name **out_name);
-void io_name_remove(struct io_name *name);
 /* Referenced, or NULL. */
 PDEVICE_OBJECT io_name_lookup(PCUNICODE_STRING name);
 /* ASCII of a counted string, '?' for other characters. */

@@ -7,11 +7,26 @@
 
 #include "ke/ke.h"
 
+static void
+say_misuse(enum ob_misuse what)
+{
+    io_broken(what == OB_DEAD ? IO_RULE_OBJECT_DEAD
+                              : IO_RULE_OBJECT_OVER_RELEASED,
+              NULL, NULL);
+}
+
 NTSTATUS
 io_init(void)
 {
+    NTSTATUS status;
+
     ke_init();
+    ob_set_misuse(say_misuse);
+    status = ob_init();
+    if (!NT_SUCCESS(status))
+        return status;
     io_cache_init();
+    io_vpb_init();
     return STATUS_SUCCESS;
 }
 
@@ -22,6 +37,9 @@ io_shutdown(void)
     io_stop_raw();
     ke_shutdown();
     io_device_shutdown();
+    if (IO_CHECKED)
+        io_lock_tags_shutdown();
+    ob_shutdown();
     io_cache_shutdown();
 }
 
@@ -40,14 +58,6 @@ IoSetTopLevelIrp(PIRP Irp)
 }
 
 /* --- the one process ----------------------------------------------------- */
-
-PEPROCESS NTAPI
-IoGetCurrentProcess(VOID)
-{
-    static char the_process;
-
-    return (PEPROCESS) &the_process;
-}
 
 PEPROCESS NTAPI
 IoGetRequestorProcess(PIRP Irp)

@@ -1,133 +1,19 @@
 /*
- * name.c - names of devices, and symbolic links to them
- *
- * A flat list: a house has some dozens of names.  Names are compared without
- * regard to case, as everywhere in NT.  Lock: the device lock.
+ * name.c - devices by name, and names as text
  *
  * SPDX-License-Identifier: MIT
  */
 #include "io/io_internal.h"
 
-#define LINK_DEPTH 8
-
-struct io_name {
-    LIST_ENTRY entry;
-    UNICODE_STRING name;   /* buffer follows the record */
-    UNICODE_STRING target; /* of a link; Buffer NULL: a device's name */
-    PDEVICE_OBJECT device; /* borrowed: the device removes its name */
-};
-
-static LIST_ENTRY names = { &names, &names };
-
-static struct io_name *
-find_locked(PCUNICODE_STRING name)
-{
-    for (PLIST_ENTRY at = names.Flink; at != &names; at = at->Flink) {
-        struct io_name *known = CONTAINING_RECORD(at, struct io_name, entry);
-
-        if (RtlEqualUnicodeString(&known->name, name, TRUE))
-            return known;
-    }
-    return NULL;
-}
-
-static void
-copy_string(PUNICODE_STRING to, PCUNICODE_STRING from, PWSTR buffer)
-{
-    to->Length = to->MaximumLength = from->Length;
-    to->Buffer = buffer;
-    RtlCopyMemory(buffer, from->Buffer, from->Length);
-}
-
-NTSTATUS
-io_name_add(PCUNICODE_STRING name, PDEVICE_OBJECT device,
-            PCUNICODE_STRING target, struct io_name **out_name)
-{
-    SIZE_T size = sizeof(struct io_name) + name->Length +
-                  (target != NULL ? target->Length : 0);
-    NTSTATUS status = STATUS_SUCCESS;
-    struct io_name *added;
-    KIRQL irql;
-
-    if (name->Length < 2 * sizeof(WCHAR) || name->Buffer[0] != '\\')
-        return STATUS_OBJECT_NAME_INVALID;
-    added = ExAllocatePoolWithTag(NonPagedPool, size, IO_TAG_NAME);
-    if (added == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    RtlZeroMemory(added, sizeof *added);
-    copy_string(&added->name, name, (PWSTR) (added + 1));
-    if (target != NULL)
-        copy_string(&added->target, target,
-                    (PWSTR) ((char *) (added + 1) + name->Length));
-    added->device = device;
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    if (find_locked(name) != NULL)
-        status = STATUS_OBJECT_NAME_COLLISION;
-    else
-        InsertTailList(&names, &added->entry);
-    KeReleaseSpinLock(&io_device_lock, irql);
-    if (!NT_SUCCESS(status))
-        ExFreePoolWithTag(added, IO_TAG_NAME);
-    else if (out_name != NULL)
-        *out_name = added;
-    return status;
-}
-
-void
-io_name_remove(struct io_name *name)
-{
-    KIRQL irql;
-
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    RemoveEntryList(&name->entry);
-    KeReleaseSpinLock(&io_device_lock, irql);
-    ExFreePoolWithTag(name, IO_TAG_NAME);
-}
-
 PDEVICE_OBJECT
 io_name_lookup(PCUNICODE_STRING name)
 {
-    struct io_name *found;
-    PDEVICE_OBJECT device = NULL;
-    KIRQL irql;
+    const struct ob_open open = { .name = name,
+                                  .attributes = OBJ_CASE_INSENSITIVE,
+                                  .type = *IoDeviceObjectType };
+    PVOID device;
 
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    found = find_locked(name);
-    for (int i = 0; found != NULL && found->device == NULL && i < LINK_DEPTH;
-         i++)
-        found = find_locked(&found->target);
-    if (found != NULL && found->device != NULL) {
-        device = found->device;
-        ObReferenceObject(device);
-    }
-    KeReleaseSpinLock(&io_device_lock, irql);
-    return device;
-}
-
-NTSTATUS NTAPI
-IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName,
-                     PUNICODE_STRING DeviceName)
-{
-    return io_name_add(SymbolicLinkName, NULL, DeviceName, NULL);
-}
-
-NTSTATUS NTAPI
-IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName)
-{
-    struct io_name *found;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    found = find_locked(SymbolicLinkName);
-    if (found != NULL && found->device == NULL)
-        RemoveEntryList(&found->entry);
-    else
-        found = NULL;
-    KeReleaseSpinLock(&io_device_lock, irql);
-    if (found == NULL)
-        return STATUS_OBJECT_NAME_NOT_FOUND;
-    ExFreePoolWithTag(found, IO_TAG_NAME);
-    return STATUS_SUCCESS;
+    return NT_SUCCESS(ob_lookup(&open, &device)) ? device : NULL;
 }
 
 /* --- text ---------------------------------------------------------------- */
@@ -182,12 +68,11 @@ io_find_device(const char *name)
 char *
 io_device_name(PDEVICE_OBJECT device, char *out_name, size_t max)
 {
-    KIRQL irql;
+    WCHAR buffer[128];
+    struct ob_path path = { .buffer = buffer, .max = sizeof buffer };
+    UNICODE_STRING name = { .Buffer = buffer };
 
-    out_name[0] = '\0';
-    KeAcquireSpinLock(&io_device_lock, &irql);
-    if (io_devext(device)->name != NULL)
-        io_name_text(&io_devext(device)->name->name, out_name, max);
-    KeReleaseSpinLock(&io_device_lock, irql);
-    return out_name;
+    ob_path_add_object(&path, device);
+    name.Length = (USHORT) (path.length < path.max ? path.length : path.max);
+    return io_name_text(&name, out_name, max);
 }

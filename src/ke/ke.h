@@ -11,6 +11,7 @@
 
 #include <wdm.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,7 +41,18 @@ typedef void ke_apc_fn(void *context);
  */
 BOOLEAN ke_queue_apc(PKTHREAD thread, ke_apc_fn *fn, void *context);
 
+/* --- system threads: system_thread.c -------------------------------------- */
+
+/* A thread that does not run yet, with one reference.  NULL: no memory. */
+PETHREAD ke_system_thread_new(PKSTART_ROUTINE start_routine, PVOID context);
+/* Once.  False: no thread to be had. */
+bool ke_system_thread_start(PETHREAD thread);
+
 /* --- pool: pool.c --------------------------------------------------------- */
+
+/* Debug builds: fn is called with each block of that tag, at its end.  One tag,
+ * for the life of the process. */
+void ke_pool_watch_frees(ULONG tag, VOID (NTAPI *fn)(PVOID block));
 
 struct ke_pool_stats {
     uint64_t allocations;       /* since the start */

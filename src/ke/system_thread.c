@@ -4,9 +4,6 @@
  * Each is joined: by the next one that ends, or by ke_shutdown.  They block all
  * signals, which belong to the embedding program.
  *
- * A thread handle is the address of the thread object and holds a reference;
- * threads are the only objects that have handles here.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "ke_internal.h"
@@ -121,32 +118,27 @@ system_main(void *argument)
     KE_RULE(ke_irql == PASSIVE_LEVEL, "a system thread ends at PASSIVE_LEVEL");
 }
 
-/* The handle is closed with ZwClose. */
-NTSTATUS NTAPI
-PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
-                     POBJECT_ATTRIBUTES ObjectAttributes, HANDLE ProcessHandle,
-                     PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
-                     PVOID StartContext)
+PETHREAD
+ke_system_thread_new(PKSTART_ROUTINE start_routine, PVOID context)
 {
-    PETHREAD thread;
+    PETHREAD thread = ke_thread_new();
 
-    KE_IRQL(PsCreateSystemThread);
-    if (ObjectAttributes != NULL || ProcessHandle != NULL || ClientId != NULL)
-        return STATUS_NOT_SUPPORTED;
-    thread = ke_thread_new();
     if (thread == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
+        return NULL;
     thread->Tcb.system = TRUE;
-    thread->Tcb.start = StartRoutine;
-    thread->Tcb.start_context = StartContext;
+    thread->Tcb.start = start_routine;
+    thread->Tcb.start_context = context;
+    return thread;
+}
+
+bool
+ke_system_thread_start(PETHREAD thread)
+{
     ke_thread_ref(thread);
-    if (ke_spawn(system_main, thread) != 0) {
-        ke_thread_unref(thread);
-        ke_thread_unref(thread);
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
-    *ThreadHandle = thread;
-    return STATUS_SUCCESS;
+    if (ke_spawn(system_main, thread) == 0)
+        return true;
+    ke_thread_unref(thread);
+    return false;
 }
 
 /* Does not return, unless the caller is not a system thread. */
@@ -165,16 +157,4 @@ BOOLEAN NTAPI
 PsIsSystemThread(PETHREAD Thread)
 {
     return Thread->Tcb.system;
-}
-
-NTSTATUS NTAPI
-ZwClose(HANDLE Handle)
-{
-    PETHREAD thread = Handle;
-
-    KE_IRQL(ZwClose);
-    if (thread == NULL || thread->Tcb.Header.Type != KE_THREAD)
-        return STATUS_INVALID_HANDLE;
-    ke_thread_unref(thread);
-    return STATUS_SUCCESS;
 }

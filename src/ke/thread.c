@@ -33,7 +33,7 @@ ke_thread_unref(PETHREAD thread)
     if (thread == NULL)
         return;
     if (__atomic_sub_fetch(&thread->Tcb.references, 1, __ATOMIC_ACQ_REL) == 0)
-        free(thread);
+        free((char *) thread - KE_OBJECT_HEAD);
 }
 
 void
@@ -97,10 +97,13 @@ make_key(void)
 PETHREAD
 ke_thread_new(void)
 {
-    PETHREAD thread = calloc(1, sizeof *thread);
+    static ULONG_PTR last_id;
+    char *block = calloc(1, KE_OBJECT_HEAD + sizeof(struct _ETHREAD));
+    PETHREAD thread = (PETHREAD) (block + KE_OBJECT_HEAD);
 
-    if (thread == NULL)
+    if (block == NULL)
         return NULL;
+    thread->id = __atomic_add_fetch(&last_id, 4, __ATOMIC_RELAXED);
     ke_header_init(&thread->Tcb.Header, KE_THREAD, sizeof thread->Tcb, 0);
     InitializeListHead(&thread->Tcb.mutants);
     InitializeListHead(&thread->Tcb.apcs);

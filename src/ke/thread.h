@@ -17,6 +17,9 @@
 
 #define KE_THREAD_CACHES 4
 
+/* Room before the record, zero: the object manager's. */
+#define KE_OBJECT_HEAD 48
+
 struct _KTHREAD {
     DISPATCHER_HEADER Header;   /* signalled when the thread has ended */
 
@@ -39,7 +42,9 @@ struct _KTHREAD {
     BOOLEAN ended;
 
     /* own */
-    ULONG apc_disable;          /* critical regions, owned mutexes */
+    ULONG apc_disable;          /* critical and guarded regions, mutexes */
+    ULONG guarded;              /* guarded regions */
+    KPRIORITY priority;         /* atomic; stored, not used */
     BOOLEAN apc_running;
     BOOLEAN system;
     void *exit_jump;            /* jmp_buf of a system thread */
@@ -60,6 +65,7 @@ struct _ETHREAD {
     PIRP TopLevelIrp;                   /* own */
     void *cache[KE_THREAD_CACHES];      /* own; released by an exit callback */
     PSTR name;                          /* for traces; static text or NULL */
+    ULONG_PTR id;                       /* a multiple of four; constant */
 };
 
 /* The calling thread's record once it has one. */

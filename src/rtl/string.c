@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <wdm.h>
+#include <ntifs.h>
 
 #include "ke/irql.h"
 
@@ -109,6 +109,12 @@ upper(WCHAR c)
             (c - cases[i].first) % cases[i].step == 0)
             return (WCHAR) (c + cases[i].up);
     return c;
+}
+
+WCHAR NTAPI
+RtlUpcaseUnicodeChar(WCHAR SourceCharacter)
+{
+    return upper(SourceCharacter);
 }
 
 LONG NTAPI

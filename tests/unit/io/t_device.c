@@ -154,7 +154,7 @@ names__devices_links_and_pointers(void **state)
                      STATUS_OBJECT_NAME_COLLISION);
     assert_int_equal(
         IoCreateDevice(driver, 0, &bad, FILE_DEVICE_UNKNOWN, 0, FALSE, &second),
-        STATUS_OBJECT_NAME_INVALID);
+        STATUS_OBJECT_PATH_SYNTAX_BAD);
     assert_int_equal(IoCreateSymbolicLink(&link, &name), STATUS_SUCCESS);
     assert_int_equal(IoCreateSymbolicLink(&link, &name),
                      STATUS_OBJECT_NAME_COLLISION);
@@ -518,7 +518,7 @@ create__no_memory__cleaned_up(void **state)
             assert_int_equal(status, STATUS_INSUFFICIENT_RESOURCES);
     }
     fault_clear();
-    assert_int_equal(n, 5);
+    assert_int_equal(n, 6);
     IoDeleteDevice(device);
 }
 

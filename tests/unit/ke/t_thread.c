@@ -72,32 +72,27 @@ static void
 system_thread__by_return_or_termination__signals_its_object(void **state)
 {
     for (int i = 0; i < 2; i++) {
-        HANDLE handle;
+        PETHREAD thread = ke_system_thread_new(system_routine, i ? &go : NULL);
 
         KeInitializeEvent(&go, NotificationEvent, FALSE);
-        assert_int_equal(PsCreateSystemThread(&handle, 0, NULL, NULL, NULL,
-                                              system_routine, i ? &go : NULL),
-                         STATUS_SUCCESS);
-        assert_int_equal(wait_ms(handle, 0), STATUS_TIMEOUT);
+        assert_true(ke_system_thread_start(thread));
+        assert_int_equal(wait_ms(thread, 0), STATUS_TIMEOUT);
         KeSetEvent(&go, 0, FALSE);
-        assert_int_equal(wait_forever(handle), STATUS_SUCCESS);
-        assert_int_equal(ZwClose(handle), STATUS_SUCCESS);
+        assert_int_equal(wait_forever(thread), STATUS_SUCCESS);
+        ke_thread_unref(thread);
     }
     assert_int_equal(past_the_end, 0);
-    assert_int_equal(ZwClose(NULL), STATUS_INVALID_HANDLE);
 }
 
 static void
-system_thread__not_to_be_had__is_insufficient_resources(void **state)
+system_thread__not_to_be_had__is_said(void **state)
 {
-    HANDLE handle = &go;
+    PETHREAD thread = ke_system_thread_new(system_routine, NULL);
 
     fault_set("thread", 1, false);
-    assert_int_equal(PsCreateSystemThread(&handle, 0, NULL, NULL, NULL,
-                                          system_routine, NULL),
-                     STATUS_INSUFFICIENT_RESOURCES);
-    assert_ptr_equal(handle, &go);
+    assert_false(ke_system_thread_start(thread));
     fault_clear();
+    ke_thread_unref(thread);
 }
 
 static VOID NTAPI
@@ -109,12 +104,10 @@ static void
 shutdown__joins_every_system_thread(void **state)
 {
     for (int i = 0; i < 50; i++) {
-        HANDLE handle;
+        PETHREAD thread = ke_system_thread_new(nothing, NULL);
 
-        assert_int_equal(
-            PsCreateSystemThread(&handle, 0, NULL, NULL, NULL, nothing, NULL),
-            STATUS_SUCCESS);
-        ZwClose(handle);
+        assert_true(ke_system_thread_start(thread));
+        ke_thread_unref(thread);
     }
     ke_shutdown();
     assert_int_equal(ke_spawned_count(), 0);
@@ -169,8 +162,7 @@ main(void)
             thread__any__gets_a_record_that_outlives_it_while_referenced),
         cmocka_unit_test(
             system_thread__by_return_or_termination__signals_its_object),
-        cmocka_unit_test(
-            system_thread__not_to_be_had__is_insufficient_resources),
+        cmocka_unit_test(system_thread__not_to_be_had__is_said),
         cmocka_unit_test(shutdown__joins_every_system_thread),
         cmocka_unit_test(rules__broken__bug_check),
     };

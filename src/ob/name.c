@@ -1,0 +1,747 @@
+/*
+ * name.c - the names of objects: directories, links, the way along a path
+ *
+ * A name holds a reference to its object and to its directory.  It goes with
+ * the last handle, or with ob_make_temporary if the object is permanent.  Names
+ * are kept with a folded copy, so that nothing has to be folded under the lock.
+ *
+ * Lock: the name lock, taken at <= DISPATCH; references are dropped outside it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "ob/ob_internal.h"
+
+#include "ke/ke.h"
+
+#define BUCKETS    37
+#define LINK_DEPTH 32
+#define PATH_DEPTH 32
+
+struct directory {
+    LIST_ENTRY buckets[BUCKETS]; /* struct ob_name */
+};
+
+struct link {
+    UNICODE_STRING target; /* pool */
+    LARGE_INTEGER created;
+};
+
+struct ob_name {
+    LIST_ENTRY entry;
+    PVOID directory; /* holds a reference */
+    PVOID object;    /* holds a reference */
+    UNICODE_STRING name;
+    UNICODE_STRING folded; /* both buffers follow the record */
+};
+
+static KSPIN_LOCK name_lock;
+static PVOID root; /* the directory "\"; constant from init to shutdown */
+
+/* --- strings -------------------------------------------------------------- */
+
+static WCHAR
+fold(WCHAR c)
+{
+    return RtlUpcaseUnicodeChar(c);
+}
+
+static void
+fold_to(PUNICODE_STRING to, PCUNICODE_STRING from, PWSTR buffer)
+{
+    to->Length = to->MaximumLength = from->Length;
+    to->Buffer = buffer;
+    for (USHORT i = 0; i < from->Length / sizeof(WCHAR); i++)
+        buffer[i] = fold(from->Buffer[i]);
+}
+
+static unsigned
+bucket_of(PCUNICODE_STRING folded)
+{
+    unsigned hash = 0;
+
+    for (USHORT i = 0; i < folded->Length / sizeof(WCHAR); i++)
+        hash = hash * 31 + folded->Buffer[i];
+    return hash % BUCKETS;
+}
+
+static bool
+same(PCUNICODE_STRING a, PCUNICODE_STRING b)
+{
+    return a->Length == b->Length &&
+           RtlEqualMemory(a->Buffer, b->Buffer, a->Length);
+}
+
+/* "\Device\Cd0" is "Device" and then "\Cd0". */
+static UNICODE_STRING
+take_component(UNICODE_STRING *path)
+{
+    UNICODE_STRING first = { .Buffer = path->Buffer + 1 };
+    USHORT n = 0, count = (USHORT) (path->Length / sizeof(WCHAR) - 1);
+
+    while (n < count && first.Buffer[n] != '\\')
+        n++;
+    first.Length = first.MaximumLength = (USHORT) (n * sizeof(WCHAR));
+    path->Buffer += n + 1;
+    path->Length = (USHORT) (path->Length - (n + 1) * sizeof(WCHAR));
+    path->MaximumLength = path->Length;
+    return first;
+}
+
+/* --- names of objects, written out ---------------------------------------- */
+
+void
+ob_path_add(struct ob_path *path, PCUNICODE_STRING text)
+{
+    if (path->buffer != NULL && path->length < path->max) {
+        ULONG fits = path->max - path->length;
+
+        RtlCopyMemory((char *) path->buffer + path->length, text->Buffer,
+                      text->Length < fits ? text->Length : fits);
+    }
+    path->length += text->Length;
+}
+
+static void
+add_names_locked(struct ob_path *path, PVOID object)
+{
+    static const UNICODE_STRING separator = RTL_CONSTANT_STRING(L"\\");
+    struct ob_name *chain[PATH_DEPTH];
+    int n = 0;
+
+    if (object == root)
+        ob_path_add(path, &separator);
+    for (struct ob_name *at = ob_head_of(object)->name;
+         at != NULL && n < PATH_DEPTH; at = ob_head_of(at->directory)->name)
+        chain[n++] = at;
+    while (n-- > 0) {
+        ob_path_add(path, &separator);
+        ob_path_add(path, &chain[n]->name);
+    }
+}
+
+void
+ob_path_add_object(struct ob_path *path, PVOID object)
+{
+    POBJECT_TYPE type = ob_type_of(object);
+    KIRQL irql;
+
+    if (type->add_name != NULL) {
+        type->add_name(object, path);
+        return;
+    }
+    KeAcquireSpinLock(&name_lock, &irql);
+    add_names_locked(path, object);
+    KeReleaseSpinLock(&name_lock, irql);
+}
+
+void
+ob_path_add_directory_name(struct ob_path *path, PVOID object)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&name_lock, &irql);
+    add_names_locked(path, object);
+    KeReleaseSpinLock(&name_lock, irql);
+}
+
+/* --- in a directory ------------------------------------------------------- */
+
+static struct ob_name *
+find_locked(struct directory *directory, PCUNICODE_STRING name,
+            PCUNICODE_STRING folded, bool insensitive)
+{
+    PLIST_ENTRY bucket = &directory->buckets[bucket_of(folded)];
+
+    for (PLIST_ENTRY at = bucket->Flink; at != bucket; at = at->Flink) {
+        struct ob_name *known = CONTAINING_RECORD(at, struct ob_name, entry);
+
+        if (insensitive ? same(&known->folded, folded)
+                        : same(&known->name, name))
+            return known;
+    }
+    return NULL;
+}
+
+/* A reference to what the directory has by this name, or NULL. */
+static NTSTATUS
+child(PVOID directory, PCUNICODE_STRING name, bool insensitive,
+      PVOID *out_object)
+{
+    UNICODE_STRING folded;
+    struct ob_name *found;
+    PWSTR buffer;
+    KIRQL irql;
+
+    buffer = ExAllocatePoolWithTag(PagedPool, name->Length + sizeof(WCHAR),
+                                   OB_TAG_NAME);
+    if (buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    fold_to(&folded, name, buffer);
+    KeAcquireSpinLock(&name_lock, &irql);
+    found = find_locked(directory, name, &folded, insensitive);
+    if (found != NULL) {
+        *out_object = found->object;
+        ObfReferenceObject(found->object);
+    }
+    KeReleaseSpinLock(&name_lock, irql);
+    ExFreePoolWithTag(buffer, OB_TAG_NAME);
+    return found != NULL ? STATUS_SUCCESS : STATUS_OBJECT_NAME_NOT_FOUND;
+}
+
+/* One entry of one list, or nothing. */
+static struct ob_name *
+nth_locked(struct directory *directory, ULONG index)
+{
+    for (int i = 0; i < BUCKETS; i++)
+        for (PLIST_ENTRY at = directory->buckets[i].Flink;
+             at != &directory->buckets[i]; at = at->Flink)
+            if (index-- == 0)
+                return CONTAINING_RECORD(at, struct ob_name, entry);
+    return NULL;
+}
+
+static void
+unlink_locked(struct ob_name *name)
+{
+    RemoveEntryList(&name->entry);
+    ob_head_of(name->object)->name = NULL;
+}
+
+/* After unlink_locked, outside the lock. */
+static void
+free_name(struct ob_name *name)
+{
+    if (name == NULL)
+        return;
+    ObfDereferenceObject(name->object);
+    ObfDereferenceObject(name->directory);
+    ExFreePoolWithTag(name, OB_TAG_NAME);
+}
+
+void
+ob_name_release(PVOID object)
+{
+    struct ob_head *head = ob_head_of(object);
+    struct ob_name *name = NULL;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&name_lock, &irql);
+    if (head->name != NULL && !head->permanent && ob_handles_of(object) == 0) {
+        name = head->name;
+        unlink_locked(name);
+    }
+    KeReleaseSpinLock(&name_lock, irql);
+    free_name(name);
+}
+
+void
+ob_make_temporary(PVOID object)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&name_lock, &irql);
+    ob_head_of(object)->permanent = false;
+    KeReleaseSpinLock(&name_lock, irql);
+    ob_name_release(object);
+}
+
+/* --- along a path --------------------------------------------------------- */
+
+/* One lookup under way. */
+struct walk {
+    const struct ob_open *open;
+    UNICODE_STRING rest; /* still to go */
+    PWSTR buffer;        /* that `rest` lies in, if a link was followed */
+    PVOID at;            /* referenced */
+    int links;
+    bool to_parent; /* stop before the last component */
+};
+
+static void
+start_again(struct walk *walk, const UNICODE_STRING *path)
+{
+    if (walk->buffer != NULL)
+        ExFreePoolWithTag(walk->buffer, OB_TAG_NAME);
+    walk->buffer = path->Buffer;
+    walk->rest = *path;
+    ObfDereferenceObject(walk->at);
+    ObfReferenceObject(root);
+    walk->at = root;
+}
+
+static NTSTATUS
+join(PCUNICODE_STRING first, PCUNICODE_STRING second, UNICODE_STRING *out_path)
+{
+    ULONG length = (ULONG) first->Length + second->Length;
+    PWSTR buffer;
+
+    if (length > 0xFFFE)
+        return STATUS_NAME_TOO_LONG;
+    buffer =
+        ExAllocatePoolWithTag(PagedPool, length + sizeof(WCHAR), OB_TAG_NAME);
+    if (buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlCopyMemory(buffer, first->Buffer, first->Length);
+    RtlCopyMemory((char *) buffer + first->Length, second->Buffer,
+                  second->Length);
+    *out_path = (UNICODE_STRING){ (USHORT) length, (USHORT) length, buffer };
+    return STATUS_SUCCESS;
+}
+
+/* Whether the walk ends at this link itself. */
+static bool
+wants_link(const struct walk *walk)
+{
+    return walk->rest.Length == 0 && (walk->open->type == &ob_link_type ||
+                                      (walk->open->attributes & OBJ_OPENLINK));
+}
+
+static NTSTATUS
+follow(struct walk *walk)
+{
+    struct link *link = walk->at;
+    UNICODE_STRING path;
+    NTSTATUS status;
+
+    if (++walk->links > LINK_DEPTH)
+        return STATUS_OBJECT_NAME_INVALID;
+    status = join(&link->target, &walk->rest, &path);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (path.Length == 0 || path.Buffer[0] != '\\') {
+        ExFreePoolWithTag(path.Buffer, OB_TAG_NAME);
+        return STATUS_OBJECT_PATH_SYNTAX_BAD;
+    }
+    start_again(walk, &path);
+    return STATUS_SUCCESS;
+}
+
+/* What is below an object with a hook is found by the hook. */
+static NTSTATUS
+parse(struct walk *walk)
+{
+    UNICODE_STRING path = { 0 };
+    PVOID object = NULL;
+    NTSTATUS status;
+
+    if (walk->rest.Length == 0 && walk->open->context == NULL &&
+        walk->open->type == ob_type_of(walk->at))
+        return STATUS_SUCCESS;
+    status = ob_type_of(walk->at)->parse(walk->at, &walk->rest, walk->open,
+                                         &object, &path);
+    if (status == STATUS_REPARSE) {
+        if (++walk->links > LINK_DEPTH) {
+            ExFreePoolWithTag(path.Buffer, OB_TAG_NAME);
+            return STATUS_OBJECT_NAME_INVALID;
+        }
+        start_again(walk, &path);
+        return STATUS_REPARSE;
+    }
+    if (!NT_SUCCESS(status))
+        return status;
+    ObfDereferenceObject(walk->at);
+    walk->at = object;
+    walk->rest.Length = 0;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS
+step_down(struct walk *walk)
+{
+    bool insensitive = (walk->open->attributes & OBJ_CASE_INSENSITIVE) != 0;
+    UNICODE_STRING name;
+    PVOID next = NULL;
+    NTSTATUS status;
+
+    if (walk->rest.Buffer[0] != '\\')
+        return STATUS_OBJECT_PATH_SYNTAX_BAD;
+    name = take_component(&walk->rest);
+    if (name.Length == 0)
+        return STATUS_OBJECT_NAME_INVALID;
+    status = child(walk->at, &name, insensitive, &next);
+    if (status == STATUS_OBJECT_NAME_NOT_FOUND && walk->rest.Length != 0)
+        return STATUS_OBJECT_PATH_NOT_FOUND;
+    if (!NT_SUCCESS(status))
+        return status;
+    ObfDereferenceObject(walk->at);
+    walk->at = next;
+    return STATUS_SUCCESS;
+}
+
+static bool
+is_last_component(const UNICODE_STRING *path)
+{
+    for (USHORT i = 1; i < path->Length / sizeof(WCHAR); i++)
+        if (path->Buffer[i] == '\\')
+            return false;
+    return true;
+}
+
+static NTSTATUS
+run(struct walk *walk)
+{
+    for (;;) {
+        POBJECT_TYPE type = ob_type_of(walk->at);
+        NTSTATUS status;
+
+        if (type == &ob_link_type && !wants_link(walk)) {
+            status = follow(walk);
+        } else if (type->parse != NULL) {
+            status = parse(walk);
+            if (status == STATUS_SUCCESS)
+                return status;
+            status = status == STATUS_REPARSE ? STATUS_SUCCESS : status;
+        } else if (walk->rest.Length == 0) {
+            return walk->to_parent ? STATUS_OBJECT_NAME_COLLISION
+                                   : STATUS_SUCCESS;
+        } else if (type != &ob_directory_type) {
+            return STATUS_OBJECT_TYPE_MISMATCH;
+        } else if (walk->to_parent && is_last_component(&walk->rest)) {
+            return STATUS_SUCCESS;
+        } else {
+            status = step_down(walk);
+        }
+        if (!NT_SUCCESS(status))
+            return status;
+    }
+}
+
+/* From the root, or from an open directory, device or key: below that, a path
+ * does not begin with a backslash, but `rest` does. */
+static NTSTATUS
+begin(struct walk *walk, const struct ob_open *open)
+{
+    static const UNICODE_STRING separator = RTL_CONSTANT_STRING(L"\\");
+    UNICODE_STRING name =
+        open->name != NULL ? *open->name : (UNICODE_STRING){ 0 };
+    UNICODE_STRING path;
+    NTSTATUS status;
+
+    walk->open = open;
+    if (name.Length % sizeof(WCHAR) != 0)
+        return STATUS_OBJECT_NAME_INVALID;
+    if (open->root == NULL) {
+        if (name.Length == 0 || name.Buffer[0] != '\\')
+            return STATUS_OBJECT_PATH_SYNTAX_BAD;
+        walk->rest = name;
+        if (name.Length == sizeof(WCHAR))
+            walk->rest.Length = 0;
+        ObfReferenceObject(root);
+        walk->at = root;
+        return STATUS_SUCCESS;
+    }
+    if (name.Length != 0 && name.Buffer[0] == '\\')
+        return STATUS_OBJECT_PATH_SYNTAX_BAD;
+    status =
+        ob_reference_handle(open->root, 0, NULL, open->mode, &walk->at, NULL);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (ob_type_of(walk->at) != &ob_directory_type &&
+        ob_type_of(walk->at)->parse == NULL)
+        return STATUS_OBJECT_TYPE_MISMATCH;
+    if (name.Length == 0)
+        return STATUS_SUCCESS;
+    status = join(&separator, &name, &path);
+    if (!NT_SUCCESS(status))
+        return status;
+    walk->rest = path;
+    walk->buffer = path.Buffer;
+    return STATUS_SUCCESS;
+}
+
+static void
+finish(struct walk *walk)
+{
+    if (walk->buffer != NULL)
+        ExFreePoolWithTag(walk->buffer, OB_TAG_NAME);
+    if (walk->at != NULL)
+        ObfDereferenceObject(walk->at);
+}
+
+NTSTATUS
+ob_lookup(const struct ob_open *open, PVOID *out_object)
+{
+    struct walk walk = { 0 };
+    NTSTATUS status = begin(&walk, open);
+
+    if (NT_SUCCESS(status))
+        status = run(&walk);
+    if (NT_SUCCESS(status) && open->type != NULL &&
+        ob_type_of(walk.at) != open->type)
+        status = STATUS_OBJECT_TYPE_MISMATCH;
+    if (NT_SUCCESS(status)) {
+        *out_object = walk.at;
+        walk.at = NULL;
+    }
+    finish(&walk);
+    return status;
+}
+
+/* --- new names ------------------------------------------------------------ */
+
+static struct ob_name *
+new_name(PVOID directory, PVOID object, PCUNICODE_STRING text)
+{
+    struct ob_name *name = ExAllocatePoolWithTag(
+        NonPagedPool, sizeof *name + 2u * text->Length, OB_TAG_NAME);
+    PWSTR buffer = (PWSTR) (name + 1);
+
+    if (name == NULL)
+        return NULL;
+    ObfReferenceObject(directory);
+    ObfReferenceObject(object);
+    name->directory = directory;
+    name->object = object;
+    name->name = (UNICODE_STRING){ text->Length, text->Length, buffer };
+    RtlCopyMemory(buffer, text->Buffer, text->Length);
+    fold_to(&name->folded, text, buffer + text->Length / sizeof(WCHAR));
+    return name;
+}
+
+/* Enters it, unless somebody else was there first: then *out_existing. */
+static NTSTATUS
+enter(PVOID directory, PVOID object, PCUNICODE_STRING text, ULONG attributes,
+      PVOID *out_existing)
+{
+    struct ob_name *added = new_name(directory, object, text);
+    struct ob_name *found;
+    KIRQL irql;
+
+    if (added == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    KeAcquireSpinLock(&name_lock, &irql);
+    found = find_locked(directory, text, &added->folded,
+                        (attributes & OBJ_CASE_INSENSITIVE) != 0);
+    if (found != NULL) {
+        *out_existing = found->object;
+        ObfReferenceObject(found->object);
+    } else {
+        InsertTailList(&((struct directory *) directory)
+                            ->buckets[bucket_of(&added->folded)],
+                       &added->entry);
+        ob_head_of(object)->name = added;
+        ob_head_of(object)->permanent = (attributes & OBJ_PERMANENT) != 0;
+    }
+    KeReleaseSpinLock(&name_lock, irql);
+    if (found == NULL)
+        return STATUS_SUCCESS;
+    free_name(added);
+    return STATUS_OBJECT_NAME_COLLISION;
+}
+
+NTSTATUS
+ob_name_insert(PVOID object, HANDLE at, PCUNICODE_STRING name, ULONG attributes,
+               PVOID *out_existing)
+{
+    const struct ob_open open = { .root = at,
+                                  .name = name,
+                                  .attributes = attributes,
+                                  .type = &ob_directory_type };
+    struct walk walk = { .to_parent = true };
+    NTSTATUS status = begin(&walk, &open);
+
+    *out_existing = NULL;
+    if (NT_SUCCESS(status))
+        status = run(&walk);
+    if (NT_SUCCESS(status) && ob_type_of(walk.at) != &ob_directory_type)
+        status = STATUS_OBJECT_TYPE_MISMATCH;
+    if (NT_SUCCESS(status)) {
+        UNICODE_STRING last = take_component(&walk.rest);
+
+        status = last.Length != 0
+                     ? enter(walk.at, object, &last, attributes, out_existing)
+                     : STATUS_OBJECT_NAME_INVALID;
+    }
+    finish(&walk);
+    return status;
+}
+
+NTSTATUS
+ob_name_object(PVOID object, PCUNICODE_STRING name, ULONG attributes)
+{
+    PVOID existing;
+    NTSTATUS status = ob_name_insert(object, NULL, name, attributes, &existing);
+
+    if (existing != NULL)
+        ObfDereferenceObject(existing);
+    return status;
+}
+
+/* --- directories, links --------------------------------------------------- */
+
+PVOID
+ob_new_directory(void)
+{
+    struct directory *directory =
+        ob_create_object(&ob_directory_type, sizeof *directory);
+
+    for (int i = 0; directory != NULL && i < BUCKETS; i++)
+        InitializeListHead(&directory->buckets[i]);
+    return directory;
+}
+
+NTSTATUS
+ob_new_link(PCUNICODE_STRING target, PVOID *out_link)
+{
+    static const UNICODE_STRING nothing;
+    UNICODE_STRING copy;
+    struct link *link;
+    NTSTATUS status = join(target, &nothing, &copy);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    link = ob_create_object(&ob_link_type, sizeof *link);
+    if (link == NULL) {
+        ExFreePoolWithTag(copy.Buffer, OB_TAG_NAME);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    link->target = copy;
+    KeQuerySystemTime(&link->created);
+    *out_link = link;
+    return STATUS_SUCCESS;
+}
+
+PCUNICODE_STRING
+ob_link_target(PVOID link)
+{
+    return &((struct link *) link)->target;
+}
+
+static void
+destroy_link(PVOID object)
+{
+    struct link *link = object;
+
+    ExFreePoolWithTag(link->target.Buffer, OB_TAG_NAME);
+    ob_free(link);
+}
+
+struct _OBJECT_TYPE ob_directory_type = {
+    .name = OB_TYPE_NAME(L"Directory"),
+    .mapping = { STANDARD_RIGHTS_READ | DIRECTORY_QUERY | DIRECTORY_TRAVERSE,
+                 STANDARD_RIGHTS_WRITE | DIRECTORY_CREATE_OBJECT |
+                     DIRECTORY_CREATE_SUBDIRECTORY,
+                 STANDARD_RIGHTS_EXECUTE | DIRECTORY_QUERY | DIRECTORY_TRAVERSE,
+                 DIRECTORY_ALL_ACCESS },
+    .valid_access = DIRECTORY_ALL_ACCESS,
+    .destroy = ob_free,
+};
+
+struct _OBJECT_TYPE ob_link_type = {
+    .name = OB_TYPE_NAME(L"SymbolicLink"),
+    .mapping = { STANDARD_RIGHTS_READ | SYMBOLIC_LINK_QUERY,
+                 STANDARD_RIGHTS_WRITE,
+                 STANDARD_RIGHTS_EXECUTE | SYMBOLIC_LINK_QUERY,
+                 SYMBOLIC_LINK_ALL_ACCESS },
+    .valid_access = SYMBOLIC_LINK_ALL_ACCESS,
+    .destroy = destroy_link,
+};
+
+NTSTATUS
+ob_directory_entry(PVOID directory, ULONG index, PVOID *out_object,
+                   UNICODE_STRING *out_name)
+{
+    const USHORT max = 0xFFFE;
+    struct ob_name *found;
+    PWSTR buffer;
+    KIRQL irql;
+
+    buffer = ExAllocatePoolWithTag(PagedPool, max, OB_TAG_NAME);
+    if (buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    KeAcquireSpinLock(&name_lock, &irql);
+    found = nth_locked(directory, index);
+    if (found != NULL) {
+        ObfReferenceObject(found->object);
+        *out_object = found->object;
+        RtlCopyMemory(buffer, found->name.Buffer, found->name.Length);
+        *out_name = (UNICODE_STRING){ found->name.Length, max, buffer };
+    }
+    KeReleaseSpinLock(&name_lock, irql);
+    if (found == NULL)
+        ExFreePoolWithTag(buffer, OB_TAG_NAME);
+    return found != NULL ? STATUS_SUCCESS : STATUS_NO_MORE_ENTRIES;
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+static NTSTATUS
+make_known(void)
+{
+    static const WCHAR *const directories[] = {
+        L"\\Device",   L"\\Driver",           L"\\FileSystem",
+        L"\\GLOBAL??", L"\\BaseNamedObjects", L"\\Callback",
+    };
+    static const WCHAR *const links[][2] = {
+        { L"\\??", L"\\GLOBAL??" },
+        { L"\\DosDevices", L"\\??" },
+        { L"\\GLOBAL??\\Global", L"\\GLOBAL??" },
+    };
+    NTSTATUS status = STATUS_SUCCESS;
+    UNICODE_STRING name, target;
+
+    for (size_t i = 0; i < ARRAYSIZE(directories) && NT_SUCCESS(status); i++) {
+        PVOID directory = ob_new_directory();
+
+        if (directory == NULL)
+            return STATUS_INSUFFICIENT_RESOURCES;
+        RtlInitUnicodeString(&name, directories[i]);
+        status = ob_name_object(directory, &name, OBJ_PERMANENT);
+        ObfDereferenceObject(directory);
+    }
+    for (size_t i = 0; i < ARRAYSIZE(links) && NT_SUCCESS(status); i++) {
+        RtlInitUnicodeString(&name, links[i][0]);
+        RtlInitUnicodeString(&target, links[i][1]);
+        status = IoCreateSymbolicLink(&name, &target);
+    }
+    return status;
+}
+
+NTSTATUS
+ob_names_init(void)
+{
+    NTSTATUS status;
+
+    if (root != NULL)
+        return STATUS_SUCCESS;
+    root = ob_new_directory();
+    if (root == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    status = make_known();
+    if (!NT_SUCCESS(status))
+        ob_names_shutdown();
+    return status;
+}
+
+/* Depth first, so that what a directory names goes before it. */
+static void
+empty(PVOID directory)
+{
+    for (;;) {
+        struct ob_name *name;
+        KIRQL irql;
+
+        KeAcquireSpinLock(&name_lock, &irql);
+        name = nth_locked(directory, 0);
+        if (name != NULL)
+            unlink_locked(name);
+        KeReleaseSpinLock(&name_lock, irql);
+        if (name == NULL)
+            return;
+        if (ob_type_of(name->object) == &ob_directory_type)
+            empty(name->object);
+        free_name(name);
+    }
+}
+
+void
+ob_names_shutdown(void)
+{
+    PVOID last = root;
+
+    if (last == NULL)
+        return;
+    empty(last);
+    root = NULL;
+    ObfDereferenceObject(last);
+}
