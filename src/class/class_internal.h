@@ -310,6 +310,17 @@ VOID NTAPI class_sync_command(struct class_request *request);
 
 /* ioctl.c */
 DRIVER_DISPATCH class_device_control;
+typedef NTSTATUS NTAPI class_control_fn(class_device *dev, PIRP irp);
+
+/* What a control code needs. */
+struct class_control {
+    ULONG code;                 /* legacy forms are rewritten to this one */
+    UCHAR gate;                 /* 1: not while DO_VERIFY_VOLUME is set */
+    USHORT in, out;             /* smallest buffers, bytes */
+    class_control_fn *handler;
+};
+extern const struct class_control class_controls[];
+extern const ULONG class_control_count;
 
 /* capacity.c */
 VOID NTAPI class_capacity_command(struct class_request *request,

@@ -10,18 +10,12 @@
  */
 #include "class/class_internal.h"
 
-typedef NTSTATUS NTAPI handler_fn(class_device *dev, PIRP irp);
-
 enum gate { FREE, GATED };
 
-static handler_fn set_verify, clear_verify, not_supported, update_properties;
+static class_control_fn set_verify, clear_verify, not_supported,
+    update_properties;
 
-static const struct control {
-    ULONG code; /* legacy forms are rewritten to this one */
-    UCHAR gate;
-    USHORT in, out;      /* smallest buffers, bytes */
-    handler_fn *handler; /* NULL: a driver's, or nobody's */
-} controls[] = {
+const struct class_control class_controls[] = {
     { IOCTL_STORAGE_CHECK_VERIFY, GATED, 0, 0, class_check_verify },
     { IOCTL_STORAGE_CHECK_VERIFY2, GATED, 0, 0, class_check_verify },
     { IOCTL_STORAGE_READ_CAPACITY, GATED, 0, sizeof(STORAGE_READ_CAPACITY),
@@ -68,7 +62,8 @@ static const struct control {
     { IOCTL_STORAGE_RESERVE, FREE, 0, 0, class_reserve },
     { IOCTL_STORAGE_RELEASE, FREE, 0, 0, class_release },
     { IOCTL_STORAGE_FIND_NEW_DEVICES, FREE, 0, 0, not_supported },
-    { IOCTL_STORAGE_RESET_BUS, FREE, 0, 0, class_forward },
+    { IOCTL_STORAGE_RESET_BUS, FREE, sizeof(STORAGE_BUS_RESET_REQUEST), 0,
+      class_forward },
     { IOCTL_STORAGE_RESET_DEVICE, FREE, 0, 0, class_forward },
     { IOCTL_SCSI_PASS_THROUGH, FREE, 0, 0, class_pass_through },
     { IOCTL_SCSI_PASS_THROUGH_DIRECT, FREE, 0, 0, class_pass_through },
@@ -78,6 +73,8 @@ static const struct control {
     { IOCTL_DISK_INTERNAL_SET_VERIFY, FREE, 0, 0, set_verify },
     { IOCTL_DISK_INTERNAL_CLEAR_VERIFY, FREE, 0, 0, clear_verify },
 };
+
+const ULONG class_control_count = RTL_NUMBER_OF(class_controls);
 
 /* DISK, CDROM and TAPE forms of common requests have functions from 0x200. */
 static ULONG
@@ -93,13 +90,13 @@ normalise(ULONG code)
     return (code & 0xffff) | (ULONG) IOCTL_STORAGE_BASE << 16;
 }
 
-static const struct control *
+static const struct class_control *
 find_control(ULONG code)
 {
     code = normalise(code);
-    for (size_t i = 0; i < RTL_NUMBER_OF(controls); i++)
-        if (controls[i].code == code)
-            return &controls[i];
+    for (size_t i = 0; i < class_control_count; i++)
+        if (class_controls[i].code == code)
+            return &class_controls[i];
     return NULL;
 }
 
@@ -143,7 +140,7 @@ update_properties(class_device *dev, PIRP irp)
 static BOOLEAN
 touches_medium(ULONG code)
 {
-    const struct control *control = find_control(code);
+    const struct class_control *control = find_control(code);
     ULONG base = code >> 16;
 
     if (control != NULL)
@@ -172,7 +169,7 @@ ClassDeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(Irp);
     class_device *dev = class_dev(DeviceObject);
-    const struct control *control =
+    const struct class_control *control =
         find_control(at->Parameters.DeviceIoControl.IoControlCode);
 
     if (control == NULL)
