@@ -283,8 +283,8 @@ media_types_ex(PDEVICE_OBJECT fdo, PIRP irp)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
     PGET_MEDIA_TYPES out = irp->AssociatedIrp.SystemBuffer;
-    PDEVICE_MEDIA_INFO info = out->MediaInfo;
     ULONG traits = MEDIA_READ_ONLY;
+    PDEVICE_MEDIA_INFO info;
     STORAGE_MEDIA_TYPE type;
     NTSTATUS status;
 
@@ -295,6 +295,7 @@ media_types_ex(PDEVICE_OBJECT fdo, PIRP irp)
         return fdo_complete(fdo, irp, status, 0);
     type = media_type(fdo);
     RtlZeroMemory(out, sizeof *out);
+    info = out->MediaInfo;
     out->DeviceType = FILE_DEVICE_CD_ROM;
     out->MediaInfoCount = 1;
     if (NT_SUCCESS(status)) {

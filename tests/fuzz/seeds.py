@@ -1,0 +1,153 @@
+"""seeds.py FOLDER - makes the first inputs of the fuzzers
+
+Written by the layouts at the heads of the fuzz_*.c files.  Media are made by
+the mkfs tools that are installed; of each only what is not zero is kept, up to
+a few KiB.  The results are committed (corpus/); run it again when a layout
+changes.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+ROOT = sys.argv[1]
+MOST = 4000
+
+
+def seed(fuzzer, name, data):
+    folder = os.path.join(ROOT, fuzzer)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data)
+
+
+# --- sense: SRB status, SCSI status, circumstances, retry, moved, CDB, sense
+
+def fixed(key, asc, ascq, ili=0):
+    return bytes([0x70, 0, key | ili, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq,
+                  0, 0, 0, 0])
+
+
+def sense(name, data, srb=0x84, scsi=2, circumstances=3, cdb=0x28):
+    seed("sense", name, struct.pack(">BBHBH", srb, scsi, circumstances, 0, 0)
+         + bytes([cdb]) + bytes(15) + data)
+
+
+for key, asc, ascq in [(0, 0, 0), (1, 0x18, 0), (2, 0x3A, 0), (2, 4, 1),
+                       (2, 4, 2), (3, 0x11, 0), (3, 0x30, 1), (4, 8, 3),
+                       (5, 0x20, 0), (5, 0x21, 0), (5, 0x6F, 4), (6, 0x28, 0),
+                       (6, 0x29, 0), (6, 0x5A, 1), (7, 0x27, 0), (8, 0, 0),
+                       (0xB, 0, 0), (0xE, 0x1D, 0)]:
+    sense(f"{key:x}-{asc:02x}-{ascq:02x}", fixed(key, asc, ascq))
+sense("descriptor", bytes([0x72, 6, 0x28, 0, 0, 0, 0, 12, 0, 10, 0x80, 0])
+      + bytes(8))
+sense("deferred", bytes([0x71]) + fixed(3, 0x0C, 0)[1:])
+sense("ili", fixed(0, 0, 0, 0x20))
+sense("short", fixed(6, 0x28, 0)[:12])
+sense("none", b"", srb=0x04)
+for status in (0x02, 0x06, 0x0A, 0x0E, 0x12, 0x14, 0x16, 0x20, 0x30):
+    sense(f"srb-{status:02x}", b"", srb=status, scsi=0)
+sense("reserved", fixed(6, 0x28, 0), scsi=0x18)
+sense("busy", b"", srb=0x04, scsi=8)
+
+# --- ioctl: drive, manner, code's number, code, in, out, contents
+
+for drive in range(4):
+    for code in range(0, 60, 3):
+        seed("ioctl", f"{drive}-{code:02d}", struct.pack(
+            ">BBBIHH", drive, 0, code, 0, 64, 512) + bytes(64))
+# FORMAT_PARAMETERS of a 1.44 MB floppy, PASS_THROUGH with an INQUIRY
+seed("ioctl", "format", struct.pack(">BBBIHH", 1, 0, 200, 0x0007C018, 20, 64)
+     + struct.pack("<5I", 2, 0, 1, 0, 1))
+seed("ioctl", "pass-through", struct.pack(
+    ">BBBIHH", 0, 0, 200, 0x0004D004, 56, 256) + struct.pack(
+        "<HBBBBBBBxxxIIxxxxQI16s", 56, 0, 0, 0, 0, 6, 18, 1, 96, 10, 92, 56,
+        bytes([0x12, 0, 0, 0, 96, 0]))[:56])
+
+# --- device: kind, number of asks, length of the plan, the plan, answers
+
+for kind in range(2):
+    for what in range(8):
+        plan = bytes([what, 0, 1, 8, 0, 60, 0, 0] * 4)
+        seed("device", f"{kind}-{what}", bytes([kind, 5, len(plan)]) + plan)
+    seed("device", f"{kind}-changes", bytes([kind, 6, 6, 1, 3, 0, 0, 0, 1])
+         + bytes([0] * 12) + bytes([0x10, 0x06, 0x28, 0]) * 8)
+
+# --- identity: how, blocks, places and what is there
+
+FAILS_NEVER = 0
+
+
+def pieces(image):
+    """Runs of 512-byte units of head and tail that are not zero."""
+    with open(image, "rb") as file:
+        data = file.read()
+    found, left = [], MOST
+    units = [n for n in range(0, min(len(data), 132 * 1024) // 512)]
+    tail = [n for n in range(max(len(data) // 512 - 34, 264),
+                             len(data) // 512)]
+    for place in units + tail:
+        unit = data[place * 512:place * 512 + 512]
+        if not any(unit) or left <= 0:
+            continue
+        unit = unit.rstrip(b"\0")
+        number = place if place < 264 else 0x8000 | (len(data) // 512 - place)
+        found.append(struct.pack(">HH", number, len(unit)) + unit)
+        left -= len(unit) + 4
+    return b"".join(found)
+
+
+def medium(name, mib, *command, how=0, size=None, said=b""):
+    if command and shutil.which(command[0]) is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, "image")
+        with open(image, "wb") as file:
+            file.truncate(size or mib << 20)
+        if command and subprocess.run(
+                [word.replace("@", image) for word in command],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                input=said, check=False).returncode != 0:
+            return
+        blocks = min(65535, (size or mib << 20) // 512 - 1)
+        seed("identity", name, struct.pack(">BH", how | FAILS_NEVER, blocks)
+             + pieces(image))
+
+
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+medium("blank", 1)
+medium("ext4", 4, "mkfs.ext4", "-F", "-L", "SEED", "-U",
+       "11111111-2222-3333-4444-555555555555", "@")
+medium("vfat", 4, "mkfs.fat", "-i", "12345678", "-n", "SEED", "@")
+medium("floppy", 0, "mkfs.fat", "-i", "12345678", "-n", "SEED", "@",
+       size=1440 * 1024)
+medium("exfat", 4, "mkfs.exfat", "@")
+medium("ntfs", 4, "mkfs.ntfs", "-F", "-Q", "@")
+medium("udf", 4, "mkudffs", "--utf8", "@")
+medium("iso", 1, "genisoimage", "-quiet", "-V", "SEED", "-o", "@", "/dev/null")
+medium("swap", 2, "mkswap", "@")
+medium("minix", 2, "mkfs.minix", "@")
+medium("gpt", 4, "sfdisk", "-q", "@", said=b"label: gpt\nsize=2MiB\n")
+medium("mbr", 4, "sfdisk", "-q", "@", said=b"label: dos\nsize=2MiB\n")
+
+# --- nbd: flags, then what a client sends
+
+
+def request(command, offset, length, data=b"", flags=0):
+    return struct.pack(">IHHQQI", 0x25609513, flags, command, 7, offset,
+                       length) + data
+
+
+LAST = request(2, 0, 0)
+seed("nbd", "read", b"\1" + request(0, 0, 4096) + LAST)
+seed("nbd", "write", b"\1" + request(1, 512, 512, bytes(512), 1) + LAST)
+seed("nbd", "flush-trim-zero-status", b"\1" + request(3, 0, 0)
+     + request(4, 0, 4096) + request(6, 0, 4096) + request(7, 0, 4096) + LAST)
+seed("nbd", "slow", b"\3" + request(0, 0, 512) * 4 + LAST)
+seed("nbd", "failing", b"\5" + request(0, 1 << 19, 512) + LAST)
+seed("nbd", "shake", b"\0\0\0\0\3IHAVEOPT" + struct.pack(">II", 3, 0)
+     + b"IHAVEOPT" + struct.pack(">II", 7, 7) + b"\0\0\0\1A\0\0")
