@@ -96,6 +96,7 @@ HANDLE NTAPI PsGetCurrentProcessId(VOID);
 HANDLE NTAPI PsGetCurrentThreadId(VOID);
 HANDLE NTAPI PsGetProcessId(PEPROCESS Process);
 HANDLE NTAPI PsGetThreadId(PETHREAD Thread);
+HANDLE NTAPI PsGetThreadProcessId(PETHREAD Thread);
 
 typedef struct _OBJECT_NAME_INFORMATION {
     UNICODE_STRING Name;

@@ -35,6 +35,8 @@ PDEVICE_OBJECT NTAPI IoGetBaseFileSystemDeviceObject(PFILE_OBJECT FileObject);
 PEPROCESS NTAPI IoGetRequestorProcess(PIRP Irp);
 /* Any IRQL: does the thread end, or has it ended? */
 BOOLEAN NTAPI PsIsThreadTerminating(PETHREAD Thread);
+/* <= APC.  Referenced. */
+NTSTATUS NTAPI PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD *Thread);
 #define IoIsSystemThread PsIsSystemThread
 /* <= DISPATCH.  Referenced; NULL: nothing below, or it is being deleted. */
 PDEVICE_OBJECT NTAPI IoGetLowerDeviceObject(PDEVICE_OBJECT DeviceObject);

@@ -51,6 +51,7 @@
 #define STATUS_ACCESS_VIOLATION                 ((NTSTATUS) 0xC0000005)
 #define STATUS_IN_PAGE_ERROR                    ((NTSTATUS) 0xC0000006)
 #define STATUS_INVALID_HANDLE                   ((NTSTATUS) 0xC0000008)
+#define STATUS_INVALID_CID                      ((NTSTATUS) 0xC000000B)
 #define STATUS_INVALID_PARAMETER                ((NTSTATUS) 0xC000000D)
 #define STATUS_NO_SUCH_DEVICE                   ((NTSTATUS) 0xC000000E)
 #define STATUS_INVALID_DEVICE_REQUEST           ((NTSTATUS) 0xC0000010)

@@ -21,6 +21,10 @@ static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static void (*callbacks[CALLBACKS_MAX])(PETHREAD); /* dispatcher lock */
 
+/* All records, to find one by its id; nothing else is locked under it. */
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static LIST_ENTRY all = { &all, &all };
+
 void
 ke_thread_ref(PETHREAD thread)
 {
@@ -32,8 +36,44 @@ ke_thread_unref(PETHREAD thread)
 {
     if (thread == NULL)
         return;
-    if (__atomic_sub_fetch(&thread->Tcb.references, 1, __ATOMIC_ACQ_REL) == 0)
-        free((char *) thread - KE_OBJECT_HEAD);
+    if (__atomic_sub_fetch(&thread->Tcb.references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    pthread_mutex_lock(&all_lock);
+    RemoveEntryList(&thread->all_entry);
+    pthread_mutex_unlock(&all_lock);
+    free((char *) thread - KE_OBJECT_HEAD);
+}
+
+/* Unless the last reference has gone already. */
+static bool
+try_ref(PETHREAD thread)
+{
+    LONG count = __atomic_load_n(&thread->Tcb.references, __ATOMIC_RELAXED);
+
+    while (count != 0)
+        if (__atomic_compare_exchange_n(&thread->Tcb.references, &count,
+                                        count + 1, true, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+PETHREAD
+ke_thread_find(ULONG_PTR id)
+{
+    PETHREAD found = NULL;
+
+    pthread_mutex_lock(&all_lock);
+    for (PLIST_ENTRY entry = all.Flink; entry != &all; entry = entry->Flink) {
+        PETHREAD thread = CONTAINING_RECORD(entry, struct _ETHREAD, all_entry);
+
+        if (thread->id == id && try_ref(thread)) {
+            found = thread;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&all_lock);
+    return found;
 }
 
 void
@@ -109,6 +149,9 @@ ke_thread_new(void)
     InitializeListHead(&thread->Tcb.apcs);
     thread->Tcb.references = 1;
     InitializeListHead(&thread->IrpList);
+    pthread_mutex_lock(&all_lock);
+    InsertTailList(&all, &thread->all_entry);
+    pthread_mutex_unlock(&all_lock);
     return thread;
 }
 

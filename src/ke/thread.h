@@ -66,6 +66,7 @@ struct _ETHREAD {
     void *cache[KE_THREAD_CACHES];      /* own; released by an exit callback */
     PSTR name;                          /* for traces; static text or NULL */
     ULONG_PTR id;                       /* a multiple of four; constant */
+    LIST_ENTRY all_entry;               /* lock of thread.c */
 };
 
 /* The calling thread's record once it has one. */
@@ -90,6 +91,8 @@ ke_current(void)
  * own until its end. */
 void ke_thread_ref(PETHREAD thread);
 void ke_thread_unref(PETHREAD thread);
+/* Referenced, or NULL: no such thread, or nobody keeps its record. */
+PETHREAD ke_thread_find(ULONG_PTR id);
 
 /*
  * fn runs at the end of every thread that has a record, on that thread, at

@@ -73,3 +73,20 @@ PsGetCurrentProcessId(VOID)
 {
     return PsGetProcessId(ob_system_process());
 }
+
+HANDLE NTAPI
+PsGetThreadProcessId(PETHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+    return PsGetCurrentProcessId();
+}
+
+/* The caller drops the reference.  A thread that has ended is found for as long
+ * as somebody keeps its object. */
+NTSTATUS NTAPI
+PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD *Thread)
+{
+    KE_RULE_APC("PsLookupThreadByThreadId");
+    *Thread = ke_thread_find((ULONG_PTR) ThreadId);
+    return *Thread != NULL ? STATUS_SUCCESS : STATUS_INVALID_CID;
+}

@@ -83,6 +83,42 @@ system_thread__not_to_be_had__is_insufficient_resources(void **state)
     assert_int_equal(ob_handle_count(), before);
 }
 
+static void
+thread__looked_up_by_its_id__is_the_object(void **state)
+{
+    PETHREAD self = PsGetCurrentThread(), found = NULL;
+    PVOID thread;
+    HANDLE handle, id;
+
+    assert_int_equal(PsLookupThreadByThreadId(PsGetCurrentThreadId(), &found),
+                     STATUS_SUCCESS);
+    assert_ptr_equal(found, self);
+    ObDereferenceObject(found);
+    assert_ptr_equal(PsGetThreadProcessId(self), PsGetCurrentProcessId());
+    assert_int_equal(PsLookupThreadByThreadId(NULL, &found),
+                     STATUS_INVALID_CID);
+
+    KeInitializeEvent(&go, NotificationEvent, TRUE);
+    assert_int_equal(
+        PsCreateSystemThread(&handle, 0, NULL, NULL, NULL, wait_for_go, NULL),
+        STATUS_SUCCESS);
+    assert_int_equal(ObReferenceObjectByHandle(handle, 0, *PsThreadType,
+                                               KernelMode, &thread, NULL),
+                     STATUS_SUCCESS);
+    assert_int_equal(ZwWaitForSingleObject(handle, FALSE, NULL),
+                     STATUS_SUCCESS);
+    id = PsGetThreadId(thread);
+    assert_int_equal(ZwClose(handle), STATUS_SUCCESS);
+    assert_int_equal(PsLookupThreadByThreadId(id, &found), STATUS_SUCCESS);
+    assert_ptr_equal(found, thread);
+    ObDereferenceObject(found);
+    ObDereferenceObject(thread);
+    /* The thread itself lets go of its record when it is over, so wait. */
+    while (PsLookupThreadByThreadId(id, &found) == STATUS_SUCCESS)
+        ObDereferenceObject(found);
+    assert_int_equal(PsLookupThreadByThreadId(id, &found), STATUS_INVALID_CID);
+}
+
 int
 main(void)
 {
@@ -90,6 +126,7 @@ main(void)
         cmocka_unit_test(
             system_thread__its_handle__is_one_of_the_thread_object),
         cmocka_unit_test(system_thread__bad_process__is_refused),
+        cmocka_unit_test(thread__looked_up_by_its_id__is_the_object),
         cmocka_unit_test(
             system_thread__not_to_be_had__is_insufficient_resources),
     };
