@@ -107,6 +107,14 @@ enum vscsi_result {
     VSCSI_BUS_RESET,            /* fault rule */
     VSCSI_LOST,                 /* never comes back by itself; see abort */
     VSCSI_SELECTION_TIMEOUT,    /* fault rule: the drive is not there */
+    /* Of the transport; each from a fault rule, nothing was done. */
+    VSCSI_INVALID_LUN,
+    VSCSI_NO_DEVICE,
+    VSCSI_PHASE_ERROR,
+    VSCSI_PARITY_ERROR,
+    VSCSI_BUS_FREE,
+    VSCSI_TIMED_OUT,
+    VSCSI_OVERRUN,              /* ... or all of it, and said to be too much */
 };
 
 #define VSCSI_SENSE_MAX 32
@@ -164,9 +172,17 @@ void vscsi_reset(struct vscsi_drive *drive);
  *          optionally with "lba FIRST-LAST".
  *   ACTION sense K/ASC/ASCQ (hex; the command is not carried out)
  *          | recovered K/ASC/ASCQ (it is carried out, and the sense reported)
- *          | delay MS | lose | yank | swap IMAGE | reset | busy
- *          | selection-timeout | short BYTES | becoming-ready MS
- * Actions happen before the command, except short and recovered.  A command
+ *          | delay MS | lose | yank | swap IMAGE | reset | short BYTES
+ *          | becoming-ready MS
+ *          | status HH (hex: a SCSI status without sense data) | busy (08)
+ *          | queue-full (28) | reservation-conflict (18)
+ *          | selection-timeout | invalid-lun | no-device | phase-error
+ *          | parity-error | bus-free | timeout | flushed (VSCSI_STALE)
+ *          | overrun (it is carried out)
+ * Sense may be followed by any of: descriptor (that format, whatever D_SENSE
+ * says), deferred, ili, info N (the information field; not of recovered),
+ * bytes N (1 to 31: only so many bytes of it arrive).
+ * Actions happen before the command, except short, recovered and overrun.  A command
  * counts in every rule that it matches.  When several fire, all that move the
  * mechanism (yank, swap, becoming-ready) act first, then the first of the
  * others.  A delayed command is checked (attention number, medium, range) when

@@ -42,6 +42,13 @@ srb_status_of(const struct vscsi_command *command)
         [VSCSI_BUS_RESET] = SRB_STATUS_BUS_RESET,
         [VSCSI_LOST] = SRB_STATUS_ABORTED,
         [VSCSI_SELECTION_TIMEOUT] = SRB_STATUS_SELECTION_TIMEOUT,
+        [VSCSI_INVALID_LUN] = SRB_STATUS_INVALID_LUN,
+        [VSCSI_NO_DEVICE] = SRB_STATUS_NO_DEVICE,
+        [VSCSI_PHASE_ERROR] = SRB_STATUS_PHASE_SEQUENCE_FAILURE,
+        [VSCSI_PARITY_ERROR] = SRB_STATUS_PARITY_ERROR,
+        [VSCSI_BUS_FREE] = SRB_STATUS_UNEXPECTED_BUS_FREE,
+        [VSCSI_TIMED_OUT] = SRB_STATUS_COMMAND_TIMEOUT,
+        [VSCSI_OVERRUN] = SRB_STATUS_DATA_OVERRUN,
     };
 
     if (command->result != VSCSI_DONE)
@@ -58,7 +65,8 @@ answer(struct hba_request *request)
     struct hba_answer answer = {
         .srb_status = srb_status_of(command),
         .scsi_status = done ? command->status : SCSISTAT_GOOD,
-        .transferred = done ? command->transferred : 0,
+        .transferred =
+            done || command->result == VSCSI_OVERRUN ? command->transferred : 0,
     };
 
     if (answer.srb_status != SRB_STATUS_SUCCESS) {

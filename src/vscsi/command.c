@@ -30,29 +30,41 @@ const struct opcode vscsi_opcodes[256] = {
 
 /* --- sense data ----------------------------------------------------------- */
 
-/* Fixed format has room for 32 bits of LBA, descriptor format for 64. */
+/* Descriptor format has room for 64 bits of LBA. */
+static size_t
+build_descriptors(uint8_t *out, uint32_t sense, const uint64_t *info)
+{
+    size_t len = 8;
+
+    out[0] = sense & SENSE_DEFERRED ? 0x73 : 0x72;
+    out[1] = sense >> 16 & 0x0f;
+    out[2] = (uint8_t) (sense >> 8);
+    out[3] = (uint8_t) sense;
+    if (info != NULL) {
+        out[len + 1] = 0x0A;
+        out[len + 2] = 0x80;
+        put64(out + len + 4, *info);
+        len += 12;
+    }
+    if (sense & SENSE_ILI) {
+        out[len] = 0x05; /* block commands */
+        out[len + 1] = 0x02;
+        out[len + 3] = 0x20;
+        len += 4;
+    }
+    out[7] = (uint8_t) (len - 8);
+    return len;
+}
+
+/* Fixed format has room for 32 bits of LBA. */
 size_t
 sense_build(uint8_t *out, bool descriptor, uint32_t sense, const uint64_t *info)
 {
-    uint8_t key = sense >> 16 & 0x0f;
-    uint8_t deferred = sense & SENSE_DEFERRED ? 1 : 0;
-
     memset(out, 0, VSCSI_SENSE_MAX);
-    if (descriptor) {
-        out[0] = 0x72 + deferred;
-        out[1] = key;
-        out[2] = (uint8_t) (sense >> 8);
-        out[3] = (uint8_t) sense;
-        if (info == NULL)
-            return 8;
-        out[7] = 12;
-        out[9] = 0x0A;
-        out[10] = 0x80;
-        put64(out + 12, *info);
-        return 20;
-    }
-    out[0] = 0x70 + deferred;
-    out[2] = key;
+    if (descriptor || sense & SENSE_DESCRIPTOR)
+        return build_descriptors(out, sense, info);
+    out[0] = sense & SENSE_DEFERRED ? 0x71 : 0x70;
+    out[2] = (sense >> 16 & 0x0f) | (sense & SENSE_ILI ? 0x20 : 0);
     if (info != NULL && *info <= UINT32_MAX) {
         out[0] |= 0x80;
         put32(out + 3, (uint32_t) *info);
@@ -70,9 +82,12 @@ command_sense(struct vscsi_drive *drive, struct vscsi_command *command,
     bool descriptor =
         atomic_load_explicit(&drive->d_sense, memory_order_relaxed);
 
+    size_t len = sense_build(command->sense, descriptor, sense, info);
+
+    if (sense >> 27 != 0 && len > sense >> 27)
+        len = sense >> 27;
     command->status = STATUS_CHECK;
-    command->sense_len =
-        (uint8_t) sense_build(command->sense, descriptor, sense, info);
+    command->sense_len = (uint8_t) len;
 }
 
 uint32_t
@@ -260,14 +275,17 @@ command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
 bool
 vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
 {
-    uint32_t data_max = UINT32_MAX, recovered = 0;
+    struct fault_effect effect = { UINT32_MAX, 0, false };
     bool completed;
 
     if (__builtin_expect(atomic_load_explicit(&nexus->drive->rules,
                                               memory_order_acquire) != NULL,
                          0) &&
-        !fault_apply(nexus, command, &data_max, &recovered, &completed))
+        !fault_apply(nexus, command, &effect, &completed))
         return completed;
-    command_run(nexus, command, data_max, recovered);
+    command_run(nexus, command, effect.data_max, effect.recovered);
+    if (__builtin_expect(effect.overrun, 0) && command->result == VSCSI_DONE &&
+        command->status == STATUS_GOOD)
+        command->result = VSCSI_OVERRUN;
     return true;
 }

@@ -24,8 +24,9 @@ enum action {
     DO_YANK,
     DO_SWAP,
     DO_RESET,
-    DO_BUSY,
-    DO_SELECTION,
+    DO_STATUS,
+    DO_RESULT,
+    DO_OVERRUN,
     DO_SHORT,
     DO_LOADING,
 };
@@ -42,7 +43,9 @@ struct fault_rule {
     uint64_t first, last; /* LBAs */
     bool lba;             /* first and last are given */
     enum action action;
-    uint32_t number; /* sense, milliseconds or bytes */
+    uint32_t number; /* sense, status, result, milliseconds or bytes */
+    uint64_t info;   /* of sense data */
+    bool info_valid;
     char image[];
 };
 
@@ -65,24 +68,42 @@ static const struct {
     { "tur", MATCH_OPCODE, 0x00 },
 };
 
-enum operand { TAKES_NOTHING, TAKES_SENSE, TAKES_NUMBER, TAKES_IMAGE };
+enum operand {
+    TAKES_NOTHING,
+    TAKES_SENSE,
+    TAKES_NUMBER,
+    TAKES_STATUS,
+    TAKES_IMAGE,
+};
 
 static const struct {
     const char *word;
     enum action action;
     enum operand operand;
+    uint32_t number; /* of an action that takes nothing */
 } actions[] = {
-    { "sense", DO_SENSE, TAKES_SENSE },
-    { "recovered", DO_RECOVERED, TAKES_SENSE },
-    { "delay", DO_DELAY, TAKES_NUMBER },
-    { "lose", DO_LOSE, TAKES_NOTHING },
-    { "yank", DO_YANK, TAKES_NOTHING },
-    { "swap", DO_SWAP, TAKES_IMAGE },
-    { "reset", DO_RESET, TAKES_NOTHING },
-    { "busy", DO_BUSY, TAKES_NOTHING },
-    { "selection-timeout", DO_SELECTION, TAKES_NOTHING },
-    { "short", DO_SHORT, TAKES_NUMBER },
-    { "becoming-ready", DO_LOADING, TAKES_NUMBER },
+    { "sense", DO_SENSE, TAKES_SENSE, 0 },
+    { "recovered", DO_RECOVERED, TAKES_SENSE, 0 },
+    { "delay", DO_DELAY, TAKES_NUMBER, 0 },
+    { "lose", DO_LOSE, TAKES_NOTHING, 0 },
+    { "yank", DO_YANK, TAKES_NOTHING, 0 },
+    { "swap", DO_SWAP, TAKES_IMAGE, 0 },
+    { "reset", DO_RESET, TAKES_NOTHING, 0 },
+    { "busy", DO_STATUS, TAKES_NOTHING, STATUS_BUSY },
+    { "queue-full", DO_STATUS, TAKES_NOTHING, 0x28 },
+    { "reservation-conflict", DO_STATUS, TAKES_NOTHING, 0x18 },
+    { "status", DO_STATUS, TAKES_STATUS, 0 },
+    { "selection-timeout", DO_RESULT, TAKES_NOTHING, VSCSI_SELECTION_TIMEOUT },
+    { "invalid-lun", DO_RESULT, TAKES_NOTHING, VSCSI_INVALID_LUN },
+    { "no-device", DO_RESULT, TAKES_NOTHING, VSCSI_NO_DEVICE },
+    { "phase-error", DO_RESULT, TAKES_NOTHING, VSCSI_PHASE_ERROR },
+    { "parity-error", DO_RESULT, TAKES_NOTHING, VSCSI_PARITY_ERROR },
+    { "bus-free", DO_RESULT, TAKES_NOTHING, VSCSI_BUS_FREE },
+    { "timeout", DO_RESULT, TAKES_NOTHING, VSCSI_TIMED_OUT },
+    { "flushed", DO_RESULT, TAKES_NOTHING, VSCSI_STALE },
+    { "overrun", DO_OVERRUN, TAKES_NOTHING, 0 },
+    { "short", DO_SHORT, TAKES_NUMBER, 0 },
+    { "becoming-ready", DO_LOADING, TAKES_NUMBER, 0 },
 };
 
 /* Takes `word` off the text when it is the next one. */
@@ -190,6 +211,38 @@ parse_sense(const char **text, uint32_t *out_sense)
     return true;
 }
 
+/* K/ASC/ASCQ [descriptor] [deferred] [ili] [info N] [bytes N] */
+static const char *
+parse_sense_options(const char **text, struct fault_rule *rule)
+{
+    uint64_t value;
+
+    if (!parse_sense(text, &rule->number))
+        return "sense is K/ASC/ASCQ in hexadecimal";
+    if (rule->number == 0 && rule->action == DO_RECOVERED)
+        return "recovered without sense is nothing";
+    for (;;) {
+        if (accept(text, "descriptor")) {
+            rule->number |= SENSE_DESCRIPTOR;
+        } else if (accept(text, "deferred")) {
+            rule->number |= SENSE_DEFERRED;
+        } else if (accept(text, "ili")) {
+            rule->number |= SENSE_ILI;
+        } else if (accept(text, "info")) {
+            if (!number(text, 0, UINT64_MAX, &rule->info))
+                return "after \"info\" comes a number";
+            rule->info_valid = true;
+        } else if (accept(text, "bytes")) {
+            if (!number(text, 10, 31, &value) || value == 0 ||
+                rule->number >> 27 != 0)
+                return "after \"bytes\" comes a number from 1 to 31";
+            rule->number |= SENSE_BYTES(value);
+        } else {
+            return at_end(*text) ? NULL : "there is something after the sense";
+        }
+    }
+}
+
 /* The image is the rest of the line; *out_image points into the text. */
 static const char *
 parse_action(const char **text, struct fault_rule *rule, const char **out_image)
@@ -204,12 +257,19 @@ parse_action(const char **text, struct fault_rule *rule, const char **out_image)
             break;
     if (i == sizeof actions / sizeof actions[0])
         return "the action is none of sense, recovered, delay, lose, yank, "
-               "swap, reset, busy, selection-timeout, short, becoming-ready";
+               "swap, reset, busy, queue-full, reservation-conflict, status, "
+               "selection-timeout, invalid-lun, no-device, phase-error, "
+               "parity-error, bus-free, timeout, flushed, overrun, short, "
+               "becoming-ready";
     rule->action = actions[i].action;
+    rule->number = actions[i].number;
     switch (actions[i].operand) {
     case TAKES_SENSE:
-        if (!parse_sense(text, &rule->number) || rule->number == 0)
-            return "sense is K/ASC/ASCQ in hexadecimal";
+        return parse_sense_options(text, rule);
+    case TAKES_STATUS:
+        if (!number(text, 16, 0xff, &value) || value == STATUS_GOOD)
+            return "status is a SCSI status in hexadecimal, not 0";
+        rule->number = (uint32_t) value;
         break;
     case TAKES_NUMBER:
         if (!number(text, 10, UINT32_MAX - 1, &value))
@@ -310,6 +370,8 @@ is_mechanism(enum action action)
 struct fired {
     enum action action;
     uint32_t number;
+    uint64_t info;
+    bool info_valid;
     char *image; /* owned, for swap */
 };
 
@@ -344,6 +406,8 @@ collect(struct vscsi_drive *drive, const uint8_t *cdb,
         if (fires && (mechanism || !decided) && count < FIRED_MAX) {
             fired[count].action = rule->action;
             fired[count].number = rule->number;
+            fired[count].info = rule->info;
+            fired[count].info_valid = rule->info_valid;
             fired[count++].image =
                 rule->action == DO_SWAP ? strdup(rule->image) : NULL;
             decided |= !mechanism;
@@ -493,21 +557,24 @@ hold_back(struct vscsi_nexus *nexus, struct vscsi_command *command,
 /* True: carry the command out. */
 static bool
 act(struct vscsi_nexus *nexus, struct vscsi_command *command,
-    enum action action, uint32_t value)
+    const struct fired *rule)
 {
-    switch (action) {
+    uint32_t value = rule->number;
+
+    switch (rule->action) {
     case DO_SENSE:
-        if (value >> 16 == 6)
+        if ((value >> 16 & 0x0f) == 6)
             attention_count(nexus);
         answer(nexus, command, VSCSI_DONE);
-        command_sense(nexus->drive, command, value, NULL);
+        command_sense(nexus->drive, command, value,
+                      rule->info_valid ? &rule->info : NULL);
         return false;
-    case DO_BUSY:
+    case DO_STATUS:
         answer(nexus, command, VSCSI_DONE);
-        command->status = STATUS_BUSY;
+        command->status = (uint8_t) value;
         return false;
-    case DO_SELECTION:
-        answer(nexus, command, VSCSI_SELECTION_TIMEOUT);
+    case DO_RESULT:
+        answer(nexus, command, (enum vscsi_result) value);
         return false;
     case DO_RESET:
         vscsi_reset(nexus->drive);
@@ -525,7 +592,7 @@ act(struct vscsi_nexus *nexus, struct vscsi_command *command,
 
 bool
 fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
-            uint32_t *out_max, uint32_t *out_recovered, bool *out_completed)
+            struct fault_effect *out_effect, bool *out_completed)
 {
     struct fired fired[FIRED_MAX], *decisive = NULL;
     unsigned count = collect(nexus->drive, command->cdb, fired);
@@ -540,10 +607,11 @@ fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
     if (decisive == NULL)
         return true;
     if (decisive->action == DO_SHORT)
-        *out_max = decisive->number;
+        out_effect->data_max = decisive->number;
     if (decisive->action == DO_RECOVERED)
-        *out_recovered = decisive->number;
+        out_effect->recovered = decisive->number;
+    out_effect->overrun = decisive->action == DO_OVERRUN;
     *out_completed =
         decisive->action != DO_DELAY && decisive->action != DO_LOSE;
-    return act(nexus, command, decisive->action, decisive->number);
+    return act(nexus, command, decisive);
 }

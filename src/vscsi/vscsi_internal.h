@@ -76,7 +76,10 @@ put64(uint8_t *p, uint64_t value)
 /* Key, ASC and ASCQ in one number; 0 means that all is well. */
 #define SENSE(key, asc, ascq) \
     ((uint32_t) (key) << 16 | (uint32_t) (asc) << 8 | (uint32_t) (ascq))
-#define SENSE_DEFERRED 0x01000000u      /* of an earlier command */
+#define SENSE_DEFERRED   0x01000000u    /* of an earlier command */
+#define SENSE_ILI        0x02000000u    /* another block length */
+#define SENSE_DESCRIPTOR 0x04000000u    /* in this format whatever D_SENSE is */
+#define SENSE_BYTES(n)   ((uint32_t) (n) << 27) /* cut to so many; 0: all */
 
 enum {
     SENSE_BECOMING_READY = 0x020401,
@@ -373,10 +376,17 @@ uint32_t drive_flush(struct vscsi_drive *drive);
 
 /* --- fault.c -------------------------------------------------------------- */
 
-/* True: carry the command out now (with *out_max and *out_recovered). */
+/* What a rule does to a command that is carried out. */
+struct fault_effect {
+    uint32_t data_max;          /* bytes that are moved at most */
+    uint32_t recovered;         /* sense to report although all is well */
+    bool overrun;               /* the transport says that it was too much */
+};
+
+/* True: carry the command out now, with the effect.  Else *out_completed says
+ * whether it is over already. */
 bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
-                 uint32_t *out_max, uint32_t *out_recovered,
-                 bool *out_completed);
+                 struct fault_effect *out_effect, bool *out_completed);
 /* Ends every delayed or lost command of a drive, or of one nexus. */
 void fault_abort_drive(struct vscsi_drive *drive);
 void fault_abort_nexus(struct vscsi_nexus *nexus);

@@ -143,6 +143,8 @@ check_alive(struct rig *rig)
     struct request request =
         fuzz_transfer(rig->fdo, IRP_MJ_READ, 0, block, sizeof block, &manner);
 
+    if (request.status != STATUS_SUCCESS)
+        fprintf(stderr, "the READ: status %08x\n", (unsigned) request.status);
     CHECK(request.status == STATUS_SUCCESS);
     CHECK(request.information == sizeof block);
 }

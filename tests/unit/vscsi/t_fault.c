@@ -51,6 +51,113 @@ done_count(void)
     return __atomic_load_n(&completions, __ATOMIC_SEQ_CST);
 }
 
+/* SPC-4 4.5.2 and 4.5.3. */
+static void
+sense__options__each_format_and_bit(void **state)
+{
+    static const struct {
+        const char *text;
+        uint8_t len, bytes[24];
+    } want[] = {
+        { "3/11/01", 18, { 0x70, 0, 3, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x11, 1 } },
+        { "3/11/01 deferred",
+          18,
+          { 0x71, 0, 3, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x11, 1 } },
+        { "0/00/00 ili", 18, { 0x70, 0, 0x20, 0, 0, 0, 0, 10 } },
+        { "3/11/01 info 0x1234",
+          18,
+          { 0xF0, 0, 3, 0, 0, 0x12, 0x34, 10, 0, 0, 0, 0, 0x11, 1 } },
+        { "3/11/01 descriptor", 8, { 0x72, 3, 0x11, 1 } },
+        { "3/11/01 descriptor ili info 0x123456789 deferred",
+          24,
+          { 0x73, 3, 0x11, 1, 0,    0,    0,    16,   0, 0x0A, 0x80, 0,
+            0,    0, 0,    1, 0x23, 0x45, 0x67, 0x89, 5, 2,    0,    0x20 } },
+        { "3/11/01 bytes 12", 12, { 0x70, 0, 3, 0, 0, 0, 0, 10 } },
+    };
+    struct rig *rig = *state;
+    char text[96];
+
+    settle(rig);
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        snprintf(text, sizeof text, "at 1 read do sense %s", want[i].text);
+        rule(rig, text);
+        assert_true(start_read(rig));
+        assert_int_equal(rig->last.status, 2);
+        assert_int_equal(rig->last.sense_len, want[i].len);
+        assert_memory_equal(rig->last.sense, want[i].bytes, want[i].len);
+    }
+}
+
+static void
+statuses__each__without_sense(void **state)
+{
+    static const struct {
+        const char *action;
+        uint8_t status;
+    } want[] = {
+        { "busy", 0x08 },      { "queue-full", 0x28 },
+        { "status 40", 0x40 }, { "reservation-conflict", 0x18 },
+        { "status 02", 0x02 },
+    };
+    struct rig *rig = *state;
+    char text[96];
+
+    settle(rig);
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        snprintf(text, sizeof text, "at 1 read do %s", want[i].action);
+        rule(rig, text);
+        assert_true(start_read(rig));
+        assert_int_equal(rig->last.result, VSCSI_DONE);
+        assert_int_equal(rig->last.status, want[i].status);
+        assert_int_equal(rig->last.sense_len, 0);
+        assert_int_equal(rig->last.transferred, 0);
+    }
+}
+
+static void
+transport__each_failure__nothing_was_done(void **state)
+{
+    static const struct {
+        const char *action;
+        enum vscsi_result result;
+    } want[] = {
+        { "selection-timeout", VSCSI_SELECTION_TIMEOUT },
+        { "invalid-lun", VSCSI_INVALID_LUN },
+        { "no-device", VSCSI_NO_DEVICE },
+        { "phase-error", VSCSI_PHASE_ERROR },
+        { "parity-error", VSCSI_PARITY_ERROR },
+        { "bus-free", VSCSI_BUS_FREE },
+        { "timeout", VSCSI_TIMED_OUT },
+        { "flushed", VSCSI_STALE },
+    };
+    struct rig *rig = *state;
+    char text[96];
+
+    settle(rig);
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        snprintf(text, sizeof text, "at 1 read do %s", want[i].action);
+        rule(rig, text);
+        memset(rig->data, 'x', 512);
+        assert_true(start_read(rig));
+        assert_int_equal(rig->last.result, want[i].result);
+        assert_int_equal(rig->last.transferred, 0);
+        assert_int_equal(rig->data[0], 'x');
+    }
+}
+
+static void
+overrun__read__data_and_the_failure(void **state)
+{
+    struct rig *rig = *state;
+
+    settle(rig);
+    rule(rig, "at 1 read do overrun");
+    assert_true(start_read(rig));
+    assert_int_equal(rig->last.result, VSCSI_OVERRUN);
+    assert_int_equal(rig->last.transferred, 512);
+    assert_int_equal(rig->data[511], 'a');
+}
+
 static void
 sense__at_the_nth__only_then(void **state)
 {
@@ -288,7 +395,11 @@ rules__that_are_none__say_why(void **state)
         "at 1 any do dance",
         "at 1 any do sense",
         "at 1 any do sense 3/11",
-        "at 1 any do sense 0/0/0",
+        "at 1 any do recovered 0/0/0",
+        "at 1 any do sense 3/11/0 bytes 32",
+        "at 1 any do sense 3/11/0 info",
+        "at 1 any do status",
+        "at 1 any do status 00",
         "at 1 any do sense 10/0/0",
         "at 1 any do delay",
         "at 1 any do delay x",
@@ -324,6 +435,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(sense__options__each_format_and_bit, disk),
+        TEST(statuses__each__without_sense, disk),
+        TEST(transport__each_failure__nothing_was_done, disk),
+        TEST(overrun__read__data_and_the_failure, disk),
         TEST(sense__at_the_nth__only_then, disk),
         TEST(sense__from_the_nth__every_time, disk),
         TEST(match__kinds__and_lba_ranges, disk),
