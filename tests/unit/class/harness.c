@@ -237,6 +237,14 @@ spy_reset(struct rig *rig)
     KeReleaseSpinLock(&spy->lock, irql);
 }
 
+static NTSTATUS NTAPI
+released_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    if (irp->PendingReturned)
+        IoMarkIrpPending(irp);
+    return STATUS_SUCCESS;
+}
+
 void
 spy_release(struct rig *rig)
 {
@@ -249,7 +257,9 @@ spy_release(struct rig *rig)
     irp = spy->held;
     __atomic_store_n(&spy->held, NULL, __ATOMIC_RELEASE);
     KeReleaseSpinLock(&spy->lock, irql);
-    (void) pass(spy, irp);
+    IoCopyCurrentIrpStackLocationToNext(irp);
+    IoSetCompletionRoutine(irp, released_done, NULL, TRUE, TRUE, TRUE);
+    (void) IoCallDriver(spy->lower, irp);
 }
 
 unsigned
