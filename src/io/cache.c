@@ -45,6 +45,8 @@ kind_tag(unsigned kind)
 {
     if (kind == IO_CACHE_MDL)
         return IO_TAG_MDL;
+    if (kind == IO_CACHE_HISTORY)
+        return IO_TAG_HISTORY;
     return kind == IO_CACHE_BUFFER ? IO_TAG_BUFFER : IO_TAG_IRP;
 }
 
@@ -53,7 +55,10 @@ kind_size(unsigned kind)
 {
     if (kind == IO_CACHE_MDL)
         return sizeof(MDL);
-    return kind == IO_CACHE_BUFFER ? IO_BUFFER_SIZE : IoSizeOfIrp(kind + 1);
+    if (kind == IO_CACHE_HISTORY)
+        return sizeof(struct io_history);
+    return kind == IO_CACHE_BUFFER ? IO_BUFFER_SIZE
+                                   : IoSizeOfIrp(kind + 1) + IO_IRP_TAIL;
 }
 
 static PVOID

@@ -25,10 +25,14 @@ IoReleaseCancelSpinLock(KIRQL Irql)
 BOOLEAN NTAPI
 IoCancelIrp(PIRP Irp)
 {
+    PDEVICE_OBJECT device;
     PDRIVER_CANCEL routine;
     KIRQL irql;
 
+    KE_IRQL(IoCancelIrp);
     IoAcquireCancelSpinLock(&irql);
+    if (IO_CHECKING)
+        io_history_note(Irp, IO_EVENT_CANCELLED, NULL);
     __atomic_store_n(&Irp->Cancel, TRUE, __ATOMIC_SEQ_CST);
     routine = IoSetCancelRoutine(Irp, NULL);
     if (routine == NULL) {
@@ -36,8 +40,12 @@ IoCancelIrp(PIRP Irp)
         return FALSE;
     }
     Irp->CancelIrql = irql;
+    device = IoGetCurrentIrpStackLocation(Irp)->DeviceObject;
     /* It releases the lock. */
-    routine(IoGetCurrentIrpStackLocation(Irp)->DeviceObject, Irp);
+    if (IO_CHECKING)
+        io_checked_cancel(Irp, routine, device, &cancel_lock);
+    else
+        routine(device, Irp);
     return TRUE;
 }
 

@@ -17,8 +17,8 @@
 
 /* --- checks -------------------------------------------------------------- */
 
-static PDEVICE_OBJECT
-current_device(PIRP irp)
+PDEVICE_OBJECT
+io_current_device(PIRP irp)
 {
     if (irp->CurrentLocation < 1 || irp->CurrentLocation > irp->StackCount)
         return NULL;
@@ -27,37 +27,22 @@ current_device(PIRP irp)
 
 static VOID NTAPI __attribute__((cold)) check_completion(PIRP irp)
 {
-    const char *rule = NULL;
-    ULONG code = DRIVER_VERIFIER_DETECTED_VIOLATION;
+    enum io_rule rule = IO_RULE_COMPLETE_CANCELABLE;
 
-    if (irp->Type != IO_TYPE_IRP ||
-        irp->CurrentLocation > irp->StackCount + 1) {
-        code = MULTIPLE_IRP_COMPLETE_REQUESTS;
-        rule = "an IRP was completed twice (IoCompleteRequest)";
-        io_rule_broken(code, rule, NULL, irp);
-    }
-    if (irp->IoStatus.Status == STATUS_PENDING)
-        rule = "completes an IRP with STATUS_PENDING (IoCompleteRequest)";
-    else if (irp->IoStatus.Status == -1)
-        rule = "completes an IRP with status -1 (IoCompleteRequest)";
-    else
-        rule = "completes an IRP that still has a cancel routine "
-               "(IoSetCancelRoutine)";
-    io_rule_broken(code, rule, current_device(irp), irp);
+    if (irp->Type != IO_TYPE_IRP || irp->CurrentLocation > irp->StackCount + 1)
+        io_broken(IO_RULE_DOUBLE_COMPLETE, NULL, irp);
+    if (irp->IoStatus.Status == STATUS_PENDING || irp->IoStatus.Status == -1)
+        rule = IO_RULE_COMPLETE_PENDING;
+    io_broken(rule, io_current_device(irp), irp);
 }
 
 static VOID NTAPI __attribute__((cold))
-watch_location(PIRP irp, PIO_STACK_LOCATION location)
+trace_location(PIRP irp, PIO_STACK_LOCATION location)
 {
     TRACE(TRACE_IRP, "irp=%p done dev=%p major=%02x %s information=%#lx",
           (void *) irp, (void *) location->DeviceObject,
           location->MajorFunction, status_name(irp->IoStatus.Status),
           (unsigned long) irp->IoStatus.Information);
-    for (struct io_call *call = io_calls; call != NULL; call = call->outer)
-        if (call->irp == irp && call->location == location) {
-            call->completed = true;
-            call->marked = (location->Control & SL_PENDING_RETURNED) != 0;
-        }
 }
 
 /* --- the end ------------------------------------------------------------- */
@@ -174,11 +159,7 @@ finish(PIRP irp)
     else if (io_irp_flags(irp) & IO_IRP_THREADED)
         finish_threaded(irp);
     else
-        io_rule_broken(MULTIPLE_IRP_COMPLETE_REQUESTS,
-                       "an IRP of the driver's own went past its top: its "
-                       "completion routine must return "
-                       "STATUS_MORE_PROCESSING_REQUIRED (IoAllocateIrp)",
-                       NULL, irp);
+        io_broken(IO_RULE_PAST_TOP, NULL, irp);
 }
 
 /* --- the way up ---------------------------------------------------------- */
@@ -207,12 +188,56 @@ wanted(PIRP irp)
     return mask;
 }
 
-VOID FASTCALL
-IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
+/* Twice compiled: in debug builds, with and without the checks. */
+static inline __attribute__((always_inline)) void
+go_up(PIRP irp, bool checked)
 {
     bool error_recorded = false;
 
+    while (irp->CurrentLocation <= irp->StackCount) {
+        PIO_STACK_LOCATION location = irp->Tail.Overlay.CurrentStackLocation;
+        UCHAR control = location->Control;
+        bool top = irp->CurrentLocation++ == irp->StackCount;
+        PDEVICE_OBJECT device;
+        NTSTATUS status;
+
+        irp->Tail.Overlay.CurrentStackLocation++;
+        if (TRACE_ON(TRACE_IRP))
+            trace_location(irp, location);
+        if (checked)
+            io_checked_pop(irp, location);
+        irp->PendingReturned = control & SL_PENDING_RETURNED;
+        if (IO_UNLIKELY(!NT_SUCCESS(irp->IoStatus.Status)) && !top &&
+            !error_recorded) {
+            location[1].Control |= SL_ERROR_RETURNED;
+            error_recorded = true;
+        }
+        clear_location(location);
+        if (control & wanted(irp)) {
+            device = top ? NULL : location[1].DeviceObject;
+            status = checked ? io_checked_routine(irp, location, device)
+                             : location->CompletionRoutine(device, irp,
+                                                           location->Context);
+            if (status == STATUS_MORE_PROCESSING_REQUIRED)
+                return;
+        } else if (irp->PendingReturned && !top) {
+            location[1].Control |= SL_PENDING_RETURNED;
+        }
+    }
+    finish(irp);
+}
+
+static VOID NTAPI __attribute__((noinline)) complete_checked(PIRP irp)
+{
+    io_checked_complete(irp);
+    go_up(irp, true);
+}
+
+VOID FASTCALL
+IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
+{
     UNREFERENCED_PARAMETER(PriorityBoost);
+    KE_IRQL(IoCompleteRequest);
     if (IO_UNLIKELY(Irp->Type != IO_TYPE_IRP ||
                     Irp->CurrentLocation > Irp->StackCount + 1 ||
                     Irp->IoStatus.Status == STATUS_PENDING ||
@@ -220,29 +245,8 @@ IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
                     __atomic_load_n(&Irp->CancelRoutine, __ATOMIC_RELAXED) !=
                         NULL))
         check_completion(Irp);
-    while (Irp->CurrentLocation <= Irp->StackCount) {
-        PIO_STACK_LOCATION location = Irp->Tail.Overlay.CurrentStackLocation;
-        UCHAR control = location->Control;
-        bool top = Irp->CurrentLocation++ == Irp->StackCount;
-
-        Irp->Tail.Overlay.CurrentStackLocation++;
-        if (IO_UNLIKELY(io_verifier) || TRACE_ON(TRACE_IRP))
-            watch_location(Irp, location);
-        Irp->PendingReturned = control & SL_PENDING_RETURNED;
-        if (IO_UNLIKELY(!NT_SUCCESS(Irp->IoStatus.Status)) && !top &&
-            !error_recorded) {
-            location[1].Control |= SL_ERROR_RETURNED;
-            error_recorded = true;
-        }
-        clear_location(location);
-        if (control & wanted(Irp)) {
-            if (location->CompletionRoutine(
-                    top ? NULL : location[1].DeviceObject, Irp,
-                    location->Context) == STATUS_MORE_PROCESSING_REQUIRED)
-                return;
-        } else if (Irp->PendingReturned && !top) {
-            location[1].Control |= SL_PENDING_RETURNED;
-        }
-    }
-    finish(Irp);
+    if (IO_CHECKING)
+        complete_checked(Irp);
+    else
+        go_up(Irp, false);
 }

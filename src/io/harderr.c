@@ -67,6 +67,9 @@ IoSetHardErrorOrVerifyDevice(PIRP Irp, PDEVICE_OBJECT DeviceObject)
     PETHREAD thread =
         __atomic_load_n(&Irp->Tail.Overlay.Thread, __ATOMIC_ACQUIRE);
 
+    KE_IRQL(IoSetHardErrorOrVerifyDevice);
+    if (IO_CHECKING)
+        io_checked_verify_set(Irp, DeviceObject);
     if (IO_UNLIKELY(thread == NULL)) {
         __atomic_add_fetch(&dropped, 1, __ATOMIC_RELAXED);
         TRACE(TRACE_VERIFY, "irp=%p dev=%p no thread, hard error dropped",
@@ -123,6 +126,13 @@ IoRaiseHardError(PIRP Irp, PVPB Vpb, PDEVICE_OBJECT RealDeviceObject)
 {
     NTSTATUS status = Irp->IoStatus.Status;
 
+    KE_IRQL(IoRaiseHardError);
+    if (IO_CHECKING) {
+        io_history_note(Irp, IO_EVENT_HARD_ERROR, io_current_device(Irp));
+        if (!IoIsErrorUserInduced(status))
+            io_broken(IO_RULE_HARDERR_NOT_USER_INDUCED, io_current_device(Irp),
+                      Irp);
+    }
     TRACE(TRACE_VERIFY, "irp=%p vpb=%p dev=%p raises %s", (void *) Irp,
           (void *) Vpb, (void *) RealDeviceObject, status_name(status));
     if (status != STATUS_VERIFY_REQUIRED &&
@@ -147,7 +157,11 @@ io_harderr_retry(PIRP irp)
     TRACE(TRACE_IRP, "irp=%p again to dev=%p", (void *) irp, (void *) device);
     irp->IoStatus.Status = STATUS_SUCCESS;
     irp->IoStatus.Information = 0;
-    device->DriverObject->MajorFunction[location->MajorFunction](device, irp);
+    if (IO_CHECKING)
+        io_checked_retry(device, irp, location);
+    else
+        device->DriverObject->MajorFunction[location->MajorFunction](device,
+                                                                     irp);
 }
 
 /* --- hard errors without a request --------------------------------------- */
@@ -189,6 +203,7 @@ IoRaiseInformationalHardError(NTSTATUS ErrorStatus, PUNICODE_STRING String,
 {
     bool queued;
 
+    KE_IRQL(IoRaiseInformationalHardError);
     if (disabled_for((PETHREAD) Thread) || port.inform == NULL)
         return FALSE;
     queued = port.inform(port.ctx, ErrorStatus, String, (PETHREAD) Thread);
@@ -218,6 +233,7 @@ ExRaiseHardError(NTSTATUS ErrorStatus, ULONG NumberOfParameters,
     NTSTATUS status;
     ULONG answer = ResponseNotHandled;
 
+    KE_IRQL(ExRaiseHardError);
     status =
         check_parameters(NumberOfParameters, Parameters, ValidResponseOptions);
     if (!NT_SUCCESS(status))

@@ -183,6 +183,7 @@ struct io_devext {
     bool delete_pending;        /* device lock */
     bool removed;               /* REMOVE_DEVICE was sent; device lock */
     const struct io_label *label; /* atomic, check.h */
+    LONG owes_verify;           /* atomic, check.c */
     bool raw;                   /* RAW's control device; constant */
     bool mounted_once;          /* VPB lock: freed at the shutdown only */
     PDEVICE_OBJECT volume_of;   /* VPB lock: what it was last mounted on;

@@ -56,9 +56,12 @@ allocate_large(CCHAR stack_count)
 
     if (stack_count <= 0 || stack_count >= 127)
         return NULL;
-    irp = io_pool_alloc(IoSizeOfIrp(stack_count), IO_TAG_IRP);
-    if (irp != NULL)
-        IoInitializeIrp(irp, IoSizeOfIrp(stack_count), stack_count);
+    irp = io_pool_alloc(IoSizeOfIrp(stack_count) + IO_IRP_TAIL, IO_TAG_IRP);
+    if (irp == NULL)
+        return NULL;
+    IoInitializeIrp(irp, IoSizeOfIrp(stack_count), stack_count);
+    if (IO_CHECKING)
+        io_history_start(irp);
     return irp;
 }
 
@@ -71,6 +74,7 @@ IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota)
     PIRP irp;
 
     UNREFERENCED_PARAMETER(ChargeQuota);
+    KE_IRQL(IoAllocateIrp);
     if (fault_hit("irp"))
         return NULL;
     if (IO_UNLIKELY(kind >= IO_CACHE_STACKS))
@@ -81,21 +85,21 @@ IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota)
     clear_irp(irp, kind + 1);
     start_irp(irp, IoSizeOfIrp(StackSize), StackSize);
     irp->AllocationFlags = IRP_ALLOCATED_FIXED_SIZE;
+    if (IO_CHECKING)
+        io_history_start(irp);
     return irp;
 }
 
 VOID NTAPI
 IoFreeIrp(PIRP Irp)
 {
+    KE_IRQL(IoFreeIrp);
     if (IO_UNLIKELY(Irp->Type != IO_TYPE_IRP))
-        io_rule_broken(MULTIPLE_IRP_COMPLETE_REQUESTS,
-                       "an IRP was freed twice, or is none (IoFreeIrp)", NULL,
-                       Irp);
+        io_broken(IO_RULE_DOUBLE_FREE, NULL, Irp);
     if (IO_UNLIKELY(Irp->AllocationFlags & IO_IRP_LISTED))
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "an IRP on its thread's list was freed; the I/O manager "
-                       "frees it at completion (IoFreeIrp)",
-                       NULL, Irp);
+        io_broken(IO_RULE_FREE_LISTED, NULL, Irp);
+    if (IO_CHECKED)
+        io_history_free(Irp);
     if (IO_LIKELY(Irp->AllocationFlags & IRP_ALLOCATED_FIXED_SIZE)) {
         io_cache_put((unsigned) Irp->StackCount - 1, Irp);
         return;
@@ -117,10 +121,14 @@ IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize)
 VOID NTAPI
 IoReuseIrp(PIRP Irp, NTSTATUS Iostatus)
 {
-    UCHAR allocation = Irp->AllocationFlags & IRP_ALLOCATED_FIXED_SIZE;
+    UCHAR allocation =
+        Irp->AllocationFlags & (IRP_ALLOCATED_FIXED_SIZE | IO_IRP_HISTORY);
     CCHAR stack_count = Irp->StackCount;
     USHORT size = Irp->Size;
 
+    KE_IRQL(IoReuseIrp);
+    if (IO_CHECKED)
+        io_history_reuse(Irp);
     clear_irp(Irp, (unsigned) stack_count);
     start_irp(Irp, size, stack_count);
     Irp->AllocationFlags = allocation;
@@ -129,50 +137,23 @@ IoReuseIrp(PIRP Irp, NTSTATUS Iostatus)
 
 /* --- sending ------------------------------------------------------------- */
 
-__thread struct io_call *io_calls __attribute__((tls_model("initial-exec")));
-
 static DECLSPEC_NORETURN VOID NTAPI
-no_more_locations(PDEVICE_OBJECT device, PIRP irp)
+no_more_locations(PIRP irp)
 {
-    io_rule_broken(NO_MORE_IRP_STACK_LOCATIONS,
-                   "was to get an IRP that has no stack location left "
-                   "(IoCallDriver)",
-                   device, irp);
+    const struct io_label *who =
+        io_frames != NULL
+            ? io_frames->who
+            : io_label_of(((PIO_STACK_LOCATION) (irp + 1))->DeviceObject);
+
+    io_broken_by(IO_RULE_NO_LOCATION, who, irp, NULL);
 }
 
-/* With the verifier on: a dispatch routine returns STATUS_PENDING if and only
- * if the location was marked, and gives the IRQL back. */
-static NTSTATUS NTAPI
-call_verified(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location)
+static VOID NTAPI __attribute__((cold))
+trace_call(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location)
 {
-    struct io_call call = { io_calls, irp, location, false, false };
-    KIRQL irql = KeGetCurrentIrql();
-    UCHAR major = location->MajorFunction;
-    NTSTATUS status;
-
     TRACE(TRACE_IRP, "irp=%p to dev=%p major=%02x minor=%02x flags=%02x",
-          (void *) irp, (void *) device, major, location->MinorFunction,
-          location->Flags);
-    if (!io_verifier)
-        return device->DriverObject->MajorFunction[major](device, irp);
-    io_calls = &call;
-    status = device->DriverObject->MajorFunction[major](device, irp);
-    io_calls = call.outer;
-    if (KeGetCurrentIrql() != irql)
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "returned from its dispatch routine at another IRQL",
-                       device, irp);
-    if (call.completed && status == STATUS_PENDING && !call.marked)
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "returned STATUS_PENDING for an IRP that it has not "
-                       "marked (IoMarkIrpPending)",
-                       device, irp);
-    if (call.completed && status != STATUS_PENDING && call.marked)
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "marked an IRP pending but did not return "
-                       "STATUS_PENDING (IoMarkIrpPending)",
-                       device, irp);
-    return status;
+          (void *) irp, (void *) device, location->MajorFunction,
+          location->MinorFunction, location->Flags);
 }
 
 NTSTATUS FASTCALL
@@ -180,12 +161,15 @@ IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PIO_STACK_LOCATION location;
 
+    KE_IRQL(IoCallDriver);
     if (IO_UNLIKELY(--Irp->CurrentLocation <= 0))
-        no_more_locations(DeviceObject, Irp);
+        no_more_locations(Irp);
     location = --Irp->Tail.Overlay.CurrentStackLocation;
     location->DeviceObject = DeviceObject;
-    if (IO_UNLIKELY(io_verifier) || TRACE_ON(TRACE_IRP))
-        return call_verified(DeviceObject, Irp, location);
+    if (TRACE_ON(TRACE_IRP))
+        trace_call(DeviceObject, Irp, location);
+    if (IO_CHECKING)
+        return io_checked_call(DeviceObject, Irp, location);
     return DeviceObject->DriverObject->MajorFunction[location->MajorFunction](
         DeviceObject, Irp);
 }

@@ -37,6 +37,9 @@ IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer,
 VOID NTAPI
 IoFreeMdl(PMDL Mdl)
 {
+    KE_IRQL(IoFreeMdl);
+    if (IO_CHECKING && (Mdl->MdlFlags & MDL_PAGES_LOCKED))
+        io_broken(IO_RULE_MDL_FREE_LOCKED, NULL, NULL);
     MmPrepareMdlForReuse(Mdl);
     io_cache_put(IO_CACHE_MDL, Mdl);
 }

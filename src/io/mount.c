@@ -278,10 +278,7 @@ set_mounted(struct pass *pass, PVPB given, bool raw)
         return;
     }
     if (volume == NULL)
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "a file system mounted this device without setting "
-                       "Vpb->DeviceObject (IRP_MN_MOUNT_VOLUME)",
-                       pass->device, NULL);
+        io_broken(IO_RULE_MOUNT_NO_DEVICE, pass->device, NULL);
     pass->mounted = vpb;
     pass->status = STATUS_SUCCESS;
 }
@@ -405,6 +402,8 @@ io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw, bool device_is_locked,
     struct pass pass = { .device = device, .allow_raw = allow_raw };
     USHORT flags;
 
+    if (IO_CHECKED)
+        io_verification_begin();
     if (!device_is_locked)
         KeWaitForSingleObject(&device->DeviceLock, Executive, KernelMode, FALSE,
                               NULL);
@@ -426,6 +425,8 @@ io_mount_volume(PDEVICE_OBJECT device, BOOLEAN allow_raw, bool device_is_locked,
     KeLeaveCriticalRegion();
     if (!device_is_locked)
         KeSetEvent(&device->DeviceLock, IO_NO_INCREMENT, FALSE);
+    if (IO_CHECKED)
+        io_verification_end();
     if (NT_SUCCESS(pass.status))
         *out_vpb = pass.mounted;
     return pass.status;

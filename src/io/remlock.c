@@ -4,6 +4,9 @@
  * <= DISPATCH but for ReleaseAndWait, which is PASSIVE.  The count starts at
  * one, the device's own, which ReleaseAndWait gives back.
  *
+ * Debug builds keep beside it, in locktags.c, who has acquired what with which
+ * tag, where.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "io/io_internal.h"
@@ -14,12 +17,12 @@ IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag,
                          ULONG RemlockSize)
 {
     UNREFERENCED_PARAMETER(AllocateTag);
-    UNREFERENCED_PARAMETER(MaxLockedMinutes);
-    UNREFERENCED_PARAMETER(HighWatermark);
     UNREFERENCED_PARAMETER(RemlockSize);
     Lock->Common.Removed = FALSE;
     Lock->Common.IoCount = 1;
     KeInitializeEvent(&Lock->Common.RemoveEvent, SynchronizationEvent, FALSE);
+    if (IO_CHECKING)
+        io_lock_tags_start(Lock, MaxLockedMinutes, HighWatermark);
 }
 
 static void
@@ -28,10 +31,7 @@ release(PIO_REMOVE_LOCK lock)
     LONG left = InterlockedDecrement(&lock->Common.IoCount);
 
     if (IO_UNLIKELY(left < 0))
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "a remove lock was released too often "
-                       "(IoReleaseRemoveLock)",
-                       NULL, NULL);
+        io_broken(IO_RULE_REMLOCK_NOT_ACQUIRED, NULL, NULL);
     if (left == 0)
         KeSetEvent(&lock->Common.RemoveEvent, IO_NO_INCREMENT, FALSE);
 }
@@ -40,14 +40,15 @@ NTSTATUS NTAPI
 IoAcquireRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, PCSTR File,
                       ULONG Line, ULONG RemlockSize)
 {
-    UNREFERENCED_PARAMETER(Tag);
-    UNREFERENCED_PARAMETER(File);
-    UNREFERENCED_PARAMETER(Line);
     UNREFERENCED_PARAMETER(RemlockSize);
+    KE_IRQL(IoAcquireRemoveLock);
     InterlockedIncrement(&RemoveLock->Common.IoCount);
     if (IO_LIKELY(
-            !__atomic_load_n(&RemoveLock->Common.Removed, __ATOMIC_SEQ_CST)))
+            !__atomic_load_n(&RemoveLock->Common.Removed, __ATOMIC_SEQ_CST))) {
+        if (IO_CHECKING)
+            io_lock_tags_acquire(RemoveLock, Tag, File, Line);
         return STATUS_SUCCESS;
+    }
     release(RemoveLock);
     return STATUS_DELETE_PENDING;
 }
@@ -55,8 +56,10 @@ IoAcquireRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, PCSTR File,
 VOID NTAPI
 IoReleaseRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, ULONG RemlockSize)
 {
-    UNREFERENCED_PARAMETER(Tag);
     UNREFERENCED_PARAMETER(RemlockSize);
+    KE_IRQL(IoReleaseRemoveLock);
+    if (IO_CHECKING)
+        io_lock_tags_release(RemoveLock, Tag);
     release(RemoveLock);
 }
 
@@ -65,11 +68,20 @@ VOID NTAPI
 IoReleaseRemoveLockAndWaitEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag,
                              ULONG RemlockSize)
 {
-    UNREFERENCED_PARAMETER(Tag);
+    LARGE_INTEGER limit, *timeout = NULL;
+
     UNREFERENCED_PARAMETER(RemlockSize);
+    KE_IRQL(IoReleaseRemoveLockAndWait);
     __atomic_store_n(&RemoveLock->Common.Removed, TRUE, __ATOMIC_SEQ_CST);
+    if (IO_CHECKING) {
+        io_lock_tags_release(RemoveLock, Tag);
+        limit.QuadPart = -io_lock_tags_limit(RemoveLock);
+        timeout = limit.QuadPart != 0 ? &limit : NULL;
+    }
     InterlockedDecrement(&RemoveLock->Common.IoCount);
-    if (InterlockedDecrement(&RemoveLock->Common.IoCount) > 0)
-        KeWaitForSingleObject(&RemoveLock->Common.RemoveEvent, Executive,
-                              KernelMode, FALSE, NULL);
+    if (InterlockedDecrement(&RemoveLock->Common.IoCount) <= 0)
+        return;
+    while (KeWaitForSingleObject(&RemoveLock->Common.RemoveEvent, Executive,
+                                 KernelMode, FALSE, timeout) == STATUS_TIMEOUT)
+        io_lock_tags_expect_free(RemoveLock);
 }

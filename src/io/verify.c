@@ -42,6 +42,9 @@ IoVerifyVolume(PDEVICE_OBJECT DeviceObject, BOOLEAN AllowRawMount)
     NTSTATUS status = STATUS_SUCCESS;
     PVPB vpb;
 
+    KE_IRQL(IoVerifyVolume);
+    if (IO_CHECKED)
+        io_verification_begin();
     KeWaitForSingleObject(&DeviceObject->DeviceLock, Executive, KernelMode,
                           FALSE, NULL);
     vpb = io_vpb_ref_mounted(DeviceObject, NULL);
@@ -62,5 +65,7 @@ IoVerifyVolume(PDEVICE_OBJECT DeviceObject, BOOLEAN AllowRawMount)
     TRACE(TRACE_VERIFY, "dev=%p verified: %s", (void *) DeviceObject,
           status_name(status));
     KeSetEvent(&DeviceObject->DeviceLock, IO_NO_INCREMENT, FALSE);
+    if (IO_CHECKED)
+        io_verification_end();
     return status;
 }

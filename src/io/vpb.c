@@ -13,11 +13,14 @@
  */
 #include "io/io_internal.h"
 
+#include "ke/ke.h"
+
 static KSPIN_LOCK vpb_lock;
 
 VOID NTAPI
 IoAcquireVpbSpinLock(PKIRQL Irql)
 {
+    KE_IRQL(IoAcquireVpbSpinLock);
     KeAcquireSpinLock(&vpb_lock, Irql);
 }
 
@@ -39,6 +42,26 @@ new_vpb(PDEVICE_OBJECT device)
     vpb->Size = sizeof *vpb;
     vpb->RealDevice = device;
     return vpb;
+}
+
+#if IO_CHECKED
+/* Whoever frees it: the file system does so by itself (ExFreePool). */
+static VOID NTAPI
+watch_free(PVOID block)
+{
+    PVPB vpb = block;
+
+    if (vpb->ReferenceCount != 0)
+        io_broken(IO_RULE_VPB_FREED_REFERENCED, vpb->RealDevice, NULL);
+}
+#endif
+
+void
+io_vpb_init(void)
+{
+#if IO_CHECKED
+    ke_pool_watch_frees(IO_TAG_VPB, watch_free);
+#endif
 }
 
 NTSTATUS
@@ -98,7 +121,8 @@ io_vpb_deref(PVPB vpb)
     KIRQL irql;
 
     IoAcquireVpbSpinLock(&irql);
-    NT_ASSERT(vpb->ReferenceCount > 0);
+    if (IO_CHECKING && vpb->ReferenceCount == 0)
+        io_broken(IO_RULE_VPB_FREED_REFERENCED, vpb->RealDevice, NULL);
     last = --vpb->ReferenceCount == 0 &&
            !(vpb->Flags & (VPB_MOUNTED | VPB_PERSISTENT)) &&
            vpb->RealDevice->Vpb != vpb;

@@ -51,9 +51,7 @@ VOID NTAPI
 IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem)
 {
     if (__atomic_load_n(&IoWorkItem->queued, __ATOMIC_ACQUIRE))
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "freed a work item that is queued (IoFreeWorkItem)",
-                       device_of(IoWorkItem), NULL);
+        io_broken(IO_RULE_WORKITEM_QUEUED, device_of(IoWorkItem), NULL);
 }
 
 VOID NTAPI
@@ -91,10 +89,7 @@ static void
 claim(PIO_WORKITEM item)
 {
     if (__atomic_exchange_n(&item->queued, 1, __ATOMIC_ACQ_REL))
-        io_rule_broken(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                       "queued a work item that is queued already "
-                       "(IoQueueWorkItem)",
-                       device_of(item), NULL);
+        io_broken(IO_RULE_WORKITEM_QUEUED, device_of(item), NULL);
 }
 
 VOID NTAPI

@@ -13,6 +13,12 @@
 
 #include <stdbool.h>
 
+/* Bug checks that rules end in. */
+#define SPIN_LOCK_ALREADY_OWNED 0x0F
+#define SPIN_LOCK_NOT_OWNED     0x10
+#define KMODE_EXCEPTION_NOT_HANDLED 0x1E
+#define BAD_POOL_CALLER         0xC2
+
 extern __thread KIRQL ke_irql __attribute__((tls_model("initial-exec")));
 
 /* Set before drivers run; always false in release builds. */

@@ -35,10 +35,7 @@ enum ke_kind {
 /* Bug checks of ours; the names are the documented ones. */
 #define IRQL_NOT_GREATER_OR_EQUAL     0x09
 #define MAXIMUM_WAIT_OBJECTS_EXCEEDED 0x0C
-#define SPIN_LOCK_ALREADY_OWNED       0x0F
-#define SPIN_LOCK_NOT_OWNED           0x10
 #define NO_EXCEPTION_HANDLING_SUPPORT 0x0B
-#define BAD_POOL_CALLER               0xC2
 #define WORKER_THREAD_RETURNED_AT_BAD_IRQL 0xE1
 #define WORKER_INVALID                0xE4
 

@@ -87,6 +87,16 @@ ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
     return header + 1;
 }
 
+static VOID(NTAPI *watch)(PVOID block); /* set before there are threads */
+static ULONG watched_tag;
+
+void
+ke_pool_watch_frees(ULONG tag, VOID(NTAPI *fn)(PVOID block))
+{
+    watched_tag = tag;
+    watch = fn;
+}
+
 /* Tag 0 frees whatever the tag is. */
 VOID NTAPI
 ExFreePoolWithTag(PVOID P, ULONG Tag)
@@ -100,6 +110,10 @@ ExFreePoolWithTag(PVOID P, ULONG Tag)
                      header->tag, (ULONG_PTR) P, Tag);
     if (Tag != 0 && Tag != header->tag)
         KeBugCheckEx(BAD_POOL_CALLER, 0x0A, (ULONG_PTR) P, header->tag, Tag);
+#ifndef NDEBUG
+    if (ke_checks && watch != NULL && header->tag == watched_tag)
+        watch(P);
+#endif
     row = row_of(header->tag);
     __atomic_fetch_sub(&row->blocks, 1, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&row->bytes, header->bytes, __ATOMIC_RELAXED);

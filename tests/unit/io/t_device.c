@@ -122,7 +122,7 @@ static void
 delete__twice__is_named(void **state)
 {
     (void) state;
-    expect_bugcheck(delete_twice, "deleted a device twice");
+    expect_bugcheck(delete_twice, "rule device-deleted-twice: ");
 }
 
 static NTSTATUS NTAPI
