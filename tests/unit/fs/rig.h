@@ -1,0 +1,173 @@
+/*
+ * rig.h - the whole stack under a test: file system, disk or CD-ROM driver,
+ * port, emulated drives; between the file system and each drive a filter that
+ * writes down what passes and can answer in the drive's place
+ *
+ * No mount manager: nothing is looked at unless the test or a request does it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef TESTS_FS_RIG_H
+#define TESTS_FS_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <ntifs.h>
+
+#include <ntdddisk.h>
+#include <ntddscsi.h>
+#include <ntddstor.h>
+#include <scsi.h>
+#include <vscsi.h>
+
+#include "fs/fs.h"
+#include "fs/fs_internal.h"
+#include "io/io.h"
+#include "ke/ke.h"
+#include "prompt/prompt.h"
+
+#define DRIVES_MAX 2
+#define LOG_MAX    512
+
+/* What passed the filter on its way to the drive. */
+struct passed {
+    UCHAR major;
+    ULONG code;                 /* of a device control */
+    UCHAR flags;                /* of the stack location */
+    ULONG key;
+    PETHREAD thread;            /* that it ran on */
+    PIRP top;                   /* that thread's top-level IRP */
+};
+
+struct watch;
+
+/* TRUE: answered, with *out_status and *out_information. */
+typedef BOOLEAN watch_before_fn(struct watch *watch, PIRP irp,
+                                PIO_STACK_LOCATION at, NTSTATUS *out_status,
+                                ULONG_PTR *out_information);
+/* May change irp->IoStatus and what is in the buffers. */
+typedef void watch_after_fn(struct watch *watch, PIRP irp,
+                            PIO_STACK_LOCATION at);
+
+struct watch {
+    PDEVICE_OBJECT device, lower;
+    watch_before_fn *before;    /* both atomic */
+    watch_after_fn *after;
+    LONG number;                /* for the hooks: atomic */
+    KSPIN_LOCK lock;
+    struct passed log[LOG_MAX];
+    unsigned passed;
+};
+
+struct drive_rig {
+    struct vscsi_drive *drive;
+    PDEVICE_OBJECT pdo, fdo;
+    struct watch watch;
+};
+
+struct rig {
+    struct drive_rig d[DRIVES_MAX];
+    int drives;
+};
+
+extern char rig_folder[];       /* images are here; gone at the end */
+
+/* Group setup and teardown; set-ups of a test: kinds of drives. */
+int rig_begin(void **state);
+int rig_end(void **state);
+int rig_disk(void **state);
+int rig_disks(void **state);    /* two */
+int rig_cached_disk(void **state);      /* with a volatile write cache */
+int rig_cdrom(void **state);
+int rig_disk_and_floppy(void **state);
+int rig_free(void **state);
+
+/* Makes an image of `kib` KiB; "%s" in command is its path.  The same name is
+ * the same path. */
+const char *image(const char *name, unsigned kib, const char *command);
+const char *image_copy(const char *name, const char *of);
+void image_poke(const char *path, unsigned long offset, const void *bytes,
+                size_t len);
+void image_peek(const char *path, unsigned long offset, void *bytes,
+                size_t len);
+#define FAT(name, label, serial)                                              \
+    image(name, 16384, "mkfs.vfat -F 16 -n " label " -i " serial " %s")
+#define ISO(name, label)                                                      \
+    image(name, 512,                                                          \
+          "sh -c 'mkdir -p %s.d && echo " label " >%s.d/f && genisoimage "    \
+          "-quiet -V " label " -o %s %s.d'")
+
+void put_in(struct drive_rig *d, const char *path);
+void pull_out(struct drive_rig *d);
+void swap(struct drive_rig *d, const char *path);
+void fault(struct drive_rig *d, const char *rule);
+/* Mounts what is in the drive. */
+struct volume *mount(struct drive_rig *d);
+BOOLEAN verify_flag(struct drive_rig *d);
+void set_flag(struct drive_rig *d);
+
+/* Above any device; taken off by the test. */
+void watch_attach_to(struct watch *watch, PDEVICE_OBJECT to);
+void watch_reset(struct watch *watch);
+unsigned watch_total(struct watch *watch);
+unsigned watch_count(struct watch *watch, UCHAR major);
+unsigned watch_controls(struct watch *watch, ULONG code);
+
+/* --- requests to a volume ---------------------------------------------------- */
+
+struct req {
+    PIRP irp;
+    PMDL mdl;
+    KEVENT done;
+    NTSTATUS returned, status;
+    ULONG_PTR information;
+};
+
+void req_start(struct req *req, struct volume *volume, UCHAR major,
+               ULONG64 offset, void *data, ULONG length);
+void req_control(struct req *req, struct volume *volume, PFILE_OBJECT file,
+                 ULONG code, void *buffer, ULONG in, ULONG out);
+/* The IRP and its next location are made; adds thread and completion. */
+void req_send(struct req *req, PDEVICE_OBJECT device);
+BOOLEAN req_is_done(struct req *req);
+NTSTATUS req_end(struct req *req);      /* waits, frees */
+
+NTSTATUS read_volume(struct volume *volume, ULONG64 offset, void *data,
+                     ULONG length);
+NTSTATUS write_volume(struct volume *volume, ULONG64 offset, void *data,
+                      ULONG length);
+NTSTATUS fsctl(PFILE_OBJECT file, ULONG code, void *buffer, ULONG in,
+               ULONG out, ULONG_PTR *out_information);
+NTSTATUS open_volume(struct drive_rig *d, PFILE_OBJECT *out_file);
+
+/* --- questions ------------------------------------------------------------------ */
+
+extern LONG prompts_asked;      /* atomic: since the test began */
+extern enum prompt_event last_event;
+size_t prompts(struct ri_prompt_info *out_first);
+/* Waits for the one question there is, and returns it. */
+struct ri_prompt_info the_prompt(void);
+void answer(enum ri_answer answer);
+
+#define EVENTUALLY(condition)                                                 \
+    ({                                                                        \
+        int tries_ = 0;                                                       \
+                                                                              \
+        while (!(condition) && tries_++ < 100000)                             \
+            usleep(100);                                                      \
+        (condition);                                                          \
+    })
+
+#define TEST(test, setup)                                                     \
+    cmocka_unit_test_setup_teardown(test, setup, rig_free)
+
+#endif
