@@ -89,6 +89,12 @@ NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout,
 NTSTATUS NTAPI KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout,
                                              PVOID Parameter, SIZE_T Size);
 
+/* --- the kernel itself: PASSIVE -------------------------------------------------- */
+
+/* FALSE: not a checked build. */
+BOOLEAN NTAPI PsGetVersion(PULONG MajorVersion, PULONG MinorVersion,
+                           PULONG BuildNumber, PUNICODE_STRING CSDVersion);
+
 /* --- threads, names of objects ------------------------------------------------- */
 
 /* Any IRQL */

@@ -1380,6 +1380,8 @@ MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID);
     ((PVOID) ((PUCHAR) (Mdl)->StartVa + (Mdl)->ByteOffset))
 #define MmGetMdlByteCount(Mdl)  ((Mdl)->ByteCount)
 #define MmGetMdlByteOffset(Mdl) ((Mdl)->ByteOffset)
+/* PASSIVE.  NULL: the kernel has no such routine. */
+PVOID NTAPI MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName);
 /* <= DISPATCH.  Mapped at most once; NULL: no mapping to be had. */
 FORCEINLINE PVOID
 MmGetSystemAddressForMdlSafe(PMDL Mdl, ULONG Priority)
