@@ -1640,9 +1640,15 @@ typedef struct _DEVOBJ_EXTENSION {
 #define IRP_MN_QUERY_DEVICE_RELATIONS      0x07
 #define IRP_MN_QUERY_INTERFACE             0x08
 #define IRP_MN_QUERY_CAPABILITIES          0x09
+#define IRP_MN_QUERY_RESOURCES             0x0A
+#define IRP_MN_QUERY_RESOURCE_REQUIREMENTS 0x0B
 #define IRP_MN_QUERY_DEVICE_TEXT           0x0C
+#define IRP_MN_FILTER_RESOURCE_REQUIREMENTS 0x0D
+#define IRP_MN_EJECT                       0x11
+#define IRP_MN_SET_LOCK                    0x12
 #define IRP_MN_QUERY_ID                    0x13
 #define IRP_MN_QUERY_PNP_DEVICE_STATE      0x14
+#define IRP_MN_QUERY_BUS_INFORMATION       0x15
 #define IRP_MN_DEVICE_USAGE_NOTIFICATION   0x16
 #define IRP_MN_SURPRISE_REMOVAL            0x17
 
@@ -2403,10 +2409,28 @@ typedef struct _TARGET_DEVICE_CUSTOM_NOTIFICATION {
     UCHAR CustomDataBuffer[1];
 } TARGET_DEVICE_CUSTOM_NOTIFICATION, *PTARGET_DEVICE_CUSTOM_NOTIFICATION;
 
+typedef struct _TARGET_DEVICE_REMOVAL_NOTIFICATION {
+    USHORT Version;
+    USHORT Size;
+    GUID Event;
+    PFILE_OBJECT FileObject;
+} TARGET_DEVICE_REMOVAL_NOTIFICATION, *PTARGET_DEVICE_REMOVAL_NOTIFICATION;
+
+typedef struct _DEVICE_INTERFACE_CHANGE_NOTIFICATION {
+    USHORT Version;
+    USHORT Size;
+    GUID Event;
+    GUID InterfaceClassGuid;
+    PUNICODE_STRING SymbolicLinkName;
+} DEVICE_INTERFACE_CHANGE_NOTIFICATION, *PDEVICE_INTERFACE_CHANGE_NOTIFICATION;
+
+#define PNPNOTIFY_DEVICE_INTERFACE_INCLUDE_EXISTING_INTERFACES 0x00000001
+
 typedef VOID NTAPI DEVICE_CHANGE_COMPLETE_CALLBACK(PVOID Context);
 typedef DEVICE_CHANGE_COMPLETE_CALLBACK *PDEVICE_CHANGE_COMPLETE_CALLBACK;
 
-/* PASSIVE.  EventCategoryData: the FILE_OBJECT for target device changes. */
+/* PASSIVE.  EventCategoryData: the FILE_OBJECT for target device changes, the
+ * GUID of the class for interfaces. */
 NTSTATUS NTAPI IoRegisterPlugPlayNotification(
     IO_NOTIFICATION_EVENT_CATEGORY EventCategory, ULONG EventCategoryFlags,
     PVOID EventCategoryData, PDRIVER_OBJECT DriverObject,
@@ -2417,10 +2441,162 @@ NTSTATUS NTAPI IoUnregisterPlugPlayNotification(PVOID NotificationEntry);
 NTSTATUS NTAPI IoReportTargetDeviceChangeAsynchronous(
     PDEVICE_OBJECT PhysicalDeviceObject, PVOID NotificationStructure,
     PDEVICE_CHANGE_COMPLETE_CALLBACK Callback, PVOID Context);
+/* PASSIVE: the callbacks have returned when it does. */
+NTSTATUS NTAPI IoReportTargetDeviceChange(PDEVICE_OBJECT PhysicalDeviceObject,
+                                          PVOID NotificationStructure);
+/* <= DISPATCH: the stack is asked for its state, and what that says is done. */
+VOID NTAPI IoInvalidateDeviceState(PDEVICE_OBJECT PhysicalDeviceObject);
+
+typedef ULONG PNP_DEVICE_STATE, *PPNP_DEVICE_STATE;
+
+#define PNP_DEVICE_DISABLED                      0x00000001
+#define PNP_DEVICE_DONT_DISPLAY_IN_UI            0x00000002
+#define PNP_DEVICE_FAILED                        0x00000004
+#define PNP_DEVICE_REMOVED                       0x00000008
+#define PNP_DEVICE_RESOURCE_REQUIREMENTS_CHANGED 0x00000010
+#define PNP_DEVICE_NOT_DISABLEABLE               0x00000020
+
+/* What IRP_MN_QUERY_CAPABILITIES fills. */
+typedef struct _DEVICE_CAPABILITIES {
+    USHORT Size;
+    USHORT Version;
+    ULONG DeviceD1 : 1;
+    ULONG DeviceD2 : 1;
+    ULONG LockSupported : 1;
+    ULONG EjectSupported : 1;
+    ULONG Removable : 1;
+    ULONG DockDevice : 1;
+    ULONG UniqueID : 1;
+    ULONG SilentInstall : 1;
+    ULONG RawDeviceOK : 1;
+    ULONG SurpriseRemovalOK : 1;
+    ULONG WakeFromD0 : 1;
+    ULONG WakeFromD1 : 1;
+    ULONG WakeFromD2 : 1;
+    ULONG WakeFromD3 : 1;
+    ULONG HardwareDisabled : 1;
+    ULONG NonDynamic : 1;
+    ULONG WarmEjectSupported : 1;
+    ULONG NoDisplayInUI : 1;
+    ULONG Reserved1 : 1;
+    ULONG WakeFromInterrupt : 1;
+    ULONG SecureDevice : 1;
+    ULONG ChildOfVgaEnabledBridge : 1;
+    ULONG DecodeIoOnBoot : 1;
+    ULONG Reserved : 9;
+    ULONG Address;
+    ULONG UINumber;
+    DEVICE_POWER_STATE DeviceState[PowerSystemMaximum];
+    SYSTEM_POWER_STATE SystemWake;
+    DEVICE_POWER_STATE DeviceWake;
+    ULONG D1Latency;
+    ULONG D2Latency;
+    ULONG D3Latency;
+} DEVICE_CAPABILITIES, *PDEVICE_CAPABILITIES;
+
+typedef enum _INTERFACE_TYPE {
+    InterfaceTypeUndefined = -1,
+    Internal,
+    Isa,
+    Eisa,
+    MicroChannel,
+    TurboChannel,
+    PCIBus,
+    VMEBus,
+    NuBus,
+    PCMCIABus,
+    CBus,
+    MPIBus,
+    MPSABus,
+    ProcessorInternal,
+    InternalPowerBus,
+    PNPISABus,
+    PNPBus,
+    Vmcs,
+    MaximumInterfaceType,
+} INTERFACE_TYPE, *PINTERFACE_TYPE;
+
+typedef struct _PNP_BUS_INFORMATION {
+    GUID BusTypeGuid;
+    INTERFACE_TYPE LegacyBusType;
+    ULONG BusNumber;
+} PNP_BUS_INFORMATION, *PPNP_BUS_INFORMATION;
+
+typedef enum _DEVICE_REMOVAL_POLICY {
+    RemovalPolicyExpectNoRemoval = 1,
+    RemovalPolicyExpectOrderlyRemoval,
+    RemovalPolicyExpectSurpriseRemoval,
+} DEVICE_REMOVAL_POLICY, *PDEVICE_REMOVAL_POLICY;
+
+typedef enum _DEVICE_REGISTRY_PROPERTY {
+    DevicePropertyDeviceDescription,
+    DevicePropertyHardwareID,
+    DevicePropertyCompatibleIDs,
+    DevicePropertyBootConfiguration,
+    DevicePropertyBootConfigurationTranslated,
+    DevicePropertyClassName,
+    DevicePropertyClassGuid,
+    DevicePropertyDriverKeyName,
+    DevicePropertyManufacturer,
+    DevicePropertyFriendlyName,
+    DevicePropertyLocationInformation,
+    DevicePropertyPhysicalDeviceObjectName,
+    DevicePropertyBusTypeGuid,
+    DevicePropertyLegacyBusType,
+    DevicePropertyBusNumber,
+    DevicePropertyEnumeratorName,
+    DevicePropertyAddress,
+    DevicePropertyUINumber,
+    DevicePropertyInstallState,
+    DevicePropertyRemovalPolicy,
+    DevicePropertyResourceRequirements,
+    DevicePropertyAllocatedResources,
+    DevicePropertyContainerID,
+} DEVICE_REGISTRY_PROPERTY;
+
+/* PASSIVE.  Of a PDO.  STATUS_BUFFER_TOO_SMALL: *ResultLength bytes. */
+NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject,
+                                   DEVICE_REGISTRY_PROPERTY DeviceProperty,
+                                   ULONG BufferLength, PVOID PropertyBuffer,
+                                   PULONG ResultLength);
+
+#define DEVICE_INTERFACE_INCLUDE_NONACTIVE 0x00000001
+
+/* PASSIVE.  The link's buffer is freed with RtlFreeUnicodeString. */
+NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject,
+                                         const GUID *InterfaceClassGuid,
+                                         PUNICODE_STRING ReferenceString,
+                                         PUNICODE_STRING SymbolicLinkName);
+NTSTATUS NTAPI IoSetDeviceInterfaceState(PUNICODE_STRING SymbolicLinkName,
+                                         BOOLEAN Enable);
+/* Strings, each with its NUL, and one more; freed with ExFreePool. */
+NTSTATUS NTAPI IoGetDeviceInterfaces(const GUID *InterfaceClassGuid,
+                                     PDEVICE_OBJECT PhysicalDeviceObject,
+                                     ULONG Flags, PWSTR *SymbolicLinkList);
 VOID NTAPI IoInvalidateDeviceRelations(PDEVICE_OBJECT DeviceObject,
                                        DEVICE_RELATION_TYPE Type);
 NTSTATUS NTAPI PoCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp);
 VOID NTAPI PoStartNextPowerIrp(PIRP Irp);
+
+typedef VOID NTAPI REQUEST_POWER_COMPLETE(PDEVICE_OBJECT DeviceObject,
+                                          UCHAR MinorFunction,
+                                          POWER_STATE PowerState,
+                                          PVOID Context,
+                                          PIO_STATUS_BLOCK IoStatus);
+typedef REQUEST_POWER_COMPLETE *PREQUEST_POWER_COMPLETE;
+
+/* <= DISPATCH.  STATUS_PENDING: sent to the top of the device's stack; the
+ * function is called when all drivers are through with it. */
+NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject,
+                                 UCHAR MinorFunction, POWER_STATE PowerState,
+                                 PREQUEST_POWER_COMPLETE CompletionFunction,
+                                 PVOID Context, PIRP *Irp);
+/* <= DISPATCH.  The state before. */
+POWER_STATE NTAPI PoSetPowerState(PDEVICE_OBJECT DeviceObject,
+                                  POWER_STATE_TYPE Type, POWER_STATE State);
+/* <= APC.  FALSE: no watchdog waits for this power IRP. */
+BOOLEAN NTAPI PoQueryWatchdogTime(PDEVICE_OBJECT Pdo,
+                                  PULONG SecondsRemaining);
 
 /* --- error log ----------------------------------------------------------------------------------------------------- */
 

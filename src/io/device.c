@@ -174,7 +174,9 @@ new_device(ULONG extension_size)
     ext = (struct io_devext *) ((char *) device + body);
     ext->common.Size = sizeof *ext;
     ext->common.DeviceObject = device;
-    InitializeListHead(&ext->notes);
+    InitializeListHead(&ext->notes.notes);
+    ext->notes.pdo = device;
+    InitializeListHead(&ext->started);
     device->DeviceObjectExtension = &ext->common;
     device->Type = IO_TYPE_DEVICE;
     device->Size = (USHORT) (sizeof(DEVICE_OBJECT) + extension_size);
@@ -277,6 +279,8 @@ IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
         io_broken(IO_RULE_DEVICE_DELETED_TWICE, DeviceObject, NULL);
     ob_make_temporary(DeviceObject);
     io_timer_stop(DeviceObject);
+    if (ext->has_interfaces)
+        io_interface_disable_all(DeviceObject, true);
     if (io_device_flags(DeviceObject) & DO_SHUTDOWN_REGISTERED)
         IoUnregisterShutdownNotification(DeviceObject);
     ObDereferenceObject(DeviceObject);

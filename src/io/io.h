@@ -41,8 +41,20 @@ NTSTATUS io_start_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo);
 /* QUERY_REMOVE, then REMOVE; a refused query is cancelled and its status
  * returned.  No new mount on the stack's VPBs meanwhile. */
 NTSTATUS io_remove_device(PDEVICE_OBJECT pdo);
+/* QUERY_STOP, then STOP; a refused query is cancelled and its status returned.
+ * io_restart_device starts the same stack again. */
+NTSTATUS io_stop_device(PDEVICE_OBJECT pdo);
+NTSTATUS io_restart_device(PDEVICE_OBJECT pdo);
 /* The device is gone already: SURPRISE_REMOVAL, then REMOVE. */
 NTSTATUS io_surprise_remove_device(PDEVICE_OBJECT pdo);
+
+/*
+ * The whole system to this state: QUERY_POWER to all stacks that were started,
+ * the last started first; if one refuses, SET_POWER to PowerSystemWorking to
+ * those that were asked and its status; else SET_POWER.  To
+ * PowerSystemWorking: SET_POWER alone, the first started first.
+ */
+NTSTATUS io_power_system(SYSTEM_POWER_STATE state);
 
 /* Who is told of a device that a bus driver reports after
  * IoInvalidateDeviceRelations; on a worker.  Ones that it no longer reports are

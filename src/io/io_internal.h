@@ -177,6 +177,14 @@ NTSTATUS io_sync_call(PDEVICE_OBJECT target, PIRP irp, struct io_sync *sync,
 
 /* --- device.c ------------------------------------------------------------ */
 
+/* Notifications of one PDO, or of all interfaces (pdo NULL); note lock. */
+struct io_note_queue {
+    LIST_ENTRY notes;
+    PDEVICE_OBJECT pdo;
+    bool running;
+    WORK_QUEUE_ITEM work;
+};
+
 struct io_devext {
     DEVOBJ_EXTENSION common;
     PDEVICE_OBJECT attached_to; /* below; holds a reference; device lock */
@@ -189,10 +197,10 @@ struct io_devext {
     PDEVICE_OBJECT volume_of;   /* VPB lock: what it was last mounted on;
                                  * borrowed, kept as above */
     LIST_ENTRY kept;            /* device lock: gone, but kept */
-    /* target device change, notify.c: note lock */
-    LIST_ENTRY notes;
-    bool notes_running;
-    WORK_QUEUE_ITEM notes_work;
+    struct io_note_queue notes;
+    bool has_interfaces;        /* interface.c: its lock */
+    LIST_ENTRY started;         /* pnp.c: started_lock; or empty */
+    DEVICE_POWER_STATE power;   /* PoSetPowerState; atomic */
     /* queue.c; constant once requests flow, then its lock */
     bool start_io_deferred;
     bool start_io_no_cancel;
@@ -250,6 +258,36 @@ void io_device_shutdown(void);
 /* Lowest device of the stack, referenced: the PDO. */
 PDEVICE_OBJECT io_lowest_device(PDEVICE_OBJECT device);
 bool io_device_gone(PDEVICE_OBJECT device);
+
+/* --- pnp.c, power.c -------------------------------------------------------- */
+
+/* A plug and play request to the top of the stack, or to the PDO alone;
+ * `parameters` fills in the rest of the location, or NULL. */
+typedef void io_pnp_fill_fn(PIO_STACK_LOCATION next, const void *context);
+NTSTATUS io_send_pnp(PDEVICE_OBJECT device, UCHAR minor, io_pnp_fill_fn *fill,
+                     const void *context, ULONG_PTR *out_information);
+/* The PDO itself is asked, nobody above it; paged pool, or NULL. */
+PWSTR io_query_id(PDEVICE_OBJECT pdo, BUS_QUERY_ID_TYPE type);
+PWSTR io_query_text(PDEVICE_OBJECT pdo, DEVICE_TEXT_TYPE type);
+NTSTATUS io_query_capabilities(PDEVICE_OBJECT pdo,
+                               DEVICE_CAPABILITIES *out_capabilities);
+/* Asks the stack for its PnP state and does what that says. */
+NTSTATUS io_look_at_state(PDEVICE_OBJECT pdo);
+/* The PDO of a stack that was started: referenced; the first, or the one
+ * after/before `at` (which loses its reference); NULL: no more. */
+PDEVICE_OBJECT io_next_started(PDEVICE_OBJECT at, bool backwards);
+
+/* --- notify.c, interface.c ------------------------------------------------- */
+
+/* Waits for the callbacks; of a query the first refusal. */
+NTSTATUS io_notify_target(PDEVICE_OBJECT pdo, const GUID *event);
+void io_notify_interface(const GUID *event, const GUID *class,
+                         PCUNICODE_STRING link);
+void io_interface_tell_existing(const GUID *class,
+                                PDRIVER_NOTIFICATION_CALLBACK_ROUTINE callback,
+                                PVOID context);
+/* The PDO's interfaces are disabled; forget: it is being deleted. */
+void io_interface_disable_all(PDEVICE_OBJECT pdo, bool forget);
 
 /* --- vpb.c --------------------------------------------------------------- */
 

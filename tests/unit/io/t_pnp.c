@@ -55,8 +55,12 @@ function_pnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     NTSTATUS status;
 
     assert_int_equal(Irp->IoStatus.Status, STATUS_NOT_SUPPORTED);
-    pnp.minors[pnp.count] = minor;
-    InterlockedIncrement(&pnp.count);
+    /* Questions are the other test's business. */
+    if (minor != IRP_MN_QUERY_CAPABILITIES &&
+        minor != IRP_MN_QUERY_PNP_DEVICE_STATE) {
+        pnp.minors[pnp.count] = minor;
+        InterlockedIncrement(&pnp.count);
+    }
     if (minor == IRP_MN_START_DEVICE && !NT_SUCCESS(pnp.start))
         return complete_irp(Irp, pnp.start, 0);
     if (minor == IRP_MN_QUERY_REMOVE_DEVICE) {
@@ -306,6 +310,10 @@ notifications__bad_ones__refused(void **state)
         STATUS_INVALID_PARAMETER);
     assert_int_equal(
         IoRegisterPlugPlayNotification(EventCategoryDeviceInterfaceChange, 0,
+                                       NULL, NULL, on_event, NULL, &entry),
+        STATUS_INVALID_PARAMETER);
+    assert_int_equal(
+        IoRegisterPlugPlayNotification(EventCategoryHardwareProfileChange, 0,
                                        NULL, NULL, on_event, NULL, &entry),
         STATUS_NOT_SUPPORTED);
 }
