@@ -37,6 +37,12 @@ write_down(struct spy *spy, PIRP irp, const SCSI_REQUEST_BLOCK *srb)
 
     if (is_poll(srb)) {
         __atomic_add_fetch(&spy->polls, 1, __ATOMIC_RELAXED);
+        spy->gesn += srb->Cdb[0] == SCSIOP_GET_EVENT_STATUS;
+        memcpy(spy->poll_cdb, srb->Cdb, 16);
+        spy->poll_flags = srb->SrbFlags;
+        spy->poll_timeout = srb->TimeOutValue;
+        spy->poll_stack_flags = IoGetCurrentIrpStackLocation(irp)->Flags;
+        spy->poll_threaded = irp->Tail.Overlay.Thread != NULL;
         return;
     }
     at = spy->commands++ % LOG_MAX;
@@ -81,6 +87,10 @@ give(PIRP irp, PSCSI_REQUEST_BLOCK srb, const struct answer *answer)
     if (answer->sense_len != 0) {
         memcpy(srb->SenseInfoBuffer, answer->sense, answer->sense_len);
         srb->SenseInfoBufferLength = answer->sense_len;
+    }
+    if (answer->data_len != 0) {
+        memcpy(srb->DataBuffer, answer->data, answer->data_len);
+        srb->DataTransferLength = answer->data_len;
     }
     irp->IoStatus.Status = SRB_STATUS(srb->SrbStatus) == SRB_STATUS_SUCCESS
                                ? STATUS_SUCCESS
@@ -232,7 +242,7 @@ spy_reset(struct rig *rig)
     KIRQL irql;
 
     KeAcquireSpinLock(&spy->lock, &irql);
-    spy->answers = spy->commands = spy->releases = 0;
+    spy->answers = spy->commands = spy->releases = spy->gesn = 0;
     __atomic_store_n(&spy->polls, 0, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&spy->lock, irql);
 }

@@ -68,6 +68,8 @@ struct answer {
     UCHAR sense_len;
     ULONG transferred;          /* 0: what was asked for */
     int pend;                   /* keep the IRP until spy_release */
+    UCHAR data[8];              /* with success */
+    UCHAR data_len;
 };
 
 #define LOG_MAX 256
@@ -89,6 +91,11 @@ struct spy {
     unsigned released[LOG_MAX]; /* releases before it */
     unsigned commands;          /* EXECUTE_SCSI, without polls */
     unsigned polls;
+    unsigned gesn;              /* of them, GET EVENT STATUS NOTIFICATION */
+    UCHAR poll_cdb[16];         /* the last one */
+    ULONG poll_flags, poll_timeout;
+    UCHAR poll_stack_flags;
+    bool poll_threaded;
     unsigned releases;          /* RELEASE_QUEUE */
     PIRP held;
 };

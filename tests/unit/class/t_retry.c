@@ -276,6 +276,22 @@ R91__frozen_queue__is_released(void **state)
     got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(rig->spy.releases, 1);
+    assert_int_equal(rig->spy.released[0], 0);
+    assert_int_equal(rig->spy.released[1], 1); /* before the retry */
+    /* And before a completion: it is there when the call returns. */
+    spy_reset(rig);
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_ERROR |
+                                                    SRB_STATUS_AUTOSENSE_VALID |
+                                                    SRB_STATUS_QUEUE_FROZEN,
+                                      .scsi_status = SCSISTAT_CHECK_CONDITION,
+                                      .sense = SENSE_OF(3, 0x11, 0),
+                                      .sense_len = 18 });
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    assert_int_equal(rig->spy.releases, 1);
+    finish(&got);
+    assert_int_equal(got.status, STATUS_DEVICE_DATA_ERROR);
 }
 
 static void
@@ -306,6 +322,328 @@ R97__resend__lengths_and_statuses_restored(void **state)
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(got.information, sizeof data);
     assert_memory_equal(rig->spy.cdb[0], rig->spy.cdb[1], 16);
+    /* Of every attempt, whatever the last one left behind. */
+    spy_reset(rig);
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_READ,
+                                      .times = 4,
+                                      .srb_status = SRB_STATUS_ERROR,
+                                      .scsi_status = SCSISTAT_BUSY,
+                                      .transferred = 3 });
+    got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(got.information, sizeof data);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(rig->spy.srb_status[i], 0);
+        assert_int_equal(rig->spy.scsi_status[i], 0);
+        assert_int_equal(rig->spy.length[i], sizeof data);
+    }
+}
+
+static void
+last_retry__as_simple_as_it_gets(void **state)
+{
+    static const ULONG simple =
+        SRB_FLAGS_DISABLE_DISCONNECT | SRB_FLAGS_DISABLE_SYNCH_TRANSFER;
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 4, SRB_STATUS_BUS_RESET));
+    (void) transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(rig->spy.flags[i] & simple, 0);
+    assert_int_equal(rig->spy.flags[4] & simple, simple);
+    assert_false(rig->spy.flags[4] & SRB_FLAGS_QUEUE_ACTION_ENABLE);
+}
+
+/* After 4 errors of the counting kind no tags and no synchronous transfers,
+ * after 8 no disconnects either. */
+static void
+errors_counted__4_and_8__the_device_is_treated_more_gently(void **state)
+{
+    struct rig *rig = *state;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+
+    know_capacity(rig);
+    ext->SrbFlags |= SRB_FLAGS_QUEUE_ACTION_ENABLE | SRB_FLAGS_NO_QUEUE_FREEZE;
+    clock_manual(true);
+    for (ULONG i = 1; i <= 8; i++) {
+        struct outcome got;
+
+        spy_reset(rig);
+        spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 1, SRB_STATUS_PARITY_ERROR));
+        start_transfer(rig, IRP_MJ_READ, 0, data, 512, NULL, &got);
+        assert_int_equal(got.returned, STATUS_PENDING);
+        clock_advance_ms(1000); /* at least a second after such */
+        finish(&got);
+        assert_int_equal(ext->ErrorCount, i);
+        assert_int_equal((ext->SrbFlags & SRB_FLAGS_QUEUE_ACTION_ENABLE) != 0,
+                         i < 4);
+        assert_int_equal((ext->SrbFlags & SRB_FLAGS_NO_QUEUE_FREEZE) != 0,
+                         i < 4);
+        assert_int_equal(
+            (ext->SrbFlags & SRB_FLAGS_DISABLE_SYNCH_TRANSFER) != 0, i >= 4);
+        assert_int_equal((ext->SrbFlags & SRB_FLAGS_DISABLE_DISCONNECT) != 0,
+                         i >= 8);
+    }
+    spy_reset(rig);
+    (void) transfer(rig, IRP_MJ_READ, 0, data, 512, NULL);
+    assert_true(rig->spy.flags[0] & SRB_FLAGS_DISABLE_DISCONNECT);
+}
+
+static void
+R99__mode_sense__two_attempts_and_a_change_forces_one(void **state)
+{
+    struct rig *rig = *state;
+    CHAR reply[192];
+
+    spy_answer(rig, SRB_ANSWER(SCSIOP_MODE_SENSE, 99, SRB_STATUS_BUS_RESET));
+    assert_int_equal(
+        ClassModeSense(rig->fdo, reply, sizeof reply, MODE_SENSE_RETURN_ALL),
+        0);
+    assert_int_equal(spy_count(rig, SCSIOP_MODE_SENSE), 2);
+    rig_mount(rig, true);
+    spy_reset(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_MODE_SENSE, 1, 6, 0x28, 0));
+    assert_true(ClassModeSense(rig->fdo, reply, sizeof reply,
+                               MODE_SENSE_RETURN_ALL) > 4);
+    assert_int_equal(spy_count(rig, SCSIOP_MODE_SENSE), 2);
+    /* Less than there was room for is no error. */
+    spy_reset(rig);
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_MODE_SENSE,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_DATA_OVERRUN,
+                                      .transferred = 16 });
+    assert_int_equal(
+        ClassModeSense(rig->fdo, reply, sizeof reply, MODE_SENSE_RETURN_ALL),
+        16);
+}
+
+/* What is sent synchronously waits 2 s when the drive is not ready. */
+static VOID NTAPI
+lock_it(PVOID context)
+{
+    struct rig *rig = context;
+    PREVENT_MEDIA_REMOVAL in = { TRUE };
+
+    (void) control(rig, IOCTL_STORAGE_MEDIA_REMOVAL, &in, sizeof in, 0, NULL);
+    __atomic_store_n(&rig->name[0], 'x', __ATOMIC_RELEASE);
+}
+
+static void
+prevent__not_ready__5_attempts_at_least_2_s_apart(void **state)
+{
+    struct rig *rig = *state;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+    WORK_QUEUE_ITEM work;
+
+    ext->DeviceFlags &= (USHORT) ~DEV_SAFE_START_UNIT; /* it would cut waits */
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_MEDIUM_REMOVAL, 4, 2, 4, 2));
+    clock_manual(true);
+    ExInitializeWorkItem(&work, lock_it, rig);
+    ExQueueWorkItem(&work, DelayedWorkQueue);
+    for (unsigned i = 1; i < 5; i++) {
+        spy_wait(rig, SCSIOP_MEDIUM_REMOVAL, i);
+        usleep(3000);
+        clock_advance_ms(1999);
+        usleep(2000);
+        assert_int_equal(spy_count(rig, SCSIOP_MEDIUM_REMOVAL), i);
+        clock_advance_ms(1);
+        assert_true(EVENTUALLY(spy_count(rig, SCSIOP_MEDIUM_REMOVAL) == i + 1));
+    }
+    assert_true(
+        EVENTUALLY(__atomic_load_n(&rig->name[0], __ATOMIC_ACQUIRE) == 'x'));
+    clock_manual(false);
+}
+
+/* CD drives that just wrote: time, not attempts. */
+static void
+cdrom__long_write_in_progress__given_160_s(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+    unsigned seconds = 0;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 9999, 2, 4, 8));
+    clock_manual(true);
+    start_transfer(rig, IRP_MJ_READ, 0, data, 2048, NULL, &got);
+    while (!is_done(&got) && seconds < 300) {
+        clock_advance_ms(1000);
+        seconds++;
+        usleep(1000);
+        (void) EVENTUALLY(is_done(&got) ||
+                          spy_count(rig, SCSIOP_READ) > seconds);
+    }
+    clock_manual(false);
+    finish(&got);
+    assert_int_equal(got.status, STATUS_DEVICE_NOT_READY);
+    assert_true(seconds >= 160 && seconds <= 166);
+}
+
+/* --- the log -------------------------------------------------------------- */
+
+static void
+forget_log(void)
+{
+    struct io_error_log_entry list[8];
+
+    while (new_log(list, 8) > 0)
+        ;
+}
+
+static void
+log__offset_of_the_bad_block_and_dump_data(void **state)
+{
+    struct io_error_log_entry list[2];
+    struct answer answer = *SENSE_ANSWER(SCSIOP_READ, 1, 3, 0x11, 0);
+    struct rig *rig = *state;
+    const SCSI_REQUEST_BLOCK *srb;
+
+    know_capacity(rig);
+    forget_log();
+    answer.sense[0] = 0xF0; /* with information: block 18 */
+    answer.sense[6] = 18;
+    spy_answer(rig, &answer);
+    (void) transfer(rig, IRP_MJ_READ, 16 * 512, data, 4096, NULL);
+    assert_int_equal(new_log(list, 2), 1);
+    assert_true(list[0].packet.DeviceOffset.QuadPart == 18 * 512);
+    assert_int_equal(list[0].packet.SequenceNumber, 0);
+    assert_int_equal(list[0].dump_len, sizeof *srb + 18 + 6);
+    srb = (const void *) list[0].dump;
+    assert_int_equal(srb->Cdb[0], SCSIOP_READ);
+    assert_memory_equal(list[0].dump + sizeof *srb, answer.sense, 18);
+    /* Information outside of the request: its first block. */
+    spy_reset(rig);
+    answer.sense[6] = 99;
+    spy_answer(rig, &answer);
+    (void) transfer(rig, IRP_MJ_READ, 16 * 512, data, 4096, NULL);
+    assert_int_equal(new_log(list, 2), 1);
+    assert_true(list[0].packet.DeviceOffset.QuadPart == 16 * 512);
+    /* A control code. */
+    spy_reset(rig);
+    spy_answer(rig, SENSE_ANSWER(0, 1, 3, 0x11, 0));
+    (void) control(rig, IOCTL_DISK_CHECK_VERIFY, NULL, 0, 0, NULL);
+    assert_int_equal(new_log(list, 2), 1);
+    assert_int_equal(list[0].packet.MajorFunctionCode, IRP_MJ_DEVICE_CONTROL);
+    assert_int_equal(list[0].packet.IoControlCode, IOCTL_DISK_CHECK_VERIFY);
+    assert_true(list[0].packet.DeviceOffset.QuadPart == 0);
+}
+
+static void
+log__retried_transfer__the_first_retry_only(void **state)
+{
+    struct io_error_log_entry list[8];
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    forget_log();
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 0xA, 0, 0));
+    (void) transfer(rig, IRP_MJ_READ, 0, data, 4096, NULL);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+    assert_int_equal(new_log(list, 8), 1);
+    assert_int_equal(list[0].packet.ErrorCode, IO_WARNING_IO_OPERATION_RETRIED);
+    assert_int_equal(list[0].packet.RetryCount, 0);
+    assert_int_equal(list[0].packet.FinalStatus, STATUS_SUCCESS);
+    /* Not for a busy drive or a reset. */
+    spy_reset(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 2, SRB_STATUS_BUS_RESET));
+    (void) transfer(rig, IRP_MJ_READ, 0, data, 4096, NULL);
+    assert_int_equal(new_log(list, 8), 0);
+}
+
+static NTSTATUS
+paging_read(struct rig *rig)
+{
+    PIO_STACK_LOCATION next;
+    struct outcome got;
+
+    next = begin_request(rig, IRP_MJ_READ, NULL, &got);
+    next->Parameters.Read.Length = 512;
+    got.irp->Flags |= IRP_PAGING_IO | IRP_NOCACHE;
+    got.mdl = IoAllocateMdl(data, 512, FALSE, FALSE, NULL);
+    MmBuildMdlForNonPagedPool(got.mdl);
+    got.irp->MdlAddress = got.mdl;
+    send_request(rig, &got);
+    finish(&got);
+    return got.status;
+}
+
+/* R60 too: the flag holds for them as for all. */
+static void
+R60__paging_request__logged_when_it_fails_and_gated(void **state)
+{
+    struct io_error_log_entry list[8];
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    forget_log();
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 1, 3, 0x30, 1));
+    assert_int_equal(paging_read(rig), STATUS_UNRECOGNIZED_MEDIA);
+    assert_int_equal(new_log(list, 8), 1);
+    assert_int_equal(list[0].packet.ErrorCode, IO_WARNING_PAGING_FAILURE);
+    assert_int_equal(list[0].packet.UniqueErrorValue, 301);
+    assert_int_equal(list[0].packet.FinalStatus, STATUS_UNRECOGNIZED_MEDIA);
+    /* Retried, and well in the end: nothing. */
+    spy_reset(rig);
+    spy_answer(rig, SRB_ANSWER(SCSIOP_READ, 1, SRB_STATUS_BUS_RESET));
+    assert_int_equal(paging_read(rig), STATUS_SUCCESS);
+    assert_int_equal(new_log(list, 8), 0);
+    InterlockedOr((LONG volatile *) &rig->fdo->Flags, DO_VERIFY_VOLUME);
+    spy_reset(rig);
+    assert_int_equal(paging_read(rig), STATUS_VERIFY_REQUIRED);
+    assert_int_equal(transfer(rig, IRP_MJ_READ, 0, data, 512, NULL).status,
+                     STATUS_VERIFY_REQUIRED);
+    assert_int_equal(spy_commands(rig), 0);
+}
+
+static void
+log__test_unit_ready_until_a_success_and_flush_once(void **state)
+{
+    struct io_error_log_entry list[8];
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    forget_log();
+    for (int round = 0; round < 2; round++) {
+        spy_reset(rig);
+        spy_answer(rig, SENSE_ANSWER(0, 99, 3, 0x11, 0));
+        for (int i = 0; i < 3; i++)
+            (void) control(rig, IOCTL_DISK_CHECK_VERIFY, NULL, 0, 0, NULL);
+        assert_int_equal(new_log(list, 8), 1);
+        (void) transfer(rig, IRP_MJ_READ, 0, data, 512, NULL);
+    }
+    spy_reset(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_SYNCHRONIZE_CACHE, 99, 3, 0x0C, 0));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(flush(rig, NULL).status, STATUS_DEVICE_DATA_ERROR);
+        (void) transfer(rig, IRP_MJ_READ, 0, data, 512, NULL);
+    }
+    assert_int_equal(new_log(list, 8), 1);
+}
+
+static void
+log__failure_predicted__once(void **state)
+{
+    STORAGE_PREDICT_FAILURE predict = { 0 };
+    struct io_error_log_entry list[8];
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    forget_log();
+    for (int i = 0; i < 2; i++) {
+        spy_reset(rig);
+        spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 1, 1, 0x5D, 0));
+        assert_int_equal(transfer(rig, IRP_MJ_READ, 0, data, 512, NULL).status,
+                         STATUS_SUCCESS);
+        assert_int_equal(new_log(list, 8), i == 0);
+        if (i == 0)
+            assert_int_equal(list[0].packet.ErrorCode,
+                             IO_WRN_FAILURE_PREDICTED);
+    }
+    (void) control(rig, IOCTL_STORAGE_PREDICT_FAILURE, &predict, 0,
+                   sizeof predict, NULL);
+    assert_int_not_equal(predict.PredictFailure, 0);
 }
 
 static void
@@ -611,6 +949,15 @@ reserve__six_bytes_not_known__ten_are_tried(void **state)
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_int_equal(spy_count(rig, SCSIOP_RESERVE_UNIT), 1);
     assert_int_equal(spy_count(rig, SCSIOP_RESERVE_UNIT10), 1);
+    /* Remembered, for the release too. */
+    spy_reset(rig);
+    spy_answer(rig, &(struct answer){ .opcode = SCSIOP_RELEASE_UNIT10,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_SUCCESS });
+    got = control(rig, IOCTL_STORAGE_RELEASE, NULL, 0, 0, NULL);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_RELEASE_UNIT), 0);
+    assert_int_equal(spy_count(rig, SCSIOP_RELEASE_UNIT10), 1);
 }
 
 int
@@ -633,6 +980,17 @@ main(void)
         TEST(R87__flushed__retried_or_verify_required, rig_disk),
         TEST(R97__resend__lengths_and_statuses_restored, rig_disk),
         TEST(R99__read_capacity__two_attempts, rig_disk),
+        TEST(last_retry__as_simple_as_it_gets, rig_disk),
+        TEST(errors_counted__4_and_8__the_device_is_treated_more_gently,
+             rig_disk),
+        TEST(R99__mode_sense__two_attempts_and_a_change_forces_one, rig_disk),
+        TEST(prevent__not_ready__5_attempts_at_least_2_s_apart, rig_disk),
+        TEST(cdrom__long_write_in_progress__given_160_s, rig_cdrom),
+        TEST(log__offset_of_the_bad_block_and_dump_data, rig_disk),
+        TEST(log__retried_transfer__the_first_retry_only, rig_disk),
+        TEST(R60__paging_request__logged_when_it_fails_and_gated, rig_disk),
+        TEST(log__test_unit_ready_until_a_success_and_flush_once, rig_disk),
+        TEST(log__failure_predicted__once, rig_disk),
         TEST(waiting_for_a_retry__cancelled__ends_promptly, rig_disk),
         TEST(cancel_and_timer_at_once__completed_once, rig_disk),
         TEST(waiting_for_a_retry__medium_goes__ends_at_once, rig_disk),
