@@ -75,7 +75,7 @@ io_irp_clear_flags(PIRP irp, UCHAR clear)
 #define IO_CACHE_MDL    IO_CACHE_STACKS
 #define IO_CACHE_BUFFER (IO_CACHE_STACKS + 1)
 #define IO_CACHE_HISTORY (IO_CACHE_STACKS + 2)
-#define IO_CACHE_KINDS  (IO_CACHE_STACKS + 2 + IO_CHECKED)
+#define IO_CACHE_KINDS  (IO_CACHE_STACKS + 3)
 #define IO_BUFFER_SIZE  512     /* system buffers up to this are cached */
 #define IO_CACHE_BATCH  32u     /* goes to or comes from the depot at once */
 
