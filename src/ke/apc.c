@@ -126,5 +126,29 @@ KeAreApcsDisabled(VOID)
 BOOLEAN NTAPI
 KeAreAllApcsDisabled(VOID)
 {
-    return ke_irql >= APC_LEVEL;
+    return ke_irql >= APC_LEVEL || ke_current()->Tcb.guarded != 0;
+}
+
+/* There are no special kernel APCs of ours: a critical region that says so. */
+VOID NTAPI
+KeEnterGuardedRegion(VOID)
+{
+    PKTHREAD thread = &ke_current()->Tcb;
+
+    KE_RULE_APC("KeEnterGuardedRegion");
+    thread->guarded++;
+    thread->apc_disable++;
+}
+
+VOID NTAPI
+KeLeaveGuardedRegion(VOID)
+{
+    PKTHREAD thread = &ke_current()->Tcb;
+
+    KE_RULE_APC("KeLeaveGuardedRegion");
+    KE_RULE(thread->guarded != 0,
+            "KeLeaveGuardedRegion: the thread is in a guarded region");
+    thread->guarded--;
+    thread->apc_disable--;
+    ke_apc_check();
 }

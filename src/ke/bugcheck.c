@@ -2,8 +2,8 @@
  * bugcheck.c - the end, and what the debugger would have shown
  *
  * A bug check is a mistake of ours or of a driver: a line that names the rule
- * that was broken and who broke it, one with the code, and abort().  Nothing
- * here takes a lock.
+ * that was broken and who broke it, one with the code, the drivers' callbacks, and
+ * abort().  Nothing on the way there takes a lock.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,6 +28,9 @@ static const struct stop {
       "KeLowerIrql does not raise the IRQL" },
     { NO_EXCEPTION_HANDLING_SUPPORT, "NO_EXCEPTION_HANDLING_SUPPORT", NULL,
       NULL },
+    { KMODE_EXCEPTION_NOT_HANDLED, "KMODE_EXCEPTION_NOT_HANDLED", NULL, NULL },
+    { RESOURCE_NOT_OWNED, "RESOURCE_NOT_OWNED", "routine-contract",
+      "a resource is released by a thread that has acquired it" },
     { MAXIMUM_WAIT_OBJECTS_EXCEEDED, "MAXIMUM_WAIT_OBJECTS_EXCEEDED",
       "routine-contract", "a wait is for as many objects as have wait blocks" },
     { SPIN_LOCK_ALREADY_OWNED, "SPIN_LOCK_ALREADY_OWNED", "spinlock-recursive",
@@ -106,6 +109,97 @@ DbgPrint(PCSTR Format, ...)
     return (ULONG) STATUS_SUCCESS;
 }
 
+#define ALWAYS_SHOWN 1u /* errors: what a system shows that nobody configured */
+
+ULONG
+vDbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format,
+            __builtin_va_list arglist)
+{
+    ULONG mask = Level < 32 ? 1u << Level : Level;
+
+    if (mask & ALWAYS_SHOWN)
+        print(Format, arglist);
+    return (ULONG) STATUS_SUCCESS;
+}
+
+ULONG
+DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, Format);
+    vDbgPrintEx(ComponentId, Level, Format, arguments);
+    va_end(arguments);
+    return (ULONG) STATUS_SUCCESS;
+}
+
+/* --- callbacks ------------------------------------------------------------ */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static LIST_ENTRY callbacks = { &callbacks, &callbacks }; /* lock */
+
+/* FALSE: it is registered already. */
+BOOLEAN NTAPI
+KeRegisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD CallbackRecord,
+                           PKBUGCHECK_CALLBACK_ROUTINE CallbackRoutine,
+                           PVOID Buffer, ULONG Length, PUCHAR Component)
+{
+    bool fresh;
+
+    pthread_mutex_lock(&lock);
+    fresh = CallbackRecord->State == BufferEmpty;
+    if (fresh) {
+        CallbackRecord->CallbackRoutine = CallbackRoutine;
+        CallbackRecord->Buffer = Buffer;
+        CallbackRecord->Length = Length;
+        CallbackRecord->Component = Component;
+        CallbackRecord->Checksum = (ULONG_PTR) CallbackRoutine +
+                                   (ULONG_PTR) Buffer + Length +
+                                   (ULONG_PTR) Component;
+        CallbackRecord->State = BufferInserted;
+        InsertTailList(&callbacks, &CallbackRecord->Entry);
+    }
+    pthread_mutex_unlock(&lock);
+    return fresh;
+}
+
+/* FALSE: it was not registered. */
+BOOLEAN NTAPI
+KeDeregisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD CallbackRecord)
+{
+    bool was_in;
+
+    pthread_mutex_lock(&lock);
+    was_in = CallbackRecord->State == BufferInserted;
+    if (was_in) {
+        RemoveEntryList(&CallbackRecord->Entry);
+        CallbackRecord->State = BufferEmpty;
+    }
+    pthread_mutex_unlock(&lock);
+    return was_in;
+}
+
+/* Once, at HIGH_LEVEL, without the lock: nothing here may wait any more. */
+static void
+run_callbacks(void)
+{
+    static bool running;
+
+    if (__atomic_exchange_n(&running, true, __ATOMIC_ACQ_REL))
+        return;
+    ke_irql = HIGH_LEVEL;
+    for (PLIST_ENTRY e = callbacks.Flink; e != &callbacks; e = e->Flink) {
+        PKBUGCHECK_CALLBACK_RECORD record =
+            CONTAINING_RECORD(e, KBUGCHECK_CALLBACK_RECORD, Entry);
+
+        record->State = BufferStarted;
+        record->CallbackRoutine(record->Buffer, record->Length);
+        record->State = BufferFinished;
+    }
+}
+
+/* --- the end -------------------------------------------------------------- */
+
 void
 ke_broken(const char *name, const char *who, const char *sentence, ULONG code,
           const void *first)
@@ -157,7 +251,22 @@ KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1,
         (unsigned long long) BugCheckParameter2,
         (unsigned long long) BugCheckParameter3,
         (unsigned long long) BugCheckParameter4);
+    run_callbacks();
     abort();
+}
+
+DECLSPEC_NORETURN VOID NTAPI
+KeBugCheck(ULONG BugCheckCode)
+{
+    KeBugCheckEx(BugCheckCode, 0, 0, 0, 0);
+}
+
+/* There is no debugger to break into: what an unhandled breakpoint ends in. */
+VOID NTAPI
+DbgBreakPoint(VOID)
+{
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG) STATUS_BREAKPOINT,
+                 (ULONG_PTR) __builtin_return_address(0), 0, 0);
 }
 
 /* --- rules of ke's own routines ------------------------------------------- */

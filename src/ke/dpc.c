@@ -2,7 +2,7 @@
  * dpc.c - deferred procedure calls, and the thread that runs them
  *
  * One thread, the timer thread, runs all DPCs, in the order in which they were
- * queued, at DISPATCH and with no lock held.  It also expires timers (timer.c).
+ * queued (of high importance: first), at DISPATCH and with no lock held.  It also expires timers (timer.c).
  * With nothing due it sleeps without a limit.
  *
  * SPDX-License-Identifier: MIT
@@ -13,6 +13,10 @@
 #include "base/trace.h"
 
 #include <time.h>
+
+#define ORDINARY_DPC       19 /* KDPC.Type */
+#define THREADED_DPC       24
+#define MAXIMUM_PROCESSORS 0x500 /* added to a target that is set */
 
 /* All under the dispatcher lock. */
 static LIST_ENTRY queue = { &queue, &queue };
@@ -48,12 +52,14 @@ run(PKDPC dpc)
     PKDEFERRED_ROUTINE routine = dpc->DeferredRoutine;
     PVOID context = dpc->DeferredContext;
     PVOID argument1 = dpc->SystemArgument1, argument2 = dpc->SystemArgument2;
+    KIRQL irql = dpc->Type == THREADED_DPC ? PASSIVE_LEVEL : DISPATCH_LEVEL;
 
     dpc->DpcData = NULL; /* may be queued again, or freed, from now on */
     ke_unlock();
-    ke_irql = DISPATCH_LEVEL;
+    ke_irql = irql;
     routine(dpc, context, argument1, argument2);
-    KE_RULE(ke_irql == DISPATCH_LEVEL, "a DPC returns at DISPATCH_LEVEL");
+    KE_RULE(ke_irql == irql,
+            "a DPC returns at DISPATCH_LEVEL, a threaded one at PASSIVE_LEVEL");
     ke_irql = PASSIVE_LEVEL;
     ke_apc_check();
     ke_lock();
@@ -169,14 +175,42 @@ ke_dpc_thread_settle(void)
 
 /* --- the documented routines ---------------------------------------------- */
 
+static void
+initialize(PRKDPC dpc, UCHAR type, PKDEFERRED_ROUTINE routine, PVOID context)
+{
+    *dpc = (KDPC){ .Type = type,
+                   .Importance = MediumImportance,
+                   .DeferredRoutine = routine,
+                   .DeferredContext = context };
+}
+
 VOID NTAPI
 KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,
                 PVOID DeferredContext)
 {
-    *Dpc = (KDPC){ .Type = 19,
-                   .Importance = 1,
-                   .DeferredRoutine = DeferredRoutine,
-                   .DeferredContext = DeferredContext };
+    initialize(Dpc, ORDINARY_DPC, DeferredRoutine, DeferredContext);
+}
+
+/* It runs on the thread of all DPCs: what it waits for must need neither a DPC
+ * nor a timer. */
+VOID NTAPI
+KeInitializeThreadedDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine,
+                        PVOID DeferredContext)
+{
+    initialize(Dpc, THREADED_DPC, DeferredRoutine, DeferredContext);
+}
+
+/* For later insertions. */
+VOID NTAPI
+KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance)
+{
+    Dpc->Importance = (UCHAR) Importance;
+}
+
+VOID NTAPI
+KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number)
+{
+    Dpc->Number = (USHORT) (MAXIMUM_PROCESSORS + (UCHAR) Number);
 }
 
 BOOLEAN
@@ -187,7 +221,10 @@ ke_dpc_insert_locked(PKDPC dpc, PVOID argument1, PVOID argument2)
     dpc->DpcData = &queue;
     dpc->SystemArgument1 = argument1;
     dpc->SystemArgument2 = argument2;
-    InsertTailList(&queue, &dpc->DpcListEntry);
+    if (dpc->Importance == HighImportance)
+        InsertHeadList(&queue, &dpc->DpcListEntry);
+    else
+        InsertTailList(&queue, &dpc->DpcListEntry);
     ke_dpc_thread_kick_locked();
     return TRUE;
 }

@@ -35,6 +35,24 @@ KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
     return before;
 }
 
+/* The waits that it ends now, and then as if it had not been set. */
+LONG NTAPI
+KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
+{
+    LONG before;
+
+    KE_RULE_DISPATCH("KePulseEvent");
+    ke_lock();
+    before = Event->Header.SignalState;
+    if (before == 0) {
+        Event->Header.SignalState = 1;
+        ke_object_signal_locked(&Event->Header);
+    }
+    Event->Header.SignalState = 0;
+    ke_unlock();
+    return before;
+}
+
 LONG NTAPI
 KeResetEvent(PRKEVENT Event)
 {

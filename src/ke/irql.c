@@ -172,6 +172,24 @@ KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
     unlock_spin(SpinLock);
 }
 
+/* FALSE: another has it. */
+BOOLEAN FASTCALL
+KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
+{
+    KE_RULE(ke_irql >= DISPATCH_LEVEL,
+            "KeTryToAcquireSpinLockAtDpcLevel: IRQL >= DISPATCH_LEVEL");
+    if (!try_lock(SpinLock))
+        return FALSE;
+    SPIN_LOCKS(+1);
+    return TRUE;
+}
+
+BOOLEAN FASTCALL
+KeTestSpinLock(PKSPIN_LOCK SpinLock)
+{
+    return __atomic_load_n(SpinLock, __ATOMIC_ACQUIRE) == 0;
+}
+
 /* --- lists under a spin lock: any IRQL ------------------------------------ */
 
 static __attribute__((always_inline)) inline KIRQL

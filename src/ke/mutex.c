@@ -13,41 +13,95 @@
 
 #include "base/trace.h"
 
+static void
+initialize(PKMUTANT mutant, LONG state, UCHAR apc_disable)
+{
+    ke_header_init(&mutant->Header, KE_MUTEX, sizeof *mutant, state);
+    mutant->OwnerThread = NULL;
+    mutant->Abandoned = FALSE;
+    mutant->ApcDisable = apc_disable;
+}
+
 /* Level is not used, as documented. */
 VOID NTAPI
 KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)
 {
-    ke_header_init(&Mutex->Header, KE_MUTEX, sizeof *Mutex, 1);
-    Mutex->OwnerThread = NULL;
-    Mutex->Abandoned = FALSE;
-    Mutex->ApcDisable = 1;
+    initialize(Mutex, 1, 1);
 }
 
-/* Returns 0 when it is free now.  By another thread than the owner, NT raises
- * STATUS_MUTANT_NOT_OWNED, uncaught; here a bug check. */
-LONG NTAPI
-KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
+/* A mutex whose owner may have APCs. */
+VOID NTAPI
+KeInitializeMutant(PRKMUTANT Mutant, BOOLEAN InitialOwner)
+{
+    PKTHREAD thread = &ke_current()->Tcb;
+
+    initialize(Mutant, 1, 0);
+    if (!InitialOwner)
+        return;
+    ke_lock();
+    ke_object_take_locked(&Mutant->Header, thread);
+    ke_unlock();
+}
+
+static void
+free_locked(PKMUTANT mutant, bool abandoned)
+{
+    PKTHREAD owner = mutant->OwnerThread;
+
+    if (owner != NULL) {
+        RemoveEntryList(&mutant->MutantListEntry);
+        owner->apc_disable -= mutant->ApcDisable;
+    }
+    mutant->OwnerThread = NULL;
+    mutant->Abandoned = abandoned;
+    mutant->Header.SignalState = 1;
+    ke_object_signal_locked(&mutant->Header);
+}
+
+/* By another thread than the owner, NT raises STATUS_MUTANT_NOT_OWNED (or
+ * STATUS_ABANDONED), uncaught; here a bug check.  Only the owner gives a mutex
+ * back that has APCs disabled. */
+static LONG
+release(PKMUTANT mutant, bool abandoned)
 {
     PKTHREAD thread = &ke_current()->Tcb;
     LONG before;
 
-    KE_IRQL(KeReleaseMutex);
     ke_lock();
-    if (Mutex->OwnerThread != thread) {
+    before = mutant->Header.SignalState;
+    if (mutant->OwnerThread != thread &&
+        (!abandoned || mutant->ApcDisable != 0)) {
         ke_unlock();
         KeBugCheckEx(NO_EXCEPTION_HANDLING_SUPPORT,
-                     (ULONG) STATUS_MUTANT_NOT_OWNED, (ULONG_PTR) Mutex, 0, 0);
+                     (ULONG) (mutant->Abandoned ? STATUS_ABANDONED
+                                                : STATUS_MUTANT_NOT_OWNED),
+                     (ULONG_PTR) mutant, 0, 0);
     }
-    before = Mutex->Header.SignalState++;
-    if (before == 0) {
-        RemoveEntryList(&Mutex->MutantListEntry);
-        Mutex->OwnerThread = NULL;
-        thread->apc_disable -= Mutex->ApcDisable;
-        ke_object_signal_locked(&Mutex->Header);
-    }
+    if (abandoned || before == 0)
+        free_locked(mutant, abandoned);
+    else
+        mutant->Header.SignalState++;
     ke_unlock();
     ke_apc_check();
     return before;
+}
+
+/* Returns 0 when it is free now. */
+LONG NTAPI
+KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
+{
+    KE_IRQL(KeReleaseMutex);
+    return release(Mutex, false);
+}
+
+/* Returns the state before.  Abandoned: free, however often it was acquired,
+ * and the next owner is told so. */
+LONG NTAPI
+KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned,
+                BOOLEAN Wait)
+{
+    KE_RULE_DISPATCH("KeReleaseMutant");
+    return release(Mutant, Abandoned != FALSE);
 }
 
 LONG NTAPI
@@ -67,16 +121,12 @@ ke_mutexes_abandon(PKTHREAD thread)
 {
     ke_lock();
     while (!IsListEmpty(&thread->mutants)) {
-        PKMUTANT mutex = CONTAINING_RECORD(RemoveHeadList(&thread->mutants),
-                                           KMUTANT, MutantListEntry);
+        PKMUTANT mutex =
+            CONTAINING_RECORD(thread->mutants.Flink, KMUTANT, MutantListEntry);
 
         TRACE(TRACE_KE, "mutex=%p abandoned by thread=%p", (void *) mutex,
               (void *) thread);
-        mutex->OwnerThread = NULL;
-        mutex->Abandoned = TRUE;
-        mutex->Header.SignalState = 1;
-        thread->apc_disable -= mutex->ApcDisable;
-        ke_object_signal_locked(&mutex->Header);
+        free_locked(mutex, true);
     }
     ke_unlock();
 }

@@ -25,6 +25,13 @@ KeQueryInterruptTime(VOID)
     return clock_now_ns() / 100u;
 }
 
+/* base/clock counts no time asleep either. */
+ULONGLONG NTAPI
+KeQueryUnbiasedInterruptTime(VOID)
+{
+    return KeQueryInterruptTime();
+}
+
 VOID NTAPI
 KeQueryTickCount(PLARGE_INTEGER CurrentCount)
 {

@@ -164,6 +164,14 @@ KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc)
     return KeSetTimerEx(Timer, DueTime, 0, Dpc);
 }
 
+/* As KeSetTimerEx: that a timer may be late makes none early. */
+BOOLEAN NTAPI
+KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
+                      ULONG TolerableDelay, PKDPC Dpc)
+{
+    return KeSetTimerEx(Timer, DueTime, (LONG) Period, Dpc);
+}
+
 /*
  * TRUE: it was in the queue.  For one that is not periodic that means that it
  * has not expired since it was set, and its DPC will not be queued; FALSE means
