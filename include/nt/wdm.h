@@ -1708,10 +1708,14 @@ typedef struct _DRIVER_OBJECT {
 #define FO_ALERTABLE_IO              0x00000004
 #define FO_NO_INTERMEDIATE_BUFFERING 0x00000008
 #define FO_WRITE_THROUGH             0x00000010
+#define FO_SEQUENTIAL_ONLY           0x00000020
 #define FO_STREAM_FILE               0x00000100
 #define FO_DIRECT_DEVICE_OPEN        0x00000800
 #define FO_FILE_MODIFIED             0x00001000
 #define FO_CLEANUP_COMPLETE          0x00004000
+#define FO_DELETE_ON_CLOSE           0x00010000
+#define FO_HANDLE_CREATED            0x00040000
+#define FO_RANDOM_ACCESS             0x00100000
 #define FO_VOLUME_OPEN               0x00400000
 
 typedef struct _SECTION_OBJECT_POINTERS *PSECTION_OBJECT_POINTERS;
@@ -1856,6 +1860,23 @@ struct _SCSI_REQUEST_BLOCK;
 
 #define POINTER_ALIGNMENT DECLSPEC_ALIGN(8)
 
+typedef enum _FILE_INFORMATION_CLASS {
+    FileBasicInformation = 4,
+    FileStandardInformation = 5,
+    FileNameInformation = 9,
+    FilePositionInformation = 14,
+    FileAlignmentInformation = 17,
+    FileEndOfFileInformation = 20,
+} FILE_INFORMATION_CLASS, *PFILE_INFORMATION_CLASS;
+
+typedef enum _FSINFOCLASS {
+    FileFsVolumeInformation = 1,
+    FileFsSizeInformation = 3,
+    FileFsDeviceInformation = 4,
+    FileFsAttributeInformation = 5,
+    FileFsFullSizeInformation = 7,
+} FS_INFORMATION_CLASS, *PFS_INFORMATION_CLASS;
+
 typedef struct _IO_STACK_LOCATION {
     UCHAR MajorFunction;
     UCHAR MinorFunction;
@@ -1863,7 +1884,7 @@ typedef struct _IO_STACK_LOCATION {
     UCHAR Control;
     union {
         struct {
-            PVOID SecurityContext;
+            struct _IO_SECURITY_CONTEXT *SecurityContext;
             ULONG Options;
             USHORT POINTER_ALIGNMENT FileAttributes;
             USHORT ShareAccess;
@@ -1886,7 +1907,11 @@ typedef struct _IO_STACK_LOCATION {
         } Write;
         struct {
             ULONG Length;
-            ULONG POINTER_ALIGNMENT FsInformationClass;
+            FILE_INFORMATION_CLASS POINTER_ALIGNMENT FileInformationClass;
+        } QueryFile;
+        struct {
+            ULONG Length;
+            FS_INFORMATION_CLASS POINTER_ALIGNMENT FsInformationClass;
         } QueryVolume;
         struct {
             ULONG OutputBufferLength;
@@ -2642,6 +2667,54 @@ VOID NTAPI IoFreeErrorLogEntry(PVOID ElEntry);
 
 #define IO_REPARSE 0
 #define IO_REMOUNT 1
-#define FILE_OPENED 0x00000001
+
+/* --- opens by name ------------------------------------------------------------------------------------ */
+
+/* CreateDisposition */
+#define FILE_SUPERSEDE    0x00000000
+#define FILE_OPEN         0x00000001
+#define FILE_CREATE       0x00000002
+#define FILE_OPEN_IF      0x00000003
+#define FILE_OVERWRITE    0x00000004
+#define FILE_OVERWRITE_IF 0x00000005
+
+/* What was done, in IoStatusBlock.Information. */
+#define FILE_SUPERSEDED     0x00000000
+#define FILE_OPENED         0x00000001
+#define FILE_CREATED        0x00000002
+#define FILE_OVERWRITTEN    0x00000003
+#define FILE_EXISTS         0x00000004
+#define FILE_DOES_NOT_EXIST 0x00000005
+
+/* CreateOptions */
+#define FILE_DIRECTORY_FILE            0x00000001
+#define FILE_WRITE_THROUGH             0x00000002
+#define FILE_SEQUENTIAL_ONLY           0x00000004
+#define FILE_NO_INTERMEDIATE_BUFFERING 0x00000008
+#define FILE_SYNCHRONOUS_IO_ALERT      0x00000010
+#define FILE_SYNCHRONOUS_IO_NONALERT   0x00000020
+#define FILE_NON_DIRECTORY_FILE        0x00000040
+#define FILE_RANDOM_ACCESS             0x00000800
+#define FILE_DELETE_ON_CLOSE           0x00001000
+
+typedef struct _IO_SECURITY_CONTEXT {
+    struct _SECURITY_QUALITY_OF_SERVICE *SecurityQos;   /* NULL here */
+    PACCESS_STATE AccessState;                          /* NULL here */
+    ACCESS_MASK DesiredAccess;
+    ULONG FullCreateOptions;
+} IO_SECURITY_CONTEXT, *PIO_SECURITY_CONTEXT;
+
+/* PASSIVE.  No extended attributes; RootDirectory: of directories only. */
+NTSTATUS NTAPI ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess,
+                            POBJECT_ATTRIBUTES ObjectAttributes,
+                            PIO_STATUS_BLOCK IoStatusBlock,
+                            PLARGE_INTEGER AllocationSize,
+                            ULONG FileAttributes, ULONG ShareAccess,
+                            ULONG CreateDisposition, ULONG CreateOptions,
+                            PVOID EaBuffer, ULONG EaLength);
+NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess,
+                          POBJECT_ATTRIBUTES ObjectAttributes,
+                          PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess,
+                          ULONG OpenOptions);
 
 #endif

@@ -141,12 +141,8 @@ static NTSTATUS
 parse_device(PVOID object, PCUNICODE_STRING rest, const struct ob_open *open,
              PVOID *out_object, UNICODE_STRING *out_path)
 {
-    UNREFERENCED_PARAMETER(object);
-    UNREFERENCED_PARAMETER(rest);
-    UNREFERENCED_PARAMETER(open);
-    UNREFERENCED_PARAMETER(out_object);
     UNREFERENCED_PARAMETER(out_path);
-    return STATUS_OBJECT_TYPE_MISMATCH;
+    return io_parse_file(object, rest, open, out_object);
 }
 
 static struct _OBJECT_TYPE device_type = {

@@ -115,6 +115,18 @@ io_close_file(PFILE_OBJECT file)
     ObDereferenceObject(file);
 }
 
+/* The last handle was closed. */
+static void
+close_handle(PVOID object, LONG left)
+{
+    struct io_file *open = object;
+
+    if (left != 0 || !(open->file.Flags & FO_FILE_OPEN))
+        return;
+    send_teardown(open, IRP_MJ_CLEANUP);
+    open->file.Flags |= FO_CLEANUP_COMPLETE;
+}
+
 /* --- one attempt --------------------------------------------------------- */
 
 /* The name of the storage device, then that on the volume. */
@@ -139,6 +151,7 @@ static struct _OBJECT_TYPE file_type = {
                  FILE_ALL_ACCESS },
     .valid_access = FILE_ALL_ACCESS,
     .destroy = destroy_file,
+    .close = close_handle,
     .add_name = add_file_name,
     .waitable = waitable_event,
 };
@@ -147,9 +160,10 @@ static POBJECT_TYPE the_type = &file_type;
 POBJECT_TYPE *IoFileObjectType = &the_type;
 
 static NTSTATUS
-new_file(PDEVICE_OBJECT device, PVPB vpb, ACCESS_MASK access,
-         PCUNICODE_STRING name, struct io_file **out_open)
+new_file(PDEVICE_OBJECT device, PVPB vpb, const struct io_create *create,
+         struct io_file **out_open)
 {
+    PCUNICODE_STRING name = create->name;
     struct io_file *open = ob_create_object(&file_type, sizeof *open);
     PFILE_OBJECT file;
 
@@ -165,8 +179,13 @@ new_file(PDEVICE_OBJECT device, PVPB vpb, ACCESS_MASK access,
     file->Size = sizeof *file;
     file->DeviceObject = device;
     file->Vpb = vpb;
-    file->ReadAccess = (access & FILE_READ_DATA) != 0;
-    file->WriteAccess = (access & FILE_WRITE_DATA) != 0;
+    file->Flags = create->flags;
+    file->ReadAccess = (create->access & FILE_READ_DATA) != 0;
+    file->WriteAccess = (create->access & FILE_WRITE_DATA) != 0;
+    file->DeleteAccess = (create->access & DELETE) != 0;
+    file->SharedRead = (create->share & FILE_SHARE_READ) != 0;
+    file->SharedWrite = (create->share & FILE_SHARE_WRITE) != 0;
+    file->SharedDelete = (create->share & FILE_SHARE_DELETE) != 0;
     KeInitializeEvent(&file->Lock, SynchronizationEvent, TRUE);
     KeInitializeEvent(&file->Event, NotificationEvent, FALSE);
     InitializeListHead(&file->IrpList);
@@ -183,8 +202,11 @@ new_file(PDEVICE_OBJECT device, PVPB vpb, ACCESS_MASK access,
 }
 
 static NTSTATUS
-send_create(struct io_file *open, ULONG_PTR *out_information)
+send_create(struct io_file *open, const struct io_create *create,
+            ULONG_PTR *out_information)
 {
+    IO_SECURITY_CONTEXT security = { .DesiredAccess = create->access,
+                                     .FullCreateOptions = create->options };
     PDEVICE_OBJECT target = IoGetRelatedDeviceObject(&open->file);
     PIO_STACK_LOCATION next;
     struct io_sync sync;
@@ -201,7 +223,11 @@ send_create(struct io_file *open, ULONG_PTR *out_information)
     next = IoGetNextIrpStackLocation(irp);
     next->MajorFunction = IRP_MJ_CREATE;
     next->FileObject = &open->file;
-    next->Parameters.Create.Options = FILE_OPENED << 24;
+    next->Parameters.Create.SecurityContext = &security;
+    next->Parameters.Create.Options =
+        create->disposition << 24 | create->options;
+    next->Parameters.Create.FileAttributes = create->attributes;
+    next->Parameters.Create.ShareAccess = create->share;
     return io_sync_call(target, irp, &sync, out_information);
 }
 
@@ -228,11 +254,11 @@ find_volume(PDEVICE_OBJECT device, BOOLEAN volume_open, PVPB *out_vpb)
 }
 
 static NTSTATUS
-open_once(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
+open_once(PDEVICE_OBJECT device, const struct io_create *create,
           struct io_file **out_open, ULONG_PTR *out_information)
 {
-    bool unnamed = name == NULL || name->Length == 0;
-    bool direct = unnamed && !(access & ~(ACCESS_MASK) DIRECT_ACCESS);
+    bool unnamed = create->name == NULL || create->name->Length == 0;
+    bool direct = unnamed && !(create->access & ~(ACCESS_MASK) DIRECT_ACCESS);
     struct io_file *open = NULL;
     NTSTATUS status = STATUS_SUCCESS;
     PVPB vpb = NULL;
@@ -246,13 +272,13 @@ open_once(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
         status = find_volume(device, unnamed, &vpb);
     if (!NT_SUCCESS(status))
         return status;
-    status = new_file(device, vpb, access, name, &open);
+    status = new_file(device, vpb, create, &open);
     if (open != NULL && direct)
         open->file.Flags |= FO_DIRECT_DEVICE_OPEN;
     else if (open != NULL && unnamed && vpb != NULL)
         open->file.Flags |= FO_VOLUME_OPEN;
     if (NT_SUCCESS(status))
-        status = send_create(open, out_information);
+        status = send_create(open, create, out_information);
     if (NT_SUCCESS(status) && status != STATUS_REPARSE) {
         open->file.Flags |= FO_FILE_OPEN;
         *out_open = open;
@@ -265,8 +291,8 @@ open_once(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
 /* --- the open path ------------------------------------------------------- */
 
 NTSTATUS
-io_open_file(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
-             PFILE_OBJECT *out_file)
+io_create_file(PDEVICE_OBJECT device, struct io_create *create,
+               PFILE_OBJECT *out_file)
 {
     struct io_file *open = NULL;
     ULONG_PTR information = 0;
@@ -274,7 +300,7 @@ io_open_file(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
 
     for (int i = 0; i <= IO_REMOUNT_LIMIT && status == STATUS_REPARSE; i++) {
         information = 0;
-        status = open_once(device, access, name, &open, &information);
+        status = open_once(device, create, &open, &information);
         TRACE(TRACE_VERIFY, "dev=%p open: %s information=%#lx", (void *) device,
               status_name(status), (unsigned long) information);
         /* Names that lead elsewhere: none of our file systems has them. */
@@ -283,9 +309,21 @@ io_open_file(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
     }
     if (status == STATUS_REPARSE)
         return STATUS_UNSUCCESSFUL;
+    create->information = information;
     if (NT_SUCCESS(status))
         *out_file = &open->file;
     return status;
+}
+
+NTSTATUS
+io_open_file(PDEVICE_OBJECT device, ACCESS_MASK access, PCUNICODE_STRING name,
+             PFILE_OBJECT *out_file)
+{
+    struct io_create create = { .access = access,
+                                .name = name,
+                                .disposition = FILE_OPEN };
+
+    return io_create_file(device, &create, out_file);
 }
 
 NTSTATUS
@@ -352,12 +390,14 @@ IoGetRelatedDeviceObject(PFILE_OBJECT FileObject)
 static PFILE_OBJECT
 create_stream(PFILE_OBJECT file, PDEVICE_OBJECT device)
 {
+    const struct io_create nothing = { 0 };
     struct io_file *open = NULL;
     NTSTATUS status;
 
     if (file != NULL)
         device = file->DeviceObject;
-    status = new_file(device, io_vpb_ref_mounted(device, NULL), 0, NULL, &open);
+    status =
+        new_file(device, io_vpb_ref_mounted(device, NULL), &nothing, &open);
     if (!NT_SUCCESS(status))
         return NULL;
     open->close_irp =

@@ -314,6 +314,24 @@ NTSTATUS io_volume_request(PDEVICE_OBJECT target, UCHAR minor,
                            PDEVICE_OBJECT parameter, CCHAR stack_size,
                            ULONG_PTR *out_information);
 
+/* --- file.c, zwfile.c ----------------------------------------------------- */
+
+/* How a file is opened. */
+struct io_create {
+    ACCESS_MASK access;
+    PCUNICODE_STRING name;          /* on the device; NULL or empty: itself */
+    ULONG options, disposition;     /* as ZwCreateFile has them */
+    USHORT attributes, share;
+    ULONG flags;                    /* FO_* that the file has from the start */
+    ULONG_PTR information;          /* out: what the create IRP answered */
+};
+
+/* io_open_file, in full. */
+NTSTATUS io_create_file(PDEVICE_OBJECT device, struct io_create *create,
+                        PFILE_OBJECT *out_file);
+NTSTATUS io_parse_file(PDEVICE_OBJECT device, PCUNICODE_STRING rest,
+                       const struct ob_open *open, PVOID *out_object);
+
 /* --- name.c -------------------------------------------------------------- */
 
 /* Referenced, or NULL. */
