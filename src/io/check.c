@@ -401,6 +401,7 @@ VOID NTAPI
 io_checked_verify_set(PIRP irp, PDEVICE_OBJECT device)
 {
     struct io_history *history = io_history_of(irp);
+    PDEVICE_OBJECT at;
 
     if (irp->Tail.Overlay.Thread == NULL)
         io_broken(IO_RULE_VERIFY_NO_THREAD, device, irp);
@@ -408,6 +409,11 @@ io_checked_verify_set(PIRP irp, PDEVICE_OBJECT device)
         return;
     io_history_note(irp, IO_EVENT_VERIFY_SET, device);
     if (irp->CurrentLocation < 1 || irp->CurrentLocation > irp->StackCount)
+        return;
+    /* A file system that does it for its volume's drive verifies next, and may
+     * succeed: the rule is about the driver of the device. */
+    at = IoGetCurrentIrpStackLocation(irp)->DeviceObject;
+    if (at == NULL || at->DriverObject != device->DriverObject)
         return;
     history->verify_hop = (UCHAR) irp->CurrentLocation;
     history->verify_device = device;
