@@ -97,8 +97,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
                            (how & 4) != 0, &id);
     if (NT_SUCCESS(status)) {
         check_identity(&id, &medium);
-        CHECK(identity_read(read_medium, &medium, medium.size, medium.block,
-                            (how & 4) != 0, &again) == status);
+        again = id;
+        if (how & 16)
+            CHECK(identity_read(read_medium, &medium, medium.size, medium.block,
+                                (how & 4) != 0, &again) == status);
         CHECK(identity_compare(&id, &again) != ID_DIFFERENT);
         (void) identity_covers(&id, take16(&in), 4096);
         identity_touch(&id, (ULONG64) how * 512, 4096);

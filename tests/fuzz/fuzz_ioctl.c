@@ -135,14 +135,22 @@ restore(struct rig *rig)
         CHECK(vscsi_insert(rig->drive, rig->image, NULL, 0) == 0);
 }
 
+/* A stopped drive is started by a worker, and time may overtake it here: then
+ * the request has used up its retries, and the next one finds it started. */
 static void
 check_alive(struct rig *rig)
 {
     static char block[4096];
     struct manner manner = { .stack_flags = SL_OVERRIDE_VERIFY_VOLUME };
-    struct request request =
-        fuzz_transfer(rig->fdo, IRP_MJ_READ, 0, block, sizeof block, &manner);
+    struct request request;
+    int tries = 0;
 
+    do {
+        if (tries > 0)
+            usleep(1000);
+        request = fuzz_transfer(rig->fdo, IRP_MJ_READ, 0, block, sizeof block,
+                                &manner);
+    } while (request.status == STATUS_DEVICE_NOT_READY && ++tries < 1000);
     if (request.status != STATUS_SUCCESS)
         fprintf(stderr, "the READ: status %08x\n", (unsigned) request.status);
     CHECK(request.status == STATUS_SUCCESS);

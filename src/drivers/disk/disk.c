@@ -259,26 +259,19 @@ verify(PDEVICE_OBJECT fdo, PIRP irp)
 
 static const struct {
     ULONG code;
+    BOOLEAN floppies; /* of other disks the library knows as much */
     NTSTATUS (*handler)(PDEVICE_OBJECT fdo, PIRP irp);
 } controls[] = {
-    { IOCTL_DISK_IS_WRITABLE, is_writable },
-    { IOCTL_DISK_VERIFY, verify },
-    { IOCTL_DISK_GET_MEDIA_TYPES, floppy_media_types },
-    { IOCTL_STORAGE_GET_MEDIA_TYPES, floppy_media_types },
-    { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, floppy_media_types_ex },
-    { IOCTL_DISK_FORMAT_TRACKS, floppy_format_tracks },
-    { IOCTL_DISK_FORMAT_TRACKS_EX, floppy_format_tracks },
-    { IOCTL_DISK_GET_DRIVE_GEOMETRY, floppy_geometry },
-    { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, floppy_geometry },
+    { IOCTL_DISK_IS_WRITABLE, FALSE, is_writable },
+    { IOCTL_DISK_VERIFY, FALSE, verify },
+    { IOCTL_DISK_GET_MEDIA_TYPES, FALSE, floppy_media_types },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES, FALSE, floppy_media_types },
+    { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, TRUE, floppy_media_types_ex },
+    { IOCTL_DISK_FORMAT_TRACKS, TRUE, floppy_format_tracks },
+    { IOCTL_DISK_FORMAT_TRACKS_EX, TRUE, floppy_format_tracks },
+    { IOCTL_DISK_GET_DRIVE_GEOMETRY, TRUE, floppy_geometry },
+    { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, TRUE, floppy_geometry },
 };
-
-/* Of other disks the library knows as much. */
-static BOOLEAN
-is_geometry(ULONG code)
-{
-    return code == IOCTL_DISK_GET_DRIVE_GEOMETRY ||
-           code == IOCTL_DISK_GET_DRIVE_GEOMETRY_EX;
-}
 
 static NTSTATUS NTAPI
 disk_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
@@ -286,10 +279,9 @@ disk_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     ULONG code = IoGetCurrentIrpStackLocation(Irp)
                      ->Parameters.DeviceIoControl.IoControlCode;
 
-    if (is_geometry(code) && !is_floppy_device(DeviceObject))
-        return ClassDeviceControl(DeviceObject, Irp);
     for (size_t i = 0; i < RTL_NUMBER_OF(controls); i++)
-        if (controls[i].code == code)
+        if (controls[i].code == code &&
+            (!controls[i].floppies || is_floppy_device(DeviceObject)))
             return controls[i].handler(DeviceObject, Irp);
     return ClassDeviceControl(DeviceObject, Irp);
 }

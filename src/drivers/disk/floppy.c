@@ -285,7 +285,6 @@ floppy_media_types_ex(PDEVICE_OBJECT fdo, PIRP irp)
 {
     PGET_MEDIA_TYPES out = irp->AssociatedIrp.SystemBuffer;
     DISK_GEOMETRY geometry = { 0 };
-    BOOLEAN floppy = is_floppy_device(fdo);
     ULONG room, count, traits = 0;
     LONGLONG bytes;
     NTSTATUS status;
@@ -294,26 +293,19 @@ floppy_media_types_ex(PDEVICE_OBJECT fdo, PIRP irp)
         return fdo_complete(fdo, irp, STATUS_BUFFER_TOO_SMALL, 0);
     room = (fdo_room(irp) - FIELD_OFFSET(GET_MEDIA_TYPES, MediaInfo)) /
            sizeof out->MediaInfo[0];
-    status = floppy ? read_geometry(fdo, &geometry, &bytes)
-                    : disk_geometry(fdo, &geometry);
-    if (status == STATUS_VERIFY_REQUIRED || (!floppy && !NT_SUCCESS(status)))
+    status = read_geometry(fdo, &geometry, &bytes);
+    if (status == STATUS_VERIFY_REQUIRED)
         return fdo_complete(fdo, irp, status, 0);
     if (NT_SUCCESS(status))
         traits = traits_of_medium(fdo);
+    count =
+        list_formats(out, room, NT_SUCCESS(status) ? &geometry : NULL, traits);
     out->DeviceType = FILE_DEVICE_DISK;
-    if (floppy) {
-        count = list_formats(out, room, NT_SUCCESS(status) ? &geometry : NULL,
-                             traits);
-    } else {
-        set_info(&out->MediaInfo[0], &geometry, traits);
-        count = 1;
-    }
     out->MediaInfoCount = count;
-    return fdo_complete(fdo, irp,
-                        floppy && count < FORMATS ? STATUS_BUFFER_OVERFLOW
-                                                  : STATUS_SUCCESS,
-                        FIELD_OFFSET(GET_MEDIA_TYPES, MediaInfo) +
-                            count * sizeof out->MediaInfo[0]);
+    return fdo_complete(
+        fdo, irp, count < FORMATS ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS,
+        FIELD_OFFSET(GET_MEDIA_TYPES, MediaInfo) +
+            count * sizeof out->MediaInfo[0]);
 }
 
 /* --- formatting ----------------------------------------------------------- */
@@ -448,8 +440,6 @@ floppy_format_tracks(PDEVICE_OBJECT fdo, PIRP irp)
     NTSTATUS status;
     ULONG bad = 0;
 
-    if (!is_floppy_device(fdo))
-        return fdo_complete(fdo, irp, STATUS_INVALID_DEVICE_REQUEST, 0);
     format = check_parameters(irp, &what);
     if (format == NULL)
         return fdo_complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);

@@ -243,6 +243,17 @@ media_types_ex__disc__read_only(void **state)
                      MEDIA_READ_ONLY | MEDIA_CURRENTLY_MOUNTED);
 }
 
+/* No buffer at all: a finding of fuzz_ioctl. */
+static void
+media_types_ex__no_buffer__too_small(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome out = ask(rig, IOCTL_STORAGE_GET_MEDIA_TYPES_EX, NULL, 0, 0);
+
+    assert_int_equal(out.status, STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(out.information, 0);
+}
+
 /* --- formatting ----------------------------------------------------------- */
 
 static void
@@ -458,6 +469,8 @@ main(void)
         TEST(media_types_ex__medium_in__marked, rig_floppy),
         TEST(media_types_ex__disk__the_one_in_it, rig_disk),
         TEST(media_types_ex__disc__read_only, rig_cdrom),
+        TEST(media_types_ex__no_buffer__too_small, rig_cdrom),
+        TEST(media_types_ex__no_buffer__too_small, rig_floppy),
         TEST(format_tracks__two_cylinders_one_head__those_sectors, rig_floppy),
         TEST(format_tracks_ex__interleave__formats, rig_floppy),
         TEST(format_tracks__parameters_that_do_not_work__refused, rig_floppy),

@@ -159,6 +159,59 @@ selection_timeout__of_the_device__own_status(void **state)
 }
 
 static void
+transport__each_failure__own_srb_status(void **state)
+{
+    static const struct {
+        const char *rule;
+        UCHAR srb_status;
+        NTSTATUS status;
+    } want[] = {
+        { "at 1 tur do invalid-lun", SRB_STATUS_INVALID_LUN,
+          STATUS_DEVICE_DOES_NOT_EXIST },
+        { "at 1 tur do no-device", SRB_STATUS_NO_DEVICE,
+          STATUS_DEVICE_DOES_NOT_EXIST },
+        { "at 1 tur do phase-error", SRB_STATUS_PHASE_SEQUENCE_FAILURE,
+          STATUS_IO_DEVICE_ERROR },
+        { "at 1 tur do parity-error", SRB_STATUS_PARITY_ERROR,
+          STATUS_IO_DEVICE_ERROR },
+        { "at 1 tur do bus-free", SRB_STATUS_UNEXPECTED_BUS_FREE,
+          STATUS_IO_DEVICE_ERROR },
+        { "at 1 tur do timeout", SRB_STATUS_COMMAND_TIMEOUT,
+          STATUS_IO_TIMEOUT },
+        { "at 1 tur do flushed", SRB_STATUS_REQUEST_FLUSHED,
+          STATUS_UNSUCCESSFUL },
+        { "at 1 tur do overrun", SRB_STATUS_DATA_OVERRUN, STATUS_DATA_OVERRUN },
+    };
+    struct rig *rig = *state;
+    struct call call;
+
+    settle(rig);
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        rule(rig, want[i].rule);
+        tur(&call, FREE);
+        run(rig, &call);
+        assert_int_equal(call.srb.SrbStatus, want[i].srb_status);
+        assert_int_equal(call.io.Status, want[i].status);
+        assert_int_equal(call.srb.DataTransferLength, 0);
+    }
+}
+
+/* As a real adapter has it: the data came, and more than there was room for. */
+static void
+overrun__of_a_read__with_what_was_moved(void **state)
+{
+    struct rig *rig = *state;
+    struct call call;
+
+    settle(rig);
+    rule(rig, "at 1 read do overrun");
+    read_block(rig, &call, FREE, 0, 0);
+    run(rig, &call);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_DATA_OVERRUN);
+    assert_int_equal(call.srb.DataTransferLength, 512);
+}
+
+static void
 busy__of_the_device__error_with_scsi_status(void **state)
 {
     struct rig *rig = *state;
@@ -421,6 +474,8 @@ main(void)
         TEST(attention__swapped_but_not_yet_reported__unit_attention_first),
         TEST(cdb__too_long__invalid),
         TEST(selection_timeout__of_the_device__own_status),
+        TEST(transport__each_failure__own_srb_status),
+        TEST(overrun__of_a_read__with_what_was_moved),
         TEST(busy__of_the_device__error_with_scsi_status),
         TEST(short_transfer__success__with_what_was_moved),
         TEST(freeze__failed_command__holds_back_until_released),
