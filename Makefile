@@ -41,6 +41,7 @@ conformance: build
 # The pages that are made from tables.
 docs:
 	@$(PYTHON) tests/conformance/conformance.py docs
+	@tools/driver-rules.py
 
 # Our drivers against somebody else's DDK headers, with a cross compiler.
 ddk-check:

@@ -2096,6 +2096,11 @@ IoSetCompletionRoutine(PIRP Irp, PIO_COMPLETION_ROUTINE CompletionRoutine,
 {
     PIO_STACK_LOCATION next = IoGetNextIrpStackLocation(Irp);
 
+#ifndef NDEBUG
+    /* Beyond the last location lies the IRP itself. */
+    if (__builtin_expect(Irp->CurrentLocation <= 1, 0))
+        KeBugCheckEx(NO_MORE_IRP_STACK_LOCATIONS, (ULONG_PTR) Irp, 0, 0, 0);
+#endif
     next->CompletionRoutine = CompletionRoutine;
     next->Context = Context;
     next->Control = (UCHAR) ((InvokeOnSuccess ? SL_INVOKE_ON_SUCCESS : 0) |

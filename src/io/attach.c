@@ -54,6 +54,7 @@ IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice,
 {
     PDEVICE_OBJECT below = NULL;
 
+    KE_IRQL(IoAttachDeviceToDeviceStack);
     (void) attach(SourceDevice, TargetDevice, &below);
     return below;
 }

@@ -96,6 +96,7 @@ IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT DeviceObject,
     PIRP irp = IoAllocateIrp(DeviceObject->StackSize, FALSE);
     PIO_STACK_LOCATION next;
 
+    KE_IRQL(IoBuildDeviceIoControlRequest);
     if (irp == NULL)
         return NULL;
     next = IoGetNextIrpStackLocation(irp);
@@ -150,6 +151,7 @@ IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject,
     PIRP irp = IoAllocateIrp(DeviceObject->StackSize, FALSE);
     PIO_STACK_LOCATION next;
 
+    KE_IRQL(IoBuildAsynchronousFsdRequest);
     if (irp == NULL)
         return NULL;
     next = IoGetNextIrpStackLocation(irp);
@@ -181,6 +183,7 @@ IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject,
         IoBuildAsynchronousFsdRequest(MajorFunction, DeviceObject, Buffer,
                                       Length, StartingOffset, IoStatusBlock);
 
+    KE_IRQL(IoBuildSynchronousFsdRequest);
     if (irp == NULL)
         return NULL;
     irp->UserEvent = Event;
@@ -244,6 +247,7 @@ IoMakeAssociatedIrp(PIRP Irp, CCHAR StackSize)
 {
     PIRP irp = IoAllocateIrp(StackSize, FALSE);
 
+    KE_IRQL(IoMakeAssociatedIrp);
     if (irp == NULL)
         return NULL;
     irp->Flags |= IRP_ASSOCIATED_IRP;
@@ -296,6 +300,7 @@ IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     KEVENT event;
 
+    KE_IRQL(IoForwardIrpSynchronously);
     if (Irp->CurrentLocation <= 1)
         return FALSE;
     KeInitializeEvent(&event, NotificationEvent, FALSE);

@@ -11,6 +11,7 @@ static unsigned cancel_wait_ms = 300000; /* atomic */
 VOID NTAPI
 IoAcquireCancelSpinLock(PKIRQL Irql)
 {
+    KE_IRQL(IoAcquireCancelSpinLock);
     KeAcquireSpinLock(&cancel_lock, Irql);
 }
 

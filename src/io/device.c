@@ -215,6 +215,7 @@ IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize,
     NTSTATUS status;
     KIRQL irql;
 
+    KE_IRQL(IoCreateDevice);
     if (device == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     ObReferenceObject(DriverObject);

@@ -82,12 +82,14 @@ IoSetHardErrorOrVerifyDevice(PIRP Irp, PDEVICE_OBJECT DeviceObject)
 PDEVICE_OBJECT NTAPI
 IoGetDeviceToVerify(PETHREAD Thread)
 {
+    KE_IRQL(IoGetDeviceToVerify);
     return __atomic_load_n(&Thread->DeviceToVerify, __ATOMIC_ACQUIRE);
 }
 
 VOID NTAPI
 IoSetDeviceToVerify(PETHREAD Thread, PDEVICE_OBJECT DeviceObject)
 {
+    KE_IRQL(IoSetDeviceToVerify);
     TRACE(TRACE_VERIFY, "thread=%p device to verify %p", (void *) Thread,
           (void *) DeviceObject);
     __atomic_store_n(&Thread->DeviceToVerify, DeviceObject, __ATOMIC_RELEASE);
@@ -98,6 +100,7 @@ IoSetDeviceToVerify(PETHREAD Thread, PDEVICE_OBJECT DeviceObject)
 BOOLEAN NTAPI
 IoSetThreadHardErrorMode(BOOLEAN EnableHardErrors)
 {
+    KE_IRQL(IoSetThreadHardErrorMode);
     return !__atomic_exchange_n(&ke_current()->HardErrorsAreDisabled,
                                 (BOOLEAN) !EnableHardErrors, __ATOMIC_RELAXED);
 }

@@ -18,6 +18,7 @@ IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer,
     PMDL mdl, *at;
 
     UNREFERENCED_PARAMETER(ChargeQuota);
+    KE_IRQL(IoAllocateMdl);
     if (fault_hit("mdl"))
         return NULL;
     mdl = io_cache_get(IO_CACHE_MDL);
@@ -96,6 +97,7 @@ MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
 VOID NTAPI
 MmUnlockPages(PMDL MemoryDescriptorList)
 {
+    KE_IRQL(MmUnlockPages);
     NT_ASSERT(MemoryDescriptorList->MdlFlags & MDL_PAGES_LOCKED);
     MemoryDescriptorList->MdlFlags &= (CSHORT) ~(
         MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_WRITE_OPERATION);

@@ -78,6 +78,7 @@ IoRegisterFileSystem(PDEVICE_OBJECT DeviceObject)
     struct fs_entry *added = NULL;
     KIRQL irql;
 
+    KE_IRQL(IoRegisterFileSystem);
     InterlockedIncrement(&DeviceObject->ReferenceCount);
     io_device_clear_flags(DeviceObject, DO_DEVICE_INITIALIZING);
     if (list != NULL)
@@ -125,6 +126,7 @@ IoUnregisterFileSystem(PDEVICE_OBJECT DeviceObject)
     bool wait = false;
     KIRQL irql;
 
+    KE_IRQL(IoUnregisterFileSystem);
     InterlockedDecrement(&DeviceObject->ReferenceCount);
     KeAcquireSpinLock(&fs_lock, &irql);
     entry = find_locked(DeviceObject);

@@ -98,8 +98,7 @@ KeRemoveByKeyDeviceQueue(PKDEVICE_QUEUE DeviceQueue, ULONG SortKey)
     PKDEVICE_QUEUE_ENTRY entry = NULL;
     PLIST_ENTRY head = &DeviceQueue->DeviceListHead, at;
 
-    KE_RULE(ke_irql == DISPATCH_LEVEL,
-            "KeRemoveByKeyDeviceQueue: IRQL = DISPATCH_LEVEL");
+    KE_IRQL(KeRemoveByKeyDeviceQueue);
     KeAcquireSpinLockAtDpcLevel(&DeviceQueue->Lock);
     KE_RULE(DeviceQueue->Busy, "KeRemoveByKeyDeviceQueue: the queue is busy");
     at = head->Flink;
