@@ -436,6 +436,13 @@ VOID NTAPI ClassScanForSpecial(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
 /* <= DISPATCH */
 PVPB NTAPI ClassGetVpb(PDEVICE_OBJECT DeviceObject);
 
+/* --- SRBs from a lookaside list: PASSIVE ------------------------------------ */
+
+VOID NTAPI ClassInitializeSrbLookasideList(
+    PCOMMON_DEVICE_EXTENSION CommonExtension, ULONG NumberElements);
+VOID NTAPI ClassDeleteSrbLookasideList(
+    PCOMMON_DEVICE_EXTENSION CommonExtension);
+
 /* --- children: <= APC; the lock may be taken again by its owner ------------ */
 
 VOID NTAPI ClassAcquireChildLock(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension);

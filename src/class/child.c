@@ -137,6 +137,30 @@ ClassScanForSpecial(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
         }
 }
 
+/* --- SRBs ----------------------------------------------------------------- */
+
+/* In CommonExtension->SrbLookasideList; the depth is the executive's affair. */
+VOID NTAPI
+ClassInitializeSrbLookasideList(PCOMMON_DEVICE_EXTENSION CommonExtension,
+                                ULONG NumberElements)
+{
+    if (CommonExtension->IsSrbLookasideListInitialized)
+        return;
+    ExInitializeNPagedLookasideList(&CommonExtension->SrbLookasideList, NULL,
+                                    NULL, 0, sizeof(SCSI_REQUEST_BLOCK),
+                                    CLASS_TAG, (USHORT) NumberElements);
+    CommonExtension->IsSrbLookasideListInitialized = TRUE;
+}
+
+VOID NTAPI
+ClassDeleteSrbLookasideList(PCOMMON_DEVICE_EXTENSION CommonExtension)
+{
+    if (!CommonExtension->IsSrbLookasideListInitialized)
+        return;
+    CommonExtension->IsSrbLookasideListInitialized = FALSE;
+    ExDeleteNPagedLookasideList(&CommonExtension->SrbLookasideList);
+}
+
 /* --- one each ------------------------------------------------------------- */
 
 PVPB NTAPI

@@ -54,7 +54,6 @@ struct class_mcd {
     BOOLEAN owed_change;        /* GESN came first: who counts it? */
     UCHAR gesn_mask;
     UCHAR gesn_repeats;         /* replies in a row that had an event */
-    UCHAR gesn_operational;     /* ... of the operational class */
     ULONG interval_s, countdown_s;
     ULONG outstanding_s;        /* how long the poll has been away */
     LONG workers;               /* work items, requests, timer DPCs */

@@ -117,7 +117,7 @@ gesn_operational(class_device *dev, const UCHAR event[4])
         (void) class_require_verify(dev);
     if (info->ClassError != NULL)
         info->ClassError(dev->fdo, &srb, &status, &retry);
-    if (++dev->mcd.gesn_operational >= OPERATIONAL_REPEATS)
+    if (dev->mcd.gesn_repeats >= OPERATIONAL_REPEATS)
         dev->mcd.gesn_mask &= (UCHAR) ~(1u << GESN_OPERATIONAL);
 }
 
@@ -182,7 +182,7 @@ class_gesn_init(class_device *dev)
 VOID NTAPI
 class_gesn_begin(class_device *dev)
 {
-    dev->mcd.gesn_repeats = dev->mcd.gesn_operational = 0;
+    dev->mcd.gesn_repeats = 0;
 }
 
 enum class_next NTAPI

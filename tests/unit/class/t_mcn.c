@@ -114,6 +114,12 @@ prevented(struct rig *rig)
 
 /* --- notifications -------------------------------------------------------- */
 
+static unsigned
+polls(struct rig *rig)
+{
+    return __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED);
+}
+
 static void
 R113_R114_R115_R116__each_change_is_told_once(void **state)
 {
@@ -176,15 +182,63 @@ R117_R120__while_disabled__nothing_is_told_and_nothing_polled(void **state)
     listen_to(rig, &listener);
     rig_settle(rig);
     assert_int_equal(mcn(rig, true, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(mcn(rig, true, NULL).status, STATUS_SUCCESS);
     assert_int_equal(vscsi_yank(rig->drive), 0);
-    rig_settle(rig);
-    assert_int_equal(rig->spy.polls, 0);
+    usleep(20000);
+    assert_int_equal(polls(rig), 0);
+    assert_int_equal(rig_state(rig), MediaPresent);
+    /* From other requests the state is known all the same. */
+    assert_int_equal(
+        control(rig, IOCTL_DISK_CHECK_VERIFY, NULL, 0, 0, NULL).status,
+        STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(rig_state(rig), MediaNotPresent);
+    usleep(5000);
+    assert_int_equal(polls(rig), 0);
+    assert_int_equal(heard(&listener), 0);
+    /* It nests. */
     assert_int_equal(mcn(rig, false, NULL).status, STATUS_SUCCESS);
+    usleep(5000);
+    assert_int_equal(polls(rig), 0);
+    /* Enabled: the state is found anew, and nothing is told. */
+    spy_answer(rig, &(struct answer){ .opcode = 0, .times = 1, .pend = 1 });
+    assert_int_equal(mcn(rig, false, NULL).status, STATUS_SUCCESS);
+    assert_true(EVENTUALLY(polls(rig) > 0));
+    assert_int_equal(rig_state(rig), MediaUnknown);
+    spy_release(rig);
     rig_settle(rig);
+    assert_int_equal(rig_state(rig), MediaNotPresent);
     assert_int_equal(heard(&listener), 0);
     insert(rig, 0);
     expect(&listener, 0, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
     stop_listening(&listener);
+}
+
+/* Only a kernel caller needs no handle; of handles each counts for itself. */
+static void
+R118_R119__handles__each_enables_what_it_disabled(void **state)
+{
+    struct rig *rig = *state;
+    FILE_OBJECT stranger = { .Type = IO_TYPE_FILE };
+    struct ask one = { .user_mode = true }, two = { .user_mode = true };
+    const struct ask other = { .user_mode = true, .file = &stranger };
+    struct outcome got;
+
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &one.file),
+                     STATUS_SUCCESS);
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &two.file),
+                     STATUS_SUCCESS);
+    assert_int_equal(mcn(rig, true, &one).status, STATUS_SUCCESS);
+    got = mcn(rig, false, &two);
+    assert_int_equal(got.status, STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(got.information, 0);
+    assert_int_equal(mcn(rig, false, NULL).status, STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(mcn(rig, true, &other).status, STATUS_INVALID_PARAMETER);
+    assert_int_equal(mcn(rig, true, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(mcn(rig, false, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(mcn(rig, false, &one).status, STATUS_SUCCESS);
+    assert_int_equal(mcn(rig, false, &one).status, STATUS_INVALID_DEVICE_STATE);
+    io_close_file(one.file);
+    io_close_file(two.file);
 }
 
 static void
@@ -219,6 +273,9 @@ R118_R119__enable_without_disable__refused(void **state)
 static void
 R121__poll__override_and_no_thread(void **state)
 {
+    static const ULONG poll_flags = SRB_CLASS_FLAGS_LOW_PRIORITY |
+                                    SRB_FLAGS_NO_QUEUE_FREEZE |
+                                    SRB_FLAGS_DISABLE_SYNCH_TRANSFER;
     struct rig *rig = *state;
     PIRP held;
 
@@ -230,6 +287,12 @@ R121__poll__override_and_no_thread(void **state)
     assert_true(IoGetCurrentIrpStackLocation(held)->Flags &
                 SL_OVERRIDE_VERIFY_VOLUME);
     spy_release(rig);
+    rig_settle(rig);
+    ClassCheckMediaState(rig->fdo->DeviceExtension);
+    assert_true(EVENTUALLY(polls(rig) > 0));
+    assert_true(rig->spy.poll_stack_flags & SL_OVERRIDE_VERIFY_VOLUME);
+    assert_false(rig->spy.poll_threaded);
+    assert_int_equal(rig->spy.poll_flags & poll_flags, poll_flags);
     rig_settle(rig);
 }
 
@@ -326,12 +389,6 @@ rig_polled(void **state)
     return result;
 }
 
-static unsigned
-polls(struct rig *rig)
-{
-    return __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED);
-}
-
 static void
 no_events__polled_once_a_second(void **state)
 {
@@ -402,6 +459,50 @@ R123_R124__simple_locks__counted_for_the_device(void **state)
         lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL).status,
         STATUS_SUCCESS);
     assert_int_equal(spy_commands(rig), 4);
+    assert_int_equal(rig->spy.cdb[3][0], SCSIOP_MEDIUM_REMOVAL);
+    assert_int_equal(rig->spy.cdb[3][4], 0);
+    assert_int_equal(
+        ((PFUNCTIONAL_DEVICE_EXTENSION) rig->fdo->DeviceExtension)->LockCount,
+        0);
+}
+
+/* Two handles and a simple lock: ALLOW comes with the last of them. */
+static void
+R125__handles_close__allow_when_nothing_else_holds(void **state)
+{
+    struct rig *rig = *state;
+    struct ask one = { 0 }, two = { 0 };
+
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &one.file),
+                     STATUS_SUCCESS);
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &two.file),
+                     STATUS_SUCCESS);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true, &one).status,
+            STATUS_SUCCESS);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true, &two).status,
+        STATUS_SUCCESS);
+    (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL);
+    spy_reset(rig);
+    io_close_file(one.file);
+    assert_int_equal(spy_commands(rig), 0);
+    /* Another handle cannot undo what this one holds. */
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, false, &two).status,
+        STATUS_SUCCESS);
+    assert_int_equal(spy_commands(rig), 0);
+    assert_int_equal(
+        lock_medium(rig, IOCTL_STORAGE_EJECTION_CONTROL, true, &two).status,
+        STATUS_SUCCESS);
+    (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL);
+    spy_reset(rig);
+    assert_true(prevented(rig));
+    io_close_file(two.file);
+    assert_int_equal(spy_count(rig, SCSIOP_MEDIUM_REMOVAL), 1);
+    assert_int_equal(rig->spy.cdb[0][4], 0);
+    assert_false(prevented(rig));
 }
 
 static void
@@ -454,17 +555,39 @@ R125_R126__secure_lock__of_the_handle_blocks_eject_until_its_close(void **st)
         STATUS_SUCCESS);
 }
 
+static NTSTATUS
+tell_usage(struct rig *rig, bool in)
+{
+    struct outcome got;
+    PIO_STACK_LOCATION next = begin_request(rig, IRP_MJ_PNP, NULL, &got);
+
+    next->MinorFunction = IRP_MN_DEVICE_USAGE_NOTIFICATION;
+    next->Parameters.UsageNotification.InPath = in;
+    next->Parameters.UsageNotification.Type = DeviceUsageTypePaging;
+    got.irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    send_request(rig, &got);
+    finish(&got);
+    return got.status;
+}
+
 static void
 R126__paging_file_on_the_device__files_open(void **state)
 {
     struct rig *rig = *state;
-    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
 
-    ext->CommonExtension.PagingPathCount = 1;
+    assert_int_equal(tell_usage(rig, true), STATUS_SUCCESS);
+    spy_reset(rig);
     assert_int_equal(
         control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
         STATUS_FILES_OPEN);
-    ext->CommonExtension.PagingPathCount = 0;
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_LOAD_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_FILES_OPEN);
+    assert_int_equal(spy_commands(rig), 0);
+    assert_int_equal(tell_usage(rig, false), STATUS_SUCCESS);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_SUCCESS);
 }
 
 static void
@@ -484,7 +607,9 @@ R127_R128__eject_and_load__start_stop_unit(void **state)
     /* A simple lock does not keep the eject from the drive. */
     (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL);
     spy_reset(rig);
-    (void) control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL);
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_INVALID_DEVICE_REQUEST); /* the drive's own refusal, 05/53 */
     assert_int_equal(spy_count(rig, SCSIOP_START_STOP_UNIT), 1);
     (void) lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL);
 }
@@ -494,12 +619,19 @@ R129__short_input__info_length_mismatch(void **state)
 {
     static const ULONG codes[] = { IOCTL_STORAGE_MEDIA_REMOVAL,
                                    IOCTL_STORAGE_EJECTION_CONTROL,
-                                   IOCTL_STORAGE_MCN_CONTROL };
+                                   IOCTL_STORAGE_MCN_CONTROL,
+                                   IOCTL_DISK_MEDIA_REMOVAL,
+                                   IOCTL_CDROM_MEDIA_REMOVAL };
+    struct rig *rig = *state;
     UCHAR none = 0;
 
-    for (size_t i = 0; i < RTL_NUMBER_OF(codes); i++)
-        assert_int_equal(control(*state, codes[i], &none, 0, 0, NULL).status,
-                         STATUS_INFO_LENGTH_MISMATCH);
+    for (size_t i = 0; i < RTL_NUMBER_OF(codes); i++) {
+        struct outcome got = control(rig, codes[i], &none, 0, 0, NULL);
+
+        assert_int_equal(got.status, STATUS_INFO_LENGTH_MISMATCH);
+        assert_int_equal(got.information, 0);
+    }
+    assert_int_equal(spy_commands(rig), 0);
 }
 
 static void
@@ -507,7 +639,7 @@ R130__not_removable__counted_but_not_sent(void **state)
 {
     struct rig *rig = *state;
 
-    rig->fdo->Characteristics &= ~(ULONG) FILE_REMOVABLE_MEDIA;
+    assert_false(rig->fdo->Characteristics & FILE_REMOVABLE_MEDIA);
     assert_int_equal(
         lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, true, NULL).status,
         STATUS_SUCCESS);
@@ -515,7 +647,186 @@ R130__not_removable__counted_but_not_sent(void **state)
         lock_medium(rig, IOCTL_STORAGE_MEDIA_REMOVAL, false, NULL).status,
         STATUS_SUCCESS);
     assert_int_equal(spy_commands(rig), 0);
-    rig->fdo->Characteristics |= FILE_REMOVABLE_MEDIA;
+}
+
+static int
+rig_fixed(void **state)
+{
+    int result;
+
+    spy_says_fixed = true;
+    result = rig_disk(state);
+    spy_says_fixed = false;
+    return result;
+}
+
+/* --- events of CD drives -------------------------------------------------- */
+
+#define GESN_ANSWER(n, class, code, b1, b2, b3)                                \
+    &(struct answer)                                                           \
+    {                                                                          \
+        .opcode = SCSIOP_GET_EVENT_STATUS, .times = n,                         \
+        .srb_status = SRB_STATUS_SUCCESS,                                      \
+        .data = { 0, 6, class, 0x5A, code, b1, b2, b3 }, .data_len = 8         \
+    }
+
+static void
+look(struct rig *rig)
+{
+    unsigned before = polls(rig);
+
+    ClassCheckMediaState(rig->fdo->DeviceExtension);
+    assert_true(EVENTUALLY(polls(rig) > before));
+    usleep(5000);
+}
+
+/* Counts are read before rig_settle resets them. */
+static unsigned
+gesn_of_a_look(struct rig *rig)
+{
+    unsigned before = rig->spy.gesn, last;
+
+    look(rig);
+    do {
+        last = rig->spy.gesn;
+        usleep(5000);
+    } while (last != rig->spy.gesn);
+    return last - before;
+}
+
+static void
+gesn__command__as_documented(void **state)
+{
+    static const UCHAR cdb[10] = { 0x4A, 1, 0, 0, 0x5A, 0, 0, 0, 8, 0 };
+    struct rig *rig = *state;
+
+    assert_int_equal(gesn_of_a_look(rig), 1);
+    assert_memory_equal(rig->spy.poll_cdb, cdb, sizeof cdb);
+    assert_int_equal(rig->spy.poll_timeout, 4);
+    assert_true(rig->spy.poll_stack_flags & SL_OVERRIDE_VERIFY_VOLUME);
+    assert_false(rig->spy.poll_threaded);
+}
+
+static void
+gesn__more_than_32_events_in_a_row__switched_off(void **state)
+{
+    struct rig *rig = *state;
+
+    spy_answer(rig, GESN_ANSWER(99, 3, 1, 0, 0, 1));
+    assert_int_equal(gesn_of_a_look(rig), 33);
+    assert_int_equal(gesn_of_a_look(rig), 0);
+    assert_true(polls(rig) > 0); /* TEST UNIT READY goes on */
+    assert_int_equal(rig->spy.poll_cdb[0], SCSIOP_TEST_UNIT_READY);
+}
+
+static void
+gesn__drive_does_not_know_it__switched_off(void **state)
+{
+    struct rig *rig = *state;
+
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_GET_EVENT_STATUS, 1, 5, 0x20, 0));
+    assert_int_equal(gesn_of_a_look(rig), 1);
+    assert_int_equal(gesn_of_a_look(rig), 0);
+}
+
+static void
+gesn__operational_after_4_repeats__class_masked(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_mount(rig, true);
+    spy_answer(rig, GESN_ANSWER(4, 1, 2, 0, 0, 1));
+    assert_int_equal(gesn_of_a_look(rig), 5);
+    assert_int_equal(rig->spy.poll_cdb[4], 0x5A);
+    assert_true(rig_verify_set(rig)); /* features changed: verify */
+    spy_answer(rig, GESN_ANSWER(5, 1, 2, 0, 0, 1));
+    assert_int_equal(gesn_of_a_look(rig), 6);
+    assert_int_equal(rig->spy.poll_cdb[4], 0x58);
+}
+
+static void
+gesn__nothing_to_tell__not_asked_again(void **state)
+{
+    static const UCHAR replies[][8] = {
+        { 0, 6, 0x84, 0x5A, 1 },           /* no event available */
+        { 0, 6, 0x00, 0x5A, 1 },           /* no class */
+        { 0, 6, 0x04, 0x5A, 0 },           /* no event */
+        { 0, 2, 0x04, 0x5A, 1 },           /* too short */
+        { 0, 6, 0x06, 0x5A, 1, 0, 0, 50 }, /* busy: never at once */
+    };
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(replies); i++) {
+        struct answer answer = *GESN_ANSWER(1, 0, 0, 0, 0, 0);
+
+        spy_reset(rig);
+        memcpy(answer.data, replies[i], 8);
+        spy_answer(rig, &answer);
+        assert_int_equal(gesn_of_a_look(rig), 1);
+    }
+}
+
+static void
+gesn__media_events__state_count_and_flag(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+    ULONG count;
+
+    listen_to(rig, &listener);
+    rig_settle(rig);
+    rig_mount(rig, true);
+    /* 4, changed, while present: count and flag, and nothing is told. */
+    count = rig_count(rig);
+    spy_answer(rig, GESN_ANSWER(1, 4, 4, 2, 0, 0));
+    look(rig);
+    assert_true(EVENTUALLY(rig_count(rig) == count + 1));
+    assert_true(rig_verify_set(rig));
+    assert_int_equal(rig_state(rig), MediaPresent);
+    assert_int_equal(heard(&listener), 0);
+    /* 3, removal: neither count nor flag. */
+    rig_settle(rig);
+    rig_clear_verify(rig);
+    spy_answer(rig, SENSE_ANSWER(0, 99, 2, 4, 1));
+    spy_answer(rig, GESN_ANSWER(1, 4, 3, 0, 0, 0));
+    look(rig);
+    assert_true(EVENTUALLY(rig_state(rig) == MediaNotPresent));
+    assert_int_equal(rig_count(rig), count + 1);
+    assert_false(rig_verify_set(rig));
+    /* 1, eject request. */
+    rig_settle(rig);
+    spy_answer(rig, GESN_ANSWER(1, 4, 1, 0, 0, 0));
+    look(rig);
+    for (unsigned i = 0; i < heard(&listener); i++)
+        if (memcmp(&listener.guid[i], &GUID_IO_MEDIA_EJECT_REQUEST,
+                   sizeof(GUID)) == 0)
+            count = 0;
+    assert_int_equal(count, 0);
+    stop_listening(&listener);
+}
+
+static void
+gesn__busy_and_external__told(void **state)
+{
+    struct rig *rig = *state;
+    struct listener listener;
+
+    listen_to(rig, &listener);
+    rig_settle(rig);
+    spy_answer(rig, GESN_ANSWER(1, 6, 1, 0, 0, 1)); /* 100 ms: ignored */
+    look(rig);
+    assert_int_equal(heard(&listener), 0);
+    spy_answer(rig, GESN_ANSWER(1, 6, 1, 0, 0, 2));
+    look(rig);
+    assert_true(EVENTUALLY(heard(&listener) == 1));
+    assert_memory_equal(&listener.guid[0], &GUID_IO_DEVICE_BECOMING_READY,
+                        sizeof(GUID));
+    spy_answer(rig, GESN_ANSWER(1, 3, 1, 0, 0, 7));
+    look(rig);
+    assert_true(EVENTUALLY(heard(&listener) == 2));
+    assert_memory_equal(&listener.guid[1], &GUID_IO_DEVICE_EXTERNAL_REQUEST,
+                        sizeof(GUID));
+    stop_listening(&listener);
 }
 
 int
@@ -528,6 +839,15 @@ main(void)
         TEST(R117_R120__while_disabled__nothing_is_told_and_nothing_polled,
              rig_disk),
         TEST(R118_R119__enable_without_disable__refused, rig_disk),
+        TEST(R118_R119__handles__each_enables_what_it_disabled, rig_disk),
+        TEST(R125__handles_close__allow_when_nothing_else_holds, rig_disk),
+        TEST(gesn__command__as_documented, rig_cdrom),
+        TEST(gesn__more_than_32_events_in_a_row__switched_off, rig_cdrom),
+        TEST(gesn__drive_does_not_know_it__switched_off, rig_cdrom),
+        TEST(gesn__operational_after_4_repeats__class_masked, rig_cdrom),
+        TEST(gesn__nothing_to_tell__not_asked_again, rig_cdrom),
+        TEST(gesn__media_events__state_count_and_flag, rig_cdrom),
+        TEST(gesn__busy_and_external__told, rig_cdrom),
         TEST(R121__poll__override_and_no_thread, rig_disk),
         TEST(R122__change_found_by_a_poll__next_request_has_to_verify,
              rig_disk),
@@ -544,7 +864,7 @@ main(void)
         TEST(R126__paging_file_on_the_device__files_open, rig_disk),
         TEST(R127_R128__eject_and_load__start_stop_unit, rig_cdrom),
         TEST(R129__short_input__info_length_mismatch, rig_disk),
-        TEST(R130__not_removable__counted_but_not_sent, rig_disk),
+        TEST(R130__not_removable__counted_but_not_sent, rig_fixed),
     };
 
     return cmocka_run_group_tests(tests, harness_begin, harness_end);
