@@ -126,4 +126,7 @@ typedef struct _OBJECT_NAME_INFORMATION {
 /* <= APC */
 NTSTATUS NTAPI ExUuidCreate(UUID *Uuid);
 
+/* <= APC: UserMode while the thread works for a program's call. */
+KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID);
+
 #endif

@@ -2722,4 +2722,18 @@ NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess,
                           PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess,
                           ULONG OpenOptions);
 
+/* --- requests on a handle: PASSIVE ---------------------------------------------------------------------- */
+
+#define FILE_WRITE_TO_END_OF_FILE      0xffffffff
+#define FILE_USE_FILE_POINTER_POSITION 0xfffffffe
+
+NTSTATUS NTAPI ZwReadFile(HANDLE FileHandle, HANDLE Event,
+                          PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
+                          PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer,
+                          ULONG Length, PLARGE_INTEGER ByteOffset, PULONG Key);
+NTSTATUS NTAPI ZwWriteFile(HANDLE FileHandle, HANDLE Event,
+                           PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
+                           PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer,
+                           ULONG Length, PLARGE_INTEGER ByteOffset, PULONG Key);
+
 #endif

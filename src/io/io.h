@@ -96,6 +96,10 @@ NTSTATUS io_start_raw(void);
 /* Without open files; io_shutdown does it too. */
 void io_stop_raw(void);
 
+/* The calling thread's previous mode, which Nt routines go by: UserMode is a
+ * program's call, whose handle is checked.  Returns the one before. */
+KPROCESSOR_MODE io_set_previous_mode(KPROCESSOR_MODE mode);
+
 /* --- hard errors --------------------------------------------------------- */
 
 /*

@@ -13,6 +13,9 @@
 
 #include "port/port_internal.h"
 
+#define INITGUID
+#include <wdmguid.h>
+
 #define ID_MAX 160
 
 /* --- IRP_MN_QUERY_ID -------------------------------------------------------- */
@@ -74,6 +77,9 @@ make_id(const struct port_unit *unit, BUS_QUERY_ID_TYPE type, char *out)
         break;
     case BusQueryInstanceID:
         snprintf(out, ID_MAX, "%s", unit->name);
+        break;
+    case BusQueryDeviceSerialNumber:
+        snprintf(out, ID_MAX, "%s", unit->serial);
         break;
     default:
         out[0] = '\0';
@@ -150,6 +156,66 @@ query_relations(struct port_unit *unit, PIRP irp)
     return STATUS_SUCCESS;
 }
 
+/* Pulled out like a USB stick: the class drivers bear it.  What the adapter
+ * can say of sleep: on and off, and nothing wakes the system. */
+static NTSTATUS
+query_capabilities(struct port_unit *unit, PIRP irp)
+{
+    PDEVICE_CAPABILITIES capabilities =
+        IoGetCurrentIrpStackLocation(irp)
+            ->Parameters.DeviceCapabilities.Capabilities;
+
+    if (capabilities->Version != 1 || capabilities->Size < sizeof *capabilities)
+        return STATUS_INVALID_PARAMETER;
+    capabilities->Removable = TRUE;
+    capabilities->SurpriseRemovalOK = TRUE;
+    capabilities->UniqueID = TRUE;
+    capabilities->SilentInstall = TRUE;
+    capabilities->RawDeviceOK = FALSE;
+    capabilities->DeviceD1 = FALSE;
+    capabilities->DeviceD2 = FALSE;
+    capabilities->Address = unit->address & 0xff;
+    capabilities->UINumber = unit->address;
+    capabilities->DeviceState[PowerSystemWorking] = PowerDeviceD0;
+    for (int state = PowerSystemSleeping1; state < PowerSystemMaximum; state++)
+        capabilities->DeviceState[state] = PowerDeviceD3;
+    capabilities->SystemWake = PowerSystemUnspecified;
+    capabilities->DeviceWake = PowerDeviceUnspecified;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS
+query_bus(struct port_unit *unit, PIRP irp)
+{
+    PPNP_BUS_INFORMATION bus =
+        ExAllocatePoolWithTag(PagedPool, sizeof *bus, PORT_TAG);
+
+    if (bus == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    bus->BusTypeGuid = GUID_BUS_TYPE_INTERNAL;
+    bus->LegacyBusType = Internal;
+    bus->BusNumber = unit->address >> 8;
+    irp->IoStatus.Information = (ULONG_PTR) bus;
+    return STATUS_SUCCESS;
+}
+
+/* A unit has none: it succeeds with nothing, as a bus driver does then. */
+static NTSTATUS
+query_resources(struct port_unit *unit, PIRP irp)
+{
+    irp->IoStatus.Information = 0;
+    return STATUS_SUCCESS;
+}
+
+/* As found at the start: gone, or as good as ever. */
+static NTSTATUS
+query_state(struct port_unit *unit, PIRP irp)
+{
+    if (unit_flags(unit) & UNIT_REMOVED)
+        irp->IoStatus.Information |= PNP_DEVICE_REMOVED;
+    return STATUS_SUCCESS;
+}
+
 /* The stack above goes away: nothing of it may be left in here. */
 static NTSTATUS
 remove_stack(struct port_unit *unit, PIRP irp)
@@ -186,8 +252,13 @@ static NTSTATUS (*const minors[])(struct port_unit *unit, PIRP irp) = {
     [IRP_MN_QUERY_STOP_DEVICE] = succeed,
     [IRP_MN_CANCEL_STOP_DEVICE] = succeed,
     [IRP_MN_QUERY_DEVICE_RELATIONS] = query_relations,
+    [IRP_MN_QUERY_CAPABILITIES] = query_capabilities,
+    [IRP_MN_QUERY_RESOURCES] = query_resources,
+    [IRP_MN_QUERY_RESOURCE_REQUIREMENTS] = query_resources,
     [IRP_MN_QUERY_DEVICE_TEXT] = query_text,
     [IRP_MN_QUERY_ID] = query_id,
+    [IRP_MN_QUERY_PNP_DEVICE_STATE] = query_state,
+    [IRP_MN_QUERY_BUS_INFORMATION] = query_bus,
     [IRP_MN_DEVICE_USAGE_NOTIFICATION] = succeed,
     [IRP_MN_SURPRISE_REMOVAL] = surprise,
 };

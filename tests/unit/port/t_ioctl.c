@@ -300,8 +300,104 @@ pnp__ids__of_a_scsi_disk(void **state)
     assert_int_equal(
         pnp(rig, IRP_MN_QUERY_ID, BusQueryContainerID, &information),
         STATUS_NOT_SUPPORTED);
-    assert_int_equal(pnp(rig, IRP_MN_QUERY_CAPABILITIES, 0, &information),
-                     STATUS_NOT_SUPPORTED);
+    check_id(rig, BusQueryDeviceSerialNumber, "");
+}
+
+static NTSTATUS
+ask_capabilities(struct rig *rig, PDEVICE_CAPABILITIES capabilities)
+{
+    PIRP irp = IoAllocateIrp(1, FALSE);
+    PIO_STACK_LOCATION next = IoGetNextIrpStackLocation(irp);
+    NTSTATUS status;
+
+    irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    next->MajorFunction = IRP_MJ_PNP;
+    next->MinorFunction = IRP_MN_QUERY_CAPABILITIES;
+    next->Parameters.DeviceCapabilities.Capabilities = capabilities;
+    IoSetCompletionRoutine(irp, pnp_done, NULL, TRUE, TRUE, TRUE);
+    status = IoCallDriver(rig->pdo, irp);
+    IoFreeIrp(irp);
+    return status;
+}
+
+static void
+pnp__capabilities__removable_by_surprise_with_an_address(void **state)
+{
+    DEVICE_CAPABILITIES capabilities = { .Size = sizeof capabilities,
+                                         .Version = 1,
+                                         .Address = (ULONG) -1,
+                                         .UINumber = (ULONG) -1 };
+
+    assert_int_equal(ask_capabilities(*state, &capabilities), STATUS_SUCCESS);
+    assert_true(capabilities.Removable);
+    assert_true(capabilities.SurpriseRemovalOK);
+    assert_true(capabilities.UniqueID);
+    assert_false(capabilities.DeviceD1);
+    assert_false(capabilities.DeviceD2);
+    assert_int_not_equal(capabilities.Address, (ULONG) -1);
+    assert_int_not_equal(capabilities.UINumber, (ULONG) -1);
+    assert_int_equal(capabilities.DeviceState[PowerSystemWorking],
+                     PowerDeviceD0);
+    assert_int_equal(capabilities.DeviceState[PowerSystemSleeping3],
+                     PowerDeviceD3);
+    capabilities.Version = 2;
+    assert_int_equal(ask_capabilities(*state, &capabilities),
+                     STATUS_INVALID_PARAMETER);
+}
+
+static void
+pnp__bus_resources_and_state(void **state)
+{
+    struct rig *rig = *state;
+    ULONG_PTR information = 1;
+
+    assert_int_equal(pnp(rig, IRP_MN_QUERY_BUS_INFORMATION, 0, &information),
+                     STATUS_SUCCESS);
+    assert_int_equal(((PPNP_BUS_INFORMATION) information)->LegacyBusType,
+                     Internal);
+    assert_int_equal(((PPNP_BUS_INFORMATION) information)->BusNumber, 0);
+    ExFreePool((PVOID) information);
+    assert_int_equal(
+        pnp(rig, IRP_MN_QUERY_RESOURCE_REQUIREMENTS, 0, &information),
+        STATUS_SUCCESS);
+    assert_int_equal(information, 0);
+    assert_int_equal(pnp(rig, IRP_MN_QUERY_PNP_DEVICE_STATE, 0, &information),
+                     STATUS_SUCCESS);
+    assert_int_equal(information, 0);
+    pnp(rig, IRP_MN_SURPRISE_REMOVAL, 0, &information);
+    assert_int_equal(pnp(rig, IRP_MN_QUERY_PNP_DEVICE_STATE, 0, &information),
+                     STATUS_SUCCESS);
+    assert_int_equal(information, PNP_DEVICE_REMOVED);
+}
+
+/* Sleep is nothing to it; what it does not know comes back as it was. */
+static void
+power__set_and_query_succeed__wait_wake_does_not(void **state)
+{
+    struct rig *rig = *state;
+    static const struct {
+        UCHAR minor;
+        NTSTATUS want;
+    } rows[] = {
+        { IRP_MN_SET_POWER, STATUS_SUCCESS },
+        { IRP_MN_QUERY_POWER, STATUS_SUCCESS },
+        { IRP_MN_WAIT_WAKE, STATUS_NOT_SUPPORTED },
+    };
+
+    for (size_t i = 0; i < ARRAYSIZE(rows); i++) {
+        PIRP irp = IoAllocateIrp(1, FALSE);
+        PIO_STACK_LOCATION next = IoGetNextIrpStackLocation(irp);
+
+        irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+        next->MajorFunction = IRP_MJ_POWER;
+        next->MinorFunction = rows[i].minor;
+        next->Parameters.Power.Type = DevicePowerState;
+        next->Parameters.Power.State.DeviceState = PowerDeviceD3;
+        IoSetCompletionRoutine(irp, pnp_done, NULL, TRUE, TRUE, TRUE);
+        assert_int_equal(PoCallDriver(rig->pdo, irp), rows[i].want);
+        assert_int_equal(irp->IoStatus.Status, rows[i].want);
+        IoFreeIrp(irp);
+    }
 }
 
 static void
@@ -399,6 +495,9 @@ main(void)
         TEST(pass_through__bad_records__refused),
         TEST(pass_through__lost__times_out),
         TEST(pnp__ids__of_a_scsi_disk),
+        TEST(pnp__capabilities__removable_by_surprise_with_an_address),
+        TEST(pnp__bus_resources_and_state),
+        TEST(power__set_and_query_succeed__wait_wake_does_not),
         TEST(pnp__target_relation__referenced_device),
         TEST(pnp__surprise_removal__later_requests_no_device),
         TEST(unit__drive_that_does_not_answer__not_made),
