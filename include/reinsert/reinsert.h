@@ -45,6 +45,7 @@ struct ri_drive_config {
     unsigned load_ms;           /* a medium becomes ready after so long */
     unsigned block_bytes;       /* 0: as such drives have; disks: 512, ... */
     char *faults;               /* rules of vscsi.h, a line each; owned */
+    char *parameters;           /* lines NAME=VALUE, the device's key; owned */
     unsigned line;              /* where FILE names it, 0 for none */
 };
 
@@ -56,6 +57,7 @@ struct ri_config {
     char control[RI_PATH_MAX];            /* unix socket of the control API */
     unsigned prompt_timeout_s;            /* 0: wait for ever */
     enum ri_no_operator on_no_operator;   /* what the timeout does */
+    char *driver_values;        /* lines DRIVER/NAME=VALUE, or NULL; owned */
     struct ri_drive_config *drives;       /* owned */
     size_t drive_count;
 };

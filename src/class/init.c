@@ -355,9 +355,30 @@ ClassClaimDevice(PDEVICE_OBJECT LowerDeviceObject, BOOLEAN Release)
     return status;
 }
 
-/* There is no registry: the driver's default applies. */
+/* The value TimeOutValue of the driver's service key, in seconds; 0: there is
+ * none, and the driver's default applies. */
 ULONG NTAPI
 ClassQueryTimeOutRegistryValue(PDEVICE_OBJECT DeviceObject)
 {
-    return 0;
+    PCLASS_DRIVER_EXTENSION ext = IoGetDriverObjectExtension(
+        DeviceObject->DriverObject, CLASS_DRIVER_EXTENSION_KEY);
+    ULONG seconds = 0, none = 0;
+    RTL_QUERY_REGISTRY_TABLE table[] = {
+        { .Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_TYPECHECK,
+          .Name = (PWSTR) L"TimeOutValue",
+          .EntryContext = &seconds,
+          .DefaultType = REG_DWORD << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT |
+                         REG_DWORD,
+          .DefaultData = &none,
+          .DefaultLength = sizeof none },
+        { 0 },
+    };
+
+    /* The path ends in a NUL: we copied it so. */
+    if (ext == NULL || ext->RegistryPath.Buffer == NULL ||
+        !NT_SUCCESS(RtlQueryRegistryValues(RTL_REGISTRY_ABSOLUTE,
+                                           ext->RegistryPath.Buffer, table,
+                                           NULL, NULL)))
+        return 0;
+    return seconds;
 }

@@ -5,6 +5,8 @@
  */
 #include "io/io_internal.h"
 
+#include "cm/cm.h"
+
 #include <stdio.h>
 
 struct driver_extension {
@@ -223,13 +225,13 @@ io_load_driver(const char *name, PDRIVER_INITIALIZE entry,
     NTSTATUS status;
     char path[160];
 
-    snprintf(path, sizeof path,
-             "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\%s",
-             name);
+    snprintf(path, sizeof path, CM_SERVICES "\\%s", name);
     status = new_driver(name, &driver);
     if (!NT_SUCCESS(status))
         return status;
-    status = io_name_widen(path, &registry);
+    status = cm_make_key(path);
+    if (NT_SUCCESS(status))
+        status = io_name_widen(path, &registry);
     if (NT_SUCCESS(status)) {
         driver->DriverInit = entry;
         status = entry(driver, &registry);

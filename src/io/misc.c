@@ -5,6 +5,7 @@
  */
 #include "io/io_internal.h"
 
+#include "cm/cm.h"
 #include "ke/ke.h"
 
 static void
@@ -23,6 +24,8 @@ io_init(void)
     ke_init();
     ob_set_misuse(say_misuse);
     status = ob_init();
+    if (NT_SUCCESS(status))
+        status = cm_init();
     if (!NT_SUCCESS(status))
         return status;
     io_cache_init();
@@ -39,6 +42,7 @@ io_shutdown(void)
     io_device_shutdown();
     if (IO_CHECKED)
         io_lock_tags_shutdown();
+    cm_shutdown();
     ob_shutdown();
     io_cache_shutdown();
 }

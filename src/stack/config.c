@@ -44,7 +44,8 @@ void
 ri_config_free(struct ri_config *config)
 {
     for (size_t i = 0; i < config->drive_count; i++)
-        free(config->drives[i].faults);
+        free(config->drives[i].faults), free(config->drives[i].parameters);
+    free(config->driver_values);
     free(config->drives);
     ri_config_init(config);
 }
@@ -307,20 +308,73 @@ check_fault(struct reading *r, const char *key, const char *value)
 }
 
 static int
-add_fault(struct reading *r, const char *key, const char *value)
+add_line(struct reading *r, const char *key, const char *line, char **lines)
 {
-    struct ri_drive_config *drive = this_drive(r);
-    size_t old = drive->faults != NULL ? strlen(drive->faults) : 0;
-    char *more;
+    size_t old = *lines != NULL ? strlen(*lines) : 0;
+    char *more = realloc(*lines, old + strlen(line) + 2);
 
-    if (!check_fault(r, key, value))
-        return 0;
-    more = realloc(drive->faults, old + strlen(value) + 2);
     if (more == NULL)
         return wrong(r, "%s: out of memory", key);
-    sprintf(more + old, "%s\n", value);
-    drive->faults = more;
+    sprintf(more + old, "%s\n", line);
+    *lines = more;
     return 1;
+}
+
+static int
+add_fault(struct reading *r, const char *key, const char *value)
+{
+    return check_fault(r, key, value) &&
+           add_line(r, key, value, &this_drive(r)->faults);
+}
+
+/* A number that begins like one must be one, and fit. */
+static int
+check_value(struct reading *r, const char *key, const char *value)
+{
+    bool hex = value[0] == '0' && (value[1] == 'x' || value[1] == 'X');
+    unsigned long n;
+    char *end;
+
+    errno = 0;
+    n = strtoul(value, &end, hex ? 16 : 10);
+    if (isdigit((unsigned char) value[0]) && *end == '\0' &&
+        (errno != 0 || n > UINT32_MAX))
+        return wrong(r, "%s: \"%.60s\" does not fit into 32 bits", key, value);
+    return 1;
+}
+
+static int
+add_parameter(struct reading *r, const char *key, const char *value)
+{
+    const char *equals = strchr(value, '=');
+    char line[RI_PATH_MAX], *to = line;
+
+    if (equals == NULL || equals == value)
+        return wrong(r, "%s: \"%.60s\" is not NAME=VALUE", key, value);
+    if (strlen(value) >= sizeof line)
+        return wrong(r, "%s: longer than %zu bytes", key, sizeof line - 1);
+    /* Blanks around the = mean nothing. */
+    to += sprintf(to, "%.*s", (int) (equals - value), value);
+    while (to > line && isblank((unsigned char) to[-1]))
+        to--;
+    equals += 1 + strspn(equals + 1, " \t");
+    sprintf(to, "=%s", equals);
+    return check_value(r, key, equals) &&
+           add_line(r, key, line, &this_drive(r)->parameters);
+}
+
+/* [driver NAME]: any key is a value's name. */
+static int
+add_driver_value(struct reading *r, const char *key, const char *value)
+{
+    char line[2 * RI_PATH_MAX];
+
+    if (strpbrk(key, "\\/") != NULL || strlen(key) > 255)
+        return wrong(r, "\"%.60s\" cannot be the name of a value", key);
+    snprintf(line, sizeof line, "%s/%s=%s", r->section + strlen("driver "), key,
+             value);
+    return check_value(r, key, value) &&
+           add_line(r, key, line, &r->config->driver_values);
 }
 
 static const struct key {
@@ -340,6 +394,7 @@ static const struct key {
     { "drive", "load-ms", false, set_load_ms },
     { "drive", "block-size", false, set_block_size },
     { "drive", "fault", true, add_fault },
+    { "drive", "parameter", true, add_parameter },
 };
 
 /* --- sections ------------------------------------------------------------------ */
@@ -380,6 +435,21 @@ start_drive(struct reading *r, const char *name)
     return 1;
 }
 
+/* The drivers that the service loads. */
+static int
+start_driver(struct reading *r, const char *name)
+{
+    static const char *const known[] = { "disk", "cdrom", "port", "volume" };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(known[i], name) == 0) {
+            snprintf(r->section, sizeof r->section, "driver %s", name);
+            return 1;
+        }
+    return wrong(r, "[driver %.60s]: there are disk, cdrom, port and volume",
+                 name);
+}
+
 static int
 start_section(struct reading *r, const char *section)
 {
@@ -394,7 +464,11 @@ start_section(struct reading *r, const char *section)
     }
     if (strncmp(section, "drive ", 6) == 0)
         return start_drive(r, section + 6 + strspn(section + 6, " \t"));
-    return wrong(r, "[%.60s]: there are [service] and [drive NAME]", section);
+    if (strncmp(section, "driver ", 7) == 0)
+        return start_driver(r, section + 7 + strspn(section + 7, " \t"));
+    return wrong(
+        r, "[%.60s]: there are [service], [drive NAME] and [driver NAME]",
+        section);
 }
 
 static int
@@ -404,6 +478,8 @@ set_key(struct reading *r, const char *name, const char *value)
         strcmp(r->section, "service") == 0 ? "service" : "drive";
     char mark[64];
 
+    if (strncmp(r->section, "driver ", 7) == 0)
+        return add_driver_value(r, name, value);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i].section, section) != 0 ||
             strcmp(keys[i].name, name) != 0)

@@ -183,6 +183,24 @@ make_device(struct drive *drive, struct ri_error *out_error)
     return rc;
 }
 
+/* What the configuration says of the device, before its drivers ask. */
+static NTSTATUS
+set_parameters(struct drive *drive)
+{
+    NTSTATUS status;
+    HANDLE key;
+
+    if (drive->config.parameters == NULL)
+        return STATUS_SUCCESS;
+    status = IoOpenDeviceRegistryKey(drive->pdo, PLUGPLAY_REGKEY_DEVICE,
+                                     KEY_WRITE, &key);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = registry_set_lines(key, drive->config.parameters);
+    ZwClose(key);
+    return status;
+}
+
 /* The names of the start are the configuration's business. */
 int
 drive_start(struct ri_service *service, struct drive *drive,
@@ -200,6 +218,8 @@ drive_start(struct ri_service *service, struct drive *drive,
     drive->look_delay_s = LOOK_FIRST_S;
     status = port_add_virtual(service->port, drive->device, drive->config.name,
                               &drive->pdo);
+    if (NT_SUCCESS(status))
+        status = set_parameters(drive);
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
         drive->fdo = IoGetAttachedDevice(drive->pdo);

@@ -123,7 +123,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
 /* --- start --------------------------------------------------------------------------- */
 
 static NTSTATUS
-load_drivers(struct ri_service *service)
+load_drivers(struct ri_service *service, const struct ri_config *config)
 {
     const struct {
         const char *name;
@@ -137,6 +137,8 @@ load_drivers(struct ri_service *service)
     };
     NTSTATUS status = io_init();
 
+    if (NT_SUCCESS(status))
+        status = registry_set_drivers(config->driver_values);
     for (size_t i = 0;
          NT_SUCCESS(status) && i < sizeof drivers / sizeof drivers[0]; i++)
         status =
@@ -183,7 +185,7 @@ ri_service_start(const struct ri_config *config,
         free(service);
         return ri_fail(out_error, -ENOMEM, "out of memory");
     }
-    status = load_drivers(service);
+    status = load_drivers(service, config);
     if (!NT_SUCCESS(status))
         rc = ri_fail(out_error, -EIO, "the drivers cannot be loaded: %s",
                      status_name(status));
@@ -196,7 +198,7 @@ ri_service_start(const struct ri_config *config,
         drive->config = config->drives[i];
         service->drive_count = i + 1;
         rc = drive_start(service, drive, out_error);
-        drive->config.faults = NULL;
+        drive->config.faults = drive->config.parameters = NULL;
     }
     if (rc != 0) {
         ri_service_shutdown(service);

@@ -15,7 +15,7 @@
 
 struct drive {
     struct ri_service *service;
-    struct ri_drive_config config;      /* faults: not owned here */
+    struct ri_drive_config config;      /* its texts: not owned */
     struct vscsi_drive *device;
     PDEVICE_OBJECT pdo;
     PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB */
@@ -58,6 +58,12 @@ struct ri_service {
 /* config.c */
 int ri_fail(struct ri_error *out_error, int rc, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* registry.c */
+/* NAME=VALUE in each line, into the key. */
+NTSTATUS registry_set_lines(HANDLE key, const char *lines);
+/* DRIVER/NAME=VALUE in each line; NULL: nothing. */
+NTSTATUS registry_set_drivers(const char *lines);
 
 /* drives.c */
 struct drive *drive_find(struct ri_service *service, const char *name,
