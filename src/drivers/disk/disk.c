@@ -42,6 +42,7 @@ disk_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     data.FdoData.ClassInitDevice = disk_init;
     data.FdoData.ClassStartDevice = disk_start;
     data.FdoData.ClassRemoveDevice = disk_remove;
+    data.FdoData.ClassPowerDevice = ClassSpinDownPowerHandler;
     data.ClassAddDevice = disk_add_device;
     data.ClassUnload = disk_unload;
     return (NTSTATUS) ClassInitialize(DriverObject, RegistryPath, &data);

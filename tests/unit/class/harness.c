@@ -127,6 +127,8 @@ spy_scsi(PDEVICE_OBJECT device, PIRP irp)
     KeAcquireSpinLock(&spy->lock, &irql);
     if (srb->Function == SRB_FUNCTION_RELEASE_QUEUE)
         spy->releases++;
+    spy->locks += srb->Function == SRB_FUNCTION_LOCK_QUEUE;
+    spy->unlocks += srb->Function == SRB_FUNCTION_UNLOCK_QUEUE;
     if (srb->Function == SRB_FUNCTION_EXECUTE_SCSI) {
         write_down(spy, irp, srb);
         answers = take_answer(spy, srb, &answer);
@@ -243,6 +245,7 @@ spy_reset(struct rig *rig)
 
     KeAcquireSpinLock(&spy->lock, &irql);
     spy->answers = spy->commands = spy->releases = spy->gesn = 0;
+    spy->locks = spy->unlocks = 0;
     __atomic_store_n(&spy->polls, 0, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&spy->lock, irql);
 }

@@ -97,6 +97,7 @@ struct spy {
     UCHAR poll_stack_flags;
     bool poll_threaded;
     unsigned releases;          /* RELEASE_QUEUE */
+    unsigned locks, unlocks;    /* LOCK_QUEUE, UNLOCK_QUEUE */
     PIRP held;
 };
 
