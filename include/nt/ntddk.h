@@ -126,6 +126,111 @@ typedef struct _OBJECT_NAME_INFORMATION {
 /* <= APC */
 NTSTATUS NTAPI ExUuidCreate(UUID *Uuid);
 
+/* --- more of the run-time library: strings PASSIVE when they fold case -------------------- */
+
+VOID NTAPI RtlCopyString(PSTRING DestinationString,
+                         const STRING *SourceString);
+LONG NTAPI RtlCompareString(const STRING *String1, const STRING *String2,
+                            BOOLEAN CaseInSensitive);
+BOOLEAN NTAPI RtlEqualString(const STRING *String1, const STRING *String2,
+                             BOOLEAN CaseInSensitive);
+CHAR NTAPI RtlUpperChar(CHAR Character);
+VOID NTAPI RtlUpperString(PSTRING DestinationString,
+                          const STRING *SourceString);
+NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString,
+                                      PCUNICODE_STRING SourceString,
+                                      BOOLEAN AllocateDestinationString);
+NTSTATUS NTAPI RtlCharToInteger(PCSZ String, ULONG Base, PULONG Value);
+
+/* --- generic tables: the caller guards them and gives the memory --------------------------- */
+
+typedef enum _TABLE_SEARCH_RESULT {
+    TableEmptyTree,
+    TableFoundNode,
+    TableInsertAsLeft,
+    TableInsertAsRight,
+} TABLE_SEARCH_RESULT;
+
+typedef enum _RTL_GENERIC_COMPARE_RESULTS {
+    GenericLessThan,
+    GenericGreaterThan,
+    GenericEqual,
+} RTL_GENERIC_COMPARE_RESULTS;
+
+typedef struct _RTL_SPLAY_LINKS {
+    struct _RTL_SPLAY_LINKS *Parent;
+    struct _RTL_SPLAY_LINKS *LeftChild;
+    struct _RTL_SPLAY_LINKS *RightChild;
+} RTL_SPLAY_LINKS, *PRTL_SPLAY_LINKS;
+
+#define RtlInitializeSplayLinks(Links)                                        \
+    ((Links)->Parent = (Links), (Links)->LeftChild = NULL,                    \
+     (Links)->RightChild = NULL)
+#define RtlParent(Links)       ((Links)->Parent)
+#define RtlLeftChild(Links)    ((Links)->LeftChild)
+#define RtlRightChild(Links)   ((Links)->RightChild)
+#define RtlIsRoot(Links)       ((Links)->Parent == (Links))
+#define RtlIsLeftChild(Links)  ((Links)->Parent->LeftChild == (Links))
+#define RtlIsRightChild(Links) ((Links)->Parent->RightChild == (Links))
+#define RtlInsertAsLeftChild(ParentLinks, ChildLinks)                         \
+    ((ParentLinks)->LeftChild = (ChildLinks),                                 \
+     (ChildLinks)->Parent = (ParentLinks))
+#define RtlInsertAsRightChild(ParentLinks, ChildLinks)                        \
+    ((ParentLinks)->RightChild = (ChildLinks),                                \
+     (ChildLinks)->Parent = (ParentLinks))
+
+/* Any IRQL.  The new root; of RtlDelete NULL: the tree is empty. */
+PRTL_SPLAY_LINKS NTAPI RtlSplay(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlDelete(PRTL_SPLAY_LINKS Links);
+VOID NTAPI RtlDeleteNoSplay(PRTL_SPLAY_LINKS Links, PRTL_SPLAY_LINKS *Root);
+PRTL_SPLAY_LINKS NTAPI RtlSubtreeSuccessor(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlSubtreePredecessor(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlRealSuccessor(PRTL_SPLAY_LINKS Links);
+PRTL_SPLAY_LINKS NTAPI RtlRealPredecessor(PRTL_SPLAY_LINKS Links);
+
+struct _RTL_GENERIC_TABLE;
+typedef RTL_GENERIC_COMPARE_RESULTS NTAPI RTL_GENERIC_COMPARE_ROUTINE(
+    struct _RTL_GENERIC_TABLE *Table, PVOID FirstStruct, PVOID SecondStruct);
+typedef RTL_GENERIC_COMPARE_ROUTINE *PRTL_GENERIC_COMPARE_ROUTINE;
+typedef PVOID NTAPI RTL_GENERIC_ALLOCATE_ROUTINE(
+    struct _RTL_GENERIC_TABLE *Table, ULONG ByteSize);
+typedef RTL_GENERIC_ALLOCATE_ROUTINE *PRTL_GENERIC_ALLOCATE_ROUTINE;
+typedef VOID NTAPI RTL_GENERIC_FREE_ROUTINE(struct _RTL_GENERIC_TABLE *Table,
+                                            PVOID Buffer);
+typedef RTL_GENERIC_FREE_ROUTINE *PRTL_GENERIC_FREE_ROUTINE;
+
+typedef struct _RTL_GENERIC_TABLE {
+    PRTL_SPLAY_LINKS TableRoot;
+    LIST_ENTRY InsertOrderList;
+    PLIST_ENTRY OrderedPointer;
+    ULONG WhichOrderedElement;
+    ULONG NumberGenericTableElements;
+    PRTL_GENERIC_COMPARE_ROUTINE CompareRoutine;
+    PRTL_GENERIC_ALLOCATE_ROUTINE AllocateRoutine;
+    PRTL_GENERIC_FREE_ROUTINE FreeRoutine;
+    PVOID TableContext;
+} RTL_GENERIC_TABLE, *PRTL_GENERIC_TABLE;
+
+VOID NTAPI RtlInitializeGenericTable(
+    PRTL_GENERIC_TABLE Table, PRTL_GENERIC_COMPARE_ROUTINE CompareRoutine,
+    PRTL_GENERIC_ALLOCATE_ROUTINE AllocateRoutine,
+    PRTL_GENERIC_FREE_ROUTINE FreeRoutine, PVOID TableContext);
+/* The element in the table; NULL: no memory. */
+PVOID NTAPI RtlInsertElementGenericTable(PRTL_GENERIC_TABLE Table,
+                                         PVOID Buffer, ULONG BufferSize,
+                                         PBOOLEAN NewElement);
+BOOLEAN NTAPI RtlDeleteElementGenericTable(PRTL_GENERIC_TABLE Table,
+                                           PVOID Buffer);
+PVOID NTAPI RtlLookupElementGenericTable(PRTL_GENERIC_TABLE Table,
+                                         PVOID Buffer);
+PVOID NTAPI RtlEnumerateGenericTable(PRTL_GENERIC_TABLE Table,
+                                     BOOLEAN Restart);
+PVOID NTAPI RtlEnumerateGenericTableWithoutSplaying(PRTL_GENERIC_TABLE Table,
+                                                    PVOID *RestartKey);
+PVOID NTAPI RtlGetElementGenericTable(PRTL_GENERIC_TABLE Table, ULONG I);
+ULONG NTAPI RtlNumberGenericTableElements(PRTL_GENERIC_TABLE Table);
+BOOLEAN NTAPI RtlIsGenericTableEmpty(PRTL_GENERIC_TABLE Table);
+
 /* <= APC: UserMode while the thread works for a program's call. */
 KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID);
 

@@ -165,6 +165,55 @@ NTSTATUS NTAPI ZwSetEvent(HANDLE EventHandle, PLONG PreviousState);
 NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable,
                                      PLARGE_INTEGER Timeout);
 
+/* --- run-time library of file systems: PASSIVE unless noted -------------------------------- */
+
+typedef STRING OEM_STRING, *POEM_STRING;
+typedef const STRING *PCOEM_STRING;
+
+NTSTATUS NTAPI RtlAppendStringToString(PSTRING Destination,
+                                       const STRING *Source);
+NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING UniDest,
+                                        PCUNICODE_STRING UniSource,
+                                        BOOLEAN AllocateDestinationString);
+NTSTATUS NTAPI RtlOemStringToUnicodeString(PUNICODE_STRING DestinationString,
+                                           PCOEM_STRING SourceString,
+                                           BOOLEAN AllocateDestinationString);
+NTSTATUS NTAPI RtlUnicodeStringToOemString(POEM_STRING DestinationString,
+                                           PCUNICODE_STRING SourceString,
+                                           BOOLEAN AllocateDestinationString);
+/* Without the NUL at the end. */
+NTSTATUS NTAPI RtlOemStringToCountedUnicodeString(
+    PUNICODE_STRING DestinationString, PCOEM_STRING SourceString,
+    BOOLEAN AllocateDestinationString);
+NTSTATUS NTAPI RtlUnicodeStringToCountedOemString(
+    POEM_STRING DestinationString, PCUNICODE_STRING SourceString,
+    BOOLEAN AllocateDestinationString);
+NTSTATUS NTAPI RtlUpcaseUnicodeStringToCountedOemString(
+    POEM_STRING DestinationString, PCUNICODE_STRING SourceString,
+    BOOLEAN AllocateDestinationString);
+VOID NTAPI RtlFreeOemString(POEM_STRING OemString);
+NTSTATUS NTAPI RtlOemToUnicodeN(PWSTR UnicodeString,
+                                ULONG MaxBytesInUnicodeString,
+                                PULONG BytesInUnicodeString, PCSTR OemString,
+                                ULONG BytesInOemString);
+/* Bytes, with the NUL at the end. */
+ULONG NTAPI RtlxOemStringToUnicodeSize(PCOEM_STRING OemString);
+ULONG NTAPI RtlxUnicodeStringToOemSize(PCUNICODE_STRING UnicodeString);
+
+/* Any IRQL. */
+SIZE_T NTAPI RtlCompareMemoryUlong(PVOID Source, SIZE_T Length, ULONG Pattern);
+VOID NTAPI RtlFillMemoryUlong(PVOID Destination, SIZE_T Length, ULONG Pattern);
+BOOLEAN NTAPI RtlTimeToSecondsSince1970(PLARGE_INTEGER Time,
+                                        PULONG ElapsedSeconds);
+VOID NTAPI RtlSecondsSince1970ToTime(ULONG ElapsedSeconds,
+                                     PLARGE_INTEGER Time);
+BOOLEAN NTAPI RtlTimeToSecondsSince1980(PLARGE_INTEGER Time,
+                                        PULONG ElapsedSeconds);
+VOID NTAPI RtlSecondsSince1980ToTime(ULONG ElapsedSeconds,
+                                     PLARGE_INTEGER Time);
+/* <= APC.  From 0 to MAXLONG - 1. */
+ULONG NTAPI RtlRandomEx(PULONG Seed);
+
 /* --- requests on a handle: PASSIVE ------------------------------------------ */
 
 /* Zw: a kernel caller, who is not checked.  Nt: as the previous mode says; the

@@ -1,29 +1,14 @@
 /*
- * string.c - counted strings
+ * string.c - counted strings: made, copied, compared, appended
  *
- * Strings of 16-bit characters.  Case is folded for Latin, Greek and Cyrillic;
- * the "ANSI" code page is UTF-8.
+ * Of 16 bits, case is folded for Latin, Greek and Cyrillic; of 8 bits, for the
+ * letters of ASCII, since the code page is UTF-8 (convert.c).
  *
  * SPDX-License-Identifier: MIT
  */
-#include <ntifs.h>
+#include "rtl_internal.h"
 
-#include "ke/irql.h"
-
-#define RTL_TAG          'sltR'
 #define STRING_MAX_BYTES 0xFFFE
-
-/* How many bytes from the start are equal. */
-SIZE_T NTAPI
-RtlCompareMemory(const VOID *Source1, const VOID *Source2, SIZE_T Length)
-{
-    const UCHAR *a = Source1, *b = Source2;
-    SIZE_T n = 0;
-
-    while (n < Length && a[n] == b[n])
-        n++;
-    return n;
-}
 
 static size_t
 length_of(PCWSTR text)
@@ -99,9 +84,11 @@ static const struct {
     { 0x0450, 0x045F, -80, 1 }, { 0x0461, 0x0481, -1, 2 },
 };
 
-static WCHAR
-upper(WCHAR c)
+WCHAR NTAPI
+RtlUpcaseUnicodeChar(WCHAR SourceCharacter)
 {
+    WCHAR c = SourceCharacter;
+
     if (c < 'a')
         return c;
     for (size_t i = 0; i < ARRAYSIZE(cases); i++)
@@ -112,9 +99,18 @@ upper(WCHAR c)
 }
 
 WCHAR NTAPI
-RtlUpcaseUnicodeChar(WCHAR SourceCharacter)
+RtlDowncaseUnicodeChar(WCHAR SourceCharacter)
 {
-    return upper(SourceCharacter);
+    WCHAR c = SourceCharacter;
+
+    for (size_t i = 0; i < ARRAYSIZE(cases); i++) {
+        WCHAR down = (WCHAR) (c - cases[i].up);
+
+        if (down >= cases[i].first && down <= cases[i].last &&
+            (down - cases[i].first) % cases[i].step == 0)
+            return down;
+    }
+    return c;
 }
 
 LONG NTAPI
@@ -128,8 +124,8 @@ RtlCompareUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
         WCHAR a = String1->Buffer[i], b = String2->Buffer[i];
 
         if (CaseInSensitive) {
-            a = upper(a);
-            b = upper(b);
+            a = RtlUpcaseUnicodeChar(a);
+            b = RtlUpcaseUnicodeChar(b);
         }
         if (a != b)
             return (LONG) a - (LONG) b;
@@ -145,111 +141,125 @@ RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
            RtlCompareUnicodeString(String1, String2, CaseInSensitive) == 0;
 }
 
+BOOLEAN NTAPI
+RtlPrefixUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
+                       BOOLEAN CaseInSensitive)
+{
+    UNICODE_STRING start = *String2;
+
+    if (String1->Length > String2->Length)
+        return FALSE;
+    start.Length = String1->Length;
+    return RtlEqualUnicodeString(String1, &start, CaseInSensitive);
+}
+
+static NTSTATUS
+append(PUNICODE_STRING to, PCWSTR text, size_t bytes)
+{
+    size_t sum = to->Length + bytes;
+
+    if (bytes == 0)
+        return STATUS_SUCCESS;
+    if (sum > to->MaximumLength)
+        return STATUS_BUFFER_TOO_SMALL;
+    RtlMoveMemory((char *) to->Buffer + to->Length, text, bytes);
+    to->Length = (USHORT) sum;
+    if (sum + sizeof(WCHAR) <= to->MaximumLength)
+        to->Buffer[sum / sizeof(WCHAR)] = 0;
+    return STATUS_SUCCESS;
+}
+
 /* STATUS_BUFFER_TOO_SMALL: nothing was appended. */
 NTSTATUS NTAPI
 RtlAppendUnicodeToString(PUNICODE_STRING Destination, PCWSTR Source)
 {
-    size_t bytes = Source == NULL ? 0 : length_of(Source) * sizeof(WCHAR);
-    size_t sum = Destination->Length + bytes;
-
-    if (bytes == 0)
-        return STATUS_SUCCESS;
-    if (sum > Destination->MaximumLength)
-        return STATUS_BUFFER_TOO_SMALL;
-    RtlCopyMemory((char *) Destination->Buffer + Destination->Length, Source,
-                  bytes);
-    Destination->Length = (USHORT) sum;
-    if (sum + sizeof(WCHAR) <= Destination->MaximumLength)
-        Destination->Buffer[sum / sizeof(WCHAR)] = 0;
-    return STATUS_SUCCESS;
+    return append(Destination, Source,
+                  Source == NULL ? 0 : length_of(Source) * sizeof(WCHAR));
 }
+
+NTSTATUS NTAPI
+RtlAppendUnicodeStringToString(PUNICODE_STRING Destination,
+                               PCUNICODE_STRING Source)
+{
+    return append(Destination, Source->Buffer, Source->Length);
+}
+
+/* --- of 8 bits ------------------------------------------------------------ */
 
 VOID NTAPI
-RtlFreeUnicodeString(PUNICODE_STRING UnicodeString)
+RtlInitString(PSTRING DestinationString, PCSZ SourceString)
 {
-    if (UnicodeString->Buffer != NULL)
-        ExFreePoolWithTag(UnicodeString->Buffer, RTL_TAG);
-    *UnicodeString = (UNICODE_STRING){ .Buffer = NULL };
+    RtlInitAnsiString(DestinationString, SourceString);
 }
 
-/* One code point of UTF-8; what is none becomes U+FFFD, a byte at a time. */
-static ULONG
-decode(const UCHAR **text, const UCHAR *end)
+/* As much as fits; no NUL is added. */
+VOID NTAPI
+RtlCopyString(PSTRING DestinationString, const STRING *SourceString)
 {
-    static const ULONG least[] = { 0, 0x80, 0x800, 0x10000 };
-    const UCHAR *p = *text;
-    ULONG c = *p++;
-    int more = c < 0x80   ? 0
-               : c < 0xC2 ? -1
-               : c < 0xE0 ? 1
-               : c < 0xF0 ? 2
-               : c < 0xF5 ? 3
-                          : -1;
+    USHORT bytes = SourceString == NULL ? 0 : SourceString->Length;
 
-    *text = p;
-    if (more <= 0)
-        return more == 0 ? c : 0xFFFD;
-    c &= 0x3Fu >> more;
-    for (int i = 0; i < more; i++) {
-        if (p == end || (*p & 0xC0) != 0x80)
-            return 0xFFFD;
-        c = c << 6 | (*p++ & 0x3F);
-    }
-    if (c < least[more] || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000))
-        return 0xFFFD;
-    *text = p;
-    return c;
+    if (bytes > DestinationString->MaximumLength)
+        bytes = DestinationString->MaximumLength;
+    if (bytes != 0)
+        RtlMoveMemory(DestinationString->Buffer, SourceString->Buffer, bytes);
+    DestinationString->Length = bytes;
 }
 
-/* Writes up to max characters of 16 bits to `to`, or only counts them. */
-static size_t
-widen(PCANSI_STRING from, WCHAR *to, size_t max)
-{
-    const UCHAR *p = (const UCHAR *) from->Buffer, *end = p + from->Length;
-    size_t n = 0;
-
-    while (p != end) {
-        ULONG c = decode(&p, end);
-
-        if (c >= 0x10000) {
-            if (n < max)
-                to[n] = (WCHAR) (0xD7C0 + (c >> 10));
-            n++;
-            c = 0xDC00 | (c & 0x3FF);
-        }
-        if (n < max)
-            to[n] = (WCHAR) c;
-        n++;
-    }
-    return n;
-}
-
-/* STATUS_BUFFER_OVERFLOW: it does not fit; STATUS_INVALID_PARAMETER_2: it is
- * longer than a string can be; STATUS_NO_MEMORY.  An allocated one is freed
- * with RtlFreeUnicodeString. */
 NTSTATUS NTAPI
-RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString,
-                             PCANSI_STRING SourceString,
-                             BOOLEAN AllocateDestinationString)
+RtlAppendStringToString(PSTRING Destination, const STRING *Source)
 {
-    size_t count = widen(SourceString, NULL, 0);
-    size_t bytes = (count + 1) * sizeof(WCHAR);
+    size_t sum = (size_t) Destination->Length + Source->Length;
 
-    KE_IRQL(RtlAnsiStringToUnicodeString);
-    if (bytes > STRING_MAX_BYTES)
-        return STATUS_INVALID_PARAMETER_2;
-    if (AllocateDestinationString) {
-        PWSTR buffer = ExAllocatePoolWithTag(PagedPool, bytes, RTL_TAG);
-
-        if (buffer == NULL)
-            return STATUS_NO_MEMORY;
-        DestinationString->Buffer = buffer;
-        DestinationString->MaximumLength = (USHORT) bytes;
-    } else if (bytes > DestinationString->MaximumLength) {
-        return STATUS_BUFFER_OVERFLOW;
-    }
-    widen(SourceString, DestinationString->Buffer, count);
-    DestinationString->Buffer[count] = 0;
-    DestinationString->Length = (USHORT) (count * sizeof(WCHAR));
+    if (sum > Destination->MaximumLength)
+        return STATUS_BUFFER_TOO_SMALL;
+    if (Source->Length != 0)
+        RtlMoveMemory(Destination->Buffer + Destination->Length, Source->Buffer,
+                      Source->Length);
+    Destination->Length = (USHORT) sum;
     return STATUS_SUCCESS;
+}
+
+CHAR NTAPI
+RtlUpperChar(CHAR Character)
+{
+    return Character >= 'a' && Character <= 'z' ? (CHAR) (Character - 'a' + 'A')
+                                                : Character;
+}
+
+/* As much as fits. */
+VOID NTAPI
+RtlUpperString(PSTRING DestinationString, const STRING *SourceString)
+{
+    USHORT bytes = SourceString->Length;
+
+    if (bytes > DestinationString->MaximumLength)
+        bytes = DestinationString->MaximumLength;
+    for (USHORT i = 0; i < bytes; i++)
+        DestinationString->Buffer[i] = RtlUpperChar(SourceString->Buffer[i]);
+    DestinationString->Length = bytes;
+}
+
+LONG NTAPI
+RtlCompareString(const STRING *String1, const STRING *String2,
+                 BOOLEAN CaseInSensitive)
+{
+    for (USHORT i = 0; i < String1->Length && i < String2->Length; i++) {
+        UCHAR a = (UCHAR) String1->Buffer[i], b = (UCHAR) String2->Buffer[i];
+
+        if (CaseInSensitive) {
+            a = (UCHAR) RtlUpperChar((CHAR) a);
+            b = (UCHAR) RtlUpperChar((CHAR) b);
+        }
+        if (a != b)
+            return (LONG) a - (LONG) b;
+    }
+    return (LONG) String1->Length - (LONG) String2->Length;
+}
+
+BOOLEAN NTAPI
+RtlEqualString(const STRING *String1, const STRING *String2,
+               BOOLEAN CaseInSensitive)
+{
+    return String1->Length == String2->Length &&
+           RtlCompareString(String1, String2, CaseInSensitive) == 0;
 }
