@@ -157,10 +157,15 @@ static struct _OBJECT_TYPE device_type = {
 static POBJECT_TYPE the_type = &device_type;
 POBJECT_TYPE *IoDeviceObjectType = &the_type;
 
+/* What extensions are made of may be aligned to a line of the cache. */
+#define EXTENSION_ALIGN 64
+
 static PDEVICE_OBJECT
 new_device(ULONG extension_size)
 {
-    SIZE_T body = sizeof(DEVICE_OBJECT) + ((extension_size + 15) & ~15u);
+    SIZE_T body = sizeof(DEVICE_OBJECT) + EXTENSION_ALIGN +
+                  ((extension_size + 15) & ~15u);
+    ULONG_PTR extension;
     PDEVICE_OBJECT device;
     struct io_devext *ext;
 
@@ -176,7 +181,9 @@ new_device(ULONG extension_size)
     device->DeviceObjectExtension = &ext->common;
     device->Type = IO_TYPE_DEVICE;
     device->Size = (USHORT) (sizeof(DEVICE_OBJECT) + extension_size);
-    device->DeviceExtension = extension_size != 0 ? device + 1 : NULL;
+    extension = ((ULONG_PTR) (device + 1) + EXTENSION_ALIGN - 1) &
+                ~(ULONG_PTR) (EXTENSION_ALIGN - 1);
+    device->DeviceExtension = extension_size != 0 ? (PVOID) extension : NULL;
     device->StackSize = 1;
     KeInitializeDeviceQueue(&device->DeviceQueue);
     KeInitializeEvent(&device->DeviceLock, SynchronizationEvent, TRUE);

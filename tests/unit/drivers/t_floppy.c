@@ -72,6 +72,18 @@ device__floppy_drive__says_so(void **state)
     assert_true(rig->fdo->Characteristics & FILE_REMOVABLE_MEDIA);
 }
 
+/* A finding of fuzz_ioctl: lists in it want a line of the cache. */
+static void
+device__extension__aligned_for_what_is_in_it(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal((ULONG_PTR) rig->fdo->DeviceExtension %
+                         __alignof__(FUNCTIONAL_DEVICE_EXTENSION),
+                     0);
+    assert_int_equal((ULONG_PTR) rig->fdo->DeviceExtension % 64, 0);
+}
+
 static void
 geometry__each_format__its_own(void **state)
 {
@@ -461,6 +473,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(device__floppy_drive__says_so, rig_floppy),
+        TEST(device__extension__aligned_for_what_is_in_it, rig_floppy),
         TEST(geometry__each_format__its_own, rig_floppy),
         TEST(geometry__short_buffer_or_no_medium__fails, rig_floppy),
         TEST(geometry__verify_set__works_with_override_only, rig_floppy),
