@@ -33,7 +33,7 @@ IoCancelIrp(PIRP Irp)
     KE_IRQL(IoCancelIrp);
     IoAcquireCancelSpinLock(&irql);
     if (IO_CHECKING)
-        io_history_note(Irp, IO_EVENT_CANCELLED, NULL);
+        io_history_note(Irp, IO_EVENT_CANCELLED, NULL, 0);
     __atomic_store_n(&Irp->Cancel, TRUE, __ATOMIC_SEQ_CST);
     routine = IoSetCancelRoutine(Irp, NULL);
     if (routine == NULL) {

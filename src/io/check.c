@@ -407,7 +407,7 @@ io_checked_verify_set(PIRP irp, PDEVICE_OBJECT device)
         io_broken(IO_RULE_VERIFY_NO_THREAD, device, irp);
     if (history == NULL)
         return;
-    io_history_note(irp, IO_EVENT_VERIFY_SET, device);
+    io_history_note(irp, IO_EVENT_VERIFY_SET, device, 0);
     if (irp->CurrentLocation < 1 || irp->CurrentLocation > irp->StackCount)
         return;
     /* A file system that does it for its volume's drive verifies next, and may

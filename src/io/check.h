@@ -121,7 +121,7 @@ void io_history_add(struct io_history *history, enum io_event_kind kind,
                     const struct io_label *who, UCHAR major, UCHAR minor,
                     NTSTATUS status);
 VOID NTAPI io_history_note(PIRP irp, enum io_event_kind kind,
-                           PDEVICE_OBJECT device);
+                           PDEVICE_OBJECT device, NTSTATUS status);
 /* "allocated > call ..."; returns out_text. */
 char *io_history_text(PIRP irp, char *out_text, size_t max);
 

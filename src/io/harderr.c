@@ -131,7 +131,8 @@ IoRaiseHardError(PIRP Irp, PVPB Vpb, PDEVICE_OBJECT RealDeviceObject)
 
     KE_IRQL(IoRaiseHardError);
     if (IO_CHECKING) {
-        io_history_note(Irp, IO_EVENT_HARD_ERROR, io_current_device(Irp));
+        io_history_note(Irp, IO_EVENT_HARD_ERROR, io_current_device(Irp),
+                        status);
         if (!IoIsErrorUserInduced(status))
             io_broken(IO_RULE_HARDERR_NOT_USER_INDUCED, io_current_device(Irp),
                       Irp);

@@ -150,14 +150,15 @@ io_history_add(struct io_history *history, enum io_event_kind kind,
 }
 
 VOID NTAPI
-io_history_note(PIRP irp, enum io_event_kind kind, PDEVICE_OBJECT device)
+io_history_note(PIRP irp, enum io_event_kind kind, PDEVICE_OBJECT device,
+                NTSTATUS status)
 {
     struct io_history *history = io_history_of(irp);
 
     if (history != NULL)
         io_history_add(history, kind,
                        device != NULL ? io_label_of(device) : NULL, 0, 0,
-                       irp->IoStatus.Status);
+                       status);
 }
 
 /* --- in words ------------------------------------------------------------ */
