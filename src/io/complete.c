@@ -149,6 +149,22 @@ finish_threaded(PIRP irp)
         IoFreeIrp(irp);
 }
 
+/*
+ * Of IoBuildAsynchronousFsdRequest, without a completion routine that keeps it:
+ * against the rules, but on Windows such an IRP ends as a threaded one does, so
+ * where the rules are not looked at it does here.
+ */
+static VOID NTAPI
+finish_unlisted(PIRP irp)
+{
+    io_release_mdls(irp);
+    copy_back(irp);
+    io_release_buffer(irp);
+    irp->CurrentLocation = (CHAR) (irp->StackCount + 2);
+    tell_issuer(irp);
+    IoFreeIrp(irp);
+}
+
 static VOID NTAPI
 finish(PIRP irp)
 {
@@ -158,6 +174,8 @@ finish(PIRP irp)
         finish_internal(irp);
     else if (io_irp_flags(irp) & IO_IRP_THREADED)
         finish_threaded(irp);
+    else if (!IO_CHECKING && irp->Tail.Overlay.Thread != NULL)
+        finish_unlisted(irp);
     else
         io_broken(IO_RULE_PAST_TOP, NULL, irp);
 }

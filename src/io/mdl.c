@@ -79,8 +79,7 @@ MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)
 
 /* --- locking ------------------------------------------------------------- */
 
-/* NT raises an exception for memory that is not there; here the access does.
- * The pages are mapped with the lock: whoever locks is going to look. */
+/* NT raises an exception for memory that is not there; here the access does. */
 VOID NTAPI
 MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
                     LOCK_OPERATION Operation)
@@ -88,10 +87,8 @@ MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
     UNREFERENCED_PARAMETER(AccessMode);
     NT_ASSERT(!(MemoryDescriptorList->MdlFlags & MDL_PAGES_LOCKED));
     MemoryDescriptorList->MdlFlags |=
-        MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA |
+        MDL_PAGES_LOCKED |
         (Operation != IoReadAccess ? MDL_WRITE_OPERATION : 0);
-    MemoryDescriptorList->MappedSystemVa =
-        MmGetMdlVirtualAddress(MemoryDescriptorList);
 }
 
 VOID NTAPI

@@ -111,14 +111,42 @@ ke_timers_drop_locked(void)
 
 /* --- the documented routines ---------------------------------------------- */
 
+/* Also of memory that was never a timer, so its own fields cannot tell. */
+static bool
+is_queued_locked(const KTIMER *timer)
+{
+    for (PLIST_ENTRY entry = queue.Flink; entry != &queue; entry = entry->Flink)
+        if (entry == &timer->TimerListEntry)
+            return true;
+    return false;
+}
+
+/*
+ * Of a timer that is still set: a mistake.  Where nobody looks for those, it
+ * stays set and keeps its DPC, as on Windows.  Header.Size of a timer is 0, the
+ * byte has another meaning there.
+ */
 VOID NTAPI
 KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
 {
-    *Timer = (KTIMER){ .Period = 0 };
+    KTIMER old = { .Period = 0 };
+    bool was_set;
+
+    ke_lock();
+    was_set = is_queued_locked(Timer);
+    if (was_set) {
+        old = *Timer;
+        RemoveEntryList(&Timer->TimerListEntry);
+    }
+    *Timer = (KTIMER){ .Dpc = old.Dpc };
     ke_header_init(&Timer->Header,
                    Type == NotificationTimer ? KE_TIMER_NOTIFICATION
                                              : KE_TIMER_SYNCHRONIZATION,
-                   sizeof *Timer, 0);
+                   0, 0);
+    if (was_set)
+        insert_locked(Timer, old.DueTime.QuadPart);
+    ke_unlock();
+    KE_RULE(!was_set, "KeInitializeTimerEx: the timer is not set");
 }
 
 VOID NTAPI

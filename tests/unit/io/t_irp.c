@@ -454,6 +454,29 @@ R202__device_control__freed_by_the_io_manager__asynchronous_not(void **state)
 }
 
 static void
+asynchronous__past_the_top_unlooked_at__tells_its_issuer(void **state)
+{
+    LARGE_INTEGER zero = { .QuadPart = 0 };
+    IO_STATUS_BLOCK iosb = { .Status = 0x55555555 };
+    UCHAR buffer[64];
+    PIRP irp;
+
+    (void) state;
+    io_set_verifier(false);
+    devices[2]->Flags |= DO_DIRECT_IO;
+    irp = IoBuildAsynchronousFsdRequest(IRP_MJ_READ, devices[2], buffer,
+                                        sizeof buffer, &zero, &iosb);
+    devices[2]->Flags &= ~(ULONG) DO_DIRECT_IO;
+    pend_low = true;
+    assert_int_equal(IoCallDriver(devices[2], irp), STATUS_PENDING);
+    assert_int_equal(iosb.Status, 0x55555555);
+    complete_irp(held, STATUS_SUCCESS, 123);
+    io_set_verifier(true);
+    assert_int_equal(iosb.Status, STATUS_SUCCESS);
+    assert_int_equal(iosb.Information, 123);
+}
+
+static void
 R198__buffered__verify_required_copies_nothing__overflow_does(void **state)
 {
     struct control control;
@@ -806,6 +829,7 @@ main(void)
         T(R199__broken_rules__stop_the_system_and_name_the_driver),
         T(R201__thread__null_or_the_current_one),
         T(R202__device_control__freed_by_the_io_manager__asynchronous_not),
+        T(asynchronous__past_the_top_unlooked_at__tells_its_issuer),
         T(R198__buffered__verify_required_copies_nothing__overflow_does),
         T(error__at_once__leaves_status_block_and_event),
         T(error__pended__is_told_through_status_block_and_event),

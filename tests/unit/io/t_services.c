@@ -206,6 +206,7 @@ mdl__locked__mapped_and_unlocked(void **state)
     MmProbeAndLockPages(mdl, KernelMode, IoWriteAccess);
     assert_true(mdl->MdlFlags & MDL_PAGES_LOCKED);
     assert_true(mdl->MdlFlags & MDL_WRITE_OPERATION);
+    assert_false(mdl->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA);
     assert_ptr_equal(MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority),
                      buffer);
     assert_true(mdl->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA);
@@ -215,6 +216,12 @@ mdl__locked__mapped_and_unlocked(void **state)
     for (int i = 0; i < 2; i++)
         assert_ptr_equal(MmGetSystemAddressForMdlSafe(mdl, LowPagePriority),
                          buffer);
+    MmUnmapLockedPages(buffer, mdl);
+    /* By the routine itself, too: a lock alone is no mapping. */
+    assert_ptr_equal(MmMapLockedPagesSpecifyCache(mdl, KernelMode, MmCached,
+                                                  NULL, FALSE,
+                                                  NormalPagePriority),
+                     buffer);
     MmUnlockPages(mdl);
     assert_int_equal(mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_WRITE_OPERATION |
                                       MDL_MAPPED_TO_SYSTEM_VA),

@@ -6,6 +6,7 @@
 #include "helper.h"
 
 #include "base/clock.h"
+#include "ke/irql.h"
 
 static KTIMER timer;
 static KDPC dpc;
@@ -247,6 +248,54 @@ clocks__follow_one_another(void **state)
     assert_in_range(system.QuadPart, 132223104000000000, 189000000000000000);
 }
 
+static void
+timer__header__has_type_and_no_size(void **state)
+{
+    KTIMER fresh;
+
+    memset(&fresh, 0xCD, sizeof fresh);
+    KeInitializeTimerEx(&fresh, NotificationTimer);
+    assert_int_equal(fresh.Header.Type, 8);
+    assert_int_equal(fresh.Header.Size, 0);
+    assert_int_equal(fresh.Header.SignalState, 0);
+    KeInitializeTimerEx(&fresh, SynchronizationTimer);
+    assert_int_equal(fresh.Header.Type, 9);
+}
+
+#ifndef NDEBUG
+static void
+initialize_while_set(void)
+{
+    KeSetTimer(&timer, relative_ms(1000), NULL);
+    KeInitializeTimer(&timer);
+}
+#endif
+
+static void
+timer__initialized_while_it_is_set__is_told_or_stays_set(void **state)
+{
+    bool checks = ke_checks;
+
+#ifndef NDEBUG
+    assert_dies(initialize_while_set, "KeInitializeTimerEx");
+#endif
+    ke_checks = false;
+    KeSetTimerEx(&timer, relative_ms(1000), 500, &dpc);
+    KeInitializeTimerEx(&timer, SynchronizationTimer);
+    ke_checks = checks;
+    clock_advance_ms(999);
+    assert_int_equal(runs, 0);
+    clock_advance_ms(1);
+    assert_int_equal(runs, 1);
+    assert_true(KeReadStateTimer(&timer));
+    /* The period went with the old state. */
+    clock_advance_ms(1000);
+    assert_int_equal(runs, 1);
+    KeSetTimer(&timer, relative_ms(10), &dpc);
+    clock_advance_ms(10);
+    assert_int_equal(runs, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, manual, real)
 
 int
@@ -264,6 +313,8 @@ main(void)
         TEST(timer__in_real_time__comes_after_its_delay),
         TEST(timer__cancelled_while_it_expires__one_of_both),
         TEST(timer__on_the_stack__may_go_when_the_wait_returns),
+        TEST(timer__header__has_type_and_no_size),
+        TEST(timer__initialized_while_it_is_set__is_told_or_stays_set),
         TEST(clocks__follow_one_another),
     };
 
