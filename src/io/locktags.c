@@ -199,7 +199,7 @@ void
 io_lock_tags_device_deleted(PDEVICE_OBJECT device)
 {
     char *begin = device->DeviceExtension;
-    char *end = (char *) device + device->Size;
+    char *end = begin + (device->Size - sizeof *device);
     char text[256] = "";
     KIRQL irql;
 
