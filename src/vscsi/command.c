@@ -272,20 +272,28 @@ command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
     gate_leave(drive);
 }
 
-bool
-vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
+static bool __attribute__((noinline))
+execute_under_rules(struct vscsi_nexus *nexus, struct vscsi_command *command)
 {
     struct fault_effect effect = { UINT32_MAX, 0, false };
     bool completed;
 
-    if (__builtin_expect(atomic_load_explicit(&nexus->drive->rules,
-                                              memory_order_acquire) != NULL,
-                         0) &&
-        !fault_apply(nexus, command, &effect, &completed))
+    if (!fault_apply(nexus, command, &effect, &completed))
         return completed;
     command_run(nexus, command, effect.data_max, effect.recovered);
-    if (__builtin_expect(effect.overrun, 0) && command->result == VSCSI_DONE &&
+    if (effect.overrun && command->result == VSCSI_DONE &&
         command->status == STATUS_GOOD)
         command->result = VSCSI_OVERRUN;
+    return true;
+}
+
+bool
+vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
+{
+    if (__builtin_expect(atomic_load_explicit(&nexus->drive->rules,
+                                              memory_order_acquire) != NULL,
+                         0))
+        return execute_under_rules(nexus, command);
+    command_run(nexus, command, UINT32_MAX, 0);
     return true;
 }

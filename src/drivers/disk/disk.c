@@ -229,13 +229,20 @@ is_writable(PDEVICE_OBJECT fdo, PIRP irp)
     return fdo_complete(fdo, irp, status, 0);
 }
 
+static VOID
+put_be(PUCHAR to, ULONGLONG value, int bytes)
+{
+    for (int i = bytes - 1; i >= 0; i--, value >>= 8)
+        to[i] = (UCHAR) value;
+}
+
 static NTSTATUS
 verify(PDEVICE_OBJECT fdo, PIRP irp)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
     PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
     PVERIFY_INFORMATION what = irp->AssociatedIrp.SystemBuffer;
-    SCSI_REQUEST_BLOCK srb = { .CdbLength = 10 };
+    SCSI_REQUEST_BLOCK srb = { .CdbLength = 16 };
     ULONGLONG first;
     ULONG blocks, mask = (1u << ext->SectorShift) - 1;
 
@@ -246,14 +253,17 @@ verify(PDEVICE_OBJECT fdo, PIRP irp)
         return fdo_complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
     first = (ULONGLONG) what->StartingOffset.QuadPart >> ext->SectorShift;
     blocks = what->Length >> ext->SectorShift;
-    if (first > 0xffffffff || blocks > 0xffff)
-        return fdo_complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
     srb.TimeOutValue = ext->TimeOutValue + blocks / 128;
-    srb.Cdb[0] = SCSIOP_VERIFY;
-    for (int i = 0; i < 4; i++)
-        srb.Cdb[2 + i] = (UCHAR) (first >> (24 - 8 * i));
-    srb.Cdb[7] = (UCHAR) (blocks >> 8);
-    srb.Cdb[8] = (UCHAR) blocks;
+    if (first + blocks <= 0xffffffff && blocks <= 0xffff) {
+        srb.CdbLength = 10;
+        srb.Cdb[0] = SCSIOP_VERIFY;
+        put_be(srb.Cdb + 2, first, 4);
+        put_be(srb.Cdb + 7, blocks, 2);
+    } else {
+        srb.Cdb[0] = SCSIOP_VERIFY16;
+        put_be(srb.Cdb + 2, first, 8);
+        put_be(srb.Cdb + 10, blocks, 4);
+    }
     return fdo_complete(fdo, irp,
                         ClassSendSrbSynchronous(fdo, &srb, NULL, 0, FALSE), 0);
 }

@@ -144,6 +144,9 @@ static void
 check_end(struct rig *rig, ULONGLONG bytes, UCHAR opcode)
 {
     STORAGE_READ_CAPACITY capacity;
+    VERIFY_INFORMATION range = { .StartingOffset.QuadPart =
+                                     (LONGLONG) bytes - 1024,
+                                 .Length = 1024 };
     char data[512], back[512] = "";
     struct outcome out;
     ULONGLONG lba = 0;
@@ -175,6 +178,13 @@ check_end(struct rig *rig, ULONGLONG bytes, UCHAR opcode)
     assert_memory_equal(back, data, 512);
     assert_int_equal(fstat(fd, &st), 0);
     close(fd);
+    spy_reset(rig);
+    out = control(rig, IOCTL_DISK_VERIFY, &range, sizeof range, 0,
+                  &(struct ask){ 0 });
+    assert_int_equal(out.status, STATUS_SUCCESS);
+    assert_int_equal(rig->spy.cdb[0][0], opcode == SCSIOP_WRITE16
+                                             ? SCSIOP_VERIFY16
+                                             : SCSIOP_VERIFY);
     out = transfer(rig, IRP_MJ_READ, bytes, back, 512, &(struct ask){ 0 });
     assert_int_equal(out.status, STATUS_NONEXISTENT_SECTOR);
 }
