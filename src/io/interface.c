@@ -141,12 +141,15 @@ new_interface(PDEVICE_OBJECT pdo, const GUID *class, PCWSTR device,
     return added;
 }
 
+/* What RtlFreeUnicodeString gives back has this one. */
+#define TAG_OF_STRINGS 0x736C7452u /* "Rtls" */
+
 /* The caller's copy has a NUL behind it. */
 static NTSTATUS
 copy_link(PCUNICODE_STRING link, PUNICODE_STRING out_link)
 {
     PWSTR buffer = ExAllocatePoolWithTag(
-        PagedPool, link->Length + sizeof(WCHAR), IO_TAG_NAME);
+        PagedPool, link->Length + sizeof(WCHAR), TAG_OF_STRINGS);
 
     if (buffer == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
