@@ -1,0 +1,6 @@
+/*
+ * ntddk.h - the driver headers in the folder where Wine keeps them
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include_next <ntddk.h>
