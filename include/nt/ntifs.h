@@ -110,9 +110,6 @@ NTSTATUS NTAPI ExRaiseHardError(NTSTATUS ErrorStatus, ULONG NumberOfParameters,
 /* What FSCTL_IS_VOLUME_DIRTY answers. */
 #define VOLUME_IS_DIRTY 0x00000001
 
-/* Any IRQL */
-WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR SourceCharacter);
-
 /* --- objects: PASSIVE ------------------------------------------------------ */
 
 typedef enum _OBJECT_INFORMATION_CLASS {
