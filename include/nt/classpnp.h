@@ -430,6 +430,19 @@ NTSTATUS NTAPI ClassGetDescriptor(PDEVICE_OBJECT DeviceObject,
                                   PSTORAGE_PROPERTY_ID PropertyId,
                                   PSTORAGE_DESCRIPTOR_HEADER *Descriptor);
 ULONG NTAPI ClassQueryTimeOutRegistryValue(PDEVICE_OBJECT DeviceObject);
+/* Of the device's own key, in a subkey unless that is NULL; without such a
+ * value *ParameterValue stays. */
+VOID NTAPI ClassGetDeviceParameter(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
+                                   PWSTR SubkeyName, PWSTR ParameterName,
+                                   PULONG ParameterValue);
+NTSTATUS NTAPI ClassSetDeviceParameter(
+    PFUNCTIONAL_DEVICE_EXTENSION FdoExtension, PWSTR SubkeyName,
+    PWSTR ParameterName, ULONG ParameterValue);
+VOID NTAPI ClassUpdateInformationInRegistry(PDEVICE_OBJECT Fdo,
+                                            PCHAR DeviceName,
+                                            ULONG DeviceNumber,
+                                            PINQUIRYDATA InquiryData,
+                                            ULONG InquiryDataLength);
 VOID NTAPI ClassScanForSpecial(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
                                CLASSPNP_SCAN_FOR_SPECIAL_INFO DeviceList[],
                                PCLASS_SCAN_FOR_SPECIAL_HANDLER Function);

@@ -44,6 +44,7 @@ struct class_mcd {
     LONG disable_count;
     LONG kernel_count;          /* of it, by callers without a handle */
     BOOLEAN running;            /* atomic: also read without the lock */
+    BOOLEAN suppressed;         /* the registry wants none; set at the start */
     BOOLEAN polling;            /* a poll is under way */
     BOOLEAN poll_again;         /* something happened meanwhile */
     BOOLEAN queued;             /* work is on its way to a worker */
@@ -396,6 +397,11 @@ DRIVER_DISPATCH class_pnp;
 
 /* power.c */
 DRIVER_DISPATCH class_power;
+
+/* params.c */
+VOID NTAPI class_read_parameters(class_device *dev);
+/* Writes whether the drive may be pulled. */
+NTSTATUS NTAPI class_keep_removal_policy(class_device *dev);
 
 /* predict.c */
 NTSTATUS NTAPI class_predict_failure(class_device *dev, PIRP irp);

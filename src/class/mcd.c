@@ -420,7 +420,7 @@ class_mcd_start(class_device *dev)
     struct class_request *request;
     KIRQL irql;
 
-    if (!dev->removable || is_running(dev))
+    if (!dev->removable || mcd->suppressed || is_running(dev))
         return STATUS_SUCCESS;
     request = class_request_new(dev, NULL);
     if (request == NULL)

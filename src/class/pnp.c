@@ -117,6 +117,8 @@ start(PDEVICE_OBJECT fdo, PIRP irp)
 
     if (NT_SUCCESS(status) && !ext->CommonExtension.IsInitialized)
         status = first_start(fdo);
+    if (NT_SUCCESS(status))
+        class_read_parameters(class_dev(fdo));
     if (NT_SUCCESS(status) && info->ClassStartDevice != NULL)
         status = info->ClassStartDevice(fdo);
     if (NT_SUCCESS(status))

@@ -336,7 +336,9 @@ class_set_hotplug_info(class_device *dev, PIRP irp)
         status = STATUS_INVALID_PARAMETER_3;
     else if (in->WriteCacheEnableOverride)
         status = STATUS_INVALID_PARAMETER_5;
-    else
+    if (NT_SUCCESS(status)) {
         dev->hotplug = in->DeviceHotplug != 0;
+        status = class_keep_removal_policy(dev);
+    }
     return class_complete(dev, irp, status, 0);
 }

@@ -6,7 +6,12 @@
  */
 #include "harness.h"
 
+#include "class/class_internal.h"
+
+#include <ntddscsi.h>
 #include <ntiologc.h>
+
+static char block[512];
 
 /* --- peculiar drives ------------------------------------------------------ */
 
@@ -267,6 +272,120 @@ mode_select__what_was_set_is_read_back(void **state)
                      STATUS_INVALID_PARAMETER);
 }
 
+/* --- the registry --------------------------------------------------------- */
+
+static void
+device_parameter__written_and_read_back(void **state)
+{
+    struct rig *rig = *state;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+    ULONG value = 77;
+
+    ClassGetDeviceParameter(ext, (PWSTR) L"Testing", (PWSTR) L"Depth", &value);
+    assert_int_equal(value, 77); /* there is none */
+    assert_int_equal(
+        ClassSetDeviceParameter(ext, (PWSTR) L"Testing", (PWSTR) L"Depth", 5),
+        STATUS_SUCCESS);
+    assert_int_equal(ClassSetDeviceParameter(ext, NULL, (PWSTR) L"Depth", 6),
+                     STATUS_SUCCESS);
+    ClassGetDeviceParameter(ext, (PWSTR) L"Testing", (PWSTR) L"Depth", &value);
+    assert_int_equal(value, 5);
+    ClassGetDeviceParameter(ext, NULL, (PWSTR) L"Depth", &value);
+    assert_int_equal(value, 6);
+}
+
+/* Its resources change: it starts again with what its key says. */
+static void
+start_again(struct rig *rig)
+{
+    assert_int_equal(io_stop_device(rig->pdo), STATUS_SUCCESS);
+    assert_int_equal(io_restart_device(rig->pdo), STATUS_SUCCESS);
+    know_capacity(rig);
+}
+
+static void
+legacy_error_handling__hardware_errors_retried_8_times(void **state)
+{
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 4, 0x44, 0));
+    assert_int_equal(transfer(rig, IRP_MJ_READ, 0, block, 512, NULL).status,
+                     STATUS_DEVICE_HARDWARE_ERROR);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
+    assert_int_equal(ClassSetDeviceParameter(rig->fdo->DeviceExtension,
+                                             (PWSTR) L"Classpnp",
+                                             (PWSTR) L"LegacyErrorHandling", 1),
+                     STATUS_SUCCESS);
+    start_again(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 4, 0x44, 0));
+    assert_int_equal(transfer(rig, IRP_MJ_READ, 0, block, 512, NULL).status,
+                     STATUS_IO_DEVICE_ERROR);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 9);
+}
+
+static void
+media_change_notification__suppressed_and_wanted_again(void **state)
+{
+    struct rig *rig = *state;
+    PFUNCTIONAL_DEVICE_EXTENSION ext = rig->fdo->DeviceExtension;
+
+    assert_int_equal(ClassSetDeviceParameter(ext,
+                                             (PWSTR) L"MediaChangeNotification",
+                                             (PWSTR) L"AlwaysDisableMCN", 1),
+                     STATUS_SUCCESS);
+    start_again(rig);
+    spy_reset(rig);
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    ClassCheckMediaState(ext);
+    usleep(20000);
+    assert_int_equal(rig->spy.polls, 0);
+    assert_int_equal(rig_state(rig), MediaPresent);
+    assert_int_equal(ClassSetDeviceParameter(ext,
+                                             (PWSTR) L"MediaChangeNotification",
+                                             (PWSTR) L"AlwaysEnableMCN", 1),
+                     STATUS_SUCCESS);
+    start_again(rig);
+    assert_true(EVENTUALLY(rig_state(rig) == MediaNotPresent));
+}
+
+static void
+device_map__name_and_inquiry_data(void **state)
+{
+    struct rig *rig = *state;
+    UNICODE_STRING name = { 0 };
+    SCSI_ADDRESS address = { 0 };
+    INQUIRYDATA inquiry = { .DeviceType = 0 };
+    RTL_QUERY_REGISTRY_TABLE table[] = {
+        { .Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_REQUIRED,
+          .Name = (PWSTR) L"DeviceName",
+          .EntryContext = &name },
+        { 0 },
+    };
+    ANSI_STRING ansi;
+    UNICODE_STRING path;
+    char text[128];
+
+    ClassUpdateInformationInRegistry(rig->fdo, (PCHAR) "Disk", 42, &inquiry,
+                                     sizeof inquiry);
+    (void) control(rig, IOCTL_SCSI_GET_ADDRESS, &address, 0, sizeof address,
+                   NULL);
+    snprintf(text, sizeof text,
+             "Scsi\\Scsi Port %u\\Scsi Bus %u\\Target Id %u\\Logical Unit "
+             "Id %u",
+             address.PortNumber, address.PathId, address.TargetId, address.Lun);
+    RtlInitAnsiString(&ansi, text);
+    assert_int_equal(RtlAnsiStringToUnicodeString(&path, &ansi, TRUE),
+                     STATUS_SUCCESS);
+    assert_int_equal(RtlQueryRegistryValues(RTL_REGISTRY_DEVICEMAP, path.Buffer,
+                                            table, NULL, NULL),
+                     STATUS_SUCCESS);
+    assert_int_equal(name.Length, 6 * sizeof(WCHAR));
+    assert_memory_equal(name.Buffer, L"Disk42", name.Length);
+    RtlFreeUnicodeString(&name);
+    RtlFreeUnicodeString(&path);
+}
+
 /* --- the rest ------------------------------------------------------------- */
 
 static void
@@ -360,6 +479,10 @@ main(void)
         TEST(prediction_poll__asks_every_period_until_told_not_to, rig_disk),
         TEST(mode_sense_ex__page_control_is_in_the_command, rig_disk),
         TEST(mode_select__what_was_set_is_read_back, rig_cached),
+        TEST(device_parameter__written_and_read_back, rig_disk),
+        TEST(legacy_error_handling__hardware_errors_retried_8_times, rig_disk),
+        TEST(media_change_notification__suppressed_and_wanted_again, rig_disk),
+        TEST(device_map__name_and_inquiry_data, rig_disk),
         cmocka_unit_test(srb_lookaside__lists_srbs),
         TEST(initialize_ex__known_guid_only, rig_disk),
         TEST(asynchronous_completion__frees_all_and_releases_the_queue,
