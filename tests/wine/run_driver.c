@@ -37,8 +37,6 @@ PLAIN(test_resource)
 PLAIN(test_lookup_thread)
 PLAIN(test_IoAttachDeviceToDeviceStack)
 PLAIN(test_object_name)
-PLAIN(test_affinity)
-PLAIN(test_dpc)
 PLAIN(test_permanence)
 PLAIN(test_stack_limits)
 PLAIN(test_completion)
@@ -90,8 +88,6 @@ const struct wine_row wine_driver_rows[] = {
     ROW(WINE_REQUEST, test_lookup_thread),
     ROW(WINE_REQUEST, test_IoAttachDeviceToDeviceStack),
     ROW(WINE_REQUEST, test_object_name),
-    ROW(WINE_REQUEST, test_affinity),
-    ROW(WINE_REQUEST, test_dpc),
     ROW(WINE_REQUEST, test_permanence),
     { "test_critical_region", WINE_WORKER, run_test_critical_region_of_system },
     ROW(WINE_WORKER, test_call_driver),
@@ -108,7 +104,9 @@ run_task(PDEVICE_OBJECT device, void *context)
 {
     PIRP irp = context;
 
+    wine_runs(PsGetCurrentThread());
     task_row->run(device, irp);
+    wine_runs(NULL);
     irp->IoStatus.Status = STATUS_SUCCESS;
     irp->IoStatus.Information = 0;
     IoCompleteRequest(irp, IO_NO_INCREMENT);
@@ -129,7 +127,9 @@ run_control(PDEVICE_OBJECT device, PIRP irp)
         IoQueueWorkItem(work_item, run_task, DelayedWorkQueue, irp);
         return STATUS_PENDING;
     }
+    wine_runs(PsGetCurrentThread());
     row->run(device, irp);
+    wine_runs(NULL);
     irp->IoStatus.Status = STATUS_SUCCESS;
     irp->IoStatus.Information = 0;
     IoCompleteRequest(irp, IO_NO_INCREMENT);

@@ -30,6 +30,10 @@ struct wine_row {
     void (*run)(PDEVICE_OBJECT device, PIRP irp);
 };
 
+/* The thread that runs a function now: while it waits, time goes on.  NULL:
+ * nobody, and it goes on. */
+void wine_runs(PETHREAD thread);
+
 /* Asks a driver's device to run the row whose number is in the buffer. */
 #define IOCTL_WINE_RUN                                                        \
     CTL_CODE(FILE_DEVICE_UNKNOWN, 0xE00, METHOD_BUFFERED, FILE_ANY_ACCESS)
