@@ -48,6 +48,17 @@ typedef NTSTATUS NTAPI CLASS_REMOVE_DEVICE(PDEVICE_OBJECT DeviceObject,
 typedef VOID NTAPI CLASS_UNLOAD(PDRIVER_OBJECT DriverObject);
 typedef VOID NTAPI CLASS_TICK(PDEVICE_OBJECT DeviceObject);
 
+/* classpnp.h: routines of Windows 8. */
+ULONG NTAPI ClassModeSenseEx(PDEVICE_OBJECT DeviceObject,
+                             PCHAR ModeSenseBuffer, ULONG Length,
+                             UCHAR PageMode, UCHAR PageControl);
+NTSTATUS NTAPI ClassModeSelect(PDEVICE_OBJECT Fdo, PCHAR ModeSelectBuffer,
+                               ULONG Length, BOOLEAN SavePages);
+
+/* wdm.h: the type check of RtlQueryRegistryValues, of Windows 8. */
+#define RTL_QUERY_REGISTRY_TYPECHECK       0x00000100
+#define RTL_QUERY_REGISTRY_TYPECHECK_SHIFT 24
+
 /* ntddk.h: declared by no header of theirs. */
 NTKERNELAPI VOID NTAPI IoSetMasterIrpStatus(PIRP MasterIrp, NTSTATUS Status);
 

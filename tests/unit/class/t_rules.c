@@ -636,6 +636,53 @@ R86__there_is_no_such_unit__five_statuses(void **state)
     }
 }
 
+/* Where CD drives differ from the library's table (their own error routine). */
+static void
+cdrom__sense_that_means_something_else_there(void **state)
+{
+    static const struct {
+        UCHAR key, asc, ascq;
+        NTSTATUS status;
+        unsigned attempts;
+    } cases[] = {
+        { 2, 0x30, 2, STATUS_UNRECOGNIZED_MEDIA, 1 },
+        { 5, 0x30, 2, STATUS_UNRECOGNIZED_MEDIA, 1 },
+        { 3, 0x57, 0, STATUS_UNRECOGNIZED_MEDIA, 1 },
+        { 7, 0x20, 0, STATUS_MEDIA_WRITE_PROTECTED, 1 },
+        { 7, 0x27, 7, STATUS_MEDIA_WRITE_PROTECTED, 1 },
+        { 4, 0x44, 0, STATUS_IO_DEVICE_ERROR, 5 },
+        { 5, 0x64, 0, STATUS_INVALID_DEVICE_REQUEST, 1 },
+        { 3, 0x11, 0, STATUS_DEVICE_DATA_ERROR, 1 },
+    };
+    struct rig *rig = *state;
+
+    know_capacity(rig);
+    for (size_t i = 0; i < RTL_NUMBER_OF(cases); i++) {
+        struct outcome got;
+
+        spy_reset(rig);
+        spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, cases[i].key,
+                                     cases[i].asc, cases[i].ascq));
+        got = transfer(rig, IRP_MJ_READ, 0, data, 2048, NULL);
+        if (got.status != cases[i].status ||
+            spy_count(rig, SCSIOP_READ) != cases[i].attempts)
+            fail_msg("%x/%02x/%02x: %08x after %u", cases[i].key, cases[i].asc,
+                     cases[i].ascq, (unsigned) got.status,
+                     spy_count(rig, SCSIOP_READ));
+    }
+    /* UNIT ATTENTION: as everywhere. */
+    for (int mounted = 0; mounted < 2; mounted++) {
+        spy_reset(rig);
+        rig_mount(rig, mounted);
+        spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 1, 6, 0x28, 0));
+        assert_int_equal(transfer(rig, IRP_MJ_READ, 0, data, 2048, NULL).status,
+                         mounted ? STATUS_VERIFY_REQUIRED
+                                 : STATUS_IO_DEVICE_ERROR);
+        assert_int_equal(rig_verify_set(rig), mounted);
+        rig_settle(rig);
+    }
+}
+
 /* --- retries -------------------------------------------------------------- */
 
 /* A status that is logged at each attempt shows the number it was given. */
@@ -991,6 +1038,7 @@ main(void)
         TEST(R86__there_is_no_such_unit__five_statuses, rig_known),
         TEST(R88__overrun_of_a_read_without_the_disk_hook__data_overrun,
              rig_bare),
+        TEST(cdrom__sense_that_means_something_else_there, rig_cdrom),
         TEST(R96__retry_number__0_at_the_first_failure_then_one_more_each,
              rig_known),
         TEST(R98__override__changes_nothing_but_verify_required, rig_known),

@@ -112,10 +112,18 @@ R56__change_during_a_transfer_not_mounted__device_error(void **state)
 static void
 R58__zero_length__success_0(void **state)
 {
-    struct outcome got = transfer(*state, IRP_MJ_WRITE, 0, data, 0, NULL);
+    static const UCHAR majors[] = { IRP_MJ_READ, IRP_MJ_WRITE };
+    struct rig *rig = *state;
 
-    assert_int_equal(got.status, STATUS_SUCCESS);
-    assert_int_equal(got.information, 0);
+    rig_mount(rig, true);
+    for (size_t i = 0; i < RTL_NUMBER_OF(majors); i++) {
+        struct outcome got = transfer(rig, majors[i], 0, data, 0, NULL);
+
+        assert_int_equal(got.status, STATUS_SUCCESS);
+        assert_int_equal(got.information, 0);
+        assert_null(got.slot);
+    }
+    assert_int_equal(spy_commands(rig), 0);
 }
 
 static void
