@@ -234,6 +234,7 @@ ri_service_free(struct ri_service *service)
     ke_shutdown();
     fs_set_observer(NULL, NULL);
     io_set_harderr_port(NULL);
+    io_tell_shutdown();
     fs_dismount_all();
     for (size_t i = 0; i < service->drive_count; i++)
         drive_stop(&service->drives[i]);

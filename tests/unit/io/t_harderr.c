@@ -433,6 +433,30 @@ informational__system_thread_and_defined_status__logged(void **state)
     assert_int_equal(io_error_log(before, &entry, 1), 0);
 }
 
+/* Anywhere, and without a trace. */
+static void
+R3__user_induced__pure_at_dispatch_and_above(void **state)
+{
+    static const KIRQL levels[] = { PASSIVE_LEVEL, APC_LEVEL, DISPATCH_LEVEL,
+                                    HIGH_LEVEL };
+    uint64_t dropped = io_dropped_hard_errors();
+    KIRQL irql;
+
+    (void) state;
+    IoSetDeviceToVerify(PsGetCurrentThread(), drive);
+    for (size_t i = 0; i < ARRAYSIZE(levels); i++) {
+        KeRaiseIrql(levels[i], &irql);
+        assert_true(IoIsErrorUserInduced(STATUS_VERIFY_REQUIRED));
+        assert_false(IoIsErrorUserInduced(STATUS_IO_DEVICE_ERROR));
+        assert_int_equal(KeGetCurrentIrql(), levels[i]);
+        KeLowerIrql(irql);
+    }
+    assert_ptr_equal(IoGetDeviceToVerify(PsGetCurrentThread()), drive);
+    IoSetDeviceToVerify(PsGetCurrentThread(), NULL);
+    assert_int_equal(io_dropped_hard_errors(), dropped);
+    assert_int_equal(port_log.raised + port_log.informed + port_log.asked, 0);
+}
+
 static void
 R189__ex_raise__bad_parameters(void **state)
 {
@@ -551,6 +575,7 @@ main(void)
         T(R185__verify_required__never_a_question),
         T(R187__informational__disabled_or_refused__false),
         T(informational__system_thread_and_defined_status__logged),
+        T(R3__user_induced__pure_at_dispatch_and_above),
         T(R189__ex_raise__bad_parameters),
         T(R190__ex_raise__nobody_to_ask__return_to_caller),
         T(R191__ex_raise__override_bit__asks_although_suppressed__stripped),
