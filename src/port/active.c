@@ -115,6 +115,7 @@ port_stop_timer(struct port_unit *unit)
     KIRQL irql;
 
     KeCancelTimer(&unit->timer);
+    KeCancelTimer(&unit->full_timer);
     KeFlushQueuedDpcs();
     KeWaitForSingleObject(&unit->time_idle, Executive, KernelMode, FALSE, NULL);
     KeCancelTimer(&unit->timer);

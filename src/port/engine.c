@@ -69,6 +69,12 @@ port_finish(PIRP irp, PSCSI_REQUEST_BLOCK srb)
     NTSTATUS status = STATUS_SUCCESS;
 
     if (__builtin_expect(srb->SrbStatus != SRB_STATUS_SUCCESS, 0)) {
+        if (srb->SrbStatus == SRB_STATUS_ERROR &&
+            srb->ScsiStatus == SCSISTAT_QUEUE_FULL) {
+            if (port_full(irp, srb))
+                return STATUS_PENDING;
+            srb->DataTransferLength = 0;
+        }
         status = port_srb_ntstatus(srb);
         if (irp->Cancel && SRB_STATUS(srb->SrbStatus) == SRB_STATUS_ABORTED)
             status = STATUS_CANCELLED;
@@ -167,6 +173,10 @@ hba_set_answer(struct hba_request *hba, const struct hba_answer *answer)
 
     srb->SrbStatus = answer->srb_status;
     srb->ScsiStatus = answer->scsi_status;
+    if (__builtin_expect(answer->srb_status != SRB_STATUS_SUCCESS, 0) &&
+        answer->srb_status == SRB_STATUS_ERROR &&
+        answer->scsi_status == SCSISTAT_QUEUE_FULL)
+        return; /* it will be sent again as it is */
     srb->DataTransferLength = answer->transferred;
     if (answer->srb_status == SRB_STATUS_SUCCESS ||
         answer->scsi_status != SCSISTAT_GOOD) {
@@ -246,7 +256,8 @@ port_resume(struct port_unit *unit, LONG clear)
         return;
     }
     unit->draining = TRUE;
-    while (!(unit_flags(unit) & (UNIT_FROZEN | UNIT_LOCKED | UNIT_REMOVED)) &&
+    while (!(unit_flags(unit) &
+             (UNIT_FROZEN | UNIT_LOCKED | UNIT_REMOVED | UNIT_FULL)) &&
            (irp = dequeue_locked(unit)) != NULL) {
         KeReleaseSpinLock(&unit->lock, irql);
         port_execute(unit, irp, irp_srb(irp));
@@ -284,16 +295,18 @@ held_back(LONG flags, ULONG srb_flags)
              (SRB_FLAGS_BYPASS_FROZEN_QUEUE | SRB_FLAGS_BYPASS_LOCKED_QUEUE));
 }
 
-/* False: cancelled already, not queued. */
-static BOOLEAN
-enqueue_locked(struct port_unit *unit, PIRP irp)
+BOOLEAN
+port_enqueue_locked(struct port_unit *unit, PIRP irp, BOOLEAN first)
 {
     IoSetCancelRoutine(irp, port_cancel);
     if (__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST) &&
         IoSetCancelRoutine(irp, NULL) != NULL)
         return FALSE;
     IoMarkIrpPending(irp);
-    InsertTailList(&unit->queue, &irp->Tail.Overlay.ListEntry);
+    if (first)
+        InsertHeadList(&unit->queue, &irp->Tail.Overlay.ListEntry);
+    else
+        InsertTailList(&unit->queue, &irp->Tail.Overlay.ListEntry);
     InterlockedOr(&unit->flags, UNIT_QUEUED);
     return TRUE;
 }
@@ -313,11 +326,11 @@ port_start_held(struct port_unit *unit, PIRP irp, PSCSI_REQUEST_BLOCK srb)
                    ? port_refuse(irp, srb, SRB_STATUS_NO_DEVICE)
                    : port_execute(unit, irp, srb);
     }
-    queued = enqueue_locked(unit, irp);
+    queued = port_enqueue_locked(unit, irp, FALSE);
     KeReleaseSpinLock(&unit->lock, irql);
     if (!queued)
         return port_refuse(irp, srb, SRB_STATUS_ABORTED);
-    if (!(flags & (UNIT_FROZEN | UNIT_LOCKED)))
+    if (!(flags & (UNIT_FROZEN | UNIT_LOCKED | UNIT_FULL)))
         port_resume(unit, 0);
     return STATUS_PENDING;
 }

@@ -29,6 +29,7 @@
 #define UNIT_LOCKED  0x2        /* by LOCK_QUEUE */
 #define UNIT_REMOVED 0x4        /* nothing is carried out any more */
 #define UNIT_QUEUED  0x8        /* the queue is not empty */
+#define UNIT_FULL    0x10       /* the device's queue; it is tried again */
 
 #define UNIT_NAME_MAX 64
 
@@ -71,6 +72,11 @@ struct port_unit {
     UCHAR sense_len;
     UCHAR sense[PORT_SENSE_MAX];
 
+    uint64_t full_since_ms;     /* QUEUE FULL: the first of an episode */
+    uint64_t full_last_ms;
+    KTIMER full_timer;
+    KDPC full_dpc;
+
     KTIMER timer;               /* the earliest due_ns of `active` */
     KDPC timer_dpc;
     WORK_QUEUE_ITEM time_item;
@@ -109,10 +115,17 @@ NTSTATUS NTAPI port_finish(PIRP irp, PSCSI_REQUEST_BLOCK srb);
 /* Completes with this SrbStatus; nothing was transferred. */
 NTSTATUS NTAPI port_refuse(PIRP irp, PSCSI_REQUEST_BLOCK srb,
                            UCHAR srb_status);
+/* FALSE: cancelled already, not queued. */
+BOOLEAN port_enqueue_locked(struct port_unit *unit, PIRP irp, BOOLEAN first);
 /* Clears flags and starts what they held back. */
 void port_resume(struct port_unit *unit, LONG clear);
 /* Completes the queue with this SrbStatus. */
 void port_flush(struct port_unit *unit, UCHAR srb_status);
+
+/* full.c: QUEUE FULL */
+/* TRUE: it waits to be sent again; else it is to be completed. */
+BOOLEAN NTAPI port_full(PIRP irp, PSCSI_REQUEST_BLOCK srb);
+void port_full_init(struct port_unit *unit);
 
 /* active.c: commands that wait for their answer */
 void port_wait(struct port_request *request);

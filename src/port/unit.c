@@ -149,6 +149,7 @@ init_unit(struct port_unit *unit, PDEVICE_OBJECT pdo, const struct hba_ops *ops,
     KeInitializeSpinLock(&unit->lock);
     InitializeListHead(&unit->queue);
     InitializeListHead(&unit->active);
+    port_full_init(unit);
     KeInitializeTimer(&unit->timer);
     KeInitializeDpc(&unit->timer_dpc, port_timer_dpc, unit);
     ExInitializeWorkItem(&unit->time_item, port_time_work, unit);

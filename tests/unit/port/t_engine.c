@@ -211,6 +211,79 @@ overrun__of_a_read__with_what_was_moved(void **state)
     assert_int_equal(call.srb.DataTransferLength, 512);
 }
 
+/* SCSI status 28: the port sends it again, the class driver does not see it. */
+static void
+queue_full__of_the_device__sent_again(void **state)
+{
+    struct rig *rig = *state;
+    struct call first, second;
+
+    settle(rig);
+    clock_manual(true);
+    rule(rig, "at 1 read do queue-full");
+    rule(rig, "at 2 read do queue-full");
+    read_block(rig, &first, FREE, 0, 0);
+    call_send(&first, rig->pdo);
+    assert_true(call_waits(&first));
+    tur(&second, FREE); /* behind it */
+    call_send(&second, rig->pdo);
+    assert_true(call_waits(&second));
+    assert_int_equal(info_of(rig).queued, 2);
+    clock_advance_ms(10);
+    assert_true(call_waits(&first)); /* full again */
+    clock_advance_ms(10);
+    call_wait(&first);
+    call_wait(&second);
+    clock_manual(false);
+    assert_int_equal(first.srb.SrbStatus, SRB_STATUS_SUCCESS);
+    assert_int_equal(first.srb.DataTransferLength, 512);
+    assert_int_equal(first.io.Information, 512);
+    assert_int_equal(second.srb.SrbStatus, SRB_STATUS_SUCCESS);
+}
+
+static void
+queue_full__for_longer_than_the_limit__told(void **state)
+{
+    struct rig *rig = *state;
+    struct call call;
+
+    settle(rig);
+    clock_manual(true);
+    rule(rig, "at * read do queue-full");
+    read_block(rig, &call, FREE, 0, 0);
+    call.srb.TimeOutValue = 2;
+    call_send(&call, rig->pdo);
+    for (int i = 0; i < 200; i++)
+        clock_advance_ms(10);
+    assert_true(call_waits(&call));
+    for (int i = 0; i < 3; i++)
+        clock_advance_ms(10);
+    call_wait(&call);
+    clock_manual(false);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_ERROR);
+    assert_int_equal(call.srb.ScsiStatus, SCSISTAT_QUEUE_FULL);
+    assert_int_equal(call.srb.DataTransferLength, 0);
+}
+
+static void
+queue_full__cancelled_while_it_waits__aborted(void **state)
+{
+    struct rig *rig = *state;
+    struct call call;
+
+    settle(rig);
+    clock_manual(true);
+    rule(rig, "at * read do queue-full");
+    read_block(rig, &call, FREE, 0, 0);
+    call_send(&call, rig->pdo);
+    assert_true(IoCancelIrp(call.irp));
+    call_wait(&call);
+    clock_advance_ms(50);
+    clock_manual(false);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_ABORTED);
+    assert_int_equal(call.io.Status, STATUS_CANCELLED);
+}
+
 static void
 busy__of_the_device__error_with_scsi_status(void **state)
 {
@@ -476,6 +549,9 @@ main(void)
         TEST(selection_timeout__of_the_device__own_status),
         TEST(transport__each_failure__own_srb_status),
         TEST(overrun__of_a_read__with_what_was_moved),
+        TEST(queue_full__of_the_device__sent_again),
+        TEST(queue_full__for_longer_than_the_limit__told),
+        TEST(queue_full__cancelled_while_it_waits__aborted),
         TEST(busy__of_the_device__error_with_scsi_status),
         TEST(short_transfer__success__with_what_was_moved),
         TEST(freeze__failed_command__holds_back_until_released),
