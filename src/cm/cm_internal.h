@@ -17,6 +17,9 @@
 #define CM_TAG        0x20206D43u /* "Cm  " */
 #define CM_TAG_STRING 0x736C7452u /* RtlFreeUnicodeString's */
 
+#define CM_WINDOWS_NT                                                         \
+    "\\Registry\\Machine\\Software\\Microsoft\\Windows NT\\CurrentVersion"
+
 /* An object; its parent holds a reference to it. */
 struct key {
     LIST_ENTRY entry;     /* among its parent's children */

@@ -279,13 +279,9 @@ NTSTATUS
 cm_init(void)
 {
     static const char *const known[] = {
-        CM_SERVICES,
-        CM_ENUM,
-        CM_CLASS,
-        "\\Registry\\Machine\\Hardware\\DeviceMap",
-        "\\Registry\\Machine\\Software\\Microsoft\\Windows "
-        "NT\\CurrentVersion",
-        "\\Registry\\User\\.Default",
+        CM_SERVICES,   CM_ENUM,
+        CM_CLASS,      "\\Registry\\Machine\\Hardware\\DeviceMap",
+        CM_WINDOWS_NT, "\\Registry\\User\\.Default",
     };
     UNICODE_STRING name = RTL_CONSTANT_STRING(L"REGISTRY");
     UNICODE_STRING path = RTL_CONSTANT_STRING(L"\\REGISTRY");

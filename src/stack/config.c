@@ -466,9 +466,9 @@ start_section(struct reading *r, const char *section)
         return start_drive(r, section + 6 + strspn(section + 6, " \t"));
     if (strncmp(section, "driver ", 7) == 0)
         return start_driver(r, section + 7 + strspn(section + 7, " \t"));
-    return wrong(
-        r, "[%.60s]: there are [service], [drive NAME] and [driver NAME]",
-        section);
+    return wrong(r,
+                 "[%.60s]: there are [service], [drive NAME] and [driver NAME]",
+                 section);
 }
 
 static int

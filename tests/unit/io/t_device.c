@@ -167,7 +167,7 @@ names__devices_links_and_pointers(void **state)
     found = io_find_device("\\dosdevices\\t:");
     assert_ptr_equal(found, device);
     ObDereferenceObject(found);
-    assert_int_equal(IoDeleteSymbolicLink(&name), STATUS_OBJECT_NAME_NOT_FOUND);
+    assert_int_equal(IoDeleteSymbolicLink(&name), STATUS_OBJECT_TYPE_MISMATCH);
     assert_int_equal(IoDeleteSymbolicLink(&link), STATUS_SUCCESS);
     assert_int_equal(
         IoGetDeviceObjectPointer(&link, FILE_READ_ATTRIBUTES, &file, &found),

@@ -111,6 +111,13 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "[service]\nprompt-timeout = soon\n[drive d]\n", 2, "soon" },
         { "[service]\non-no-operator = beep\n[drive d]\n", 2, "beep" },
         { "[service]\n[service]\n[drive d]\n", 2, "line 1" },
+        { "[driver tape]\n[drive d]\n", 1, "disk, cdrom, port and volume" },
+        { "[driver disk]\na/b = 1\n[drive d]\n", 2, "a/b" },
+        { "[driver disk]\n\nx = 4294967296\n[drive d]\n", 3, "32 bits" },
+        { "[driver disk]\nx = 0x100000000\n[drive d]\n", 2, "x: " },
+        { "[drive d]\nparameter = word\n", 2, "NAME=VALUE" },
+        { "[drive d]\nparameter = =1\n", 2, "NAME=VALUE" },
+        { "[drive d]\nparameter = a=4294967296\n", 2, "32 bits" },
     };
     struct ri_config config;
     struct ri_error error;
@@ -127,6 +134,30 @@ bad__names_the_line_and_what_is_wrong(void **state)
                      place, bad[i].says);
         assert_int_equal(config.drive_count, 0x5A5A5A5A5A5A5A5A);
     }
+}
+
+static void
+registry_values__are_kept_as_lines(void **state)
+{
+    struct ri_config config;
+    struct ri_error error;
+
+    (void) state;
+    assert_int_equal(load("[driver disk]\n"
+                          "TimeOutValue = 60\n"
+                          "Names = multi:a;b\n"
+                          "[drive d]\n"
+                          "parameter = A = x=y\n"
+                          "parameter = B=0x10\n"
+                          "[driver cdrom]\n"
+                          "TimeOutValue = 20\n",
+                          &config, &error),
+                     0);
+    assert_string_equal(config.driver_values, "disk/TimeOutValue=60\n"
+                                              "disk/Names=multi:a;b\n"
+                                              "cdrom/TimeOutValue=20\n");
+    assert_string_equal(config.drives[0].parameters, "A=x=y\nB=0x10\n");
+    ri_config_free(&config);
 }
 
 static void
@@ -200,6 +231,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good__every_key__is_taken),
         cmocka_unit_test(bad__names_the_line_and_what_is_wrong),
+        cmocka_unit_test(registry_values__are_kept_as_lines),
         cmocka_unit_test(missing_file__is_named),
         cmocka_unit_test(images__sizes_of_floppies__floppies),
         cmocka_unit_test(images__type_by_content__names_in_order),
