@@ -273,9 +273,13 @@ BOOLEAN
 fs_try_again(struct volume *volume)
 {
     PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
+    ULONG count;
 
     vouch(volume, TRUE);
     if (!fs_volume_mounted(volume)) {
+        /* A hand may have been faster than the drive's events: asked, the drive
+         * has the driver set the flag. */
+        fs_check_verify(IoGetAttachedDevice(real), &count);
         question_other(volume, real);
         IoVerifyVolume(real, FALSE);
         /* What was mounted there was another volume, and is gone as well. */

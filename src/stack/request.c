@@ -427,6 +427,13 @@ run_steps(struct ri_request *request)
             request->status = (uint32_t) STATUS_INSUFFICIENT_RESOURCES;
         if (next != STEP_SENT)
             break;
+        if (s->step > 0 && __atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+            /* Cancelled since the last step: this one is not sent. */
+            IoFreeIrp(s->irp);
+            s->irp = NULL;
+            request->status = (uint32_t) STATUS_CANCELLED;
+            break;
+        }
         s->step = s->step < 255 ? s->step + 1 : 255;
         if (!send_step(request))
             return false;
@@ -535,7 +542,7 @@ ri_cancel(struct ri_request *request)
     bool mine;
 
     pthread_mutex_lock(&e->lock);
-    s->stop = true;
+    __atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
     mine = s->listed && !s->cancelling;
     if (mine)
         s->cancelling = true;
@@ -557,7 +564,7 @@ mark_waiting(struct ri_export *e)
 
         if (s->cancelling || s->stop)
             continue;
-        s->stop = true;
+        __atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
         s->cancelling = true;
         request = CONTAINING_RECORD((void **) s, struct ri_request, priv[0]);
     }

@@ -447,16 +447,6 @@ rig_cdrom(void **state)
 }
 
 int
-rig_disk_and_floppy(void **state)
-{
-    struct rig *rig = new_rig(state);
-
-    add_drive(rig, &(struct vscsi_config){ .type = VSCSI_DISK });
-    add_drive(rig, &(struct vscsi_config){ .type = VSCSI_FLOPPY });
-    return 0;
-}
-
-int
 rig_free(void **state)
 {
     struct rig *rig = *state;

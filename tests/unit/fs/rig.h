@@ -88,7 +88,6 @@ int rig_disk(void **state);
 int rig_disks(void **state);    /* two */
 int rig_cached_disk(void **state);      /* with a volatile write cache */
 int rig_cdrom(void **state);
-int rig_disk_and_floppy(void **state);
 int rig_free(void **state);
 
 /* Makes an image of `kib` KiB; "%s" in command is its path.  The same name is

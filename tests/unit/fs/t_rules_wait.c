@@ -105,6 +105,7 @@ retry__unreadable_medium_was_in_between__nobody_is_stuck(void **state)
     pull_out(d);
     fault(d, "at * read do sense 2/30/00");
     put_in(d, image("stuck2", 8192, NULL));
+    set_flag(d);
     req_start(&req, volume, IRP_MJ_READ, 0, buffer, sizeof buffer);
     assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
     assert_null(fs_volume_on(d->fdo));
@@ -439,7 +440,7 @@ R176__buffered_request_fails__no_information_nothing_copied(void **state)
     fs_media_gone(d->fdo);
     in.head.Size = sizeof in.head;
     in.head.Action = DeviceDsmAction_Allocation;
-    in.head.DataSetRangesOffset = sizeof in.head;
+    in.head.DataSetRangesOffset = (ULONG) ((PUCHAR) &in.range - (PUCHAR) &in);
     in.head.DataSetRangesLength = sizeof in.range;
     in.range.LengthInBytes = 65536;
     memset(out, 0xEE, sizeof out);
