@@ -222,9 +222,18 @@ every_code__through_buffers_of_the_io_manager__copied_back(void **state)
 static void
 R59__verify_flag__gates_what_touches_the_medium_and_nothing_else(void **state)
 {
+    PREVENT_MEDIA_REMOVAL lock = { TRUE };
     struct rig *rig = *state;
+    struct ask own = { 0 };
 
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &own.file),
+                     STATUS_SUCCESS);
     InterlockedOr((LONG volatile *) &rig->fdo->Flags, DO_VERIFY_VOLUME);
+    assert_int_equal(control(rig, IOCTL_STORAGE_EJECTION_CONTROL, &lock,
+                             sizeof lock, 0, &own)
+                         .status,
+                     STATUS_SUCCESS);
+    io_close_file(own.file);
     for (size_t i = 0; i < RTL_NUMBER_OF(rows); i++) {
         const struct row *row = &rows[i];
         struct outcome got;
@@ -245,6 +254,9 @@ R59__verify_flag__gates_what_touches_the_medium_and_nothing_else(void **state)
         assert_int_equal(got.status, STATUS_VERIFY_REQUIRED);
     }
     assert_true(rig_verify_set(rig));
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, 0, NULL).status,
+        STATUS_SUCCESS);
 }
 
 static ULONG

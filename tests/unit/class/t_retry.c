@@ -78,6 +78,19 @@ R84__timeouts__five_attempts_then_io_timeout(void **state)
 }
 
 static void
+R89__phase_sequence_failure__two_retries_1_s_apart(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig,
+               SRB_ANSWER(SCSIOP_READ, 99, SRB_STATUS_PHASE_SEQUENCE_FAILURE));
+    assert_int_equal(attempts_of(rig, 1000, &got), 3);
+    assert_int_equal(got.status, STATUS_IO_DEVICE_ERROR);
+}
+
+static void
 R94_R100__success_on_the_fifth_attempt(void **state)
 {
     struct rig *rig = *state;
@@ -967,6 +980,7 @@ main(void)
         TEST(R66__becoming_ready__five_attempts_10_s_apart, rig_disk),
         TEST(R80__aborted_command__five_attempts_1_s_apart, rig_disk),
         TEST(R84__timeouts__five_attempts_then_io_timeout, rig_disk),
+        TEST(R89__phase_sequence_failure__two_retries_1_s_apart, rig_disk),
         TEST(R94_R100__success_on_the_fifth_attempt, rig_disk),
         TEST(R85_R90__no_delay__five_attempts_at_once, rig_disk),
         TEST(R95__no_retry__one_attempt, rig_disk),

@@ -501,7 +501,7 @@ one_attempt(struct rig *rig, const struct sense_case *want)
 }
 
 static void
-R65__medium_in_use_by_others__no_medium_and_unavailable(void **state)
+R64_R65__no_medium__state_not_present_or_unavailable(void **state)
 {
     static const struct sense_case want = { 2, 0x3A, 0xCC,
                                             STATUS_NO_MEDIA_IN_DEVICE, true };
@@ -597,6 +597,89 @@ R79__blank_check__no_data_detected(void **state)
 {
     one_attempt(*state,
                 &(struct sense_case){ 8, 0, 0, STATUS_NO_DATA_DETECTED });
+}
+
+static void
+R82__no_sense__by_the_block_length(void **state)
+{
+    struct rig *rig = *state;
+
+    one_attempt(
+        rig, &(struct sense_case){ 0x20, 0, 0, STATUS_INVALID_BLOCK_LENGTH });
+    spy_reset(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 0, 0, 0));
+    assert_int_equal(read_block(rig).status, STATUS_IO_DEVICE_ERROR);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+}
+
+static void
+R62_R63__sense_that_is_not_consulted(void **state)
+{
+    struct answer answer = *SENSE_ANSWER(SCSIOP_READ, 99, 2, 0x3A, 0);
+    struct rig *rig = *state;
+    struct outcome got;
+
+    /* Not valid: as if there were none. */
+    answer.srb_status = SRB_STATUS_ERROR;
+    spy_answer(rig, &answer);
+    got = read_block(rig);
+    assert_int_equal(got.status, STATUS_IO_DEVICE_ERROR);
+    assert_null(got.slot);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+    assert_int_equal(rig_state(rig), MediaPresent);
+    /* Valid, but the drive is reserved by somebody else. */
+    spy_reset(rig);
+    answer = *SENSE_ANSWER(SCSIOP_READ, 99, 6, 0x28, 0);
+    answer.scsi_status = SCSISTAT_RESERVATION_CONFLICT;
+    spy_answer(rig, &answer);
+    rig_mount(rig, true);
+    got = read_block(rig);
+    assert_int_equal(got.status, STATUS_DEVICE_BUSY);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
+    assert_false(rig_verify_set(rig));
+}
+
+static void
+R70_R81__bad_or_recovered__one_attempt_and_its_log(void **state)
+{
+    struct io_error_log_entry list[4];
+    struct rig *rig = *state;
+    struct outcome got;
+
+    one_attempt(rig, &(struct sense_case){ 3, 0x11, 0, STATUS_DEVICE_DATA_ERROR,
+                                           false, true, 256 });
+    while (new_log(list, 4) > 0)
+        ;
+    rig_rule(rig, "at 1 read do recovered 1/18/00");
+    memset(data, 0, 512);
+    got = read_block(rig);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, 4096);
+    assert_int_equal(data[0], 'a');
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
+    assert_int_equal(new_log(list, 4), 1);
+    assert_int_equal(list[0].packet.UniqueErrorValue, 258);
+}
+
+/* A low-priority request starts no unit, others do. */
+static void
+R41_R69__check_verify_2__never_starts_the_unit(void **state)
+{
+    struct rig *rig = *state;
+
+    spy_answer(rig, SENSE_ANSWER(0, 99, 2, 4, 2));
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0, 0, NULL).status,
+        STATUS_DEVICE_NOT_READY);
+    assert_int_equal(spy_count(rig, SCSIOP_TEST_UNIT_READY), 5);
+    usleep(5000);
+    assert_int_equal(spy_count(rig, SCSIOP_START_STOP_UNIT), 0);
+    spy_reset(rig);
+    spy_answer(rig, SENSE_ANSWER(0, 1, 2, 4, 2));
+    assert_int_equal(
+        control(rig, IOCTL_STORAGE_CHECK_VERIFY, NULL, 0, 0, NULL).status,
+        STATUS_SUCCESS);
+    assert_true(EVENTUALLY(spy_count(rig, SCSIOP_START_STOP_UNIT) == 1));
 }
 
 static void
@@ -1024,8 +1107,7 @@ main(void)
         TEST(
             R57__driver_between_copies_thread_and_flags__verify_is_the_requesters,
             rig_known),
-        TEST(R65__medium_in_use_by_others__no_medium_and_unavailable,
-             rig_known),
+        TEST(R64_R65__no_medium__state_not_present_or_unavailable, rig_known),
         TEST(R67_R68__intervention_or_no_cause_or_formatting__one_attempt,
              rig_known),
         TEST(R71__unknown_format__unrecognized_slot_no_log, rig_known),
@@ -1034,6 +1116,10 @@ main(void)
         TEST(R76__attention_of_a_fixed_disk__retried_and_no_flag, rig_fixed),
         TEST(R78__data_protect_on_a_read__access_denied, rig_known),
         TEST(R79__blank_check__no_data_detected, rig_known),
+        TEST(R82__no_sense__by_the_block_length, rig_known),
+        TEST(R62_R63__sense_that_is_not_consulted, rig_known),
+        TEST(R70_R81__bad_or_recovered__one_attempt_and_its_log, rig_known),
+        TEST(R41_R69__check_verify_2__never_starts_the_unit, rig_known),
         TEST(R83__selection_timeout__not_connected_logged_no_slot, rig_known),
         TEST(R86__there_is_no_such_unit__five_statuses, rig_known),
         TEST(R88__overrun_of_a_read_without_the_disk_hook__data_overrun,
