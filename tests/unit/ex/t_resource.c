@@ -340,6 +340,7 @@ release_unowned(void)
     ExReleaseResourceLite(&resource);
 }
 
+#ifndef NDEBUG
 static void
 acquire_with_apcs(void)
 {
@@ -363,6 +364,7 @@ delete_owned(void)
     ExAcquireResourceSharedLite(&resource, TRUE);
     ExDeleteResourceLite(&resource);
 }
+#endif
 
 static void
 misuse__is_a_bug_check(void **state)
