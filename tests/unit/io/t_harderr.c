@@ -129,6 +129,7 @@ set_hard_error__no_thread__dropped_and_counted(void **state)
 
 static struct port_log {
     int raised, informed, asked;
+    bool marked; /* pending, when it was raised */
     PIRP irp;
     PVPB vpb;
     PDEVICE_OBJECT real;
@@ -145,6 +146,8 @@ port_raise(void *ctx, PIRP irp, PVPB vpb, PDEVICE_OBJECT real, NTSTATUS status)
 {
     assert_ptr_equal(ctx, &port_log);
     port_log.raised++;
+    port_log.marked =
+        (IoGetCurrentIrpStackLocation(irp)->Control & SL_PENDING_RETURNED) != 0;
     port_log.irp = irp;
     port_log.vpb = vpb;
     port_log.real = real;
@@ -348,6 +351,22 @@ R181_R183__retry__same_irp_same_location__as_often_as_it_fails(void **state)
     fail_with = STATUS_SUCCESS;
     io_harderr_retry(request.irp);
     expect_result(&request, STATUS_SUCCESS, 99);
+}
+
+/* The IRP may be over before the file system's dispatch routine is. */
+static void
+R180__raise__marked_before_and_pending_returned(void **state)
+{
+    struct request request;
+
+    (void) state;
+    fail_with = STATUS_NO_MEDIA_IN_DEVICE;
+    send(&request); /* returned STATUS_PENDING, or the test has failed */
+    assert_int_equal(port_log.raised, 1);
+    assert_true(port_log.marked);
+    assert_false(request.done);
+    io_harderr_fail(request.irp, STATUS_NO_MEDIA_IN_DEVICE);
+    expect_result(&request, STATUS_NO_MEDIA_IN_DEVICE, 0);
 }
 
 static void
@@ -570,6 +589,7 @@ main(void)
         T(raise__no_port_or_port_refuses__own_status),
         T(R178_R179__thread_mode__previous_value__own_thread_only),
         T(R181_R183__retry__same_irp_same_location__as_often_as_it_fails),
+        T(R180__raise__marked_before_and_pending_returned),
         T(R182__answer_cancel__original_status_and_no_information),
         T(retry__cancelled_meanwhile__status_cancelled),
         T(R185__verify_required__never_a_question),

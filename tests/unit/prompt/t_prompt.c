@@ -238,6 +238,20 @@ R186__wrong_volume__names_the_one_that_is_wanted(void **state)
     prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
 }
 
+/* Whatever the text that came with it. */
+static void
+R188__unknown_status__shown_as_unknown_hard_error(void **state)
+{
+    UNICODE_STRING text = RTL_CONSTANT_STRING(L"something else");
+    struct ri_prompt_info info;
+
+    (void) state;
+    assert_true(prompt_inform(NULL, (NTSTATUS) 0xC1234567, &text, NULL));
+    assert_int_equal(open_prompts(&info), 1);
+    assert_non_null(strstr(info.title, "Unknown Hard Error"));
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
 static void
 arrival__ends_the_prompt__requests_go_on(void **state)
 {
@@ -324,6 +338,8 @@ main(void)
                                before),
         cmocka_unit_test_setup(
             cancel__what_follows_at_once__gets_the_same_answer, before),
+        cmocka_unit_test_setup(
+            R188__unknown_status__shown_as_unknown_hard_error, before),
         cmocka_unit_test_setup(R186__wrong_volume__names_the_one_that_is_wanted,
                                before),
         cmocka_unit_test_setup(arrival__ends_the_prompt__requests_go_on,
