@@ -1816,6 +1816,7 @@ struct _KAPC {
 #define FILE_DEVICE_TAPE                0x1F
 #define FILE_DEVICE_TAPE_FILE_SYSTEM    0x20
 #define FILE_DEVICE_UNKNOWN             0x22
+#define FILE_DEVICE_BUS_EXTENDER        0x2a
 #define FILE_DEVICE_VIRTUAL_DISK        0x24
 #define FILE_DEVICE_MASS_STORAGE        0x2D
 #define FILE_DEVICE_CHANGER             0x30

@@ -18,6 +18,7 @@
 struct io_file {
     FILE_OBJECT file;
     PIRP close_irp;       /* kept, so that a close cannot fail */
+    bool counted;         /* an open file of its device, for a removal */
     WORK_QUEUE_ITEM work; /* a last dereference at DISPATCH */
 };
 
@@ -69,6 +70,8 @@ free_file(struct io_file *open)
     if (open->file.FileName.Buffer != NULL)
         ExFreePoolWithTag(open->file.FileName.Buffer, IO_TAG_NAME);
     InterlockedDecrement(&device->ReferenceCount);
+    if (open->counted)
+        io_pnp_file_closed(device);
     ObDereferenceObject(device);
     ob_free(open);
 }
@@ -281,6 +284,8 @@ open_once(PDEVICE_OBJECT device, const struct io_create *create,
         status = send_create(open, create, out_information);
     if (NT_SUCCESS(status) && status != STATUS_REPARSE) {
         open->file.Flags |= FO_FILE_OPEN;
+        open->counted = true;
+        io_pnp_file_opened(device);
         *out_open = open;
     } else if (open != NULL) {
         ObDereferenceObject(&open->file);

@@ -36,7 +36,8 @@ NTSTATUS io_load_driver(const char *name, PDRIVER_INITIALIZE entry,
 void io_unload_driver(PDRIVER_OBJECT driver);
 
 /* AddDevice(driver, pdo), then IRP_MN_START_DEVICE to the top of the stack.
- * When the start fails the stack gets IRP_MN_REMOVE_DEVICE. */
+ * When the start fails the stack gets IRP_MN_REMOVE_DEVICE.  driver NULL: the
+ * device alone, if its capabilities allow that (RawDeviceOK). */
 NTSTATUS io_start_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo);
 /* QUERY_REMOVE, then REMOVE; a refused query is cancelled and its status
  * returned.  No new mount on the stack's VPBs meanwhile. */
@@ -45,7 +46,8 @@ NTSTATUS io_remove_device(PDEVICE_OBJECT pdo);
  * io_restart_device starts the same stack again. */
 NTSTATUS io_stop_device(PDEVICE_OBJECT pdo);
 NTSTATUS io_restart_device(PDEVICE_OBJECT pdo);
-/* The device is gone already: SURPRISE_REMOVAL, then REMOVE. */
+/* The device is gone already: SURPRISE_REMOVAL, then REMOVE; while files are
+ * open on the stack, the close of the last one sends REMOVE. */
 NTSTATUS io_surprise_remove_device(PDEVICE_OBJECT pdo);
 
 /*

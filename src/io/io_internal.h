@@ -190,6 +190,8 @@ struct io_devext {
     PDEVICE_OBJECT attached_to; /* below; holds a reference; device lock */
     bool delete_pending;        /* device lock */
     bool removed;               /* REMOVE_DEVICE was sent; device lock */
+    bool remove_due;            /* once no file is open; device lock */
+    LONG open_files;            /* on this device; device lock */
     const struct io_label *label; /* atomic, check.h */
     LONG owes_verify;           /* atomic, check.c */
     bool raw;                   /* RAW's control device; constant */
@@ -276,6 +278,10 @@ NTSTATUS io_look_at_state(PDEVICE_OBJECT pdo);
 /* The PDO of a stack that was started: referenced; the first, or the one
  * after/before `at` (which loses its reference); NULL: no more. */
 PDEVICE_OBJECT io_next_started(PDEVICE_OBJECT at, bool backwards);
+
+/* Files that are open keep a device that is gone from being removed. */
+void io_pnp_file_opened(PDEVICE_OBJECT device);
+void io_pnp_file_closed(PDEVICE_OBJECT device);
 
 /* --- notify.c, interface.c ------------------------------------------------- */
 

@@ -191,11 +191,29 @@ start_stack(PDEVICE_OBJECT pdo)
     return io_look_at_state(pdo);
 }
 
+/* Without a function driver, if the bus driver allows it. */
+static NTSTATUS
+start_raw(PDEVICE_OBJECT pdo)
+{
+    DEVICE_CAPABILITIES capabilities;
+    NTSTATUS status;
+
+    set_removed(pdo, false);
+    set_remove_pending(pdo, false);
+    io_device_clear_flags(pdo, DO_DEVICE_INITIALIZING);
+    status = io_query_capabilities(pdo, &capabilities);
+    if (!NT_SUCCESS(status) || !capabilities.RawDeviceOK)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    return start_stack(pdo);
+}
+
 NTSTATUS
 io_start_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo)
 {
     NTSTATUS status;
 
+    if (driver == NULL)
+        return start_raw(pdo);
     if (driver->DriverExtension->AddDevice == NULL)
         return STATUS_INVALID_DEVICE_REQUEST;
     set_removed(pdo, false);
@@ -255,6 +273,69 @@ cancel_removal(PDEVICE_OBJECT pdo, bool stack_was_asked)
     set_remove_pending(pdo, false);
 }
 
+/* --- a device that is gone, and files that are still open ---------------- */
+
+static bool
+has_open_files_locked(PDEVICE_OBJECT pdo)
+{
+    for (PDEVICE_OBJECT at = pdo; at != NULL; at = at->AttachedDevice)
+        if (io_devext(at)->open_files != 0)
+            return true;
+    return false;
+}
+
+/* True: the last close does it. */
+static bool
+remove_when_closed(PDEVICE_OBJECT pdo)
+{
+    KIRQL irql;
+    bool later;
+
+    KeAcquireSpinLock(&io_device_lock, &irql);
+    later = has_open_files_locked(pdo);
+    io_devext(pdo)->remove_due = later;
+    KeReleaseSpinLock(&io_device_lock, irql);
+    if (later) {
+        delist_started(pdo);
+        io_interface_disable_all(pdo, false);
+    }
+    return later;
+}
+
+void
+io_pnp_file_opened(PDEVICE_OBJECT device)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&io_device_lock, &irql);
+    io_devext(device)->open_files++;
+    KeReleaseSpinLock(&io_device_lock, irql);
+}
+
+/* On the thread of the last close, after its IRP_MJ_CLOSE. */
+void
+io_pnp_file_closed(PDEVICE_OBJECT device)
+{
+    PDEVICE_OBJECT pdo = device, below;
+    bool due;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&io_device_lock, &irql);
+    io_devext(device)->open_files--;
+    while ((below = io_devext(pdo)->attached_to) != NULL)
+        pdo = below;
+    due = io_devext(pdo)->remove_due && !has_open_files_locked(pdo);
+    if (due) {
+        io_devext(pdo)->remove_due = false;
+        ObReferenceObject(pdo);
+    }
+    KeReleaseSpinLock(&io_device_lock, irql);
+    if (!due)
+        return;
+    finish_removal(pdo);
+    ObDereferenceObject(pdo);
+}
+
 /* Who has a handle and registered is asked first, then the drivers. */
 NTSTATUS
 io_remove_device(PDEVICE_OBJECT pdo)
@@ -291,7 +372,9 @@ io_surprise_remove_device(PDEVICE_OBJECT pdo)
         set_remove_pending(pdo, true);
         send_pnp(pdo, IRP_MN_SURPRISE_REMOVAL, NULL);
         io_notify_target(pdo, &GUID_TARGET_DEVICE_REMOVE_COMPLETE);
-        status = finish_removal(pdo);
+        status = STATUS_SUCCESS;
+        if (!remove_when_closed(pdo))
+            status = finish_removal(pdo);
     }
     ObDereferenceObject(pdo);
     return status;

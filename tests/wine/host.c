@@ -22,8 +22,10 @@
 #include "io/io.h"
 #include "ke/thread.h"
 
+#include "bus.h"
 #include "drive.h"
 #include "report.h"
+#include "run_pnp.h"
 #include "wine_host.h"
 
 /* --- time ----------------------------------------------------------------- */
@@ -62,20 +64,25 @@ control_done(PDEVICE_OBJECT device, PIRP irp, PVOID event)
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
+struct request {
+    PIRP irp;
+    KEVENT done;
+};
+
 /* As the system does for a program: an IRP for the file, with a copy of its
  * buffer, without an event. */
-static NTSTATUS
-control(PFILE_OBJECT file, ULONG code, void *buffer, ULONG len)
+static bool
+begin(struct request *request, PFILE_OBJECT file, ULONG code, void *buffer,
+      ULONG len)
 {
     PDEVICE_OBJECT device = IoGetRelatedDeviceObject(file);
     PIRP irp = IoAllocateIrp(device->StackSize, FALSE);
     PIO_STACK_LOCATION stack;
-    NTSTATUS status;
-    KEVENT event;
 
+    request->irp = irp;
     if (irp == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    KeInitializeEvent(&event, NotificationEvent, FALSE);
+        return false;
+    KeInitializeEvent(&request->done, NotificationEvent, FALSE);
     irp->AssociatedIrp.SystemBuffer = buffer;
     irp->Tail.Overlay.Thread = PsGetCurrentThread();
     irp->Tail.Overlay.OriginalFileObject = file;
@@ -86,14 +93,33 @@ control(PFILE_OBJECT file, ULONG code, void *buffer, ULONG len)
     stack->Parameters.DeviceIoControl.IoControlCode = code;
     stack->Parameters.DeviceIoControl.InputBufferLength = len;
     stack->Parameters.DeviceIoControl.OutputBufferLength = len;
-    IoSetCompletionRoutine(irp, control_done, &event, TRUE, TRUE, TRUE);
-    status = IoCallDriver(device, irp);
-    if (status == STATUS_PENDING)
-        KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
-    status = irp->IoStatus.Status;
-    IoFreeIrp(irp);
+    IoSetCompletionRoutine(irp, control_done, &request->done, TRUE, TRUE, TRUE);
+    IoCallDriver(device, irp);
+    return true;
+}
+
+static NTSTATUS
+end(struct request *request)
+{
+    NTSTATUS status;
+
+    KeWaitForSingleObject(&request->done, Executive, KernelMode, FALSE, NULL);
+    status = request->irp->IoStatus.Status;
+    IoFreeIrp(request->irp);
     return status;
 }
+
+static NTSTATUS
+control(PFILE_OBJECT file, ULONG code, void *buffer, ULONG len)
+{
+    struct request request;
+
+    return begin(&request, file, code, buffer, len)
+               ? end(&request)
+               : STATUS_INSUFFICIENT_RESOURCES;
+}
+
+/* --- driver.c ------------------------------------------------------------- */
 
 static NTSTATUS
 run_rows(PFILE_OBJECT file)
@@ -144,6 +170,99 @@ run_driver(void)
     return NT_SUCCESS(status) ? 0 : failed("a request", status);
 }
 
+/* --- driver_pnp.c --------------------------------------------------------- */
+
+static KEVENT child_started;
+
+static void
+child_arrived(void *unused, PDEVICE_OBJECT pdo)
+{
+    NTSTATUS status = io_start_device(NULL, pdo);
+
+    if (!NT_SUCCESS(status))
+        failed("starting the child", status);
+    KeSetEvent(&child_started, IO_NO_INCREMENT, FALSE);
+}
+
+/* A child with a file open, a request that it keeps, and its end: gone from the
+ * bus first, its file closed later. */
+static NTSTATUS
+run_child(PFILE_OBJECT bus)
+{
+    struct request kept;
+    PFILE_OBJECT file = NULL;
+    PDEVICE_OBJECT device;
+    int id = 1, answer = 0;
+    NTSTATUS status;
+
+    KeInitializeEvent(&child_started, NotificationEvent, FALSE);
+    status = control(bus, wine_pnp_codes.add_child, &id, sizeof id);
+    KeWaitForSingleObject(&child_started, Executive, KernelMode, FALSE, NULL);
+    device = io_find_device("\\Device\\winetest_pnp_1");
+    if (!NT_SUCCESS(status) || device == NULL)
+        return status;
+    status = io_open_file(device, FILE_READ_DATA, NULL, &file);
+    ObDereferenceObject(device);
+    if (NT_SUCCESS(status))
+        status = control(file, wine_pnp_codes.child_id, &answer, sizeof answer);
+    if (!NT_SUCCESS(status) || answer != id)
+        return failed("asking the child", status);
+    if (!begin(&kept, file, wine_pnp_codes.child_pending, NULL, 0))
+        return STATUS_INSUFFICIENT_RESOURCES;
+    status = control(bus, wine_pnp_codes.remove_child, &id, sizeof id);
+    if (end(&kept) != STATUS_DELETE_PENDING)
+        failed("the request that the child kept", kept.irp->IoStatus.Status);
+    if (NT_SUCCESS(status))
+        status = control(file, wine_pnp_codes.child_removed, NULL, 0);
+    io_close_file(file);
+    return status;
+}
+
+static NTSTATUS
+run_bus(PDEVICE_OBJECT pdo)
+{
+    PFILE_OBJECT file = NULL;
+    NTSTATUS status = io_open_file(pdo, FILE_READ_DATA, NULL, &file);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    status = control(file, wine_pnp_codes.register_interface, NULL, 0);
+    if (NT_SUCCESS(status))
+        status = control(file, wine_pnp_codes.enable_interface, NULL, 0);
+    if (NT_SUCCESS(status))
+        status = run_child(file);
+    if (NT_SUCCESS(status))
+        status = control(file, wine_pnp_codes.disable_interface, NULL, 0);
+    io_close_file(file);
+    return status;
+}
+
+static int
+run_pnp(void)
+{
+    PDRIVER_OBJECT root = NULL, driver = NULL;
+    NTSTATUS status;
+
+    status = io_load_driver("WineTestRoot", bus_entry, &root);
+    if (NT_SUCCESS(status))
+        status = io_load_driver("winetest_pnp", wine_pnp_entry, &driver);
+    if (!NT_SUCCESS(status))
+        return failed("loading the bus driver", status);
+    io_set_arrival_hook(child_arrived, NULL);
+    status = io_start_device(driver, root->DeviceObject);
+    if (!NT_SUCCESS(status))
+        return failed("starting the bus", status);
+    status = run_bus(root->DeviceObject);
+    if (NT_SUCCESS(status))
+        status = io_remove_device(root->DeviceObject);
+    io_set_arrival_hook(NULL, NULL);
+    if (!NT_SUCCESS(status))
+        return failed("the bus", status);
+    io_unload_driver(driver);
+    io_unload_driver(root);
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -162,7 +281,7 @@ main(int argc, char **argv)
         return 2;
     if (!NT_SUCCESS(io_load_driver("WineTestDrive", drive_entry, &drive)))
         return 2;
-    status = run_driver();
+    status = run_driver() | run_pnp();
     io_unload_driver(drive);
     __atomic_store_n(&over, true, __ATOMIC_RELEASE);
     pthread_join(keeper, NULL);

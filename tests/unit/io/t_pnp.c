@@ -173,6 +173,65 @@ surprise__once(void **state)
     ObDereferenceObject(top);
 }
 
+static BOOLEAN raw_ok;
+static int raw_starts;
+
+static NTSTATUS NTAPI
+raw_device(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PIO_STACK_LOCATION location = IoGetCurrentIrpStackLocation(Irp);
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    if (location->MinorFunction == IRP_MN_QUERY_CAPABILITIES)
+        location->Parameters.DeviceCapabilities.Capabilities->RawDeviceOK =
+            raw_ok;
+    if (location->MinorFunction == IRP_MN_START_DEVICE)
+        raw_starts++;
+    return complete_irp(Irp, STATUS_SUCCESS, 0);
+}
+
+static void
+start__without_a_driver__only_if_the_device_can_be_used_raw(void **state)
+{
+    PDRIVER_DISPATCH before = bus_driver->MajorFunction[IRP_MJ_PNP];
+
+    (void) state;
+    bus_driver->MajorFunction[IRP_MJ_PNP] = raw_device;
+    raw_starts = 0;
+    raw_ok = FALSE;
+    assert_int_equal(io_start_device(NULL, pdo), STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(raw_starts, 0);
+    raw_ok = TRUE;
+    assert_int_equal(io_start_device(NULL, pdo), STATUS_SUCCESS);
+    assert_int_equal(raw_starts, 1);
+    assert_int_equal(io_surprise_remove_device(pdo), STATUS_SUCCESS);
+    bus_driver->MajorFunction[IRP_MJ_PNP] = before;
+}
+
+/* The page of IRP_MN_SURPRISE_REMOVAL: the remove IRP comes once all files are
+ * closed. */
+static void
+surprise__with_open_files__removed_when_the_last_is_closed(void **state)
+{
+    PFILE_OBJECT first, second;
+
+    (void) state;
+    io_start_device(function_driver, pdo);
+    assert_int_equal(io_open_device(fdo, FILE_READ_ATTRIBUTES, &first),
+                     STATUS_SUCCESS);
+    assert_int_equal(io_open_device(pdo, FILE_READ_ATTRIBUTES, &second),
+                     STATUS_SUCCESS);
+    assert_int_equal(io_surprise_remove_device(pdo), STATUS_SUCCESS);
+    assert_int_equal(pnp.count, 2);
+    assert_int_equal(pnp.minors[1], IRP_MN_SURPRISE_REMOVAL);
+    io_close_file(first);
+    assert_int_equal(pnp.count, 2);
+    assert_int_equal(io_surprise_remove_device(pdo), STATUS_NO_SUCH_DEVICE);
+    io_close_file(second);
+    assert_int_equal(pnp.count, 3);
+    assert_int_equal(pnp.minors[2], IRP_MN_REMOVE_DEVICE);
+}
+
 static void
 start__fails__removed(void **state)
 {
@@ -391,6 +450,8 @@ main(void)
         T(start_and_remove__in_order),
         T(remove__refused__cancelled),
         T(surprise__once),
+        T(surprise__with_open_files__removed_when_the_last_is_closed),
+        T(start__without_a_driver__only_if_the_device_can_be_used_raw),
         T(start__fails__removed),
         T(notifications__in_order__to_all__until_unregistered),
         T(notifications__bad_ones__refused),
