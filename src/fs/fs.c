@@ -146,12 +146,17 @@ mount_or_verify(PIRP irp, unsigned posts)
 static NTSTATUS NTAPI
 fs_control(PDEVICE_OBJECT device, PIRP irp)
 {
-    switch (IoGetCurrentIrpStackLocation(irp)->MinorFunction) {
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+
+    switch (own->MinorFunction) {
     case IRP_MN_MOUNT_VOLUME:
     case IRP_MN_VERIFY_VOLUME:
         return mount_or_verify(irp, 0);
     case IRP_MN_USER_FS_REQUEST:
     case IRP_MN_KERNEL_CALL:
+        if (own->Parameters.FileSystemControl.FsControlCode ==
+            FSCTL_INVALIDATE_VOLUMES)
+            return fs_invalidate_volumes(irp);
         if (is_volume(device))
             return fs_user_request(device->DeviceExtension, irp);
         /* fall through */

@@ -131,6 +131,7 @@ NTSTATUS fs_check_volume(struct volume *volume, BOOLEAN ask, BOOLEAN absolute);
 
 /* fsctl.c */
 NTSTATUS fs_user_request(struct volume *volume, PIRP irp);
+NTSTATUS fs_invalidate_volumes(PIRP irp);
 BOOLEAN fs_is_silent(ULONG code);
 
 /* device_io.c: requests of our own, with SL_OVERRIDE_VERIFY_VOLUME */

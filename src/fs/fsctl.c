@@ -135,6 +135,38 @@ allow_extended_dasd_io(struct call *call)
     return STATUS_SUCCESS;
 }
 
+/*
+ * FSCTL_INVALIDATE_VOLUMES, to any device of ours: the volume on the device of
+ * the file whose handle is in the buffer is bad from now on, and the device
+ * gets a fresh VPB.  For those who may act as part of the system.
+ */
+NTSTATUS
+fs_invalidate_volumes(PIRP irp)
+{
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    HANDLE *handle = irp->AssociatedIrp.SystemBuffer;
+    struct volume *volume;
+    PFILE_OBJECT file;
+    PVOID object;
+    NTSTATUS status;
+
+    if (irp->RequestorMode != KernelMode)
+        return fs_complete(irp, STATUS_PRIVILEGE_NOT_HELD, 0);
+    if (own->Parameters.FileSystemControl.InputBufferLength != sizeof *handle ||
+        handle == NULL)
+        return fs_complete(irp, STATUS_INVALID_PARAMETER, 0);
+    status = ObReferenceObjectByHandle(*handle, 0, *IoFileObjectType,
+                                       KernelMode, &object, NULL);
+    if (!NT_SUCCESS(status))
+        return fs_complete(irp, status, 0);
+    file = object;
+    volume = fs_volume_on(file->DeviceObject);
+    if (volume != NULL)
+        status = fs_dismount(volume, STATUS_FILE_INVALID);
+    ObDereferenceObject(file);
+    return fs_complete(irp, status, 0);
+}
+
 #define NEEDS_CHECK 1 /* the volume must be there */
 #define ASKS_DRIVE  2 /* and the drive is asked */
 #define SILENT      4 /* no question to a person */

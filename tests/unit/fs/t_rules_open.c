@@ -420,6 +420,74 @@ dismount__requests_wait_for_it__they_end(void **state)
     io_close_file(file);
 }
 
+/* A handle of the drive itself: nothing is mounted for it. */
+static HANDLE
+drive_handle(struct drive_rig *d)
+{
+    static WCHAR wide[128];
+    UNICODE_STRING name = { 0, sizeof wide, wide };
+    OBJECT_ATTRIBUTES attributes;
+    IO_STATUS_BLOCK iosb;
+    char text[128];
+    HANDLE handle = NULL;
+
+    io_device_name(d->fdo, text, sizeof text);
+    for (const char *p = text; *p != '\0'; p++) {
+        wide[name.Length / sizeof(WCHAR)] = (WCHAR) *p;
+        name.Length += sizeof(WCHAR);
+    }
+    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, NULL,
+                               NULL);
+    assert_int_equal(ZwOpenFile(&handle, FILE_READ_ATTRIBUTES, &attributes,
+                                &iosb, FILE_SHARE_READ | FILE_SHARE_WRITE, 0),
+                     STATUS_SUCCESS);
+    return handle;
+}
+
+static void
+R163__volume_invalidated__old_handle_file_invalid_from_then_on(void **state)
+{
+    struct rig *rig = *state;
+    struct drive_rig *d = &rig->d[0];
+    const char *path = FAT("r163", "INVALID", "63000001");
+    HANDLE handle, wrong = (HANDLE) 0x7777770;
+    struct volume *volume;
+    PFILE_OBJECT file, other;
+    char buffer[512];
+    struct req req;
+    PVPB old;
+
+    put_in(d, path);
+    assert_int_equal(open_volume(d, &file), STATUS_SUCCESS);
+    volume = fs_volume_of(file->Vpb);
+    old = file->Vpb;
+    handle = drive_handle(d);
+    req_control(&req, volume, NULL, FSCTL_INVALIDATE_VOLUMES, &handle, 3, 0);
+    assert_int_equal(req_end(&req), STATUS_INVALID_PARAMETER);
+    req_control(&req, volume, NULL, FSCTL_INVALIDATE_VOLUMES, &wrong,
+                sizeof wrong, 0);
+    assert_int_equal(req_end(&req), STATUS_INVALID_HANDLE);
+    assert_int_equal(read_volume(volume, 0, buffer, 512), STATUS_SUCCESS);
+    req_control(&req, volume, NULL, FSCTL_INVALIDATE_VOLUMES, &handle,
+                sizeof handle, 0);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    assert_ptr_not_equal(d->fdo->Vpb, old);
+    assert_int_equal(d->fdo->Vpb->Flags, 0);
+    assert_int_equal(read_volume(volume, 0, buffer, 512), STATUS_FILE_INVALID);
+    /* The same medium, mounted anew, does not bring it back. */
+    assert_int_equal(open_volume(d, &other), STATUS_SUCCESS);
+    assert_int_equal(read_volume(volume, 0, buffer, 512), STATUS_FILE_INVALID);
+    swap(d, path);
+    set_flag(d);
+    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_SUCCESS);
+    assert_int_equal(read_volume(volume, 0, buffer, 512), STATUS_FILE_INVALID);
+    assert_int_equal(simple(file, FSCTL_IS_VOLUME_MOUNTED),
+                     STATUS_FILE_INVALID);
+    ZwClose(handle);
+    io_close_file(other);
+    io_close_file(file);
+}
+
 /* --- the rest -------------------------------------------------------------------------- */
 
 static void
@@ -543,6 +611,8 @@ main(void)
         TEST(dismount__old_handle__volume_dismounted__new_open_mounts_anew,
              rig_disk),
         TEST(dismount__requests_wait_for_it__they_end, rig_disk),
+        TEST(R163__volume_invalidated__old_handle_file_invalid_from_then_on,
+             rig_disk),
         TEST(dirty__marked__told_until_the_end, rig_disk),
         TEST(dirty__write_protected__not_marked_no_question, rig_cdrom),
         TEST(extended_dasd__the_drive_decides_about_the_end, rig_disk),
