@@ -5,8 +5,9 @@
  * IOCTL_STORAGE_PREDICT_FAILURE reads it, or whatever the driver answers to
  * that code.  A driver may have it asked for periodically.
  *
- * The poll's record belongs to the device; its timer and its work item are
- * drained by class_predict_stop.  PASSIVE but for the notification.
+ * The poll's record belongs to the device; timer and work item alternate, and
+ * class_predict_stop ends whichever is under way.  Its lock is for stopping
+ * against arming.  PASSIVE but for the notification.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,8 +19,9 @@ struct _FAILURE_PREDICTION_INFO {
     class_device *dev;
     FAILURE_PREDICTION_METHOD method;
     ULONG period_s;
-    BOOLEAN stopping;
-    KEVENT idle; /* neither timer nor work item will come */
+    KSPIN_LOCK lock;
+    BOOLEAN stopping; /* under the lock */
+    KEVENT idle;      /* the work item that was under way is over */
     KTIMER timer;
     KDPC dpc;
     WORK_QUEUE_ITEM work;
@@ -74,21 +76,20 @@ class_predict_failure(class_device *dev, PIRP irp)
 
 /* --- asking periodically -------------------------------------------------- */
 
+/* FALSE: the device goes; the caller is the last. */
 static BOOLEAN
-is_stopping(struct _FAILURE_PREDICTION_INFO *info)
-{
-    return __atomic_load_n(&info->stopping, __ATOMIC_SEQ_CST);
-}
-
-/* Whoever cancels the timer, or finds it not set, says that all is over. */
-static void
 arm(struct _FAILURE_PREDICTION_INFO *info)
 {
     LARGE_INTEGER due = { .QuadPart = -10000000LL * info->period_s };
+    BOOLEAN armed;
+    KIRQL irql;
 
-    KeSetTimer(&info->timer, due, &info->dpc);
-    if (is_stopping(info) && KeCancelTimer(&info->timer))
-        KeSetEvent(&info->idle, IO_NO_INCREMENT, FALSE);
+    KeAcquireSpinLock(&info->lock, &irql);
+    armed = !info->stopping;
+    if (armed)
+        KeSetTimer(&info->timer, due, &info->dpc);
+    KeReleaseSpinLock(&info->lock, irql);
+    return armed;
 }
 
 static VOID NTAPI
@@ -108,7 +109,7 @@ predict_work(PVOID context)
     IO_STATUS_BLOCK iosb;
 
     reply = ExAllocatePoolWithTag(NonPagedPool, sizeof *reply, CLASS_TAG);
-    if (reply != NULL && !is_stopping(info)) {
+    if (reply != NULL) {
         ClassSendDeviceIoControlSynchronous(IOCTL_STORAGE_PREDICT_FAILURE,
                                             info->dev->fdo, reply, 0,
                                             sizeof *reply, FALSE, &iosb);
@@ -119,24 +120,26 @@ predict_work(PVOID context)
     }
     if (reply != NULL)
         ExFreePoolWithTag(reply, CLASS_TAG);
-    if (is_stopping(info))
+    if (!arm(info))
         KeSetEvent(&info->idle, IO_NO_INCREMENT, FALSE);
-    else
-        arm(info);
 }
 
 VOID NTAPI
 class_predict_stop(class_device *dev)
 {
     struct _FAILURE_PREDICTION_INFO *info = dev->ext->FailurePredictionInfo;
+    BOOLEAN cancelled;
+    KIRQL irql;
 
     if (info == NULL)
         return;
-    __atomic_store_n(&info->stopping, TRUE, __ATOMIC_SEQ_CST);
-    if (KeCancelTimer(&info->timer))
-        KeSetEvent(&info->idle, IO_NO_INCREMENT, FALSE);
-    (void) KeWaitForSingleObject(&info->idle, Executive, KernelMode, FALSE,
-                                 NULL);
+    KeAcquireSpinLock(&info->lock, &irql);
+    info->stopping = TRUE;
+    cancelled = KeCancelTimer(&info->timer);
+    KeReleaseSpinLock(&info->lock, irql);
+    if (!cancelled)
+        (void) KeWaitForSingleObject(&info->idle, Executive, KernelMode, FALSE,
+                                     NULL);
     dev->ext->FailurePredictionInfo = NULL;
     ExFreePoolWithTag(info, CLASS_TAG);
 }
@@ -160,11 +163,12 @@ ClassSetFailurePredictionPoll(PFUNCTIONAL_DEVICE_EXTENSION FdoExtension,
     info->dev = dev;
     info->method = FailurePredictionMethod;
     info->period_s = PollingPeriod != 0 ? PollingPeriod : PREDICT_DEFAULT_S;
+    KeInitializeSpinLock(&info->lock);
     KeInitializeEvent(&info->idle, NotificationEvent, FALSE);
     KeInitializeTimer(&info->timer);
     KeInitializeDpc(&info->dpc, predict_due, info);
     ExInitializeWorkItem(&info->work, predict_work, info);
     FdoExtension->FailurePredictionInfo = info;
-    arm(info);
+    (void) arm(info);
     return STATUS_SUCCESS;
 }

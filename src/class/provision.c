@@ -15,7 +15,12 @@
 #define DESCRIPTORS    64       /* in one UNMAP */
 #define BLOCKS_DEFAULT 0x10000u /* when the drive names no limit */
 
+/* A drive may say that it takes a block at a time: no request is worth more
+ * commands than these. */
+#define PLAN_COMMANDS_MAX 65536
+
 struct plan {
+    ULONG commands;  /* sent so far */
     ULONG count, at; /* ranges */
     BOOLEAN entire;  /* one range, as long as the medium */
     ULONGLONG pos;   /* bytes of the range at hand that are done */
@@ -265,6 +270,10 @@ data_set_prepare(struct class_request *request, NTSTATUS *status)
     if (ask_first(request))
         return NEXT_SEND;
     request->stage = STAGE_WORK;
+    if (++plan->commands > PLAN_COMMANDS_MAX) {
+        *status = STATUS_NOT_SUPPORTED;
+        return NEXT_COMPLETE;
+    }
     *status = STATUS_SUCCESS;
     if (plan->entire)
         plan->ranges[0].LengthInBytes = dev->capacity.blocks

@@ -37,12 +37,12 @@ write_down(struct spy *spy, PIRP irp, const SCSI_REQUEST_BLOCK *srb)
 
     if (is_poll(srb)) {
         __atomic_add_fetch(&spy->polls, 1, __ATOMIC_RELAXED);
-        spy->gesn += srb->Cdb[0] == SCSIOP_GET_EVENT_STATUS;
-        memcpy(spy->poll_cdb, srb->Cdb, 16);
-        spy->poll_flags = srb->SrbFlags;
-        spy->poll_timeout = srb->TimeOutValue;
-        spy->poll_stack_flags = IoGetCurrentIrpStackLocation(irp)->Flags;
-        spy->poll_threaded = irp->Tail.Overlay.Thread != NULL;
+        spy->poll.gesn += srb->Cdb[0] == SCSIOP_GET_EVENT_STATUS;
+        memcpy(spy->poll.cdb, srb->Cdb, 16);
+        spy->poll.flags = srb->SrbFlags;
+        spy->poll.timeout = srb->TimeOutValue;
+        spy->poll.stack_flags = IoGetCurrentIrpStackLocation(irp)->Flags;
+        spy->poll.threaded = irp->Tail.Overlay.Thread != NULL;
         return;
     }
     at = spy->commands++ % LOG_MAX;
@@ -127,8 +127,10 @@ spy_scsi(PDEVICE_OBJECT device, PIRP irp)
     KeAcquireSpinLock(&spy->lock, &irql);
     if (srb->Function == SRB_FUNCTION_RELEASE_QUEUE)
         spy->releases++;
-    spy->locks += srb->Function == SRB_FUNCTION_LOCK_QUEUE;
-    spy->unlocks += srb->Function == SRB_FUNCTION_UNLOCK_QUEUE;
+    if (srb->Function == SRB_FUNCTION_LOCK_QUEUE)
+        spy->locks++;
+    if (srb->Function == SRB_FUNCTION_UNLOCK_QUEUE)
+        spy->unlocks++;
     if (srb->Function == SRB_FUNCTION_EXECUTE_SCSI) {
         write_down(spy, irp, srb);
         answers = take_answer(spy, srb, &answer);
@@ -244,7 +246,7 @@ spy_reset(struct rig *rig)
     KIRQL irql;
 
     KeAcquireSpinLock(&spy->lock, &irql);
-    spy->answers = spy->commands = spy->releases = spy->gesn = 0;
+    spy->answers = spy->commands = spy->releases = spy->poll.gesn = 0;
     spy->locks = spy->unlocks = 0;
     __atomic_store_n(&spy->polls, 0, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&spy->lock, irql);
@@ -285,6 +287,18 @@ spy_commands(struct rig *rig)
     count = rig->spy.commands;
     KeReleaseSpinLock(&rig->spy.lock, irql);
     return count;
+}
+
+struct poll_seen
+spy_poll(struct rig *rig)
+{
+    struct poll_seen seen;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&rig->spy.lock, &irql);
+    seen = rig->spy.poll;
+    KeReleaseSpinLock(&rig->spy.lock, irql);
+    return seen;
 }
 
 unsigned

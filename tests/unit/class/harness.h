@@ -74,6 +74,15 @@ struct answer {
 
 #define LOG_MAX 256
 
+/* The last poll. */
+struct poll_seen {
+    unsigned gesn;              /* so many were GET EVENT STATUS NOTIFICATION */
+    UCHAR cdb[16];
+    ULONG flags, timeout;
+    UCHAR stack_flags;
+    bool threaded;
+};
+
 struct spy {
     PDEVICE_OBJECT device, lower;
     KSPIN_LOCK lock;
@@ -91,11 +100,7 @@ struct spy {
     unsigned released[LOG_MAX]; /* releases before it */
     unsigned commands;          /* EXECUTE_SCSI, without polls */
     unsigned polls;
-    unsigned gesn;              /* of them, GET EVENT STATUS NOTIFICATION */
-    UCHAR poll_cdb[16];         /* the last one */
-    ULONG poll_flags, poll_timeout;
-    UCHAR poll_stack_flags;
-    bool poll_threaded;
+    struct poll_seen poll;
     unsigned releases;          /* RELEASE_QUEUE */
     unsigned locks, unlocks;    /* LOCK_QUEUE, UNLOCK_QUEUE */
     PIRP held;
@@ -167,6 +172,7 @@ void spy_release(struct rig *rig);
 unsigned spy_commands(struct rig *rig);
 /* Number of commands with the opcode since the reset. */
 unsigned spy_count(struct rig *rig, UCHAR opcode);
+struct poll_seen spy_poll(struct rig *rig);
 /* Waits for it; fails the test after 5 s. */
 void spy_wait(struct rig *rig, UCHAR opcode, unsigned count);
 

@@ -26,8 +26,11 @@ hear(PVOID structure, PVOID context)
     KeAcquireSpinLock(&listener->lock, &irql);
     if (listener->count < NOTES) {
         listener->guid[listener->count] = note->Event;
-        memcpy(&listener->media[listener->count], note->CustomDataBuffer,
-               sizeof listener->media[0]);
+        if (note->Size >=
+            offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION, CustomDataBuffer) +
+                sizeof listener->media[0])
+            memcpy(&listener->media[listener->count], note->CustomDataBuffer,
+                   sizeof listener->media[0]);
         listener->count++;
     }
     KeReleaseSpinLock(&listener->lock, irql);
@@ -290,9 +293,9 @@ R121__poll__override_and_no_thread(void **state)
     rig_settle(rig);
     ClassCheckMediaState(rig->fdo->DeviceExtension);
     assert_true(EVENTUALLY(polls(rig) > 0));
-    assert_true(rig->spy.poll_stack_flags & SL_OVERRIDE_VERIFY_VOLUME);
-    assert_false(rig->spy.poll_threaded);
-    assert_int_equal(rig->spy.poll_flags & poll_flags, poll_flags);
+    assert_true(spy_poll(rig).stack_flags & SL_OVERRIDE_VERIFY_VOLUME);
+    assert_false(spy_poll(rig).threaded);
+    assert_int_equal(spy_poll(rig).flags & poll_flags, poll_flags);
     rig_settle(rig);
 }
 
@@ -684,13 +687,13 @@ look(struct rig *rig)
 static unsigned
 gesn_of_a_look(struct rig *rig)
 {
-    unsigned before = rig->spy.gesn, last;
+    unsigned before = spy_poll(rig).gesn, last;
 
     look(rig);
     do {
-        last = rig->spy.gesn;
+        last = spy_poll(rig).gesn;
         usleep(5000);
-    } while (last != rig->spy.gesn);
+    } while (last != spy_poll(rig).gesn);
     return last - before;
 }
 
@@ -701,10 +704,10 @@ gesn__command__as_documented(void **state)
     struct rig *rig = *state;
 
     assert_int_equal(gesn_of_a_look(rig), 1);
-    assert_memory_equal(rig->spy.poll_cdb, cdb, sizeof cdb);
-    assert_int_equal(rig->spy.poll_timeout, 4);
-    assert_true(rig->spy.poll_stack_flags & SL_OVERRIDE_VERIFY_VOLUME);
-    assert_false(rig->spy.poll_threaded);
+    assert_memory_equal(spy_poll(rig).cdb, cdb, sizeof cdb);
+    assert_int_equal(spy_poll(rig).timeout, 4);
+    assert_true(spy_poll(rig).stack_flags & SL_OVERRIDE_VERIFY_VOLUME);
+    assert_false(spy_poll(rig).threaded);
 }
 
 static void
@@ -716,7 +719,7 @@ gesn__more_than_32_events_in_a_row__switched_off(void **state)
     assert_int_equal(gesn_of_a_look(rig), 33);
     assert_int_equal(gesn_of_a_look(rig), 0);
     assert_true(polls(rig) > 0); /* TEST UNIT READY goes on */
-    assert_int_equal(rig->spy.poll_cdb[0], SCSIOP_TEST_UNIT_READY);
+    assert_int_equal(spy_poll(rig).cdb[0], SCSIOP_TEST_UNIT_READY);
 }
 
 static void
@@ -737,11 +740,11 @@ gesn__operational_after_4_repeats__class_masked(void **state)
     rig_mount(rig, true);
     spy_answer(rig, GESN_ANSWER(4, 1, 2, 0, 0, 1));
     assert_int_equal(gesn_of_a_look(rig), 5);
-    assert_int_equal(rig->spy.poll_cdb[4], 0x5A);
+    assert_int_equal(spy_poll(rig).cdb[4], 0x5A);
     assert_true(rig_verify_set(rig)); /* features changed: verify */
     spy_answer(rig, GESN_ANSWER(5, 1, 2, 0, 0, 1));
     assert_int_equal(gesn_of_a_look(rig), 6);
-    assert_int_equal(rig->spy.poll_cdb[4], 0x58);
+    assert_int_equal(spy_poll(rig).cdb[4], 0x58);
 }
 
 static void
