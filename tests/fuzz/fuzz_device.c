@@ -26,9 +26,9 @@ static uint32_t attention;
 static unsigned commands; /* since the request began */
 static void *unit;
 
-/* More than any request may cost: a transfer of 64 parts, each tried 1 + 4
- * times with a START UNIT in between, and what is asked on the way. */
-#define COMMANDS_MAX 4096
+/* More than any request may cost: an UNMAP of a whole disk ends after 65,536,
+ * some of them tried again. */
+#define COMMANDS_MAX (4 * 65536)
 
 /* --- the honest drive ----------------------------------------------------- */
 
