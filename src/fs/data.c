@@ -460,11 +460,12 @@ settle(struct volume *volume, PIRP irp)
     UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
     NTSTATUS status = irp->IoStatus.Status;
     ULONG generation = fs_volume_generation(volume);
-    BOOLEAN settled;
+    BOOLEAN settled, cancelled;
 
     clear_device_to_verify(irp);
-    if (fs_ending() || irp->Cancel) {
-        finish(irp, irp->Cancel ? STATUS_CANCELLED : STATUS_SYSTEM_SHUTDOWN);
+    cancelled = __atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST);
+    if (fs_ending() || cancelled) {
+        finish(irp, cancelled ? STATUS_CANCELLED : STATUS_SYSTEM_SHUTDOWN);
         return;
     }
     if (major == IRP_MJ_CREATE || major == IRP_MJ_FILE_SYSTEM_CONTROL) {

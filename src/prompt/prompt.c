@@ -715,7 +715,8 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
         return STATUS_SUCCESS;
     }
     IoSetCancelRoutine(irp, cancel_waiting);
-    if (irp->Cancel && IoSetCancelRoutine(irp, NULL) != NULL) {
+    if (__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST) &&
+        IoSetCancelRoutine(irp, NULL) != NULL) {
         KeReleaseSpinLock(&broker.lock, irql);
         unref(fresh);
         broker.host.fail(irp, STATUS_CANCELLED);

@@ -241,8 +241,13 @@ image_peek(const char *path, unsigned long offset, void *bytes, size_t len)
 
 /* --- questions --------------------------------------------------------------------- */
 
-LONG prompts_asked;
-enum prompt_event last_event;
+static LONG prompts_asked; /* atomic */
+
+LONG
+asked(void)
+{
+    return __atomic_load_n(&prompts_asked, __ATOMIC_ACQUIRE);
+}
 
 static void
 host_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
@@ -283,7 +288,6 @@ host_event(void *context, enum prompt_event event,
 {
     (void) context;
     (void) prompt;
-    __atomic_store_n(&last_event, event, __ATOMIC_RELEASE);
     if (event == PROMPT_ASKED)
         InterlockedIncrement(&prompts_asked);
 }
@@ -514,6 +518,12 @@ mount(struct drive_rig *d)
     volume = fs_volume_on(d->fdo);
     assert_non_null(volume);
     return volume;
+}
+
+BOOLEAN
+head_dirty(struct volume *volume)
+{
+    return __atomic_load_n(&volume->head_dirty, __ATOMIC_ACQUIRE);
 }
 
 BOOLEAN

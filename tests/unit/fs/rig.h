@@ -111,6 +111,8 @@ void swap(struct drive_rig *d, const char *path);
 void fault(struct drive_rig *d, const char *rule);
 /* Mounts what is in the drive. */
 struct volume *mount(struct drive_rig *d);
+/* Did we write to what tells the volume, and not look since? */
+BOOLEAN head_dirty(struct volume *volume);
 BOOLEAN verify_flag(struct drive_rig *d);
 void set_flag(struct drive_rig *d);
 
@@ -150,8 +152,7 @@ NTSTATUS open_volume(struct drive_rig *d, PFILE_OBJECT *out_file);
 
 /* --- questions ------------------------------------------------------------------ */
 
-extern LONG prompts_asked;      /* atomic: since the test began */
-extern enum prompt_event last_event;
+LONG asked(void);               /* questions since the test began */
 size_t prompts(struct ri_prompt_info *out_first);
 /* Waits for the one question there is, and returns it. */
 struct ri_prompt_info the_prompt(void);

@@ -123,10 +123,10 @@ mkfs_in_a_partition__pulled_at_once__still_the_same(void **state)
     swap(d, path);
     assert_int_equal(read_volume(volume, PART_AT, buffer, 4096),
                      STATUS_SUCCESS);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     fs_volume_info(volume, &info);
     assert_ptr_equal(fs_volume_on(d->fdo), volume);
-    assert_true(EVENTUALLY(!volume->head_dirty));
+    assert_true(EVENTUALLY(!head_dirty(volume)));
     fs_volume_info(volume, &info);
     assert_string_equal(info.label, "MADE-BY-US");
 }
@@ -145,11 +145,11 @@ mkfs_in_a_partition__flushed_then_pulled__still_the_same(void **state)
     format_partition(volume, "FLUSHED");
     req_start(&req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
     assert_int_equal(req_end(&req), STATUS_SUCCESS);
-    assert_false(volume->head_dirty);
+    assert_false(head_dirty(volume));
     swap(d, path);
     assert_int_equal(read_volume(volume, PART_AT, buffer, 4096),
                      STATUS_SUCCESS);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
 }
 
 static void

@@ -64,7 +64,7 @@ R164__absolute_open_that_met_a_change__reopened_silently(void **state)
     assert_int_equal(creates.information[0], IO_REMOUNT);
     assert_int_equal(creates.status[1], STATUS_SUCCESS);
     assert_ptr_equal(file->Vpb, fs_volume_vpb(volume));
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     io_close_file(file);
     take_off(&above);
 }
@@ -83,7 +83,7 @@ R164__absolute_open__other_volume__opens_that_one(void **state)
     assert_int_equal(open_volume(d, &file), STATUS_SUCCESS);
     assert_ptr_not_equal(file->Vpb, fs_volume_vpb(volume));
     assert_ptr_equal(file->Vpb, d->fdo->Vpb);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     io_close_file(file);
 }
 
@@ -532,7 +532,7 @@ dirty__write_protected__not_marked_no_question(void **state)
     assert_int_equal(open_volume(d, &file), STATUS_SUCCESS);
     assert_int_equal(simple(file, FSCTL_MARK_VOLUME_DIRTY),
                      STATUS_MEDIA_WRITE_PROTECTED);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     io_close_file(file);
 }
 

@@ -225,7 +225,7 @@ ours__own_writes_to_the_identifying_blocks__still_the_same(void **state)
     set_flag(d);
     assert_int_equal(verify(d), STATUS_SUCCESS);
     /* And after it was read again, another one's change is seen. */
-    assert_true(EVENTUALLY(!volume->head_dirty));
+    assert_true(EVENTUALLY(!head_dirty(volume)));
     pull_out(d);
     image_poke(path, 0x1B0, "not our words", 13);
     put_in(d, path);

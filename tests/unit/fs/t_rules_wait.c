@@ -66,7 +66,7 @@ R162__old_disk_is_back__old_handle_works_again(void **state)
     memset(buffer, 'B', sizeof buffer);
     assert_int_equal(write_volume(volume, 8 << 20, buffer, sizeof buffer),
                      STATUS_SUCCESS);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     io_close_file(file);
 }
 
@@ -85,7 +85,7 @@ R185__same_medium_came_back__no_dialog(void **state)
         assert_int_equal(read_volume(volume, 0, buffer, sizeof buffer),
                          STATUS_SUCCESS);
     }
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
 }
 
 static void
@@ -184,10 +184,10 @@ R170__write_protected__tab_is_changed__retry_writes(void **state)
         assert_int_equal(read_volume(volume, 0, other, 512), STATUS_SUCCESS);
     }
     assert_int_equal(prompts(NULL), 1);
-    assert_int_equal(prompts_asked, 1);
+    assert_int_equal(asked(), 1);
     /* Still set: the same question. */
     answer(RI_RETRY);
-    assert_true(EVENTUALLY(prompts_asked == 2));
+    assert_true(EVENTUALLY(asked() == 2));
     pull_out(d);
     __atomic_store_n(&d->watch.number, 0, __ATOMIC_RELEASE);
     put_in(d, path);
@@ -220,7 +220,7 @@ R171__is_volume_mounted__never_a_dialog__the_status(void **state)
     put_in(d, FAT("r171b", "OTHER", "71000012"));
     assert_int_equal(fsctl(file, FSCTL_IS_VOLUME_MOUNTED, NULL, 0, 0, NULL),
                      STATUS_WRONG_VOLUME);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     io_close_file(file);
 }
 
@@ -263,7 +263,7 @@ R172__verify_required_under_the_cache_manager__file_lock_conflict(void **state)
     pull_out(d);
     assert_int_equal(read_under((PIRP) FSRTL_CACHE_TOP_LEVEL_IRP, volume),
                      STATUS_NO_MEDIA_IN_DEVICE);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     IoSetDeviceToVerify(PsGetCurrentThread(), NULL);
 }
 
@@ -477,7 +477,7 @@ R177__hard_errors_disabled__completes_at_once(void **state)
     set_flag(d);
     IoVerifyVolume(d->fdo, FALSE);
     assert_int_equal(write_volume(volume, 0, buffer, 512), STATUS_WRONG_VOLUME);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
     assert_false(IoSetThreadHardErrorMode(TRUE));
 }
 
@@ -495,7 +495,7 @@ error_mode__suppressed__ok_is_no_retry__fails(void **state)
     assert_int_equal(read_volume(volume, 0, buffer, 512),
                      STATUS_NO_MEDIA_IN_DEVICE);
     assert_int_equal(prompts(NULL), 0);
-    assert_int_equal(prompts_asked, 0);
+    assert_int_equal(asked(), 0);
 }
 
 struct leaving {
@@ -539,7 +539,7 @@ R184__thread_ends_while_the_dialog_is_open__original_status(void **state)
         STATUS_SUCCESS);
     KeWaitForSingleObject(&leaving.done, Executive, KernelMode, FALSE, NULL);
     ZwClose(thread);
-    assert_int_equal(prompts_asked, 1);
+    assert_int_equal(asked(), 1);
     assert_int_equal(leaving.iosb.Status, STATUS_NO_MEDIA_IN_DEVICE);
     assert_int_equal(leaving.iosb.Information, 0);
     assert_true(EVENTUALLY(prompts(NULL) == 0));

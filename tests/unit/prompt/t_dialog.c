@@ -83,7 +83,7 @@ event(void *context, enum prompt_event what,
 {
     (void) context;
     (void) prompt;
-    world.last = what;
+    __atomic_store_n(&world.last, what, __ATOMIC_RELEASE);
 }
 
 static int
