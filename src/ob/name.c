@@ -282,8 +282,9 @@ join(PCUNICODE_STRING first, PCUNICODE_STRING second, UNICODE_STRING *out_path)
     if (buffer == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlCopyMemory(buffer, first->Buffer, first->Length);
-    RtlCopyMemory((char *) buffer + first->Length, second->Buffer,
-                  second->Length);
+    if (second->Length != 0)
+        RtlCopyMemory((char *) buffer + first->Length, second->Buffer,
+                      second->Length);
     *out_path = (UNICODE_STRING){ (USHORT) length, (USHORT) length, buffer };
     return STATUS_SUCCESS;
 }
