@@ -35,8 +35,7 @@ create(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     saw.access = stack->Parameters.Create.SecurityContext->DesiredAccess;
     saw.file_flags = file->Flags;
     memset(saw.name, 0, sizeof saw.name);
-    if (file->FileName.Length != 0 &&
-        file->FileName.Length < sizeof saw.name)
+    if (file->FileName.Length != 0 && file->FileName.Length < sizeof saw.name)
         memcpy(saw.name, file->FileName.Buffer, file->FileName.Length);
     return complete_irp(Irp, answer, FILE_CREATED);
 }
