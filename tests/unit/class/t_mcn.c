@@ -20,17 +20,18 @@ static NTSTATUS NTAPI
 hear(PVOID structure, PVOID context)
 {
     PTARGET_DEVICE_CUSTOM_NOTIFICATION note = structure;
+    size_t extra = note->Size - offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION,
+                                         CustomDataBuffer);
     struct listener *listener = context;
     KIRQL irql;
 
     KeAcquireSpinLock(&listener->lock, &irql);
     if (listener->count < NOTES) {
         listener->guid[listener->count] = note->Event;
-        if (note->Size >=
-            offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION, CustomDataBuffer) +
-                sizeof listener->media[0])
-            memcpy(&listener->media[listener->count], note->CustomDataBuffer,
-                   sizeof listener->media[0]);
+        if (extra > sizeof listener->media[0])
+            extra = sizeof listener->media[0];
+        memcpy(&listener->media[listener->count], note->CustomDataBuffer,
+               extra);
         listener->count++;
     }
     KeReleaseSpinLock(&listener->lock, irql);

@@ -511,7 +511,7 @@ log__offset_of_the_bad_block_and_dump_data(void **state)
     struct io_error_log_entry list[2];
     struct answer answer = *SENSE_ANSWER(SCSIOP_READ, 1, 3, 0x11, 0);
     struct rig *rig = *state;
-    const SCSI_REQUEST_BLOCK *srb;
+    SCSI_REQUEST_BLOCK srb;
 
     know_capacity(rig);
     forget_log();
@@ -522,10 +522,10 @@ log__offset_of_the_bad_block_and_dump_data(void **state)
     assert_int_equal(new_log(list, 2), 1);
     assert_true(list[0].packet.DeviceOffset.QuadPart == 18 * 512);
     assert_int_equal(list[0].packet.SequenceNumber, 0);
-    assert_int_equal(list[0].dump_len, sizeof *srb + 18 + 6);
-    srb = (const void *) list[0].dump;
-    assert_int_equal(srb->Cdb[0], SCSIOP_READ);
-    assert_memory_equal(list[0].dump + sizeof *srb, answer.sense, 18);
+    assert_int_equal(list[0].dump_len, sizeof srb + 18 + 6);
+    memcpy(&srb, list[0].dump, sizeof srb);
+    assert_int_equal(srb.Cdb[0], SCSIOP_READ);
+    assert_memory_equal(list[0].dump + sizeof srb, answer.sense, 18);
     /* Information outside of the request: its first block. */
     spy_reset(rig);
     answer.sense[6] = 99;
