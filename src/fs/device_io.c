@@ -2,8 +2,8 @@
  * device_io.c - the file system's own requests to a drive
  *
  * Synchronous; all but fs_check_verify carry SL_OVERRIDE_VERIFY_VOLUME, for
- * they are how a volume is verified.  Reads name the media change count that they are meant for, so
- * one volume is never put together from two media.
+ * they are how a volume is verified.  Reads name the media change count that
+ * they are meant for, so one volume is never put together from two media.
  *
  * SPDX-License-Identifier: MIT
  */
