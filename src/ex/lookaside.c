@@ -67,7 +67,7 @@ ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside,
                                 PFREE_FUNCTION Free, ULONG Flags, SIZE_T Size,
                                 ULONG Tag, USHORT Depth)
 {
-    KE_RULE_DISPATCH("ExInitializeNPagedLookasideList");
+    KE_IRQL(ExInitializeNPagedLookasideList);
     initialize_with(&Lookaside->L, Allocate, Free,
                     (POOL_TYPE) (NonPagedPool | Flags), Size, Tag);
 }
@@ -75,7 +75,7 @@ ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside,
 VOID NTAPI
 ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside)
 {
-    KE_RULE_DISPATCH("ExDeleteNPagedLookasideList");
+    KE_IRQL(ExDeleteNPagedLookasideList);
     drop_blocks(&Lookaside->L.ListHead, Lookaside->L.Free);
 }
 
@@ -85,7 +85,7 @@ ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside,
                                ULONG Flags, SIZE_T Size, ULONG Tag,
                                USHORT Depth)
 {
-    KE_RULE_APC("ExInitializePagedLookasideList");
+    KE_IRQL(ExInitializePagedLookasideList);
     initialize_with(&Lookaside->L, Allocate, Free,
                     (POOL_TYPE) (PagedPool | Flags), Size, Tag);
 }
@@ -93,7 +93,7 @@ ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside,
 VOID NTAPI
 ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 {
-    KE_RULE_APC("ExDeletePagedLookasideList");
+    KE_IRQL(ExDeletePagedLookasideList);
     drop_blocks(&Lookaside->L.ListHead, Lookaside->L.Free);
 }
 
@@ -101,7 +101,7 @@ ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 PVOID NTAPI
 ExAllocateFromPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 {
-    KE_RULE_APC("ExAllocateFromPagedLookasideList");
+    KE_IRQL(ExAllocateFromPagedLookasideList);
     return ExAllocateFromNPagedLookasideList(
         (PNPAGED_LOOKASIDE_LIST) Lookaside);
 }
@@ -109,7 +109,7 @@ ExAllocateFromPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 VOID NTAPI
 ExFreeToPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PVOID Entry)
 {
-    KE_RULE_APC("ExFreeToPagedLookasideList");
+    KE_IRQL(ExFreeToPagedLookasideList);
     ExFreeToNPagedLookasideList((PNPAGED_LOOKASIDE_LIST) Lookaside, Entry);
 }
 
@@ -143,7 +143,7 @@ ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside,
                             PFREE_FUNCTION_EX Free, POOL_TYPE PoolType,
                             ULONG Flags, SIZE_T Size, ULONG Tag, USHORT Depth)
 {
-    KE_RULE_DISPATCH("ExInitializeLookasideListEx");
+    KE_IRQL(ExInitializeLookasideListEx);
     if (PoolType != NonPagedPool && PoolType != PagedPool &&
         PoolType != NonPagedPoolNx)
         return STATUS_INVALID_PARAMETER_4;
@@ -165,7 +165,7 @@ ExFlushLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
 {
     PSLIST_ENTRY block = ExpInterlockedFlushSList(&Lookaside->L.ListHead);
 
-    KE_RULE_DISPATCH("ExFlushLookasideListEx");
+    KE_IRQL(ExFlushLookasideListEx);
     while (block != NULL) {
         PSLIST_ENTRY next = block->Next;
 

@@ -84,7 +84,7 @@ ExAcquireFastMutex(PFAST_MUTEX FastMutex)
 {
     KIRQL before;
 
-    KE_RULE_APC("ExAcquireFastMutex");
+    KE_IRQL(ExAcquireFastMutex);
     KeRaiseIrql(APC_LEVEL, &before);
     acquire(of_fast(FastMutex));
     FastMutex->OldIrql = before;
@@ -96,7 +96,7 @@ ExTryToAcquireFastMutex(PFAST_MUTEX FastMutex)
 {
     KIRQL before;
 
-    KE_RULE_APC("ExTryToAcquireFastMutex");
+    KE_IRQL(ExTryToAcquireFastMutex);
     KeRaiseIrql(APC_LEVEL, &before);
     if (!try_to_acquire(of_fast(FastMutex))) {
         KeLowerIrql(before);
@@ -119,7 +119,7 @@ ExReleaseFastMutex(PFAST_MUTEX FastMutex)
 VOID FASTCALL
 ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex)
 {
-    KE_RULE_APC("ExAcquireFastMutexUnsafe");
+    KE_IRQL(ExAcquireFastMutexUnsafe);
     KE_RULE(ex_apcs_held_off(),
             "ExAcquireFastMutexUnsafe: in a critical region or at APC_LEVEL");
     acquire(of_fast(FastMutex));
@@ -128,7 +128,7 @@ ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex)
 VOID FASTCALL
 ExReleaseFastMutexUnsafe(PFAST_MUTEX FastMutex)
 {
-    KE_RULE_APC("ExReleaseFastMutexUnsafe");
+    KE_IRQL(ExReleaseFastMutexUnsafe);
     KE_RULE(ex_apcs_held_off(),
             "ExReleaseFastMutexUnsafe: in a critical region or at APC_LEVEL");
     release(of_fast(FastMutex));
@@ -146,7 +146,7 @@ KeInitializeGuardedMutex(PKGUARDED_MUTEX Mutex)
 VOID FASTCALL
 KeAcquireGuardedMutex(PKGUARDED_MUTEX Mutex)
 {
-    KE_RULE_APC("KeAcquireGuardedMutex");
+    KE_IRQL(KeAcquireGuardedMutex);
     KeEnterGuardedRegion();
     acquire(of_guarded(Mutex));
 }
@@ -154,7 +154,7 @@ KeAcquireGuardedMutex(PKGUARDED_MUTEX Mutex)
 BOOLEAN FASTCALL
 KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX Mutex)
 {
-    KE_RULE_APC("KeTryToAcquireGuardedMutex");
+    KE_IRQL(KeTryToAcquireGuardedMutex);
     KeEnterGuardedRegion();
     if (try_to_acquire(of_guarded(Mutex)))
         return TRUE;
@@ -165,7 +165,7 @@ KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX Mutex)
 VOID FASTCALL
 KeReleaseGuardedMutex(PKGUARDED_MUTEX Mutex)
 {
-    KE_RULE_APC("KeReleaseGuardedMutex");
+    KE_IRQL(KeReleaseGuardedMutex);
     release(of_guarded(Mutex));
     KeLeaveGuardedRegion();
 }
@@ -173,7 +173,7 @@ KeReleaseGuardedMutex(PKGUARDED_MUTEX Mutex)
 VOID FASTCALL
 KeAcquireGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex)
 {
-    KE_RULE_APC("KeAcquireGuardedMutexUnsafe");
+    KE_IRQL(KeAcquireGuardedMutexUnsafe);
     KE_RULE(KeAreAllApcsDisabled(),
             "KeAcquireGuardedMutexUnsafe: in a guarded region or at APC_LEVEL");
     acquire(of_guarded(FastMutex));
@@ -182,6 +182,6 @@ KeAcquireGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex)
 VOID FASTCALL
 KeReleaseGuardedMutexUnsafe(PKGUARDED_MUTEX FastMutex)
 {
-    KE_RULE_APC("KeReleaseGuardedMutexUnsafe");
+    KE_IRQL(KeReleaseGuardedMutexUnsafe);
     release(of_guarded(FastMutex));
 }

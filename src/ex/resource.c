@@ -195,7 +195,7 @@ wait_in_queue(PERESOURCE resource, struct waiter *waiter, KIRQL irql)
 NTSTATUS NTAPI
 ExInitializeResourceLite(PERESOURCE Resource)
 {
-    KE_RULE_DISPATCH("ExInitializeResourceLite");
+    KE_IRQL(ExInitializeResourceLite);
     *Resource = (ERESOURCE){ .OwnerTable = NULL };
     InitializeListHead(&Resource->SystemResourcesList);
     KeInitializeSpinLock(&Resource->SpinLock);
@@ -218,7 +218,7 @@ ExReinitializeResourceLite(PERESOURCE Resource)
 {
     POWNER_ENTRY table = Resource->OwnerTable;
 
-    KE_RULE_DISPATCH("ExReinitializeResourceLite");
+    KE_IRQL(ExReinitializeResourceLite);
     check_unused(Resource);
     ExInitializeResourceLite(Resource);
     Resource->OwnerTable = table;
@@ -228,7 +228,7 @@ ExReinitializeResourceLite(PERESOURCE Resource)
 NTSTATUS NTAPI
 ExDeleteResourceLite(PERESOURCE Resource)
 {
-    KE_RULE_DISPATCH("ExDeleteResourceLite");
+    KE_IRQL(ExDeleteResourceLite);
     check_unused(Resource);
     if (Resource->OwnerTable != NULL)
         ExFreePoolWithTag(Resource->OwnerTable, TABLE_TAG);
@@ -241,7 +241,7 @@ ExDeleteResourceLite(PERESOURCE Resource)
 static void
 check_caller(void)
 {
-    KE_RULE_APC("ExAcquireResource...");
+    KE_IRQL(ExAcquireResourceExclusiveLite);
     KE_RULE(ex_apcs_held_off(),
             "a resource is acquired in a critical region or at APC_LEVEL");
 }

@@ -40,7 +40,7 @@ ExAcquireRundownProtectionEx(PEX_RUNDOWN_REF RunRef, ULONG Count)
 {
     ULONG_PTR seen = __atomic_load_n(&RunRef->Count, __ATOMIC_RELAXED);
 
-    KE_RULE_DISPATCH("ExAcquireRundownProtection");
+    KE_IRQL(ExAcquireRundownProtection);
     do {
         if (seen & EX_RUNDOWN_ACTIVE)
             return FALSE;
@@ -63,7 +63,7 @@ ExReleaseRundownProtectionEx(PEX_RUNDOWN_REF RunRef, ULONG Count)
     ULONG_PTR seen = __atomic_load_n(&RunRef->Count, __ATOMIC_ACQUIRE);
     struct waiter *waiter;
 
-    KE_RULE_DISPATCH("ExReleaseRundownProtection");
+    KE_IRQL(ExReleaseRundownProtection);
     while ((seen & EX_RUNDOWN_ACTIVE) == 0) {
         KE_RULE(seen >= change,
                 "ExReleaseRundownProtection: what was acquired is released");
@@ -98,7 +98,7 @@ ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF RunRef)
     struct waiter waiter;
     ULONG_PTR seen = __atomic_load_n(&RunRef->Count, __ATOMIC_ACQUIRE);
 
-    KE_RULE_APC("ExWaitForRundownProtectionRelease");
+    KE_IRQL(ExWaitForRundownProtectionRelease);
     if (seen == EX_RUNDOWN_ACTIVE)
         return;
     KE_RULE((seen & EX_RUNDOWN_ACTIVE) == 0,

@@ -14,7 +14,7 @@ ExUuidCreate(UUID *Uuid)
 {
     ssize_t got;
 
-    KE_RULE_APC("ExUuidCreate");
+    KE_IRQL(ExUuidCreate);
     do
         got = getrandom(Uuid, sizeof *Uuid, 0);
     while (got < 0 && errno == EINTR);

@@ -64,7 +64,12 @@ kind_size(unsigned kind)
 static PVOID
 allocate_kind(unsigned kind)
 {
-    return io_pool_alloc(kind_size(kind), kind_tag(kind));
+    SIZE_T size = kind_size(kind);
+    char *block = io_pool_alloc(size, kind_tag(kind));
+
+    if (block != NULL && kind < IO_CACHE_STACKS)
+        RtlZeroMemory(block + size - IO_IRP_TAIL, IO_IRP_TAIL);
+    return block;
 }
 
 #ifdef IO_NO_CACHE

@@ -41,7 +41,10 @@ IoCancelIrp(PIRP Irp)
         return FALSE;
     }
     Irp->CancelIrql = irql;
-    device = IoGetCurrentIrpStackLocation(Irp)->DeviceObject;
+    /* One that was never sent is at no device. */
+    device = Irp->CurrentLocation > Irp->StackCount
+                 ? NULL
+                 : IoGetCurrentIrpStackLocation(Irp)->DeviceObject;
     /* It releases the lock. */
     if (IO_CHECKING)
         io_checked_cancel(Irp, routine, device, &cancel_lock);

@@ -19,12 +19,14 @@
 #ifdef NDEBUG
 #define IO_CHECKED  0
 #define IO_CHECKING 0
-#define IO_IRP_TAIL 0
 #else
 #define IO_CHECKED  1
 #define IO_CHECKING __builtin_expect(ke_checks, 1)
-#define IO_IRP_TAIL 16          /* behind the stack locations: the history */
 #endif
+
+/* Behind the stack locations: the history; else zeros, for drivers that look at
+ * the flags of the location above the top, as they may on Windows. */
+#define IO_IRP_TAIL 16
 
 /* --- rules.c ------------------------------------------------------------- */
 

@@ -94,7 +94,7 @@ ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess,
                                 .share = (USHORT) ShareAccess };
     NTSTATUS status;
 
-    KE_RULE_PASSIVE("ZwCreateFile");
+    KE_IRQL(ZwCreateFile);
     UNREFERENCED_PARAMETER(AllocationSize);
     *FileHandle = NULL;
     if (EaBuffer != NULL || EaLength != 0)

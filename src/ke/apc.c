@@ -135,7 +135,7 @@ KeEnterGuardedRegion(VOID)
 {
     PKTHREAD thread = &ke_current()->Tcb;
 
-    KE_RULE_APC("KeEnterGuardedRegion");
+    KE_IRQL(KeEnterGuardedRegion);
     thread->guarded++;
     thread->apc_disable++;
 }
@@ -145,7 +145,7 @@ KeLeaveGuardedRegion(VOID)
 {
     PKTHREAD thread = &ke_current()->Tcb;
 
-    KE_RULE_APC("KeLeaveGuardedRegion");
+    KE_IRQL(KeLeaveGuardedRegion);
     KE_RULE(thread->guarded != 0,
             "KeLeaveGuardedRegion: the thread is in a guarded region");
     thread->guarded--;

@@ -41,7 +41,7 @@ KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 {
     LONG before;
 
-    KE_RULE_DISPATCH("KePulseEvent");
+    KE_IRQL(KePulseEvent);
     ke_lock();
     before = Event->Header.SignalState;
     if (before == 0) {

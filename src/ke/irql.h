@@ -67,14 +67,6 @@ VOID NTAPI ke_rule_failed(const char *rule, const void *caller)
          : ke_rule_failed((rule), __builtin_return_address(0)))
 
 #endif
-/* For routines that have no row. */
-#define KE_RULE_DISPATCH(routine)                                             \
-    KE_RULE(ke_irql <= DISPATCH_LEVEL, routine ": IRQL <= DISPATCH_LEVEL")
-#define KE_RULE_APC(routine)                                                  \
-    KE_RULE(ke_irql <= APC_LEVEL, routine ": IRQL <= APC_LEVEL")
-#define KE_RULE_PASSIVE(routine)                                              \
-    KE_RULE(ke_irql == PASSIVE_LEVEL, routine ": IRQL = PASSIVE_LEVEL")
-
 #ifndef NDEBUG
 /* Spin locks that the calling thread holds. */
 extern __thread unsigned ke_spin_locks

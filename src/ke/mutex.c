@@ -100,7 +100,7 @@ LONG NTAPI
 KeReleaseMutant(PRKMUTANT Mutant, KPRIORITY Increment, BOOLEAN Abandoned,
                 BOOLEAN Wait)
 {
-    KE_RULE_DISPATCH("KeReleaseMutant");
+    KE_IRQL(KeReleaseMutant);
     return release(Mutant, Abandoned != FALSE);
 }
 

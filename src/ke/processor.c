@@ -56,7 +56,7 @@ KeQueryPriorityThread(PKTHREAD Thread)
 {
     KPRIORITY priority = __atomic_load_n(&Thread->priority, __ATOMIC_RELAXED);
 
-    KE_RULE_DISPATCH("KeQueryPriorityThread");
+    KE_IRQL(KeQueryPriorityThread);
     return priority == 0 ? NORMAL_PRIORITY : priority;
 }
 
@@ -66,7 +66,7 @@ KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority)
 {
     KPRIORITY before;
 
-    KE_RULE_DISPATCH("KeSetPriorityThread");
+    KE_IRQL(KeSetPriorityThread);
     KE_RULE(Priority > LOW_PRIORITY && Priority <= HIGH_PRIORITY,
             "KeSetPriorityThread: 1 <= Priority <= 31");
     before = __atomic_exchange_n(&Thread->priority, Priority, __ATOMIC_RELAXED);

@@ -84,7 +84,7 @@ VOID FASTCALL
 KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock,
                                PKLOCK_QUEUE_HANDLE LockHandle)
 {
-    KE_RULE_DISPATCH("KeAcquireInStackQueuedSpinLock");
+    KE_IRQL(KeAcquireInStackQueuedSpinLock);
     LockHandle->OldIrql = ke_irql;
     ke_irql = DISPATCH_LEVEL;
     acquire(SpinLock, &LockHandle->LockQueue);

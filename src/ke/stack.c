@@ -51,9 +51,10 @@ NTSTATUS NTAPI
 KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter,
                                 SIZE_T Size, BOOLEAN Wait, PVOID Context)
 {
-    KE_RULE_DISPATCH("KeExpandKernelStackAndCalloutEx");
+    KE_IRQL(KeExpandKernelStackAndCalloutEx);
     if (Wait)
-        KE_RULE_APC("KeExpandKernelStackAndCalloutEx with Wait");
+        KE_RULE(ke_irql <= APC_LEVEL,
+                "KeExpandKernelStackAndCalloutEx waits at IRQL <= APC_LEVEL");
     if (Size > MAXIMUM_EXPANSION_SIZE)
         return STATUS_INVALID_PARAMETER_3;
     if (Context != NULL)
@@ -69,7 +70,7 @@ NTSTATUS NTAPI
 KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter,
                               SIZE_T Size)
 {
-    KE_RULE_APC("KeExpandKernelStackAndCallout");
+    KE_IRQL(KeExpandKernelStackAndCallout);
     return KeExpandKernelStackAndCalloutEx(Callout, Parameter, Size, TRUE,
                                            NULL);
 }

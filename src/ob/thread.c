@@ -86,7 +86,7 @@ PsGetThreadProcessId(PETHREAD Thread)
 NTSTATUS NTAPI
 PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD *Thread)
 {
-    KE_RULE_APC("PsLookupThreadByThreadId");
+    KE_IRQL(PsLookupThreadByThreadId);
     *Thread = ke_thread_find((ULONG_PTR) ThreadId);
     return *Thread != NULL ? STATUS_SUCCESS : STATUS_INVALID_CID;
 }

@@ -187,7 +187,7 @@ RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString,
                              PCUNICODE_STRING SourceString,
                              BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlUnicodeStringToAnsiString");
+    KE_IRQL(RtlUnicodeStringToAnsiString);
     return to_ansi(DestinationString, SourceString, AllocateDestinationString,
                    true, false);
 }
@@ -197,7 +197,7 @@ RtlOemStringToUnicodeString(PUNICODE_STRING DestinationString,
                             PCOEM_STRING SourceString,
                             BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlOemStringToUnicodeString");
+    KE_IRQL(RtlOemStringToUnicodeString);
     return to_unicode(DestinationString, SourceString,
                       AllocateDestinationString, true);
 }
@@ -207,7 +207,7 @@ RtlUnicodeStringToOemString(POEM_STRING DestinationString,
                             PCUNICODE_STRING SourceString,
                             BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlUnicodeStringToOemString");
+    KE_IRQL(RtlUnicodeStringToOemString);
     return to_ansi(DestinationString, SourceString, AllocateDestinationString,
                    true, false);
 }
@@ -217,7 +217,7 @@ RtlOemStringToCountedUnicodeString(PUNICODE_STRING DestinationString,
                                    PCOEM_STRING SourceString,
                                    BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlOemStringToCountedUnicodeString");
+    KE_IRQL(RtlOemStringToCountedUnicodeString);
     return to_unicode(DestinationString, SourceString,
                       AllocateDestinationString, false);
 }
@@ -227,7 +227,7 @@ RtlUnicodeStringToCountedOemString(POEM_STRING DestinationString,
                                    PCUNICODE_STRING SourceString,
                                    BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlUnicodeStringToCountedOemString");
+    KE_IRQL(RtlUnicodeStringToCountedOemString);
     return to_ansi(DestinationString, SourceString, AllocateDestinationString,
                    false, false);
 }
@@ -237,7 +237,7 @@ RtlUpcaseUnicodeStringToCountedOemString(POEM_STRING DestinationString,
                                          PCUNICODE_STRING SourceString,
                                          BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlUpcaseUnicodeStringToCountedOemString");
+    KE_IRQL(RtlUpcaseUnicodeStringToCountedOemString);
     return to_ansi(DestinationString, SourceString, AllocateDestinationString,
                    false, true);
 }
@@ -304,7 +304,7 @@ RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString,
                        PCUNICODE_STRING SourceString,
                        BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlUpcaseUnicodeString");
+    KE_IRQL(RtlUpcaseUnicodeString);
     return change_case(DestinationString, SourceString,
                        AllocateDestinationString, RtlUpcaseUnicodeChar);
 }
@@ -313,7 +313,7 @@ NTSTATUS NTAPI
 RtlDowncaseUnicodeString(PUNICODE_STRING UniDest, PCUNICODE_STRING UniSource,
                          BOOLEAN AllocateDestinationString)
 {
-    KE_RULE_PASSIVE("RtlDowncaseUnicodeString");
+    KE_IRQL(RtlDowncaseUnicodeString);
     return change_case(UniDest, UniSource, AllocateDestinationString,
                        RtlDowncaseUnicodeChar);
 }

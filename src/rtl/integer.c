@@ -106,7 +106,7 @@ RtlInt64ToUnicodeString(ULONGLONG Value, ULONG Base, PUNICODE_STRING String)
     WCHAR digits[64];
     size_t n = ARRAYSIZE(digits), bytes;
 
-    KE_RULE_PASSIVE("RtlInt64ToUnicodeString");
+    KE_IRQL(RtlInt64ToUnicodeString);
     if (Base == 0)
         Base = 10;
     if (Base != 2 && Base != 8 && Base != 10 && Base != 16)
@@ -194,7 +194,7 @@ RtlStringFromGUID(const GUID *Guid, PUNICODE_STRING GuidString)
     size_t size = (GUID_CHARS + 1) * sizeof(WCHAR), digits = 0;
     PWSTR text;
 
-    KE_RULE_PASSIVE("RtlStringFromGUID");
+    KE_IRQL(RtlStringFromGUID);
     text = ExAllocatePoolWithTag(PagedPool, size, RTL_TAG);
     if (text == NULL)
         return STATUS_NO_MEMORY;
