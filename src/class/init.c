@@ -367,8 +367,8 @@ ClassQueryTimeOutRegistryValue(PDEVICE_OBJECT DeviceObject)
         { .Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_TYPECHECK,
           .Name = (PWSTR) L"TimeOutValue",
           .EntryContext = &seconds,
-          .DefaultType = REG_DWORD << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT |
-                         REG_DWORD,
+          .DefaultType =
+              REG_DWORD << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT | REG_DWORD,
           .DefaultData = &none,
           .DefaultLength = sizeof none },
         { 0 },
