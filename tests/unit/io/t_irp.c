@@ -453,6 +453,29 @@ R202__device_control__freed_by_the_io_manager__asynchronous_not(void **state)
     expect_bugcheck(async_past_the_top, "rule irp-past-top: ");
 }
 
+static PDEVICE_OBJECT cancelled_at;
+
+static VOID NTAPI
+note_cancel(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    cancelled_at = DeviceObject;
+    IoReleaseCancelSpinLock(Irp->CancelIrql);
+}
+
+static void
+cancel__of_an_irp_that_was_never_sent__has_no_device(void **state)
+{
+    PIRP irp = IoAllocateIrp(1, FALSE);
+
+    (void) state;
+    cancelled_at = devices[0];
+    IoSetCancelRoutine(irp, note_cancel);
+    assert_true(IoCancelIrp(irp));
+    assert_null(cancelled_at);
+    assert_true(irp->Cancel);
+    IoFreeIrp(irp);
+}
+
 static void
 asynchronous__past_the_top_unlooked_at__tells_its_issuer(void **state)
 {
@@ -829,6 +852,7 @@ main(void)
         T(R199__broken_rules__stop_the_system_and_name_the_driver),
         T(R201__thread__null_or_the_current_one),
         T(R202__device_control__freed_by_the_io_manager__asynchronous_not),
+        T(cancel__of_an_irp_that_was_never_sent__has_no_device),
         T(asynchronous__past_the_top_unlooked_at__tells_its_issuer),
         T(R198__buffered__verify_required_copies_nothing__overflow_does),
         T(error__at_once__leaves_status_block_and_event),
