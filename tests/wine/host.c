@@ -20,7 +20,7 @@
 
 #include "base/clock.h"
 #include "io/io.h"
-#include "ke/thread.h"
+#include "ke/ke_internal.h"
 
 #include "bus.h"
 #include "drive.h"
@@ -41,6 +41,17 @@ wine_runs(PETHREAD thread)
     __atomic_store_n(&runner, thread, __ATOMIC_RELEASE);
 }
 
+static bool
+is_waiting(PETHREAD thread)
+{
+    bool waiting;
+
+    ke_lock();
+    waiting = thread->Tcb.waiting;
+    ke_unlock();
+    return waiting;
+}
+
 static void *
 keep_time(void *unused)
 {
@@ -48,8 +59,7 @@ keep_time(void *unused)
         PETHREAD thread = __atomic_load_n(&runner, __ATOMIC_ACQUIRE);
 
         usleep(REAL_US_PER_MS);
-        if (thread == NULL ||
-            __atomic_load_n(&thread->Tcb.waiting, __ATOMIC_RELAXED))
+        if (thread == NULL || is_waiting(thread))
             clock_advance_ms(1);
     }
     return NULL;

@@ -13,6 +13,9 @@ NTSTATUS NTAPI
 DriverEntry(PDRIVER_OBJECT driver,
             PUNICODE_STRING registry) __asm__("wine_driver_entry");
 
+/* Declared by the tests; only test_current_thread calls it. */
+#pragma weak ZwQueryInformationProcess
+
 #include "driver.c"
 
 #define ROW(where, name)                                                       \

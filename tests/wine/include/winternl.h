@@ -61,9 +61,6 @@ ABSENT NTSTATUS NTAPI PsLookupProcessByProcessId(HANDLE id, PEPROCESS *process);
 ABSENT VOID NTAPI KeStackAttachProcess(PKPROCESS process, KAPC_STATE *state);
 ABSENT VOID NTAPI KeUnstackDetachProcess(KAPC_STATE *state);
 
-/* The tests declare this one themselves. */
-#pragma weak ZwQueryInformationProcess
-
 /* --- processors: test_affinity, test_dpc ----------------------------------- */
 
 #define ALL_PROCESSOR_GROUPS 0xffff
