@@ -21,10 +21,8 @@ static LIST_ENTRY spare = { &spare, &spare };
 static struct class_request **
 my_slot(void)
 {
-    ULONGLONG thread = (ULONG_PTR) KeGetCurrentThread();
-
-    /* Records of threads lie at round distances: mix all bits. */
-    return &slots[thread * 0x9E3779B97F4A7C15 >> 32 & (SLOTS - 1)].one;
+    /* Identifiers of threads are multiples of four, given one by one. */
+    return &slots[(ULONG_PTR) PsGetCurrentThreadId() / 4 % SLOTS].one;
 }
 
 static struct class_request *NTAPI __attribute__((noinline, cold))
