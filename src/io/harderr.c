@@ -112,6 +112,13 @@ disabled_for(PETHREAD thread)
            __atomic_load_n(&thread->HardErrorsAreDisabled, __ATOMIC_RELAXED);
 }
 
+/* For all threads. */
+static bool
+suppressed(void)
+{
+    return __atomic_load_n(&error_mode_suppress, __ATOMIC_RELAXED);
+}
+
 /* --- a request's hard error ---------------------------------------------- */
 
 void
@@ -139,7 +146,7 @@ IoRaiseHardError(PIRP Irp, PVPB Vpb, PDEVICE_OBJECT RealDeviceObject)
     }
     TRACE(TRACE_VERIFY, "irp=%p vpb=%p dev=%p raises %s", (void *) Irp,
           (void *) Vpb, (void *) RealDeviceObject, status_name(status));
-    if (status != STATUS_VERIFY_REQUIRED &&
+    if (status != STATUS_VERIFY_REQUIRED && !suppressed() &&
         !disabled_for(Irp->Tail.Overlay.Thread) && port.raise != NULL &&
         NT_SUCCESS(port.raise(port.ctx, Irp, Vpb, RealDeviceObject, status)))
         return;
@@ -244,7 +251,7 @@ ExRaiseHardError(NTSTATUS ErrorStatus, ULONG NumberOfParameters,
         return status;
     *Response = ResponseReturnToCaller;
     if (disabled_for(ke_current()) || port.ask == NULL ||
-        (!override && __atomic_load_n(&error_mode_suppress, __ATOMIC_RELAXED)))
+        (!override && suppressed()))
         return STATUS_SUCCESS;
     status = port.ask(port.ctx, ErrorStatus & ~HARDERROR_OVERRIDE_ERRORMODE,
                       ValidResponseOptions, &answer, NumberOfParameters,

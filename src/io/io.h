@@ -132,8 +132,8 @@ void io_set_harderr_port(const struct io_harderr_port *port);
 void io_harderr_retry(PIRP irp);
 /* Completes it with status, Information 0. */
 void io_harderr_fail(PIRP irp, NTSTATUS status);
-/* The process's error mode: true suppresses ExRaiseHardError's questions but
- * for those with HARDERROR_OVERRIDE_ERRORMODE. */
+/* The process's error mode: true suppresses the questions of requests and of
+ * ExRaiseHardError, but for those with HARDERROR_OVERRIDE_ERRORMODE. */
 void io_set_error_mode(bool suppress);
 
 /* --- looking in ---------------------------------------------------------- */

@@ -10,11 +10,13 @@
 
 #define STRING_MAX_BYTES 0xFFFE
 
+/* Whoever allocated the buffer, by whatever tag: drivers fill in strings of
+ * their own, too. */
 VOID NTAPI
 RtlFreeUnicodeString(PUNICODE_STRING UnicodeString)
 {
     if (UnicodeString->Buffer != NULL)
-        ExFreePoolWithTag(UnicodeString->Buffer, RTL_TAG);
+        ExFreePool(UnicodeString->Buffer);
     *UnicodeString = (UNICODE_STRING){ .Buffer = NULL };
 }
 
@@ -22,7 +24,7 @@ VOID NTAPI
 RtlFreeAnsiString(PANSI_STRING AnsiString)
 {
     if (AnsiString->Buffer != NULL)
-        ExFreePoolWithTag(AnsiString->Buffer, RTL_TAG);
+        ExFreePool(AnsiString->Buffer);
     *AnsiString = (ANSI_STRING){ .Buffer = NULL };
 }
 

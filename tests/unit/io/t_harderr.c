@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "ke/thread.h"
+#include "ob/ob.h"
 
 static PDRIVER_OBJECT driver;
 static PDEVICE_OBJECT fsd; /* raises a hard error for every request */
@@ -54,22 +55,51 @@ R1_R2__user_induced__exactly_the_documented_seven(void **state)
     KeLowerIrql(irql);
 }
 
+/* All codes of the system's facility, of all severities, and as a customer's:
+ * seven of them are user-induced. */
+static void
+R2__user_induced__no_other_code_of_the_system(void **state)
+{
+    static const ULONG seven[] = { 0xC00000A3, 0xC00000B5, 0xC00000A2,
+                                   0xC0000013, 0x80000016, 0xC0000014,
+                                   0xC0000012 };
+    unsigned found = 0;
+
+    (void) state;
+    for (size_t i = 0; i < ARRAYSIZE(seven); i++)
+        assert_true(IoIsErrorUserInduced((NTSTATUS) seven[i]));
+    for (ULONG head = 0; head < 8; head++)
+        for (ULONG code = 0; code < 0x1000; code++)
+            found += IoIsErrorUserInduced((NTSTATUS) (head << 29 | code));
+    assert_int_equal(found, ARRAYSIZE(seven));
+}
+
 static void
 R4_R5__set_hard_error__records_the_device_and_nothing_else(void **state)
 {
     struct _ETHREAD thread = { 0 };
-    DEVICE_OBJECT device = { .Flags = DO_DIRECT_IO, .ReferenceCount = 3 };
-    IRP irp = { .Tail.Overlay.Thread = &thread,
-                .IoStatus = { .Status = STATUS_WRONG_VOLUME,
-                              .Information = 5 } };
-    DEVICE_OBJECT device_before = device;
+    struct ob_head *head = ob_head_of(drive);
+    PIRP irp = IoAllocateIrp(1, FALSE);
+    struct ob_head head_before = *head;
+    DEVICE_OBJECT before = *drive;
+    VPB vpb_before = *drive->Vpb;
+    IRP irp_before;
 
     (void) state;
-    IoSetHardErrorOrVerifyDevice(&irp, &device);
-    assert_ptr_equal(IoGetDeviceToVerify(&thread), &device);
-    assert_memory_equal(&device, &device_before, sizeof device);
-    assert_int_equal(irp.IoStatus.Status, STATUS_WRONG_VOLUME);
-    assert_int_equal(irp.IoStatus.Information, 5);
+    IoSetNextIrpStackLocation(irp);
+    irp->Tail.Overlay.Thread = &thread;
+    irp->IoStatus.Status = STATUS_WRONG_VOLUME;
+    irp->IoStatus.Information = 5;
+    irp_before = *irp;
+    IoSetHardErrorOrVerifyDevice(irp, drive);
+    assert_ptr_equal(IoGetDeviceToVerify(&thread), drive);
+    assert_memory_equal(drive, &before, sizeof before);
+    assert_memory_equal(drive->Vpb, &vpb_before, sizeof vpb_before);
+    assert_memory_equal(head, &head_before, sizeof head_before);
+    assert_memory_equal(irp, &irp_before, sizeof irp_before);
+    /* It marks who completes it with what: as promised. */
+    irp->Tail.Overlay.Thread = NULL;
+    IoFreeIrp(irp);
 }
 
 static void
@@ -80,6 +110,20 @@ set_at_dispatch(void *context)
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
     IoSetHardErrorOrVerifyDevice(context, drive);
     KeLowerIrql(irql);
+    /* Of the IRP's thread, not of the one that says it. */
+    assert_null(IoGetDeviceToVerify(PsGetCurrentThread()));
+}
+
+/* Has its own, whatever the other one has. */
+static void
+set_own(void *other)
+{
+    assert_null(IoGetDeviceToVerify(PsGetCurrentThread()));
+    IoSetDeviceToVerify(PsGetCurrentThread(), fsd);
+    assert_ptr_equal(IoGetDeviceToVerify(PsGetCurrentThread()), fsd);
+    assert_ptr_equal(IoGetDeviceToVerify(other), drive);
+    IoSetDeviceToVerify(PsGetCurrentThread(), NULL);
+    assert_ptr_equal(IoGetDeviceToVerify(other), drive);
 }
 
 static void
@@ -93,6 +137,8 @@ R6_R14__set_hard_error__writes_the_slot_of_the_irps_thread(void **state)
     on_other_thread(set_at_dispatch, &irp);
     assert_ptr_equal(IoGetDeviceToVerify(here), drive);
     assert_null(IoGetDeviceToVerify(&other));
+    on_other_thread(set_own, here);
+    assert_ptr_equal(IoGetDeviceToVerify(here), drive);
     IoSetDeviceToVerify(here, NULL);
 }
 
@@ -190,6 +236,7 @@ static NTSTATUS fail_with; /* STATUS_SUCCESS: completes */
 static int dispatches;
 static IO_STACK_LOCATION first_location;
 static CHAR first_current;
+static PIRP first_irp;
 static VPB wanted_vpb;
 
 static NTSTATUS NTAPI
@@ -200,12 +247,15 @@ fsd_dispatch(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     assert_ptr_equal(DeviceObject, fsd);
     if (dispatches++ == 0) {
         first_location = *location;
+        first_irp = Irp;
         first_current = Irp->CurrentLocation;
     } else {
         /* R181: as it was, but for the mark of the first time. */
         assert_int_equal(Irp->CurrentLocation, first_current);
         assert_true(location->Control & SL_PENDING_RETURNED);
         assert_int_equal(Irp->IoStatus.Status, STATUS_SUCCESS);
+        assert_int_equal(Irp->IoStatus.Information, 0);
+        assert_ptr_equal(Irp, first_irp);
         location->Control &= (UCHAR) ~SL_PENDING_RETURNED;
         assert_memory_equal(location, &first_location, sizeof first_location);
         location->Control |= SL_PENDING_RETURNED;
@@ -240,14 +290,14 @@ request_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 }
 
 static void
-send(struct request *request)
+send_for(struct request *request, PETHREAD thread)
 {
     PIO_STACK_LOCATION next;
 
     memset(request, 0, sizeof *request);
     dispatches = 0;
     request->irp = IoAllocateIrp(1, FALSE);
-    request->irp->Tail.Overlay.Thread = PsGetCurrentThread();
+    request->irp->Tail.Overlay.Thread = thread;
     next = IoGetNextIrpStackLocation(request->irp);
     next->MajorFunction = IRP_MJ_READ;
     next->Parameters.Read.Length = 4096;
@@ -255,6 +305,12 @@ send(struct request *request)
     IoSetCompletionRoutine(request->irp, request_done, request, TRUE, TRUE,
                            TRUE);
     assert_int_equal(IoCallDriver(fsd, request->irp), STATUS_PENDING);
+}
+
+static void
+send(struct request *request)
+{
+    send_for(request, PsGetCurrentThread());
 }
 
 static void
@@ -295,6 +351,69 @@ R177__hard_errors_disabled__no_question__own_status(void **state)
     expect_result(&request, STATUS_WRONG_VOLUME, 0);
 }
 
+struct owner {
+    struct request request;
+    PETHREAD thread; /* of the IRP; NULL: a new one, with them disabled */
+};
+
+static void
+disabled_raises(void *context)
+{
+    struct owner *owner = context;
+
+    assert_true(IoSetThreadHardErrorMode(FALSE));
+    send_for(&owner->request, owner->thread);
+}
+
+/* A worker sends it again, say, for the thread that has brought it. */
+static void
+disable_and_lend(void *context)
+{
+    struct owner *owner = context;
+
+    if (owner->thread == NULL) {
+        assert_true(IoSetThreadHardErrorMode(FALSE));
+        owner->thread = PsGetCurrentThread();
+        on_other_thread(disable_and_lend, owner);
+        return;
+    }
+    send_for(&owner->request, owner->thread);
+}
+
+static void
+R177__disabled__of_the_irps_thread_not_of_the_one_that_raises(void **state)
+{
+    struct owner owner = { .thread = NULL };
+    struct owner other = { .thread = PsGetCurrentThread() };
+
+    (void) state;
+    /* Disabled for the IRP's thread; another one raises. */
+    on_other_thread(disable_and_lend, &owner);
+    assert_int_equal(port_log.raised, 0);
+    expect_result(&owner.request, STATUS_WRONG_VOLUME, 0);
+    /* Disabled for the one that raises only: the user is asked. */
+    assert_true(IoSetThreadHardErrorMode(TRUE));
+    on_other_thread(disabled_raises, &other);
+    assert_int_equal(port_log.raised, 1);
+    assert_false(other.request.done);
+    io_harderr_fail(other.request.irp, STATUS_WRONG_VOLUME);
+    expect_result(&other.request, STATUS_WRONG_VOLUME, 0);
+}
+
+/* 2.5: the mode of the process counts as that of the thread does. */
+static void
+R177__process_suppresses__no_question__own_status(void **state)
+{
+    struct request request;
+
+    (void) state;
+    io_set_error_mode(true);
+    send(&request);
+    io_set_error_mode(false);
+    assert_int_equal(port_log.raised, 0);
+    expect_result(&request, STATUS_WRONG_VOLUME, 0);
+}
+
 static void
 raise__no_port_or_port_refuses__own_status(void **state)
 {
@@ -328,6 +447,10 @@ R178_R179__thread_mode__previous_value__own_thread_only(void **state)
     assert_true(IoSetThreadHardErrorMode(TRUE));
     on_other_thread(set_mode_elsewhere, NULL);
     assert_true(IoSetThreadHardErrorMode(TRUE));
+    /* Nor does what is set here count there. */
+    assert_true(IoSetThreadHardErrorMode(FALSE));
+    on_other_thread(set_mode_elsewhere, NULL);
+    assert_false(IoSetThreadHardErrorMode(TRUE));
 }
 
 static void
@@ -343,7 +466,7 @@ R181_R183__retry__same_irp_same_location__as_often_as_it_fails(void **state)
     assert_ptr_equal(port_log.real, drive);
     assert_int_equal(port_log.status, STATUS_WRONG_VOLUME);
     assert_false(request.done);
-    for (int i = 2; i <= 20; i++) {
+    for (int i = 2; i <= 1000; i++) {
         io_harderr_retry(request.irp);
         assert_int_equal(dispatches, i);
         assert_int_equal(port_log.raised, i);
@@ -369,15 +492,23 @@ R180__raise__marked_before_and_pending_returned(void **state)
     expect_result(&request, STATUS_NO_MEDIA_IN_DEVICE, 0);
 }
 
+/* Of every status that is asked about. */
 static void
 R182__answer_cancel__original_status_and_no_information(void **state)
 {
     struct request request;
 
     (void) state;
-    send(&request);
-    io_harderr_fail(request.irp, STATUS_WRONG_VOLUME);
-    expect_result(&request, STATUS_WRONG_VOLUME, 0);
+    for (size_t i = 0; i < ARRAYSIZE(documented); i++) {
+        fail_with = documented[i].status;
+        if (!documented[i].want || fail_with == STATUS_VERIFY_REQUIRED)
+            continue;
+        send(&request);
+        assert_int_equal(port_log.status, fail_with);
+        io_harderr_fail(request.irp, port_log.status);
+        assert_int_equal(dispatches, 1);
+        expect_result(&request, fail_with, 0);
+    }
 }
 
 static void
@@ -492,7 +623,11 @@ R189__ex_raise__bad_parameters(void **state)
     assert_int_equal(ExRaiseHardError(STATUS_WRONG_VOLUME, 0, 0, NULL,
                                       OptionShutdownSystem, &response),
                      STATUS_PRIVILEGE_NOT_HELD);
+    assert_int_equal(ExRaiseHardError(STATUS_WRONG_VOLUME, 0xFFFFFFFF, 0,
+                                      parameters, OptionRetryCancel, &response),
+                     STATUS_INVALID_PARAMETER_2);
     assert_int_equal(response, 77);
+    assert_int_equal(port_log.asked, 0);
     assert_int_equal(ExRaiseHardError(STATUS_WRONG_VOLUME, 5, 2, parameters,
                                       OptionRetryCancel, &response),
                      STATUS_SUCCESS);
@@ -513,6 +648,21 @@ R190__ex_raise__nobody_to_ask__return_to_caller(void **state)
                                       OptionRetryCancel, &response),
                      STATUS_SUCCESS);
     assert_int_equal(response, ResponseReturnToCaller);
+}
+
+static void
+ex_raise__disabled_for_the_thread__return_to_caller(void **state)
+{
+    ULONG response = 77;
+
+    (void) state;
+    IoSetThreadHardErrorMode(FALSE);
+    assert_int_equal(ExRaiseHardError(STATUS_WRONG_VOLUME, 0, 0, NULL,
+                                      OptionRetryCancel, &response),
+                     STATUS_SUCCESS);
+    IoSetThreadHardErrorMode(TRUE);
+    assert_int_equal(response, ResponseReturnToCaller);
+    assert_int_equal(port_log.asked, 0);
 }
 
 static void
@@ -581,11 +731,14 @@ main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, each)
         T(R1_R2__user_induced__exactly_the_documented_seven),
+        T(R2__user_induced__no_other_code_of_the_system),
         T(R4_R5__set_hard_error__records_the_device_and_nothing_else),
         T(R6_R14__set_hard_error__writes_the_slot_of_the_irps_thread),
         T(R7_R12_R13__slot__last_writer_wins__get_keeps__null_empties),
         T(set_hard_error__no_thread__dropped_and_counted),
         T(R177__hard_errors_disabled__no_question__own_status),
+        T(R177__disabled__of_the_irps_thread_not_of_the_one_that_raises),
+        T(R177__process_suppresses__no_question__own_status),
         T(raise__no_port_or_port_refuses__own_status),
         T(R178_R179__thread_mode__previous_value__own_thread_only),
         T(R181_R183__retry__same_irp_same_location__as_often_as_it_fails),
@@ -598,6 +751,7 @@ main(void)
         T(R3__user_induced__pure_at_dispatch_and_above),
         T(R189__ex_raise__bad_parameters),
         T(R190__ex_raise__nobody_to_ask__return_to_caller),
+        T(ex_raise__disabled_for_the_thread__return_to_caller),
         T(R191__ex_raise__override_bit__asks_although_suppressed__stripped),
         T(ex_raise__answer_out_of_range_or_failed),
     };

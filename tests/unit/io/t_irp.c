@@ -5,9 +5,13 @@
  */
 #include "support.h"
 
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/fault.h"
+#include "ke/ke.h"
+#include "ke/thread.h"
 
 /* A stack of three: devices[0] is the lowest. */
 static PDRIVER_OBJECT driver;
@@ -188,6 +192,14 @@ R195__routines__selected_by_status_and_cancel(void **state)
         { SL_INVOKE_ON_CANCEL, STATUS_SUCCESS, FALSE, 0 },
         { SL_INVOKE_ON_CANCEL, STATUS_SUCCESS, TRUE, 2 },
         { SL_INVOKE_ON_CANCEL, STATUS_CANCELLED, TRUE, 2 },
+        { SL_INVOKE_ON_CANCEL, STATUS_IO_DEVICE_ERROR, FALSE, 0 },
+        { SL_INVOKE_ON_SUCCESS, STATUS_CANCELLED, TRUE, 0 },
+        { SL_INVOKE_ON_ERROR, STATUS_SUCCESS, TRUE, 0 },
+        /* NT_SUCCESS: informational is, a warning is not. */
+        { SL_INVOKE_ON_SUCCESS, STATUS_FT_READ_FROM_COPY, FALSE, 2 },
+        { SL_INVOKE_ON_ERROR, STATUS_FT_READ_FROM_COPY, FALSE, 0 },
+        { SL_INVOKE_ON_SUCCESS, STATUS_BUFFER_OVERFLOW, FALSE, 0 },
+        { SL_INVOKE_ON_ERROR, STATUS_BUFFER_OVERFLOW, FALSE, 2 },
     };
 
     for (size_t i = 0; i < ARRAYSIZE(cases); i++) {
@@ -221,6 +233,30 @@ R196__pending_returned__equals_the_bit_below(void **state)
     assert_int_equal(seen.pending[0], TRUE);
     assert_int_equal(seen.pending[1], TRUE);
     assert_int_equal(done, 2);
+    IoFreeIrp(irp);
+}
+
+/* Nobody marked it; then the one in the middle alone. */
+static void
+R196__pending_returned__not_below__not_seen(void **state)
+{
+    BOOLEAN done;
+    PIRP irp = own_irp(&done);
+
+    IoCallDriver(devices[2], irp);
+    assert_int_equal(seen.calls, 2);
+    assert_int_equal(seen.pending[0], FALSE);
+    assert_int_equal(seen.pending[1], FALSE);
+    assert_int_equal(done, 1);
+    IoFreeIrp(irp);
+
+    each(state);
+    irp = own_irp(&done);
+    stop_at_middle = true;
+    IoCallDriver(devices[2], irp);
+    assert_int_equal(seen.pending[0], FALSE);
+    IoCompleteRequest(held, IO_NO_INCREMENT);
+    assert_int_equal(seen.pending[1], TRUE);
     IoFreeIrp(irp);
 }
 
@@ -380,6 +416,30 @@ R199__broken_rules__stop_the_system_and_name_the_driver(void **state)
                                                   : "rule irp-double-free: ");
 }
 
+static void
+too_deep_unlooked_at(void)
+{
+    io_set_verifier(false);
+    too_deep();
+}
+
+static void
+complete_twice_unlooked_at(void)
+{
+    io_set_verifier(false);
+    complete_twice();
+}
+
+/* Not only where drivers are watched. */
+static void
+R199__beyond_the_last_and_unwound__fatal_in_any_case(void **state)
+{
+    (void) state;
+    expect_bugcheck(too_deep_unlooked_at, "NO_MORE_IRP_STACK_LOCATIONS");
+    expect_bugcheck(complete_twice_unlooked_at,
+                    "MULTIPLE_IRP_COMPLETE_REQUESTS");
+}
+
 /* --- threaded IRPs ------------------------------------------------------- */
 
 #define READ_CODE CTL_CODE(FILE_DEVICE_UNKNOWN, 1, METHOD_BUFFERED, 0)
@@ -416,11 +476,17 @@ R201__thread__null_or_the_current_one(void **state)
     assert_int_equal(irp->IoStatus.Status, STATUS_UNSUCCESSFUL);
     assert_int_equal(irp->StackCount, 1);
     assert_int_equal(irp->CurrentLocation, 2);
+    irp->Tail.Overlay.Thread = PsGetCurrentThread();
+    IoFreeIrp(irp);
+    irp = IoAllocateIrp(1, FALSE); /* the same memory, perhaps */
+    assert_null(irp->Tail.Overlay.Thread);
     IoFreeIrp(irp);
 
     irp = build_control(&control);
     assert_ptr_equal(irp->Tail.Overlay.Thread, PsGetCurrentThread());
+    assert_true(IsListEmpty(&PsGetCurrentThread()->IrpList) == FALSE);
     IoCallDriver(devices[2], irp);
+    assert_true(IsListEmpty(&PsGetCurrentThread()->IrpList));
 
     irp = IoBuildAsynchronousFsdRequest(IRP_MJ_READ, devices[2], NULL, 0, &zero,
                                         NULL);
@@ -451,6 +517,38 @@ R202__device_control__freed_by_the_io_manager__asynchronous_not(void **state)
     assert_int_equal(control.iosb.Information, 8);
     assert_int_equal(KeReadStateEvent(&control.event), 1);
     expect_bugcheck(async_past_the_top, "rule irp-past-top: ");
+}
+
+/* So many that one that is not freed is seen; and the other kind is its
+ * issuer's when it has come back. */
+static void
+R202__many_device_controls__no_memory_is_left__asynchronous_is_kept(
+    void **state)
+{
+    LARGE_INTEGER zero = { .QuadPart = 0 };
+    struct control control;
+    uint64_t before = 0;
+    BOOLEAN done = 0;
+    PIRP irp;
+
+    (void) state;
+    invoke = 0; /* what `seen` has room for */
+    for (int i = 0; i < 400; i++) {
+        if (i == 100)
+            before = ke_pool_report(NULL);
+        assert_int_equal(IoCallDriver(devices[2], build_control(&control)),
+                         STATUS_SUCCESS);
+    }
+    assert_int_equal(ke_pool_report(NULL), before);
+
+    irp = IoBuildAsynchronousFsdRequest(IRP_MJ_READ, devices[2], NULL, 0, &zero,
+                                        NULL);
+    IoSetCompletionRoutine(irp, top_routine, &done, TRUE, TRUE, TRUE);
+    assert_int_equal(IoCallDriver(devices[2], irp), STATUS_SUCCESS);
+    assert_int_equal(done, 1);
+    assert_int_equal(irp->Type, IO_TYPE_IRP);
+    assert_int_equal(irp->CurrentLocation, irp->StackCount + 1);
+    IoFreeIrp(irp);
 }
 
 static PDEVICE_OBJECT cancelled_at;
@@ -518,6 +616,86 @@ R198__buffered__verify_required_copies_nothing__overflow_does(void **state)
     assert_int_equal(control.out[2], 0x55555555);
 }
 
+static PDRIVER_OBJECT filler;
+static PDEVICE_OBJECT filled;
+
+/* Fills the system buffer, whatever it then says. */
+static NTSTATUS NTAPI
+fill(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    memset(Irp->AssociatedIrp.SystemBuffer, 0xF1, 16);
+    if (!pend_low)
+        return complete_irp(Irp, answer, answer_information);
+    IoMarkIrpPending(Irp);
+    held = Irp;
+    return STATUS_PENDING;
+}
+
+static void
+complete_as_said(void *context)
+{
+    UNREFERENCED_PARAMETER(context);
+    complete_irp(held, answer, answer_information);
+}
+
+static void
+expect_copied(UCHAR major, size_t want)
+{
+    LARGE_INTEGER zero = { .QuadPart = 0 };
+    IO_STATUS_BLOCK iosb;
+    UCHAR buffer[16];
+    KEVENT event;
+    PIRP irp;
+
+    memset(buffer, 0x55, sizeof buffer);
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    if (major == IRP_MJ_READ)
+        irp = IoBuildSynchronousFsdRequest(IRP_MJ_READ, filled, buffer,
+                                           sizeof buffer, &zero, &event, &iosb);
+    else
+        irp =
+            IoBuildDeviceIoControlRequest(READ_CODE, filled, NULL, 0, buffer,
+                                          sizeof buffer, FALSE, &event, &iosb);
+    if (IoCallDriver(filled, irp) == STATUS_PENDING) {
+        on_other_thread(complete_as_said, NULL);
+        KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
+    }
+    for (size_t i = 0; i < sizeof buffer; i++)
+        assert_int_equal(buffer[i], i < want ? 0xF1 : 0x55);
+}
+
+/* What the driver has put into the buffer must not be seen, or just so much;
+ * of reads and controls, at once and later. */
+static void
+R198__buffered__full_buffer__copied_by_status(void **state)
+{
+    static const struct {
+        NTSTATUS status;
+        size_t want;
+    } cases[] = {
+        { STATUS_SUCCESS, 8 },         { STATUS_VERIFY_REQUIRED, 0 },
+        { STATUS_BUFFER_OVERFLOW, 8 }, { STATUS_IO_DEVICE_ERROR, 0 },
+        { STATUS_WRONG_VOLUME, 0 },    { STATUS_NO_MEDIA_IN_DEVICE, 0 },
+    };
+
+    (void) state;
+    filler = new_driver("filler");
+    filler->MajorFunction[IRP_MJ_READ] = fill;
+    filler->MajorFunction[IRP_MJ_DEVICE_CONTROL] = fill;
+    filled = new_device(filler, FILE_DEVICE_UNKNOWN, 0, NULL);
+    filled->Flags |= DO_BUFFERED_IO;
+    answer_information = 8;
+    for (size_t i = 0; i < 2 * ARRAYSIZE(cases); i++) {
+        pend_low = i % 2 != 0;
+        answer = cases[i / 2].status;
+        expect_copied(IRP_MJ_READ, cases[i / 2].want);
+        expect_copied(IRP_MJ_DEVICE_CONTROL, cases[i / 2].want);
+    }
+    IoDeleteDevice(filled);
+    io_unload_driver(filler);
+}
+
 static void
 error__at_once__leaves_status_block_and_event(void **state)
 {
@@ -558,13 +736,36 @@ error__pended__is_told_through_status_block_and_event(void **state)
 
 static KIRQL cancel_irql;
 static int cancel_calls;
+static bool cancel_flag_seen, look_at_lock;
+static LONG lock_taken;
+static pthread_t lock_taker;
+
+static void *
+take_cancel_lock(void *context)
+{
+    KIRQL irql;
+
+    IoAcquireCancelSpinLock(&irql);
+    __atomic_store_n(&lock_taken, 1, __ATOMIC_RELEASE);
+    IoReleaseCancelSpinLock(irql);
+    return context;
+}
 
 static void NTAPI
 cancel_held(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
+    const struct timespec pause = { .tv_nsec = 20000000 };
+
     assert_ptr_equal(DeviceObject, devices[0]);
     cancel_irql = KeGetCurrentIrql();
     cancel_calls++;
+    cancel_flag_seen = Irp->Cancel;
+    if (look_at_lock) {
+        assert_int_equal(
+            pthread_create(&lock_taker, NULL, take_cancel_lock, NULL), 0);
+        nanosleep(&pause, NULL);
+        assert_int_equal(__atomic_load_n(&lock_taken, __ATOMIC_ACQUIRE), 0);
+    }
     IoReleaseCancelSpinLock(Irp->CancelIrql);
     complete_irp(Irp, STATUS_CANCELLED, 0);
 }
@@ -584,7 +785,12 @@ R200__cancel__sets_the_flag__calls_the_routine_once(void **state)
 
     IoSetCancelRoutine(irp, cancel_held);
     cancel_calls = 0;
+    look_at_lock = true;
     assert_true(IoCancelIrp(irp));
+    look_at_lock = false;
+    pthread_join(lock_taker, NULL);
+    assert_int_equal(lock_taken, 1);
+    assert_true(cancel_flag_seen);
     assert_int_equal(cancel_calls, 1);
     assert_int_equal(cancel_irql, DISPATCH_LEVEL);
     assert_int_equal(KeGetCurrentIrql(), PASSIVE_LEVEL);
@@ -665,6 +871,16 @@ R204__master_status__combines(void **state)
         { STATUS_IO_DEVICE_ERROR, STATUS_FT_READ_FROM_COPY,
           STATUS_IO_DEVICE_ERROR },
         { STATUS_FT_READ_FROM_COPY, STATUS_SUCCESS, STATUS_FT_READ_FROM_COPY },
+        { STATUS_FT_READ_FROM_COPY, STATUS_IO_DEVICE_ERROR,
+          STATUS_IO_DEVICE_ERROR },
+    };
+    /* What may be stored already. */
+    static const NTSTATUS stored[] = {
+        STATUS_SUCCESS,         STATUS_FT_READ_FROM_COPY,
+        STATUS_BUFFER_OVERFLOW, STATUS_DEVICE_BUSY,
+        STATUS_IO_DEVICE_ERROR, STATUS_NO_MEDIA_IN_DEVICE,
+        STATUS_CANCELLED,       STATUS_WRONG_VOLUME,
+        STATUS_VERIFY_REQUIRED, STATUS_DEVICE_DOES_NOT_EXIST,
     };
     IRP irp = { 0 };
 
@@ -673,6 +889,13 @@ R204__master_status__combines(void **state)
         irp.IoStatus.Status = cases[i].stored;
         IoSetMasterIrpStatus(&irp, cases[i].added);
         assert_int_equal(irp.IoStatus.Status, cases[i].want);
+    }
+    for (size_t i = 0; i < ARRAYSIZE(stored); i++) {
+        irp.IoStatus.Status = stored[i];
+        IoSetMasterIrpStatus(&irp, STATUS_FT_READ_FROM_COPY);
+        assert_int_equal(irp.IoStatus.Status, stored[i]);
+        IoSetMasterIrpStatus(&irp, STATUS_VERIFY_REQUIRED);
+        assert_int_equal(irp.IoStatus.Status, STATUS_VERIFY_REQUIRED);
     }
 }
 
@@ -847,14 +1070,18 @@ main(void)
         T(R194__routine__more_processing__unwinding_stops_and_resumes),
         T(R195__routines__selected_by_status_and_cancel),
         T(R196__pending_returned__equals_the_bit_below),
+        T(R196__pending_returned__not_below__not_seen),
         T(R197__pending_bit__propagates_only_without_a_routine),
         T(completion__locations_below__are_cleared_and_error_is_noted),
         T(R199__broken_rules__stop_the_system_and_name_the_driver),
+        T(R199__beyond_the_last_and_unwound__fatal_in_any_case),
         T(R201__thread__null_or_the_current_one),
         T(R202__device_control__freed_by_the_io_manager__asynchronous_not),
         T(cancel__of_an_irp_that_was_never_sent__has_no_device),
+        T(R202__many_device_controls__no_memory_is_left__asynchronous_is_kept),
         T(asynchronous__past_the_top_unlooked_at__tells_its_issuer),
         T(R198__buffered__verify_required_copies_nothing__overflow_does),
+        T(R198__buffered__full_buffer__copied_by_status),
         T(error__at_once__leaves_status_block_and_event),
         T(error__pended__is_told_through_status_block_and_event),
         T(R200__cancel__sets_the_flag__calls_the_routine_once),

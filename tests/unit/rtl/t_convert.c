@@ -167,10 +167,33 @@ prefix_and_append__of_16_bits(void **state)
     assert_true(RtlEqualUnicodeString(&to, &all, FALSE));
 }
 
+/* Their pages: allocated by a routine that converts, or by the driver itself,
+ * which has tags of its own. */
+static void
+free__buffer_of_the_driver_itself__whatever_its_tag(void **state)
+{
+    UNICODE_STRING text = { 2, 4, ExAllocatePoolWithTag(PagedPool, 4, 'eviD') };
+    ANSI_STRING ansi = { 1, 2, ExAllocatePoolWithTag(PagedPool, 2, 'eviD') };
+    OEM_STRING oem = { 1, 2, ExAllocatePoolWithTag(PagedPool, 2, 'eviD') };
+
+    assert_true(ke_pool_report(NULL) >= 3);
+    RtlFreeUnicodeString(&text);
+    RtlFreeAnsiString(&ansi);
+    RtlFreeOemString(&oem);
+    assert_null(text.Buffer);
+    assert_int_equal(text.Length + text.MaximumLength, 0);
+    assert_null(ansi.Buffer);
+    assert_null(oem.Buffer);
+    assert_int_equal(ke_pool_report(stderr), 0);
+    /* Once more does no harm: there is nothing left. */
+    RtlFreeUnicodeString(&text);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(free__buffer_of_the_driver_itself__whatever_its_tag),
         cmocka_unit_test(to_ansi__utf16__becomes_utf8),
         cmocka_unit_test(counted__fits_without_a_nul),
         cmocka_unit_test(oem_to_unicode_n__no_room__cut_at_a_character),
