@@ -235,6 +235,8 @@ struct class_request {
  * NULL: no memory.
  */
 struct class_request *NTAPI class_request_new(class_device *dev, PIRP irp);
+/* Gives back what is kept for the next requests. */
+VOID NTAPI class_requests_drain(VOID);
 /* Not sent yet, or its own and completed. */
 VOID NTAPI class_request_free(struct class_request *request);
 /* Puts a command into the SRB.  data NULL: none; to_device tells the way. */

@@ -152,6 +152,7 @@ unload(PDRIVER_OBJECT driver)
 
     if (own->InitData.ClassUnload != NULL)
         own->InitData.ClassUnload(driver);
+    class_requests_drain();
     if (own->RegistryPath.Buffer != NULL)
         ExFreePoolWithTag(own->RegistryPath.Buffer, CLASS_TAG);
     own->RegistryPath.Buffer = NULL;

@@ -60,6 +60,27 @@ request_drop(struct class_request *request)
     KeReleaseSpinLock(&spare_lock, irql);
 }
 
+/* A driver goes: nothing is kept for it.  Others take new ones. */
+VOID NTAPI
+class_requests_drain(VOID)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct class_request *request =
+            __atomic_exchange_n(&slots[i].one, NULL, __ATOMIC_ACQ_REL);
+
+        if (request != NULL)
+            ExFreePoolWithTag(request, CLASS_TAG);
+    }
+    for (;;) {
+        PLIST_ENTRY entry = ExInterlockedRemoveHeadList(&spare, &spare_lock);
+
+        if (entry == NULL)
+            return;
+        ExFreePoolWithTag(CONTAINING_RECORD(entry, struct class_request, entry),
+                          CLASS_TAG);
+    }
+}
+
 static BOOLEAN NTAPI __attribute__((noinline))
 request_own_irp(struct class_request *request)
 {

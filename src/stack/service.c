@@ -247,6 +247,10 @@ ri_service_free(struct ri_service *service)
     if (service->port != NULL)
         io_unload_driver(service->port);
     io_shutdown();
+#ifndef NDEBUG
+    /* What drivers took from the pool and did not give back, by its tag. */
+    ke_pool_report(stderr);
+#endif
     while (service->subscribers != NULL)
         ri_unsubscribe(service, service->subscribers->id);
     pthread_mutex_destroy(&service->export_lock);

@@ -145,6 +145,7 @@ class Service:
         said = self.stderr()
         assert lived, f"the service died with {was}: {said[-4000:]}"
         assert not SANITIZED.search(said), said[:6000]
+        assert "pool: tag" not in said, f"memory was not given back: {said}"
         assert self.process.returncode == 0, (
             f"the service ended with {self.process.returncode}: "
             f"{said[-2000:]}")
