@@ -5,7 +5,8 @@
  * go straight down to the storage stack.  RAW cannot prove that a medium is the
  * one it mounted, so a verify always says STATUS_WRONG_VOLUME and the device is
  * mounted anew; a request that meets a changed medium fails with
- * STATUS_VERIFY_REQUIRED, and the next open verifies.
+ * STATUS_VERIFY_REQUIRED, and the next open verifies.  From then on the files
+ * of the old medium read and write nothing: STATUS_WRONG_VOLUME.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,7 +17,7 @@
 struct raw_volume {
     PDEVICE_OBJECT target; /* top of the storage stack; a reference */
     PVPB vpb;              /* holds a reference to its RealDevice */
-    LONG opens;            /* VPB lock */
+    LONG opens;            /* files, and creates under way; VPB lock */
 };
 
 static PDRIVER_OBJECT raw_driver;
@@ -59,6 +60,34 @@ dismount(PDEVICE_OBJECT volume)
     IoDeleteDevice(volume);
 }
 
+/* Is its medium the one that the device has mounted? */
+static bool
+is_current(const struct raw_volume *raw)
+{
+    bool current;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    current = raw->vpb->RealDevice->Vpb == raw->vpb;
+    IoReleaseVpbSpinLock(irql);
+    return current;
+}
+
+/* One less has it open; the last one gives up what is not current. */
+static void
+leave(PDEVICE_OBJECT volume)
+{
+    struct raw_volume *raw = volume_of(volume);
+    bool last;
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    last = --raw->opens == 0 && raw->vpb->RealDevice->Vpb != raw->vpb;
+    IoReleaseVpbSpinLock(irql);
+    if (last)
+        dismount(volume);
+}
+
 /* --- file system control ------------------------------------------------- */
 
 static NTSTATUS
@@ -89,6 +118,8 @@ mount(PVPB vpb, PDEVICE_OBJECT target)
     return STATUS_SUCCESS;
 }
 
+/* One reference to the VPB is IoVerifyVolume's; an open that is on its way here
+ * has another, and gives the volume up itself. */
 static NTSTATUS
 verify(PDEVICE_OBJECT volume)
 {
@@ -97,7 +128,7 @@ verify(PDEVICE_OBJECT volume)
     KIRQL irql;
 
     IoAcquireVpbSpinLock(&irql);
-    unused = raw->opens == 0;
+    unused = raw->opens == 0 && raw->vpb->ReferenceCount <= 1;
     IoReleaseVpbSpinLock(irql);
     if (unused)
         dismount(volume);
@@ -122,12 +153,28 @@ raw_fs_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 
 /* --- files --------------------------------------------------------------- */
 
+/* STATUS_SUCCESS: the volume may be opened.  Whatever a verify says of what is
+ * in the drive by then, it is not this volume any more. */
+static NTSTATUS
+look_at_medium(struct raw_volume *raw)
+{
+    PDEVICE_OBJECT real = raw->vpb->RealDevice;
+    NTSTATUS status = STATUS_WRONG_VOLUME;
+
+    if (is_current(raw)) {
+        if (!(io_device_flags(real) & DO_VERIFY_VOLUME))
+            return STATUS_SUCCESS;
+        status = IoVerifyVolume(real, TRUE);
+    }
+    return NT_SUCCESS(status) || status == STATUS_WRONG_VOLUME ? STATUS_REPARSE
+                                                               : status;
+}
+
 static NTSTATUS NTAPI
 raw_create(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PIO_STACK_LOCATION location = IoGetCurrentIrpStackLocation(Irp);
     struct raw_volume *raw = volume_of(DeviceObject);
-    PDEVICE_OBJECT real;
     NTSTATUS status;
     KIRQL irql;
 
@@ -135,15 +182,18 @@ raw_create(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         return complete(Irp, STATUS_SUCCESS, FILE_OPENED);
     if (location->FileObject->FileName.Length != 0)
         return complete(Irp, STATUS_OBJECT_PATH_NOT_FOUND, 0);
-    real = raw->vpb->RealDevice;
-    if (io_device_flags(real) & DO_VERIFY_VOLUME) {
-        status = IoVerifyVolume(real, TRUE);
-        if (status == STATUS_WRONG_VOLUME)
-            return complete(Irp, STATUS_REPARSE, IO_REMOUNT);
-        return complete(Irp, status, 0);
-    }
     IoAcquireVpbSpinLock(&irql);
     raw->opens++;
+    IoReleaseVpbSpinLock(irql);
+    status = look_at_medium(raw);
+    if (status != STATUS_SUCCESS) {
+        ObReferenceObject(DeviceObject);
+        leave(DeviceObject);
+        complete(Irp, status, status == STATUS_REPARSE ? IO_REMOUNT : 0);
+        ObDereferenceObject(DeviceObject);
+        return status;
+    }
+    IoAcquireVpbSpinLock(&irql);
     raw->vpb->Flags |= VPB_DIRECT_WRITES_ALLOWED;
     IoReleaseVpbSpinLock(irql);
     return complete(Irp, STATUS_SUCCESS, FILE_OPENED);
@@ -159,18 +209,12 @@ raw_cleanup(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 static NTSTATUS NTAPI
 raw_close(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
-    struct raw_volume *raw = volume_of(DeviceObject);
-    bool last = false;
-    KIRQL irql;
-
-    if (raw != NULL) {
-        IoAcquireVpbSpinLock(&irql);
-        last = --raw->opens == 0 && raw->vpb->RealDevice->Vpb != raw->vpb;
-        IoReleaseVpbSpinLock(irql);
-    }
-    if (last)
-        dismount(DeviceObject);
-    return complete(Irp, STATUS_SUCCESS, 0);
+    ObReferenceObject(DeviceObject);
+    if (volume_of(DeviceObject) != NULL)
+        leave(DeviceObject);
+    complete(Irp, STATUS_SUCCESS, 0);
+    ObDereferenceObject(DeviceObject);
+    return STATUS_SUCCESS;
 }
 
 /* --- everything else goes down ------------------------------------------- */
@@ -186,17 +230,32 @@ raw_pass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return IoCallDriver(raw->target, Irp);
 }
 
+/* What is in the drive may be another medium: not through an old file. */
+static NTSTATUS NTAPI
+raw_transfer(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    struct raw_volume *raw = volume_of(DeviceObject);
+
+    if (raw != NULL && !is_current(raw))
+        return complete(Irp, STATUS_WRONG_VOLUME, 0);
+    return raw_pass(DeviceObject, Irp);
+}
+
 static NTSTATUS NTAPI
 raw_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     static const UCHAR passed[] = {
-        IRP_MJ_READ,           IRP_MJ_WRITE,    IRP_MJ_FLUSH_BUFFERS,
-        IRP_MJ_DEVICE_CONTROL, IRP_MJ_SHUTDOWN, IRP_MJ_PNP,
+        IRP_MJ_FLUSH_BUFFERS,
+        IRP_MJ_DEVICE_CONTROL,
+        IRP_MJ_SHUTDOWN,
+        IRP_MJ_PNP,
     };
 
     UNREFERENCED_PARAMETER(RegistryPath);
     for (size_t i = 0; i < ARRAYSIZE(passed); i++)
         DriverObject->MajorFunction[passed[i]] = raw_pass;
+    DriverObject->MajorFunction[IRP_MJ_READ] = raw_transfer;
+    DriverObject->MajorFunction[IRP_MJ_WRITE] = raw_transfer;
     DriverObject->MajorFunction[IRP_MJ_FILE_SYSTEM_CONTROL] = raw_fs_control;
     DriverObject->MajorFunction[IRP_MJ_CREATE] = raw_create;
     DriverObject->MajorFunction[IRP_MJ_CLEANUP] = raw_cleanup;

@@ -55,10 +55,14 @@ IoVerifyVolume(PDEVICE_OBJECT DeviceObject, BOOLEAN AllowRawMount)
         if (status == STATUS_WRONG_VOLUME) {
             NTSTATUS swap = io_vpb_swap_fresh(DeviceObject, vpb);
 
-            if (NT_SUCCESS(swap))
+            if (NT_SUCCESS(swap)) {
                 mount_what_is_there(DeviceObject, AllowRawMount);
-            else
+            } else {
+                /* The old volume stays on the device: who comes next must
+                 * not take the medium for its own. */
+                io_device_set_flags(DeviceObject, DO_VERIFY_VOLUME);
                 status = swap;
+            }
         }
         io_vpb_deref(vpb);
     }

@@ -20,7 +20,7 @@ static PDRIVER_OBJECT disk_driver;
 static PDEVICE_OBJECT disk, filter; /* the filter is attached to the disk */
 static NTSTATUS medium_status;      /* of CHECK_VERIFY */
 static char medium;                 /* what a file system reads */
-static int direct_creates;
+static int direct_creates, transfers;
 
 static NTSTATUS NTAPI
 disk_dispatch(PDEVICE_OBJECT DeviceObject, PIRP Irp)
@@ -33,6 +33,9 @@ disk_dispatch(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     }
     if (location->MajorFunction == IRP_MJ_CREATE)
         direct_creates++;
+    if (location->MajorFunction == IRP_MJ_READ ||
+        location->MajorFunction == IRP_MJ_WRITE)
+        transfers++;
     if (location->MajorFunction == IRP_MJ_DEVICE_CONTROL)
         return complete_irp(Irp, medium_status, 0);
     return complete_irp(Irp, STATUS_SUCCESS, 0);
@@ -49,7 +52,9 @@ struct fs {
     int mounts, verifies, loads;
     /* what the last mount or verify saw */
     ULONG irp_flags;
-    UCHAR location_flags, stack_count;
+    UCHAR major, minor, location_flags, stack_count;
+    KPROCESSOR_MODE mode;
+    PETHREAD thread;
     PVPB vpb;
     PDEVICE_OBJECT device;
     ULONG device_flags;
@@ -70,15 +75,21 @@ static int volume_count;
 static NTSTATUS verify_status; /* of the file system, if not success */
 static int remounts_left;      /* creates that answer IO_REMOUNT */
 static int creates, cleanups, closes;
+static int compared; /* media that a verify has looked at */
 static NTSTATUS create_status;
 static void (*in_load)(void);
 static void (*in_mount)(struct fs *fs);
 static void (*in_verify)(void);
+static void (*in_create)(void);
 
 static void
 look_at(struct fs *fs, PIRP irp, PIO_STACK_LOCATION location)
 {
     fs->irp_flags = irp->Flags;
+    fs->major = location->MajorFunction;
+    fs->minor = location->MinorFunction;
+    fs->mode = irp->RequestorMode;
+    fs->thread = irp->Tail.Overlay.Thread;
     fs->location_flags = location->Flags;
     fs->stack_count = (UCHAR) irp->StackCount;
     fs->vpb = location->Parameters.MountVolume.Vpb;
@@ -122,6 +133,7 @@ fs_verify(struct volume *volume)
         return verify_status;
     if (!(real->Flags & DO_VERIFY_VOLUME))
         return STATUS_SUCCESS;
+    compared++;
     if (volume->content != medium)
         return STATUS_WRONG_VOLUME;
     InterlockedAnd((LONG *) &real->Flags, ~DO_VERIFY_VOLUME);
@@ -136,6 +148,8 @@ fs_create(PDEVICE_OBJECT device, PIRP irp)
     creates++;
     if (remounts_left > 0) {
         remounts_left--;
+        if (in_create != NULL)
+            in_create();
         return complete_irp(irp, STATUS_REPARSE, IO_REMOUNT);
     }
     return complete_irp(irp, create_status, FILE_OPENED);
@@ -209,12 +223,13 @@ each(void **state)
 {
     (void) state;
     memset(filesystems, 0, sizeof filesystems);
-    calls = volume_count = direct_creates = 0;
+    calls = volume_count = direct_creates = transfers = compared = 0;
     creates = cleanups = closes = remounts_left = 0;
     create_status = verify_status = medium_status = STATUS_SUCCESS;
     in_load = NULL;
     in_mount = NULL;
     in_verify = NULL;
+    in_create = NULL;
     medium = 'a';
     disk = new_device(disk_driver, FILE_DEVICE_DISK, 0, NULL);
     filter = new_device(disk_driver, FILE_DEVICE_DISK, 0, NULL);
@@ -292,6 +307,36 @@ R131__first_open__last_registered_is_asked_first(void **state)
     assert_int_equal(call_order[2], 0);
 }
 
+/* Whenever it was registered: it is asked when all others have refused. */
+static void
+R131__raw__last__whenever_registered(void **state)
+{
+    PFILE_OBJECT file;
+
+    (void) state;
+    for (int late = 0; late < 2; late++) {
+        if (!late)
+            assert_int_equal(io_start_raw(), STATUS_SUCCESS);
+        register_fs(0, 'b', 0);
+        register_fs(1, 'c', 0);
+        register_fs(2, 'd', DO_LOW_PRIORITY_FILESYSTEM);
+        if (late)
+            assert_int_equal(io_start_raw(), STATUS_SUCCESS);
+        calls = 0;
+        assert_int_equal(io_open_device(disk, FILE_READ_DATA, &file),
+                         STATUS_SUCCESS);
+        assert_int_equal(calls, 3);
+        assert_int_equal(call_order[0], 1);
+        /* RAW has it, so the low priority was before RAW. */
+        assert_true(disk->Vpb->Flags & VPB_RAW_MOUNT);
+        io_close_file(file);
+        for (int i = 0; i < 3; i++)
+            unregister_fs(&filesystems[i]);
+        io_stop_raw();
+        assert_false(disk->Vpb->Flags & VPB_MOUNTED);
+    }
+}
+
 static void
 R132__raw__only_for_volume_opens(void **state)
 {
@@ -301,6 +346,7 @@ R132__raw__only_for_volume_opens(void **state)
     assert_int_equal(io_start_raw(), STATUS_SUCCESS);
     register_fs(0, 'b', 0);
     assert_int_equal(open_name(&file), STATUS_UNRECOGNIZED_VOLUME);
+    assert_false(disk->Vpb->Flags & (VPB_MOUNTED | VPB_RAW_MOUNT));
     assert_int_equal(io_open_device(disk, FILE_READ_DATA, &file),
                      STATUS_SUCCESS);
     assert_true(disk->Vpb->Flags & VPB_RAW_MOUNT);
@@ -342,6 +388,93 @@ raw__medium_changed__next_open_mounts_anew(void **state)
     medium_status = STATUS_NO_MEDIA_IN_DEVICE;
 }
 
+static NTSTATUS
+transfer(PFILE_OBJECT file, UCHAR major)
+{
+    LARGE_INTEGER zero = { .QuadPart = 0 };
+    PDEVICE_OBJECT target = IoGetRelatedDeviceObject(file);
+    IO_STATUS_BLOCK iosb;
+    char buffer[512];
+    KEVENT event;
+    PIRP irp;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    irp = IoBuildSynchronousFsdRequest(major, target, buffer, sizeof buffer,
+                                       &zero, &event, &iosb);
+    return IoCallDriver(target, irp);
+}
+
+static void
+raw__medium_changed__old_file_reads_and_writes_nothing(void **state)
+{
+    PFILE_OBJECT old, fresh;
+
+    (void) state;
+    assert_int_equal(io_start_raw(), STATUS_SUCCESS);
+    assert_int_equal(io_open_device(disk, FILE_READ_DATA, &old),
+                     STATUS_SUCCESS);
+    assert_int_equal(transfer(old, IRP_MJ_READ), STATUS_SUCCESS);
+    assert_int_equal(transfers, 1);
+    disk->Flags |= DO_VERIFY_VOLUME;
+    assert_int_equal(io_open_device(disk, FILE_READ_DATA, &fresh),
+                     STATUS_SUCCESS);
+    assert_ptr_not_equal(fresh->Vpb, old->Vpb);
+    assert_int_equal(transfer(fresh, IRP_MJ_WRITE), STATUS_SUCCESS);
+    assert_int_equal(transfers, 2);
+    assert_int_equal(transfer(old, IRP_MJ_READ), STATUS_WRONG_VOLUME);
+    assert_int_equal(transfer(old, IRP_MJ_WRITE), STATUS_WRONG_VOLUME);
+    assert_int_equal(transfers, 2);
+    io_close_file(old);
+    io_close_file(fresh);
+}
+
+/* Another create for the volume of that file. */
+static NTSTATUS
+create_on(PFILE_OBJECT file)
+{
+    PDEVICE_OBJECT target = IoGetRelatedDeviceObject(file);
+    IO_STATUS_BLOCK iosb;
+    KEVENT event;
+    PIRP irp;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    irp = IoBuildSynchronousFsdRequest(IRP_MJ_FLUSH_BUFFERS, target, NULL, 0,
+                                       NULL, &event, &iosb);
+    IoGetNextIrpStackLocation(irp)->MajorFunction = IRP_MJ_CREATE;
+    IoGetNextIrpStackLocation(irp)->FileObject = file;
+    return IoCallDriver(target, irp);
+}
+
+static NTSTATUS
+verify_by_another(void)
+{
+    disk->Flags |= DO_VERIFY_VOLUME;
+    return IoVerifyVolume(disk, TRUE);
+}
+
+/* On its way to the volume when another thread finds the medium changed. */
+static void
+raw__open_on_its_way__change_meanwhile__opens_the_new_volume(void **state)
+{
+    PFILE_OBJECT first, file;
+    PVPB old;
+
+    (void) state;
+    assert_int_equal(io_start_raw(), STATUS_SUCCESS);
+    assert_int_equal(io_open_device(disk, FILE_READ_DATA, &first),
+                     STATUS_SUCCESS);
+    old = disk->Vpb;
+    assert_int_equal(verify_by_another(), STATUS_WRONG_VOLUME);
+    assert_ptr_not_equal(disk->Vpb, old);
+    /* As such an open does: a create for a volume that is not current. */
+    assert_int_equal(io_open_device(disk, FILE_READ_DATA, &file),
+                     STATUS_SUCCESS);
+    assert_ptr_equal(file->Vpb, disk->Vpb);
+    assert_int_equal(create_on(first), STATUS_REPARSE);
+    io_close_file(file);
+    io_close_file(first);
+}
+
 static void
 R133_R134_R135__mount_request__as_documented(void **state)
 {
@@ -354,6 +487,10 @@ R133_R134_R135__mount_request__as_documented(void **state)
     medium = 'x';
     assert_int_equal(open_name(&file), STATUS_UNRECOGNIZED_VOLUME);
     assert_false(vpb->Flags & VPB_MOUNTED);
+    assert_int_equal(fs->major, 0x0D);
+    assert_int_equal(fs->minor, 1);
+    assert_int_equal(fs->mode, KernelMode);
+    assert_ptr_equal(fs->thread, PsGetCurrentThread());
     assert_int_equal(fs->irp_flags, 0x42);
     assert_int_equal(fs->location_flags, 0);
     assert_ptr_equal(fs->vpb, vpb);
@@ -514,7 +651,11 @@ R140__locked_volume__access_denied(void **state)
     register_fs(0, 'a', 0);
     open_and_close();
     disk->Vpb->Flags |= VPB_LOCKED;
+    creates = 0;
     assert_int_equal(open_name(&file), STATUS_ACCESS_DENIED);
+    assert_int_equal(io_open_device(disk, FILE_READ_DATA, &file),
+                     STATUS_ACCESS_DENIED);
+    assert_int_equal(creates, 0);
     assert_int_equal(disk->Vpb->ReferenceCount, 0);
 }
 
@@ -544,6 +685,77 @@ R142_R143__remount__open_runs_again__bounded(void **state)
     assert_int_equal(open_name(&file), STATUS_UNSUCCESSFUL);
     assert_int_equal(creates, 2 * (IO_REMOUNT_LIMIT + 1));
     assert_int_equal(disk->Vpb->ReferenceCount, 0);
+}
+
+/* What fastfat's create does when the medium is another. */
+static void
+verify_in_create(void)
+{
+    medium = 'b';
+    disk->Flags |= DO_VERIFY_VOLUME;
+    assert_int_equal(IoVerifyVolume(disk, FALSE), STATUS_WRONG_VOLUME);
+}
+
+static void
+R142__remount__second_result_is_the_callers(void **state)
+{
+    PFILE_OBJECT file;
+    PVPB old = disk->Vpb;
+
+    (void) state;
+    register_fs(0, 'a', 0);
+    register_fs(1, 'b', 0);
+    remounts_left = 1;
+    in_create = verify_in_create;
+    assert_int_equal(open_name(&file), STATUS_SUCCESS);
+    assert_int_equal(creates, 2);
+    /* The volume that is in the drive now, not the one that was. */
+    assert_ptr_not_equal(file->Vpb, old);
+    assert_ptr_equal(file->Vpb, disk->Vpb);
+    assert_ptr_equal(IoGetRelatedDeviceObject(file), volumes[1]);
+    assert_int_equal(old->ReferenceCount, 0);
+    assert_int_equal(file->Vpb->ReferenceCount, 1);
+    io_close_file(file);
+
+    in_create = NULL;
+    remounts_left = 1;
+    create_status = STATUS_ACCESS_DENIED;
+    assert_int_equal(open_name(&file), STATUS_ACCESS_DENIED);
+    assert_int_equal(creates, 4);
+}
+
+/* Exactly those rights, and no name. */
+static void
+R144__each_right_and_a_name__mounted_or_not(void **state)
+{
+    static const struct {
+        ACCESS_MASK access;
+        bool direct;
+    } rights[] = {
+        { 0x00100000, true },  { 0x00000080, true },  { 0x00020000, true },
+        { 0x01000000, true },  { 0x00080000, true },  { 0x00040000, true },
+        { 0x011E0080, true },  { 0x00000001, false }, { 0x00000002, false },
+        { 0x00000004, false }, { 0x00000100, false }, { 0x00010000, false },
+        { 0x00100081, false },
+    };
+
+    (void) state;
+    register_fs(0, 'a', 0);
+    open_and_close();
+    for (size_t i = 0; i < ARRAYSIZE(rights); i++) {
+        PFILE_OBJECT file;
+
+        assert_int_equal(io_open_device(disk, rights[i].access, &file),
+                         STATUS_SUCCESS);
+        assert_int_equal(file->Vpb == NULL, rights[i].direct);
+        assert_int_equal(disk->Vpb->ReferenceCount, !rights[i].direct);
+        io_close_file(file);
+        assert_int_equal(
+            io_open_file(disk, rights[i].access, &file_name, &file),
+            STATUS_SUCCESS);
+        assert_ptr_equal(file->Vpb, disk->Vpb);
+        io_close_file(file);
+    }
 }
 
 static void
@@ -658,6 +870,10 @@ R146_R148__verify__unchanged(void **state)
     disk->Flags |= DO_VERIFY_VOLUME;
     assert_int_equal(IoVerifyVolume(disk, TRUE), STATUS_SUCCESS);
     assert_int_equal(fs->verifies, 1);
+    assert_int_equal(fs->major, 0x0D);
+    assert_int_equal(fs->minor, 2);
+    assert_int_equal(fs->mode, KernelMode);
+    assert_ptr_equal(fs->thread, PsGetCurrentThread());
     assert_int_equal(fs->irp_flags, 0x42);
     assert_int_equal(fs->location_flags, SL_ALLOW_RAW_MOUNT);
     assert_ptr_equal(fs->vpb, vpb);
@@ -794,6 +1010,7 @@ start_an_open(void)
     IoReleaseVpbSpinLock(irql);
     assert_int_equal(pthread_create(&opener, NULL, open_in_background, &opened),
                      0);
+    assert_int_equal(KeReadStateEvent(&disk->DeviceLock), 0);
     nanosleep(&pause, NULL);
     assert_null(__atomic_load_n(&opened, __ATOMIC_ACQUIRE));
     assert_int_equal(filesystems[0].mounts, 1);
@@ -817,6 +1034,66 @@ R149__device_lock__an_open_waits_for_the_verify(void **state)
     assert_non_null(opened);
     assert_int_equal(filesystems[0].mounts, 1);
     io_close_file(opened);
+}
+
+/* Called by the file system that is to mount the new volume. */
+static void
+open_while_it_mounts(struct fs *fs)
+{
+    const struct timespec pause = { .tv_nsec = 20000000 };
+
+    if (fs->letter != 'b' || opener != 0)
+        return;
+    assert_int_equal(pthread_create(&opener, NULL, open_in_background, &opened),
+                     0);
+    assert_int_equal(KeReadStateEvent(&disk->DeviceLock), 0);
+    nanosleep(&pause, NULL);
+    assert_null(__atomic_load_n(&opened, __ATOMIC_ACQUIRE));
+}
+
+static void
+R149__device_lock__an_open_waits_for_the_mount_that_follows(void **state)
+{
+    (void) state;
+    register_fs(0, 'a', 0);
+    register_fs(1, 'b', 0);
+    open_and_close();
+    opener = 0;
+    opened = NULL;
+    filesystems[1].mounts = 0;
+    in_mount = open_while_it_mounts;
+    medium = 'b';
+    disk->Flags |= DO_VERIFY_VOLUME;
+    assert_int_equal(IoVerifyVolume(disk, FALSE), STATUS_WRONG_VOLUME);
+    pthread_join(opener, NULL);
+    assert_int_equal(KeReadStateEvent(&disk->DeviceLock), 1);
+    assert_int_equal(filesystems[1].mounts, 1);
+    assert_ptr_equal(IoGetRelatedDeviceObject(opened), volumes[1]);
+    io_close_file(opened);
+}
+
+/* A drive that says at every look that the medium has changed. */
+static void
+set_flag_again(struct fs *fs)
+{
+    (void) fs;
+    InterlockedOr((LONG *) &disk->Flags, DO_VERIFY_VOLUME);
+}
+
+static void
+R150__remount_fails_and_the_drive_sets_the_flag__clear(void **state)
+{
+    (void) state;
+    register_fs(0, 'a', 0);
+    open_and_close();
+    medium = 'x';
+    filesystems[0].refuse = STATUS_NO_MEDIA_IN_DEVICE;
+    in_mount = set_flag_again;
+    disk->Flags |= DO_VERIFY_VOLUME;
+    assert_int_equal(IoVerifyVolume(disk, FALSE), STATUS_WRONG_VOLUME);
+    assert_int_equal(filesystems[0].mounts, 2);
+    assert_false(disk->Flags & DO_VERIFY_VOLUME);
+    assert_false(disk->Vpb->Flags & VPB_MOUNTED);
 }
 
 static void
@@ -873,6 +1150,39 @@ R152__verify__no_memory__nothing_changes(void **state)
     assert_int_equal(KeReadStateEvent(&disk->DeviceLock), 1);
 }
 
+/* As fastfat and ours do for another volume. */
+static void
+clear_flag_and_fail(void)
+{
+    InterlockedAnd((LONG *) &disk->Flags, ~DO_VERIFY_VOLUME);
+    verify_status = STATUS_WRONG_VOLUME;
+    fault_set("pool", 1, false);
+}
+
+static void
+verify__changed_and_no_memory_for_the_vpb__verified_again(void **state)
+{
+    PVPB vpb = disk->Vpb;
+
+    (void) state;
+    register_fs(0, 'a', 0);
+    register_fs(1, 'b', 0);
+    open_and_close();
+    medium = 'b';
+    disk->Flags |= DO_VERIFY_VOLUME;
+    in_verify = clear_flag_and_fail;
+    assert_int_equal(IoVerifyVolume(disk, FALSE),
+                     STATUS_INSUFFICIENT_RESOURCES);
+    fault_clear();
+    assert_int_equal(filesystems[1].mounts, 1); /* asked at the first open */
+    assert_ptr_equal(disk->Vpb, vpb);
+    assert_true(disk->Flags & DO_VERIFY_VOLUME);
+    in_verify = NULL;
+    verify_status = STATUS_SUCCESS;
+    assert_int_equal(IoVerifyVolume(disk, FALSE), STATUS_WRONG_VOLUME);
+    assert_int_equal(disk->Vpb->SerialNumber, 'b');
+}
+
 static void *
 verify_in_background(void *result)
 {
@@ -897,7 +1207,54 @@ R153__two_threads__same_change__both_succeed(void **state)
         assert_int_equal(results[i], STATUS_SUCCESS);
     }
     assert_int_equal(filesystems[0].verifies, 2);
+    assert_int_equal(compared, 1);
     assert_false(disk->Flags & DO_VERIFY_VOLUME);
+}
+
+static pthread_t second_thread;
+static NTSTATUS second_result;
+
+/* While the first is with the file system. */
+static void
+start_the_second(void)
+{
+    const struct timespec pause = { .tv_nsec = 20000000 };
+
+    if (second_thread != 0)
+        return;
+    second_result = STATUS_PENDING;
+    assert_int_equal(pthread_create(&second_thread, NULL, verify_in_background,
+                                    &second_result),
+                     0);
+    nanosleep(&pause, NULL);
+    assert_int_equal(filesystems[0].verifies + filesystems[1].verifies, 1);
+}
+
+/* Of a medium that is another, too: one finds it, the other finds the flag
+ * clear on the new volume. */
+static void
+R153__second_waits__flag_clear__success_without_a_look(void **state)
+{
+    (void) state;
+    register_fs(0, 'a', 0);
+    register_fs(1, 'b', 0);
+    open_and_close();
+    for (int changed = 0; changed < 2; changed++) {
+        filesystems[0].verifies = filesystems[1].verifies = compared = 0;
+        second_thread = 0;
+        in_verify = start_the_second;
+        if (changed)
+            medium = 'b';
+        disk->Flags |= DO_VERIFY_VOLUME;
+        assert_int_equal(IoVerifyVolume(disk, FALSE),
+                         changed ? STATUS_WRONG_VOLUME : STATUS_SUCCESS);
+        pthread_join(second_thread, NULL);
+        assert_int_equal(second_result, STATUS_SUCCESS);
+        assert_int_equal(compared, 1);
+        assert_int_equal(filesystems[changed].verifies, changed ? 1 : 2);
+        assert_false(disk->Flags & DO_VERIFY_VOLUME);
+    }
+    assert_int_equal(disk->Vpb->SerialNumber, 'b');
 }
 
 static void
@@ -950,6 +1307,7 @@ setup(void **state)
         IRP_MJ_CLOSE,
         IRP_MJ_DEVICE_CONTROL,
     };
+    static const UCHAR transferring[] = { IRP_MJ_READ, IRP_MJ_WRITE };
 
     io_setup(state);
     disk_driver = new_driver("disk");
@@ -958,6 +1316,8 @@ setup(void **state)
         disk_driver->MajorFunction[majors[i]] = disk_dispatch;
         fs_driver->MajorFunction[majors[i]] = fs_dispatch;
     }
+    for (size_t i = 0; i < ARRAYSIZE(transferring); i++)
+        disk_driver->MajorFunction[transferring[i]] = disk_dispatch;
     fs_driver->MajorFunction[IRP_MJ_FILE_SYSTEM_CONTROL] = fs_dispatch;
     return 0;
 }
@@ -976,9 +1336,12 @@ main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, each, each_end)
         T(R131__first_open__last_registered_is_asked_first),
+        T(R131__raw__last__whenever_registered),
         T(R132__raw__only_for_volume_opens),
         T(R132__raw__the_only_file_system__is_tried),
         T(raw__medium_changed__next_open_mounts_anew),
+        T(raw__medium_changed__old_file_reads_and_writes_nothing),
+        T(raw__open_on_its_way__change_meanwhile__opens_the_new_volume),
         T(R133_R134_R135__mount_request__as_documented),
         T(R136__unrecognized__next_one_is_tried),
         T(no_file_system_at_all__unrecognized),
@@ -991,6 +1354,8 @@ main(void)
         T(R140__locked_volume__access_denied),
         T(R141__remove_pending__no_mount),
         T(R142_R143__remount__open_runs_again__bounded),
+        T(R142__remount__second_result_is_the_callers),
+        T(R144__each_right_and_a_name__mounted_or_not),
         T(R144__attributes_only__direct_open_without_mount),
         T(create_fails__vpb_reference_dropped),
         T(last_dereference_at_dispatch__closes_on_a_worker),
@@ -1002,10 +1367,14 @@ main(void)
         T(verify__file_system_gives_the_volume_up__old_vpb_is_freed),
         T(verify__old_volume_comes_back__remounted_on_its_own_vpb),
         T(R149__device_lock__an_open_waits_for_the_verify),
+        T(R149__device_lock__an_open_waits_for_the_mount_that_follows),
+        T(R150__remount_fails_and_the_drive_sets_the_flag__clear),
         T(R150__verify__changed_and_not_mountable),
         T(R151__verify__other_failures__nothing_changes),
         T(R152__verify__no_memory__nothing_changes),
+        T(verify__changed_and_no_memory_for_the_vpb__verified_again),
         T(R153__two_threads__same_change__both_succeed),
+        T(R153__second_waits__flag_clear__success_without_a_look),
         T(drive_gone__volume_still_names_it__can_be_looked_at),
         T(total_device_failure__as_documented),
     };
