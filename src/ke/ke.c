@@ -18,8 +18,7 @@ ke_shutdown(void)
 {
     bool more;
 
-    KE_RULE(ke_irql == PASSIVE_LEVEL,
-            "ke_shutdown is called at PASSIVE_LEVEL");
+    KE_RULE(ke_irql == PASSIVE_LEVEL, "ke_shutdown is called at PASSIVE_LEVEL");
     do {
         more = ke_workers_stop();
         more |= ke_dpc_thread_stop();
