@@ -65,6 +65,34 @@ removal__with_requests_under_way__all_complete(void **state)
     }
 }
 
+/* Its stack is gone, but somebody has referred to the device before and sends
+ * to it all the same. */
+static void
+R206__removed__device_does_not_exist_and_no_information(void **state)
+{
+    struct rig *rig = *state;
+    ULONG count = 77;
+    unsigned commands;
+    struct outcome got;
+
+    (void) transfer(rig, IRP_MJ_READ, 0, data, 512, NULL);
+    ObReferenceObject(rig->fdo);
+    assert_int_equal(io_remove_device(rig->pdo), STATUS_SUCCESS);
+    commands = spy_commands(rig);
+    for (int write = 0; write < 2; write++) {
+        got = transfer(rig, write ? IRP_MJ_WRITE : IRP_MJ_READ, 0, data, 512,
+                       NULL);
+        assert_int_equal(got.status, STATUS_DEVICE_DOES_NOT_EXIST);
+        assert_int_equal(got.information, 0);
+    }
+    got = control(rig, IOCTL_DISK_CHECK_VERIFY, &count, 0, 4, NULL);
+    assert_int_equal(got.status, STATUS_DEVICE_DOES_NOT_EXIST);
+    assert_int_equal(got.information, 0);
+    assert_int_equal(count, 77);
+    assert_int_equal(spy_commands(rig), commands);
+    ObDereferenceObject(rig->fdo);
+}
+
 static int
 rig_free_removed(void **state)
 {
@@ -132,6 +160,9 @@ main(void)
         TEST(first_request_after_the_start__no_attention_left, rig_disk),
         cmocka_unit_test_setup_teardown(
             removal__with_requests_under_way__all_complete, rig_disk,
+            rig_free_removed),
+        cmocka_unit_test_setup_teardown(
+            R206__removed__device_does_not_exist_and_no_information, rig_disk,
             rig_free_removed),
         cmocka_unit_test(start__an_allocation_fails__undone_or_done_without),
         TEST(request__no_irp_for_the_library__insufficient_resources, rig_disk),

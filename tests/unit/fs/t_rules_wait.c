@@ -482,6 +482,64 @@ R177__hard_errors_disabled__completes_at_once(void **state)
     assert_false(IoSetThreadHardErrorMode(TRUE));
 }
 
+static BOOLEAN marked;
+static LONG raised;
+
+static NTSTATUS
+look_and_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
+               NTSTATUS status)
+{
+    marked =
+        (IoGetCurrentIrpStackLocation(irp)->Control & SL_PENDING_RETURNED) != 0;
+    raised++;
+    return prompt_raise(context, irp, vpb, real, status);
+}
+
+/* Of our file system: reads without a medium, writes to the wrong one; and when
+ * nobody may be asked, so that the request is over before it returns. */
+static void
+R180__file_system__marks_before_it_raises_and_returns_pending(void **state)
+{
+    const struct io_harderr_port port = { .raise = look_and_raise };
+    struct rig *rig = *state;
+    struct drive_rig *d = &rig->d[0];
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, FAT("r180a", "WANTED", "80000001"));
+    volume = mount(d);
+    io_set_harderr_port(&port);
+    pull_out(d);
+    raised = 0;
+    for (int write = 0; write < 2; write++) {
+        if (write) {
+            /* Another volume: a cancel holds for a while. */
+            put_in(d, FAT("r180b", "SECOND", "80000002"));
+            volume = mount(d);
+            swap(d, FAT("r180c", "OTHER", "80000003"));
+            set_flag(d);
+            IoVerifyVolume(d->fdo, FALSE);
+        }
+        marked = FALSE;
+        req_start(&req, volume, write ? IRP_MJ_WRITE : IRP_MJ_READ, 0, buffer,
+                  512);
+        assert_int_equal(req.returned, STATUS_PENDING);
+        assert_true(EVENTUALLY(raised == write + 1));
+        assert_true(marked);
+        assert_false(req_is_done(&req));
+        answer(RI_CANCEL);
+        assert_int_equal(req_end(&req), write ? STATUS_WRONG_VOLUME
+                                              : STATUS_NO_MEDIA_IN_DEVICE);
+        assert_int_equal(req.information, 0);
+    }
+    assert_true(IoSetThreadHardErrorMode(FALSE));
+    req_start(&req, volume, IRP_MJ_WRITE, 0, buffer, 512);
+    assert_int_equal(req.returned, STATUS_PENDING);
+    assert_int_equal(req_end(&req), STATUS_WRONG_VOLUME);
+    assert_false(IoSetThreadHardErrorMode(TRUE));
+    assert_int_equal(raised, 2);
+}
+
 static void
 error_mode__suppressed__ok_is_no_retry__fails(void **state)
 {
@@ -589,6 +647,8 @@ main(void)
         TEST(R176__buffered_request_fails__no_information_nothing_copied,
              rig_disk),
         TEST(R177__hard_errors_disabled__completes_at_once, rig_disk),
+        TEST(R180__file_system__marks_before_it_raises_and_returns_pending,
+             rig_disk),
         TEST(error_mode__suppressed__ok_is_no_retry__fails, rig_disk),
         TEST(R184__thread_ends_while_the_dialog_is_open__original_status,
              rig_disk),

@@ -22,6 +22,7 @@
 
 #include <ntifs.h>
 
+#include "base/fault.h"
 #include "io/io.h"
 #include "ke/ke.h"
 #include "prompt/prompt.h"
@@ -238,6 +239,30 @@ R188__unknown_status__unknown_hard_error(void **state)
     assert_string_equal(the_prompt().title, "Unknown Hard Error");
 }
 
+/* Equal: the status and the string, to the letter; and the thread's mode. */
+static void
+R187__informational__equal_to_the_letter__disabled_or_not(void **state)
+{
+    UNICODE_STRING may = RTL_CONSTANT_STRING(L"\\letters\\May.txt");
+
+    (void) state;
+    assert_true(IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR,
+                                              &file_name, NULL));
+    assert_true(
+        IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, &may, NULL));
+    assert_false(
+        IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR, &may, NULL));
+    assert_int_equal(open_prompts(NULL), 2);
+    IoSetThreadHardErrorMode(FALSE);
+    assert_false(IoRaiseInformationalHardError(STATUS_DISK_CORRUPT_ERROR, NULL,
+                                               KeGetCurrentThread()));
+    IoSetThreadHardErrorMode(TRUE);
+    assert_int_equal(open_prompts(NULL), 2);
+    assert_true(IoRaiseInformationalHardError(STATUS_DISK_CORRUPT_ERROR, NULL,
+                                              KeGetCurrentThread()));
+    assert_int_equal(open_prompts(NULL), 3);
+}
+
 static void
 R187__informational__equal_one_pending_or_queue_full__false(void **state)
 {
@@ -258,6 +283,9 @@ R187__informational__equal_one_pending_or_queue_full__false(void **state)
                                                NULL);
     }
     assert_int_equal(taken, PROMPT_NOTICES_MAX - 2);
+    /* Nor one that is like no other. */
+    assert_false(
+        IoRaiseInformationalHardError(STATUS_DISK_CORRUPT_ERROR, NULL, NULL));
     /* Acknowledged: there is room again. */
     prompt_fail_all(STATUS_SUCCESS);
     assert_true(IoRaiseInformationalHardError(STATUS_FILE_CORRUPT_ERROR,
@@ -324,21 +352,161 @@ options__each__its_affirmative_and_its_negative_response(void **state)
     }
 }
 
+/* --- a request's question, from the raise to the completion ---------------- */
+
+static struct {
+    LONG done;
+    IO_STATUS_BLOCK result;
+    LONG dispatched;
+} request;
+
+static PDRIVER_OBJECT fsd_driver;
+static PDEVICE_OBJECT fsd;
+static BOOLEAN suppress;
+
+/* The operator says so, and it is. */
+static BOOLEAN
+there(void *context, PVPB which)
+{
+    (void) context;
+    (void) which;
+    return TRUE;
+}
+
+static NTSTATUS NTAPI
+request_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Context);
+    request.result = Irp->IoStatus;
+    __atomic_store_n(&request.done, 1, __ATOMIC_RELEASE);
+    IoFreeIrp(Irp);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static NTSTATUS NTAPI
+fsd_read(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    LONG nth = InterlockedIncrement(&request.dispatched);
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    IoMarkIrpPending(Irp);
+    Irp->IoStatus.Information = 512;
+    if (nth == 3) {
+        Irp->IoStatus.Status = STATUS_SUCCESS;
+        IoCompleteRequest(Irp, IO_NO_INCREMENT);
+        return STATUS_PENDING;
+    }
+    Irp->IoStatus.Status = STATUS_WRONG_VOLUME;
+    IoRaiseHardError(Irp, &vpb, &drive);
+    return STATUS_PENDING;
+}
+
+static NTSTATUS NTAPI
+fsd_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    UNREFERENCED_PARAMETER(RegistryPath);
+    DriverObject->MajorFunction[IRP_MJ_READ] = fsd_read;
+    return STATUS_SUCCESS;
+}
+
+/* With the I/O manager's ways of going on. */
 static void
-R182__any_answer_but_retry__request_fails_with_its_status(void **state)
+send_read(void)
+{
+    const struct prompt_host host = {
+        .describe = describe,
+        .needed = needed,
+        .try_again = there,
+        .retry = io_harderr_retry,
+        .fail = io_harderr_fail,
+        .event = event,
+    };
+    PIRP irp = IoAllocateIrp(1, FALSE);
+
+    memset(&request, 0, sizeof request);
+    prompt_init(&host, 0, RI_NO_OPERATOR_WAIT);
+    prompt_set_error_mode(suppress);
+    irp->Tail.Overlay.Thread = PsGetCurrentThread();
+    IoGetNextIrpStackLocation(irp)->MajorFunction = IRP_MJ_READ;
+    IoSetCompletionRoutine(irp, request_done, NULL, TRUE, TRUE, TRUE);
+    assert_int_equal(IoCallDriver(fsd, irp), STATUS_PENDING);
+}
+
+static void
+expect_failed(void)
+{
+    assert_int_equal(__atomic_load_n(&request.done, __ATOMIC_ACQUIRE), 1);
+    assert_int_equal(request.result.Status, STATUS_WRONG_VOLUME);
+    assert_int_equal(request.result.Information, 0);
+    assert_int_equal(request.dispatched, 1);
+    assert_int_equal(open_prompts(NULL), 0);
+}
+
+static int
+with_fsd(void **state)
+{
+    assert_int_equal(io_load_driver("fsd", fsd_entry, &fsd_driver),
+                     STATUS_SUCCESS);
+    assert_int_equal(IoCreateDevice(fsd_driver, 0, NULL,
+                                    FILE_DEVICE_DISK_FILE_SYSTEM, 0, FALSE,
+                                    &fsd),
+                     STATUS_SUCCESS);
+    fsd->Flags &= ~(ULONG) DO_DEVICE_INITIALIZING;
+    return before(state);
+}
+
+static int
+without_fsd(void **state)
+{
+    after(state);
+    IoDeleteDevice(fsd);
+    io_unload_driver(fsd_driver);
+    return 0;
+}
+
+/* A request's dialog has Retry and Cancel.  What comes instead of Retry: Cancel;
+ * Ok, when questions are suppressed; NotHandled, when it cannot be asked. */
+static void
+R182__any_answer_but_retry__original_status_and_no_information(void **state)
 {
     (void) state;
-    for (ULONG answer = 0; answer <= ResponseContinue; answer++) {
-        if (answer == RI_RETRY)
-            continue;
-        prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
-        before(NULL);
-        raise_irp(STATUS_WRONG_VOLUME);
-        assert_int_equal(
-            prompt_answer(the_prompt().id, (enum ri_answer) answer), 0);
-        assert_int_equal(world.failed, 1);
-        assert_int_equal(world.failed_with, STATUS_WRONG_VOLUME);
+    send_read();
+    assert_int_equal(prompt_answer(the_prompt().id, RI_CANCEL), 0);
+    expect_failed();
+
+    suppress = TRUE;
+    send_read();
+    suppress = FALSE;
+    expect_failed();
+
+    fault_set("pool", 1, false);
+    send_read();
+    fault_clear();
+    expect_failed();
+}
+
+/* Retry, twice refused by the file system, and what it says at last. */
+static void
+R181_R183__answer_retry__dispatched_again_as_often_as_it_fails(void **state)
+{
+    (void) state;
+    send_read();
+    for (LONG nth = 1; nth < 3; nth++) {
+        assert_int_equal(request.dispatched, nth);
+        assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+        assert_int_equal(prompt_answer(the_prompt().id, RI_RETRY), 0);
+        for (int i = 0; i < 50000 && __atomic_load_n(&request.dispatched,
+                                                     __ATOMIC_ACQUIRE) == nth;
+             i++)
+            usleep(100);
     }
+    for (int i = 0;
+         i < 50000 && !__atomic_load_n(&request.done, __ATOMIC_ACQUIRE); i++)
+        usleep(100);
+    assert_int_equal(request.result.Status, STATUS_SUCCESS);
+    assert_int_equal(request.result.Information, 512);
+    assert_int_equal(open_prompts(NULL), 0);
 }
 
 static void
@@ -420,9 +588,15 @@ main(void)
         T(texts__of_requests__title_volume_serial_drive_and_advice),
         T(texts__of_notices__the_insert_is_the_string),
         T(R188__unknown_status__unknown_hard_error),
+        T(R187__informational__equal_to_the_letter__disabled_or_not),
         T(R187__informational__equal_one_pending_or_queue_full__false),
         T(options__each__its_affirmative_and_its_negative_response),
-        T(R182__any_answer_but_retry__request_fails_with_its_status),
+        cmocka_unit_test_setup_teardown(
+            R182__any_answer_but_retry__original_status_and_no_information,
+            with_fsd, without_fsd),
+        cmocka_unit_test_setup_teardown(
+            R181_R183__answer_retry__dispatched_again_as_often_as_it_fails,
+            with_fsd, without_fsd),
         T(options__unknown__not_handled),
         T(R192__suppressed__answers_ok__which_is_no_retry),
         T(R193__ok_no_wait__returns_immediately),
