@@ -217,19 +217,28 @@ port_execute(struct port_unit *unit, PIRP irp, PSCSI_REQUEST_BLOCK srb)
 
 /* --- the queue ------------------------------------------------------------ */
 
+static BOOLEAN
+stopped(LONG flags, ULONG srb_flags)
+{
+    if (flags & UNIT_FROZEN && !(srb_flags & SRB_FLAGS_BYPASS_FROZEN_QUEUE))
+        return TRUE;
+    return flags & UNIT_LOCKED && !(srb_flags & SRB_FLAGS_BYPASS_LOCKED_QUEUE);
+}
+
 /*
- * An IRP whose cancel routine was called stays in: that routine waits for our
- * lock and takes it out.
+ * The first one that none of `flags` stops.  An IRP whose cancel routine was
+ * called stays in: that routine waits for our lock and takes it out.
  */
 static PIRP
-dequeue_locked(struct port_unit *unit)
+dequeue_locked(struct port_unit *unit, LONG flags)
 {
     PLIST_ENTRY at;
 
     for (at = unit->queue.Flink; at != &unit->queue; at = at->Flink) {
         PIRP irp = CONTAINING_RECORD(at, IRP, Tail.Overlay.ListEntry);
 
-        if (IoSetCancelRoutine(irp, NULL) == NULL)
+        if (stopped(flags, irp_srb(irp)->SrbFlags) ||
+            IoSetCancelRoutine(irp, NULL) == NULL)
             continue;
         RemoveEntryList(at);
         if (IsListEmpty(&unit->queue))
@@ -244,6 +253,7 @@ dequeue_locked(struct port_unit *unit)
 void
 port_resume(struct port_unit *unit, LONG clear)
 {
+    LONG flags;
     KIRQL irql;
     PIRP irp;
 
@@ -256,9 +266,9 @@ port_resume(struct port_unit *unit, LONG clear)
         return;
     }
     unit->draining = TRUE;
-    while (!(unit_flags(unit) &
-             (UNIT_FROZEN | UNIT_LOCKED | UNIT_REMOVED | UNIT_FULL)) &&
-           (irp = dequeue_locked(unit)) != NULL) {
+    while (flags = unit_flags(unit),
+           !(flags & (UNIT_REMOVED | UNIT_FULL)) &&
+               (irp = dequeue_locked(unit, flags)) != NULL) {
         KeReleaseSpinLock(&unit->lock, irql);
         port_execute(unit, irp, irp_srb(irp));
         KeAcquireSpinLock(&unit->lock, &irql);
@@ -275,7 +285,7 @@ port_flush(struct port_unit *unit, UCHAR srb_status)
 
     for (;;) {
         KeAcquireSpinLock(&unit->lock, &irql);
-        irp = dequeue_locked(unit);
+        irp = dequeue_locked(unit, 0);
         KeReleaseSpinLock(&unit->lock, irql);
         if (irp == NULL)
             return;
@@ -286,9 +296,7 @@ port_flush(struct port_unit *unit, UCHAR srb_status)
 static BOOLEAN
 held_back(LONG flags, ULONG srb_flags)
 {
-    if (flags & UNIT_FROZEN && !(srb_flags & SRB_FLAGS_BYPASS_FROZEN_QUEUE))
-        return TRUE;
-    if (flags & UNIT_LOCKED && !(srb_flags & SRB_FLAGS_BYPASS_LOCKED_QUEUE))
+    if (stopped(flags, srb_flags))
         return TRUE;
     return flags & UNIT_QUEUED &&
            !(srb_flags &

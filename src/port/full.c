@@ -3,7 +3,8 @@
  *
  * QUEUE FULL is nothing that a class driver can mend: the request goes back to
  * the head of the unit's queue, and what comes after it waits behind it.  A
- * device that is full for longer than the request may take is reported.
+ * device that answers nothing but that for longer than the request may take is
+ * reported.
  *
  * Context: <= DISPATCH.  Lock: the unit's.
  *
@@ -23,14 +24,17 @@ now_ms(void)
     return clock_now_ns() / 1000000;
 }
 
-/* Not again: it would wait for too long, or nobody waits for it any more. */
+/* Not again: it would wait for too long, or nobody waits for it any more.  Any
+ * other answer of the device ends an episode: it goes on, only slowly. */
 static BOOLEAN
 gives_up_locked(struct port_unit *unit, PIRP irp, const SCSI_REQUEST_BLOCK *srb)
 {
     ULONG limit_s = srb->TimeOutValue != 0 ? srb->TimeOutValue : LIMIT_S;
     uint64_t now = now_ms();
 
-    if (now - unit->full_last_ms > EPISODE_MS)
+    if (now - unit->full_last_ms > EPISODE_MS ||
+        __atomic_load_n(&unit->last_answer_ms, __ATOMIC_RELAXED) >=
+            unit->full_since_ms)
         unit->full_since_ms = now;
     unit->full_last_ms = now;
     return now - unit->full_since_ms > limit_s * 1000ull ||

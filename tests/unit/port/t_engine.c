@@ -265,6 +265,58 @@ queue_full__for_longer_than_the_limit__told(void **state)
     assert_int_equal(call.srb.DataTransferLength, 0);
 }
 
+/* What goes past a locked queue goes past it again: whoever locked it (a drive
+ * that is put to sleep) waits for its command before it unlocks. */
+static void
+queue_full__past_a_locked_queue__sent_again(void **state)
+{
+    struct rig *rig = *state;
+    struct call held, past;
+
+    settle(rig);
+    clock_manual(true);
+    assert_int_equal(function(rig, SRB_FUNCTION_LOCK_QUEUE),
+                     SRB_STATUS_SUCCESS);
+    read_block(rig, &held, FREE, 0, 0);
+    call_send(&held, rig->pdo);
+    rule(rig, "at 1 tur do queue-full");
+    tur(&past, FREE | SRB_FLAGS_BYPASS_LOCKED_QUEUE);
+    call_send(&past, rig->pdo);
+    assert_true(call_waits(&past));
+    clock_advance_ms(10);
+    call_wait(&past);
+    assert_int_equal(past.srb.SrbStatus, SRB_STATUS_SUCCESS);
+    assert_true(call_waits(&held));
+    assert_int_equal(function(rig, SRB_FUNCTION_UNLOCK_QUEUE),
+                     SRB_STATUS_SUCCESS);
+    call_wait(&held);
+    clock_manual(false);
+    assert_int_equal(held.srb.SrbStatus, SRB_STATUS_SUCCESS);
+}
+
+/* Full now and then is a drive that works hard, not one that hangs. */
+static void
+queue_full__of_a_device_that_answers__never_told(void **state)
+{
+    struct rig *rig = *state;
+    struct call call;
+
+    settle(rig);
+    clock_manual(true);
+    for (int i = 0; i < 8; i++) {
+        rule(rig, "at 1 read do queue-full");
+        read_block(rig, &call, FREE, 0, 0);
+        call.srb.TimeOutValue = 2;
+        call_send(&call, rig->pdo);
+        assert_true(call_waits(&call));
+        clock_advance_ms(10);
+        call_wait(&call);
+        assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+        clock_advance_ms(490);
+    }
+    clock_manual(false);
+}
+
 static void
 queue_full__cancelled_while_it_waits__aborted(void **state)
 {
@@ -551,6 +603,8 @@ main(void)
         TEST(overrun__of_a_read__with_what_was_moved),
         TEST(queue_full__of_the_device__sent_again),
         TEST(queue_full__for_longer_than_the_limit__told),
+        TEST(queue_full__past_a_locked_queue__sent_again),
+        TEST(queue_full__of_a_device_that_answers__never_told),
         TEST(queue_full__cancelled_while_it_waits__aborted),
         TEST(busy__of_the_device__error_with_scsi_status),
         TEST(short_transfer__success__with_what_was_moved),
