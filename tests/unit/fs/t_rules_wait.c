@@ -515,6 +515,9 @@ R180__file_system__marks_before_it_raises_and_returns_pending(void **state)
         if (write) {
             /* Another volume: a cancel holds for a while. */
             put_in(d, FAT("r180b", "SECOND", "80000002"));
+            set_flag(d);
+            IoVerifyVolume(d->fdo, FALSE);
+            assert_ptr_not_equal(mount(d), volume);
             volume = mount(d);
             swap(d, FAT("r180c", "OTHER", "80000003"));
             set_flag(d);
