@@ -145,7 +145,7 @@ act_on(class_device *dev, PSCSI_REQUEST_BLOCK srb, ULONG act)
     if (act & CLASS_ACT_REENUMERATE)
         IoInvalidateDeviceRelations(dev->ext->LowerPdo, BusRelations);
     if (act & (CLASS_ACT_ATTENTION | CLASS_ACT_NO_MEDIUM))
-        class_wake_waiting(dev, FALSE);
+        class_wake_waiting(dev, WAKE_NEWS);
 }
 
 /* --- the log -------------------------------------------------------------- */

@@ -246,8 +246,13 @@ VOID NTAPI class_command(struct class_request *request, const UCHAR *cdb,
 /* Runs it.  For an IRP from above: returns what the dispatch routine returns,
  * the request is gone.  <= APC. */
 NTSTATUS NTAPI class_send(struct class_request *request);
-/* Sends again, at once, whatever waits for a retry. */
-VOID NTAPI class_wake_waiting(class_device *dev, BOOLEAN cancel);
+/* Why requests that wait for a retry wait no more. */
+enum class_wake {
+    WAKE_NEWS,                  /* of the medium: the attempt does not count */
+    WAKE_READY,                 /* what they waited for may be over */
+    WAKE_CANCEL,                /* they end */
+};
+VOID NTAPI class_wake_waiting(class_device *dev, enum class_wake why);
 /* For pool.c: the routines of a request's timer and work item. */
 KDEFERRED_ROUTINE class_wait_expired;
 WORKER_THREAD_ROUTINE class_go_on;

@@ -296,7 +296,7 @@ ready_finish(struct class_request *request, NTSTATUS status)
     if (NT_SUCCESS(status)) {
         settle(dev, FALSE, TRUE);
         class_set_state(dev, MediaPresent, FALSE, FALSE);
-        class_wake_waiting(dev, FALSE);
+        class_wake_waiting(dev, WAKE_READY);
     } else if (valid && sense.key == SCSI_SENSE_UNIT_ATTENTION &&
                ++request->stage < POLL_REPEATS) {
         test_ready(request);

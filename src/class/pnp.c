@@ -159,7 +159,7 @@ begin_removal(class_device *dev)
 {
     __atomic_store_n(&dev->ext->CommonExtension.IsRemoved, REMOVE_PENDING,
                      __ATOMIC_RELEASE);
-    class_wake_waiting(dev, TRUE);
+    class_wake_waiting(dev, WAKE_CANCEL);
     class_predict_stop(dev);
     class_mcd_stop(dev);
 }

@@ -363,7 +363,7 @@ wait_cancelled(PDEVICE_OBJECT fdo, PIRP irp)
 }
 
 VOID NTAPI
-class_wake_waiting(class_device *dev, BOOLEAN cancel)
+class_wake_waiting(class_device *dev, enum class_wake why)
 {
     LIST_ENTRY mine;
     PLIST_ENTRY at, next;
@@ -379,9 +379,9 @@ class_wake_waiting(class_device *dev, BOOLEAN cancel)
         if (request->original != NULL &&
             IoSetCancelRoutine(request->original, NULL) == NULL)
             continue; /* its cancel routine is on the way */
-        if (cancel)
+        if (why == WAKE_CANCEL)
             request->flags |= REQ_CANCELLED;
-        else if (request->retry_number > 0)
+        else if (why == WAKE_NEWS && request->retry_number > 0)
             request->retry_number--; /* it was not its turn */
         if (take_off_locked(request))
             InsertTailList(&mine, &request->entry);

@@ -141,7 +141,7 @@ ClassSendSrbAsynchronous(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
 static enum class_next NTAPI
 start_finish(struct class_request *request, NTSTATUS *status)
 {
-    class_wake_waiting(request->dev, FALSE);
+    class_wake_waiting(request->dev, WAKE_READY);
     return NEXT_COMPLETE;
 }
 

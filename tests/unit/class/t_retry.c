@@ -469,6 +469,61 @@ prevent__not_ready__5_attempts_at_least_2_s_apart(void **state)
     clock_manual(false);
 }
 
+/* A drive that START UNIT does not help: its own retries end, too. */
+static void
+prevent__started_in_vain__ends(void **state)
+{
+    struct rig *rig = *state;
+    WORK_QUEUE_ITEM work;
+    int advanced = 0;
+
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_MEDIUM_REMOVAL, 99, 2, 4, 2));
+    clock_manual(true);
+    ExInitializeWorkItem(&work, lock_it, rig);
+    ExQueueWorkItem(&work, DelayedWorkQueue);
+    while (__atomic_load_n(&rig->name[0], __ATOMIC_ACQUIRE) != 'x' &&
+           advanced++ < 40) {
+        usleep(5000);
+        clock_advance_ms(500);
+    }
+    assert_true(
+        EVENTUALLY(__atomic_load_n(&rig->name[0], __ATOMIC_ACQUIRE) == 'x'));
+    assert_int_equal(spy_count(rig, SCSIOP_MEDIUM_REMOVAL), 5);
+    clock_manual(false);
+}
+
+/* Polls find a drive that is ready, and give nobody another attempt. */
+static void
+aborted_command__drive_polled_each_second__ends(void **state)
+{
+    struct rig *rig = *state;
+    struct outcome got;
+
+    know_capacity(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 99, 0xB, 0, 0));
+    clock_manual(true);
+    start_transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL, &got);
+    for (int i = 0; i < 40 && !is_done(&got); i++) {
+        usleep(5000);
+        clock_advance_ms(500);
+    }
+    clock_manual(false);
+    finish(&got);
+    assert_int_equal(got.status, STATUS_IO_DEVICE_ERROR);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
+}
+
+static int
+rig_polled(void **state)
+{
+    int rc;
+
+    spy_refuses_events = true;
+    rc = rig_disk(state);
+    spy_refuses_events = false;
+    return rc;
+}
+
 /* CD drives that just wrote: time, not attempts. */
 static void
 cdrom__long_write_in_progress__given_160_s(void **state)
@@ -998,6 +1053,8 @@ main(void)
         TEST(errors_counted__4_and_8__the_device_is_treated_more_gently,
              rig_disk),
         TEST(R99__mode_sense__two_attempts_and_a_change_forces_one, rig_disk),
+        TEST(prevent__started_in_vain__ends, rig_disk),
+        TEST(aborted_command__drive_polled_each_second__ends, rig_polled),
         TEST(prevent__not_ready__5_attempts_at_least_2_s_apart, rig_disk),
         TEST(cdrom__long_write_in_progress__given_160_s, rig_cdrom),
         TEST(log__offset_of_the_bad_block_and_dump_data, rig_disk),
