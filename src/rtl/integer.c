@@ -49,6 +49,7 @@ choose_base(struct text *text, ULONG *base)
             *base = prefixes[i].base;
             skip(&after);
             *text = after;
+            break;
         }
     return true;
 }

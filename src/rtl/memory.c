@@ -38,8 +38,8 @@ RtlFillMemoryUlong(PVOID Destination, SIZE_T Length, ULONG Pattern)
         words[n] = Pattern;
 }
 
-/* Park and Miller's generator, whose period is 2^31 - 2; the next seed is the
- * number returned. */
+/* Park and Miller's generator, whose period is 2^31 - 2; the number returned is
+ * one less than the next seed. */
 ULONG NTAPI
 RtlRandomEx(PULONG Seed)
 {

@@ -17,12 +17,20 @@ text_to_integer__each_base_and_prefix(void **state)
         PCWSTR wide;
         ULONG base, want;
     } rows[] = {
-        { "123", L"123", 0, 123 },      { "0x1fG", L"0x1fG", 0, 0x1f },
-        { "0b101", L"0b101", 0, 5 },    { "0o17", L"0o17", 0, 15 },
-        { " \t-5", L" \t-5", 10, -5u }, { "+7", L"+7", 8, 7 },
-        { "ff", L"ff", 16, 255 },       { "12", L"12", 2, 1 },
-        { "x", L"x", 10, 0 },           { "", L"", 0, 0 },
+        { "123", L"123", 0, 123 },
+        { "0x1fG", L"0x1fG", 0, 0x1f },
+        { "0b101", L"0b101", 0, 5 },
+        { "0o17", L"0o17", 0, 15 },
+        { " \t-5", L" \t-5", 10, -5u },
+        { "+7", L"+7", 8, 7 },
+        { "ff", L"ff", 16, 255 },
+        { "12", L"12", 2, 1 },
+        { "x", L"x", 10, 0 },
+        { "", L"", 0, 0 },
         { "-0x10", L"-0x10", 0, -16u },
+        /* The first digit is not one more prefix. */
+        { "0xbeef", L"0xbeef", 0, 0xBEEF },
+        { "0b0x1", L"0b0x1", 0, 0 },
     };
 
     for (size_t i = 0; i < ARRAYSIZE(rows); i++) {
