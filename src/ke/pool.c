@@ -54,12 +54,22 @@ row_of(ULONG tag)
     return &rows[TAGS_MAX];
 }
 
-/* Aligned to 16 bytes, NonPagedPoolCacheAligned to a cache line.  Freed at any
- * IRQL <= DISPATCH, on any thread. */
+static PVOID
+no_memory(ULONG type, SIZE_T bytes)
+{
+    if (type & POOL_RAISE_IF_ALLOCATION_FAILURE)
+        KeBugCheckEx(NO_EXCEPTION_HANDLING_SUPPORT,
+                     (ULONG) STATUS_INSUFFICIENT_RESOURCES, bytes, 0, 0);
+    return NULL;
+}
+
+/* Aligned to 16 bytes, the types ...CacheAligned to a cache line.  Freed at any
+ * IRQL <= DISPATCH, on any thread.  NULL: no memory; what NT raises when the
+ * type asks for an exception instead is a bug check. */
 PVOID NTAPI
 ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
-    bool line = PoolType == NonPagedPoolCacheAligned;
+    bool line = (PoolType & NonPagedPoolCacheAligned) != 0;
     size_t offset = line ? CACHE_LINE : sizeof(struct header);
     size_t total = NumberOfBytes + offset;
     struct header *header;
@@ -69,12 +79,12 @@ ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
     KE_IRQL(ExAllocatePoolWithTag);
     KE_RULE(Tag != 0, "ExAllocatePoolWithTag: a tag");
     if (fault_hit("pool") || total < NumberOfBytes)
-        return NULL;
+        return no_memory(PoolType, NumberOfBytes);
     base = line ? aligned_alloc(CACHE_LINE,
                                 (total + CACHE_LINE - 1) & -(size_t) CACHE_LINE)
                 : malloc(total);
     if (base == NULL)
-        return NULL;
+        return no_memory(PoolType, NumberOfBytes);
     header = (struct header *) (base + offset) - 1;
     *header = (struct header){ .tag = Tag,
                                .state = IN_USE,

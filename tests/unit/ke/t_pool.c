@@ -40,8 +40,16 @@ pool__blocks__are_aligned_and_counted(void **state)
 static void
 pool__cache_aligned__is_aligned_to_a_line(void **state)
 {
+    static const ULONG types[] = {
+        NonPagedPoolCacheAligned,
+        PagedPoolCacheAligned,
+        NonPagedPoolNxCacheAligned,
+        NonPagedPoolCacheAligned | POOL_RAISE_IF_ALLOCATION_FAILURE,
+    };
+
     for (SIZE_T n = 1; n < 300; n += 37) {
-        PVOID block = ExAllocatePoolWithTag(NonPagedPoolCacheAligned, n, TAG_A);
+        PVOID block = ExAllocatePoolWithTag(
+            (POOL_TYPE) types[n % ARRAYSIZE(types)], n, TAG_A);
 
         assert_int_equal((uintptr_t) block % 64, 0);
         memset(block, 0xA5, n);
@@ -100,8 +108,17 @@ allocate_without_tag(void)
 }
 
 static void
+raise_without_memory(void)
+{
+    fault_set("pool", 1, true);
+    ExAllocatePoolWithTag(
+        (POOL_TYPE) (PagedPool | POOL_RAISE_IF_ALLOCATION_FAILURE), 8, TAG_A);
+}
+
+static void
 pool__wrong_use__bug_check(void **state)
 {
+    assert_dies(raise_without_memory, "NO_EXCEPTION_HANDLING_SUPPORT");
     assert_dies(free_with_other_tag, "BAD_POOL_CALLER (0xA");
     assert_dies(free_what_is_none, "BAD_POOL_CALLER (0x40");
     assert_dies(allocate_without_tag, "a tag");
