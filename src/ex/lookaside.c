@@ -121,22 +121,27 @@ allocate_ex(POOL_TYPE type, SIZE_T bytes, ULONG tag, PLOOKASIDE_LIST_EX list)
     return ExAllocatePoolWithTag(type, bytes, tag);
 }
 
-static PVOID NTAPI
-allocate_ex_or_raise(POOL_TYPE type, SIZE_T bytes, ULONG tag,
-                     PLOOKASIDE_LIST_EX list)
-{
-    return ExAllocatePoolWithQuotaTag(type, bytes, tag);
-}
-
 static VOID NTAPI
 free_ex(PVOID block, PLOOKASIDE_LIST_EX list)
 {
     ExFreePool(block);
 }
 
-/* STATUS_INVALID_PARAMETER_4, _5: no such pool type, no such flags.  With
- * EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL the default allocation never fails:
- * a bug check instead of an exception. */
+/* What the flags mean is told to the allocation in the bits of the pool type. */
+static POOL_TYPE
+type_with_flags(POOL_TYPE type, ULONG flags)
+{
+    static const ULONG bits[] = {
+        [EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL] =
+            POOL_RAISE_IF_ALLOCATION_FAILURE,
+        [EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE] =
+            POOL_QUOTA_FAIL_INSTEAD_OF_RAISE,
+    };
+
+    return (POOL_TYPE) (type | bits[flags]);
+}
+
+/* STATUS_INVALID_PARAMETER_4, _5: no such pool type, no such flags. */
 NTSTATUS NTAPI
 ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside,
                             PALLOCATE_FUNCTION_EX Allocate,
@@ -149,12 +154,8 @@ ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside,
         return STATUS_INVALID_PARAMETER_4;
     if (Flags > EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE)
         return STATUS_INVALID_PARAMETER_5;
-    initialize(&Lookaside->L, PoolType, Size, Tag);
-    Lookaside->L.AllocateEx =
-        Allocate != NULL ? Allocate
-        : Flags == EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL
-            ? allocate_ex_or_raise
-            : allocate_ex;
+    initialize(&Lookaside->L, type_with_flags(PoolType, Flags), Size, Tag);
+    Lookaside->L.AllocateEx = Allocate != NULL ? Allocate : allocate_ex;
     Lookaside->L.FreeEx = Free != NULL ? Free : free_ex;
     return STATUS_SUCCESS;
 }
@@ -163,9 +164,10 @@ ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside,
 VOID NTAPI
 ExFlushLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
 {
-    PSLIST_ENTRY block = ExpInterlockedFlushSList(&Lookaside->L.ListHead);
+    PSLIST_ENTRY block;
 
     KE_IRQL(ExFlushLookasideListEx);
+    block = ExpInterlockedFlushSList(&Lookaside->L.ListHead);
     while (block != NULL) {
         PSLIST_ENTRY next = block->Next;
 

@@ -155,6 +155,57 @@ ex__wrong_parameters__are_refused(void **state)
         STATUS_INVALID_PARAMETER_5);
 }
 
+static POOL_TYPE asked_type;
+
+static PVOID NTAPI
+note_type(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
+          PLOOKASIDE_LIST_EX Lookaside)
+{
+    asked_type = PoolType;
+    return NULL;
+}
+
+/* The page of ALLOCATE_FUNCTION_EX: which bit goes with which flag. */
+static void
+ex__flags__reach_the_routine_in_the_pool_type(void **state)
+{
+    static const struct {
+        ULONG flags, bits;
+    } rows[] = {
+        { 0, 0 },
+        { EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
+          POOL_RAISE_IF_ALLOCATION_FAILURE },
+        { EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
+          POOL_QUOTA_FAIL_INSTEAD_OF_RAISE },
+    };
+
+    for (size_t i = 0; i < ARRAYSIZE(rows); i++) {
+        assert_int_equal(ExInitializeLookasideListEx(&ex, note_type, ex_free,
+                                                     PagedPool, rows[i].flags,
+                                                     64, TAG, 0),
+                         STATUS_SUCCESS);
+        assert_null(ExAllocateFromLookasideListEx(&ex));
+        assert_int_equal(asked_type, PagedPool | rows[i].bits);
+        ExDeleteLookasideListEx(&ex);
+    }
+}
+
+static void
+raise_on_fail(void)
+{
+    ExInitializeLookasideListEx(&ex, NULL, NULL, PagedPool,
+                                EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL, 64,
+                                TAG, 0);
+    fault_set("pool", 1, true);
+    ExAllocateFromLookasideListEx(&ex);
+}
+
+static void
+ex__raise_on_fail__does_not_return(void **state)
+{
+    assert_dies(raise_on_fail, "NO_EXCEPTION_HANDLING_SUPPORT");
+}
+
 static NPAGED_LOOKASIDE_LIST shared;
 
 static void *
@@ -197,6 +248,8 @@ main(void)
         cmocka_unit_test(paged__with_routines__calls_them),
         cmocka_unit_test(ex__flush__frees_what_is_kept),
         cmocka_unit_test(ex__wrong_parameters__are_refused),
+        cmocka_unit_test(ex__flags__reach_the_routine_in_the_pool_type),
+        cmocka_unit_test(ex__raise_on_fail__does_not_return),
         cmocka_unit_test(npaged__four_threads__share_nothing_twice),
     };
 
