@@ -83,7 +83,7 @@ struct part {
 NTSTATUS cm_answer(const struct part *parts, int count, PVOID out, ULONG max,
                    PULONG out_length);
 
-/* path.c: RelativeTo and Path of the Rtl routines as a handle. */
+/* relative.c: RelativeTo and Path of the Rtl routines as a handle. */
 NTSTATUS cm_open_relative(ULONG relative_to, PCWSTR path, bool create,
                           PHANDLE out_handle, bool *out_close);
 

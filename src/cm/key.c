@@ -7,7 +7,7 @@
  */
 #include "cm/cm_internal.h"
 
-#define NAME_MAX_BYTES 512 /* of one key, as documented: 255 characters */
+#define NAME_MAX_BYTES (255 * sizeof(WCHAR)) /* of one key, as documented */
 
 static KMUTEX lock;
 static struct key *root; /* \Registry; from init to shutdown */

@@ -26,7 +26,7 @@ struct found {
     ULONG length;
 };
 
-/* Frees of the copy are by tag. */
+/* NULL: there is none. */
 static void
 free_copy(PVOID copy)
 {
@@ -188,17 +188,18 @@ give(const struct query *query, const RTL_QUERY_REGISTRY_TABLE *entry,
 
 /* --- defaults ------------------------------------------------------------- */
 
+/* With its NUL.  A list ends with an empty string, and may be just that. */
 static ULONG
 text_length(const WCHAR *text, bool list)
 {
     ULONG n = 0;
 
-    do {
+    while (text[n] != 0) {
         while (text[n] != 0)
             n++;
-        n++;
-    } while (list && text[n] != 0);
-    return (n + (list ? 1 : 0)) * sizeof(WCHAR);
+        n += list ? 1 : 0;
+    }
+    return (n + 1) * sizeof(WCHAR);
 }
 
 static NTSTATUS
@@ -263,6 +264,7 @@ do_every_value(const struct query *query, const RTL_QUERY_REGISTRY_TABLE *entry)
 {
     NTSTATUS status = STATUS_SUCCESS;
     ULONG index = 0;
+    bool any = false;
 
     while (NT_SUCCESS(status)) {
         KEY_VALUE_FULL_INFORMATION *value = NULL;
@@ -274,6 +276,7 @@ do_every_value(const struct query *query, const RTL_QUERY_REGISTRY_TABLE *entry)
             UNICODE_STRING name = { (USHORT) value->NameLength,
                                     (USHORT) value->NameLength, value->Name };
 
+            any = true;
             status = give_value(query, entry, value);
             if (NT_SUCCESS(status) &&
                 (entry->Flags & RTL_QUERY_REGISTRY_DELETE))
@@ -285,7 +288,7 @@ do_every_value(const struct query *query, const RTL_QUERY_REGISTRY_TABLE *entry)
     }
     if (status != STATUS_NO_MORE_ENTRIES)
         return status;
-    return index == 0 && (entry->Flags & RTL_QUERY_REGISTRY_REQUIRED)
+    return !any && (entry->Flags & RTL_QUERY_REGISTRY_REQUIRED)
                ? STATUS_OBJECT_NAME_NOT_FOUND
                : STATUS_SUCCESS;
 }
@@ -349,7 +352,8 @@ do_entry(struct query *query, const RTL_QUERY_REGISTRY_TABLE *entry)
 
     if ((entry->Flags & RTL_QUERY_REGISTRY_DIRECT) &&
         (entry->Name == NULL || entry->EntryContext == NULL ||
-         (entry->Flags & RTL_QUERY_REGISTRY_SUBKEY)))
+         (entry->Flags &
+          (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_NOVALUE))))
         return STATUS_INVALID_PARAMETER;
     if (entry->Flags & (RTL_QUERY_REGISTRY_TOPKEY | RTL_QUERY_REGISTRY_SUBKEY))
         back_to_top(query);

@@ -6,48 +6,21 @@
 #include "cm/cm_internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* UTF-8 to UTF-16; what is none becomes U+FFFD.  With its NUL, from the pool. */
+/* With its NUL; freed with RtlFreeUnicodeString. */
 static NTSTATUS
 widen(const char *text, UNICODE_STRING *out_string)
 {
-    const unsigned char *from = (const unsigned char *) text;
-    size_t length = strlen(text), n = 0;
-    PWSTR buffer;
+    STRING narrow;
+    NTSTATUS status;
 
-    if (length > 0x7FFE)
+    if (strlen(text) > 0x7FFE)
         return STATUS_NAME_TOO_LONG;
-    buffer =
-        ExAllocatePoolWithTag(PagedPool, (length + 1) * sizeof(WCHAR), CM_TAG);
-    if (buffer == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    while (*from != 0) {
-        unsigned c = *from++, more = 0;
-
-        if (c >= 0xC2 && c < 0xF5) {
-            more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
-            c &= 0x3Fu >> more;
-        } else if (c >= 0x80) {
-            c = 0xFFFD;
-        }
-        for (; more > 0 && (*from & 0xC0) == 0x80; more--)
-            c = c << 6 | (*from++ & 0x3F);
-        if (more != 0 || c > 0x10FFFF)
-            c = 0xFFFD;
-        if (c >= 0x10000) {
-            buffer[n++] = (WCHAR) (0xD7C0 + (c >> 10));
-            c = 0xDC00 | (c & 0x3FF);
-        }
-        buffer[n++] = (WCHAR) c;
-    }
-    buffer[n] = 0;
-    *out_string =
-        (UNICODE_STRING){ (USHORT) (n * sizeof(WCHAR)),
-                          (USHORT) ((n + 1) * sizeof(WCHAR)), buffer };
-    return STATUS_SUCCESS;
+    RtlInitString(&narrow, text);
+    status = RtlAnsiStringToUnicodeString(out_string, &narrow, TRUE);
+    return status == STATUS_NO_MEMORY ? STATUS_INSUFFICIENT_RESOURCES : status;
 }
 
 static NTSTATUS
@@ -84,7 +57,7 @@ cm_open_key(const char *path, ACCESS_MASK access, PHANDLE out_handle)
             break;
         }
     }
-    ExFreePoolWithTag(wide.Buffer, CM_TAG);
+    RtlFreeUnicodeString(&wide);
     if (NT_SUCCESS(status) && handle == NULL)
         status = STATUS_OBJECT_NAME_INVALID;
     if (NT_SUCCESS(status))
@@ -117,7 +90,7 @@ cm_delete_tree(const char *path)
     InitializeObjectAttributes(
         &how, &wide, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL, NULL);
     status = ZwOpenKey(&handle, KEY_ALL_ACCESS, &how);
-    ExFreePoolWithTag(wide.Buffer, CM_TAG);
+    RtlFreeUnicodeString(&wide);
     if (!NT_SUCCESS(status))
         return status;
     status = cm_enter(handle, DELETE, &key);
@@ -139,7 +112,7 @@ set_value(HANDLE key, const char *name, ULONG type, PVOID data, ULONG length)
     if (!NT_SUCCESS(status))
         return status;
     status = ZwSetValueKey(key, &wide, 0, type, data, length);
-    ExFreePoolWithTag(wide.Buffer, CM_TAG);
+    RtlFreeUnicodeString(&wide);
     return status;
 }
 
@@ -175,7 +148,7 @@ set_multi(HANDLE key, const char *name, const char *text)
     n = wide.Length / sizeof(WCHAR);
     list = ExAllocatePoolWithTag(PagedPool, (n + 2) * sizeof(WCHAR), CM_TAG);
     if (list == NULL) {
-        ExFreePoolWithTag(wide.Buffer, CM_TAG);
+        RtlFreeUnicodeString(&wide);
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     for (ULONG i = 0; i < n; i++)
@@ -184,7 +157,7 @@ set_multi(HANDLE key, const char *name, const char *text)
     status = set_value(key, name, REG_MULTI_SZ, list,
                        (n == 0 ? 1 : n + 2) * sizeof(WCHAR));
     ExFreePoolWithTag(list, CM_TAG);
-    ExFreePoolWithTag(wide.Buffer, CM_TAG);
+    RtlFreeUnicodeString(&wide);
     return status;
 }
 
@@ -203,6 +176,6 @@ cm_set_text(HANDLE key, const char *name, const char *text)
     if (!NT_SUCCESS(status))
         return status;
     status = set_value(key, name, REG_SZ, wide.Buffer, wide.MaximumLength);
-    ExFreePoolWithTag(wide.Buffer, CM_TAG);
+    RtlFreeUnicodeString(&wide);
     return status;
 }

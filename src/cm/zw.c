@@ -158,16 +158,15 @@ describe_name(HANDLE handle, PVOID out, ULONG max, PULONG out_length)
         { 0, &head, offsetof(KEY_NAME_INFORMATION, Name) },
         { offsetof(KEY_NAME_INFORMATION, Name), NULL, 0 },
     };
-    PVOID object;
-    NTSTATUS status = ObReferenceObjectByHandle(handle, 0, &cm_key_type,
-                                                KernelMode, &object, NULL);
+    struct key *key;
+    NTSTATUS status = cm_enter(handle, 0, &key);
 
     if (!NT_SUCCESS(status))
         return status;
     path.max = 0xFFFE;
     path.buffer = ExAllocatePoolWithTag(PagedPool, path.max, CM_TAG);
     if (path.buffer != NULL) {
-        ob_path_add_object(&path, object);
+        ob_path_add_object(&path, key);
         parts[1].data = path.buffer;
         parts[1].length = head.NameLength =
             path.length < path.max ? path.length : path.max;
@@ -176,7 +175,7 @@ describe_name(HANDLE handle, PVOID out, ULONG max, PULONG out_length)
     } else {
         status = STATUS_INSUFFICIENT_RESOURCES;
     }
-    ObDereferenceObject(object);
+    cm_leave(key);
     return status;
 }
 

@@ -99,6 +99,30 @@ volatile_key__has_volatile_ones_only(void **state)
     ZwClose(top);
 }
 
+/* As documented: a name has at most 255 characters. */
+static void
+create__name_too_long__is_refused(void **state)
+{
+    WCHAR path[64 + 256] = SERVICES L"\\";
+    ULONG disposition;
+    size_t n = 0;
+    HANDLE key;
+
+    while (path[n] != 0)
+        n++;
+    for (int i = 0; i < 256; i++)
+        path[n + (size_t) i] = 'n';
+    path[n + 256] = 0;
+    assert_int_equal(create_key(NULL, path, 0, &key, &disposition),
+                     STATUS_INVALID_PARAMETER);
+    path[n + 255] = 0;
+    assert_int_equal(create_key(NULL, path, 0, &key, &disposition),
+                     STATUS_SUCCESS);
+    assert_int_equal(disposition, REG_CREATED_NEW_KEY);
+    assert_int_equal(ZwDeleteKey(key), STATUS_SUCCESS);
+    assert_int_equal(ZwClose(key), STATUS_SUCCESS);
+}
+
 static void
 deleted_key__its_other_handles__say_so(void **state)
 {
@@ -120,6 +144,9 @@ deleted_key__its_other_handles__say_so(void **state)
                      STATUS_KEY_DELETED);
     assert_int_equal(
         ZwQueryKey(other, KeyBasicInformation, &basic, sizeof basic, &length),
+        STATUS_KEY_DELETED);
+    assert_int_equal(
+        ZwQueryKey(other, KeyNameInformation, &basic, sizeof basic, &length),
         STATUS_KEY_DELETED);
     assert_int_equal(ZwFlushKey(other), STATUS_KEY_DELETED);
     assert_int_equal(ZwClose(other), STATUS_SUCCESS);
@@ -238,6 +265,7 @@ main(void)
         cmocka_unit_test(create__new_or_there__is_told_by_the_disposition),
         cmocka_unit_test(create__wrong__says_how),
         cmocka_unit_test(volatile_key__has_volatile_ones_only),
+        cmocka_unit_test(create__name_too_long__is_refused),
         cmocka_unit_test(deleted_key__its_other_handles__say_so),
         cmocka_unit_test(enumerate__each_once_then_no_more_entries),
         cmocka_unit_test(query__node_full_name__as_documented),

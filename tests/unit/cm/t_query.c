@@ -164,6 +164,10 @@ direct__without_name_or_place__is_invalid(void **state)
     table[0] = (RTL_QUERY_REGISTRY_TABLE){ NULL, DIRECT, L"number" };
     assert_int_equal(run(table, NULL), STATUS_INVALID_PARAMETER);
     table[0] =
+        (RTL_QUERY_REGISTRY_TABLE){ NULL, DIRECT | RTL_QUERY_REGISTRY_NOVALUE,
+                                    L"number", &number };
+    assert_int_equal(run(table, NULL), STATUS_INVALID_PARAMETER);
+    table[0] =
         (RTL_QUERY_REGISTRY_TABLE){ NULL, DIRECT | RTL_QUERY_REGISTRY_SUBKEY,
                                     L"sub", &number };
     assert_int_equal(run(table, NULL), STATUS_INVALID_PARAMETER);
@@ -284,6 +288,43 @@ every_value__and_delete(void **state)
 }
 
 static void
+every_value__required_and_delete__found_before_they_went(void **state)
+{
+    RTL_QUERY_REGISTRY_TABLE table[] = {
+        { record,
+          RTL_QUERY_REGISTRY_NOEXPAND | RTL_QUERY_REGISTRY_DELETE |
+              RTL_QUERY_REGISTRY_REQUIRED,
+          NULL, NULL, 0, NULL, 0 },
+        { 0 },
+    };
+
+    assert_int_equal(run(table, NULL), STATUS_SUCCESS);
+    assert_int_equal(call_count, 5);
+    assert_int_equal(run(table, NULL), STATUS_OBJECT_NAME_NOT_FOUND);
+    assert_int_equal(call_count, 5);
+}
+
+/* DefaultLength 0: of a REG_MULTI_SZ, up to the empty string at its end. */
+static void
+default__lists__are_measured(void **state)
+{
+    WCHAR none[] = { 0, 'x', 0, 0 };
+    RTL_QUERY_REGISTRY_TABLE table[] = {
+        { record, RTL_QUERY_REGISTRY_NOEXPAND, L"none", NULL, REG_MULTI_SZ,
+          none, 0 },
+        { record, RTL_QUERY_REGISTRY_NOEXPAND, L"none", NULL, REG_MULTI_SZ,
+          (PVOID) L"a\0bc\0", 0 },
+        { 0 },
+    };
+
+    assert_int_equal(run(table, NULL), STATUS_SUCCESS);
+    assert_int_equal(call_count, 2);
+    assert_int_equal(calls[0].length, 2);
+    assert_int_equal(calls[1].length, 12);
+    assert_memory_equal(calls[1].data, L"a\0bc\0", 12);
+}
+
+static void
 path__absolute_handle_optional(void **state)
 {
     ULONG number = 0;
@@ -372,6 +413,8 @@ main(void)
         FILLED(routine__lists_and_expandable_strings__unless_noexpand),
         FILLED(subkey__moves_there_and_topkey_back),
         FILLED(every_value__and_delete),
+        FILLED(every_value__required_and_delete__found_before_they_went),
+        FILLED(default__lists__are_measured),
         FILLED(path__absolute_handle_optional),
         FILLED(write_check_delete__relative_to_the_places),
     };

@@ -23,6 +23,10 @@ text__becomes_the_type_that_it_looks_like(void **state)
         { "", REG_SZ, 2, L"" },
         { "a\xc3\xa4\xf0\x9f\x92\xbf\xff", REG_SZ, 12,
           L"a\x00E4\xD83D\xDCBF\xFFFD" },
+        /* Longer than need be, half a pair, a byte that is missing. */
+        { "\xe0\x80\x80", REG_SZ, 8, L"\xFFFD\xFFFD\xFFFD" },
+        { "\xed\xa0\x80", REG_SZ, 8, L"\xFFFD\xFFFD\xFFFD" },
+        { "\xe2\x82", REG_SZ, 6, L"\xFFFD\xFFFD" },
         { "multi:a;bc", REG_MULTI_SZ, 12, L"a\0bc\0" },
         { "multi:", REG_MULTI_SZ, 2, L"" },
     };
