@@ -37,7 +37,16 @@ PEPROCESS NTAPI IoGetRequestorProcess(PIRP Irp);
 BOOLEAN NTAPI PsIsThreadTerminating(PETHREAD Thread);
 /* <= APC.  Referenced. */
 NTSTATUS NTAPI PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD *Thread);
+/* <= APC.  Referenced. */
+NTSTATUS NTAPI PsLookupProcessByProcessId(HANDLE ProcessId,
+                                          PEPROCESS *Process);
+/* Any IRQL.  Not referenced. */
+PEPROCESS NTAPI PsGetThreadProcess(PETHREAD Thread);
 #define IoIsSystemThread PsIsSystemThread
+/* PASSIVE.  The list of an IRP_MJ_SET_EA or of a create; what is wrong with it
+ * begins at *ErrorOffset. */
+NTSTATUS NTAPI IoCheckEaBufferValidity(PFILE_FULL_EA_INFORMATION EaBuffer,
+                                       ULONG EaLength, PULONG ErrorOffset);
 /* <= DISPATCH.  Referenced; NULL: nothing below, or it is being deleted. */
 PDEVICE_OBJECT NTAPI IoGetLowerDeviceObject(PDEVICE_OBJECT DeviceObject);
 PDEVICE_OBJECT NTAPI IoGetDeviceAttachmentBaseRef(PDEVICE_OBJECT DeviceObject);

@@ -2626,6 +2626,17 @@ VOID NTAPI IoUpdateShareAccess(PFILE_OBJECT FileObject,
 VOID NTAPI IoRemoveShareAccess(PFILE_OBJECT FileObject,
                                PSHARE_ACCESS ShareAccess);
 
+/* Any IRQL.  What generic rights mean for a file; not to be changed. */
+PGENERIC_MAPPING NTAPI IoGetFileObjectGenericMapping(VOID);
+
+typedef struct _FILE_FULL_EA_INFORMATION {
+    ULONG NextEntryOffset;
+    UCHAR Flags;
+    UCHAR EaNameLength;
+    USHORT EaValueLength;
+    CHAR EaName[1];
+} FILE_FULL_EA_INFORMATION, *PFILE_FULL_EA_INFORMATION;
+
 /* --- cancel-safe queues: <= DISPATCH; see also csq.h ------------------------------ */
 
 typedef struct _IO_CSQ_IRP_CONTEXT {

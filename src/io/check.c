@@ -148,7 +148,7 @@ static void
 check_sender(PIRP irp, PIO_STACK_LOCATION location, struct io_history *history,
              unsigned at)
 {
-    struct io_hop *hop = &history->hops[at], *above = hop + 1;
+    struct io_hop *hop = &io_hops(history)[at], *above = hop + 1;
 
     if (!is_done(hop)) {
         if (location->CompletionRoutine != hop->routine ||
@@ -166,7 +166,7 @@ enter_hop(struct io_frame *frame, PIO_STACK_LOCATION location)
 {
     struct io_history *history = frame->history;
     unsigned at = (unsigned) frame->irp->CurrentLocation - 1;
-    struct io_hop *hop = &history->hops[at];
+    struct io_hop *hop = &io_hops(history)[at];
     uint32_t state;
 
     check_sender(frame->irp, location, history, at);
@@ -194,7 +194,7 @@ enter_hop(struct io_frame *frame, PIO_STACK_LOCATION location)
 static void
 judge_return(struct io_frame *frame, NTSTATUS status)
 {
-    struct io_hop *hop = &frame->history->hops[frame->hop];
+    struct io_hop *hop = &io_hops(frame->history)[frame->hop];
     uint32_t state = __atomic_load_n(&hop->state, __ATOMIC_ACQUIRE);
 
     do {
@@ -277,7 +277,7 @@ is_second_completion(PIRP irp, const struct io_frame *frame)
     if (frame == NULL || !frame->dispatch || frame->irp != irp ||
         frame->history == NULL || frame->history != io_history_of(irp))
         return false;
-    state = __atomic_load_n(&frame->history->hops[frame->hop].state,
+    state = __atomic_load_n(&io_hops(frame->history)[frame->hop].state,
                             __ATOMIC_ACQUIRE);
     return (state & IO_HOP_DONE) != 0 &&
            ((state ^ frame->state) & ~(IO_HOP_STEP - 1)) == 0;
@@ -294,7 +294,7 @@ io_checked_complete(PIRP irp)
     if (history == NULL)
         return;
     if (irp->CurrentLocation >= 1 && irp->CurrentLocation <= irp->StackCount)
-        who = history->hops[irp->CurrentLocation - 1].who;
+        who = io_hops(history)[irp->CurrentLocation - 1].who;
     io_history_add(history, IO_EVENT_COMPLETED, who, 0, 0,
                    irp->IoStatus.Status);
 }
@@ -346,7 +346,7 @@ io_checked_pop(PIRP irp, PIO_STACK_LOCATION location)
 
     if (history == NULL)
         return;
-    hop = &history->hops[at];
+    hop = &io_hops(history)[at];
     if (is_done(hop)) /* a location that a driver took for itself */
         return;
     note_owed(irp, location->DeviceObject);

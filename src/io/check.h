@@ -110,6 +110,13 @@ struct io_history {
     struct io_hop hops[IO_HISTORY_HOPS];
 };
 
+/* hop_count of them: more than declared where an IRP has more locations. */
+static inline struct io_hop *
+io_hops(struct io_history *history)
+{
+    return history->hops;
+}
+
 /* NULL: it has none. */
 struct io_history *io_history_of(PIRP irp);
 /* For a new IRP; without memory it has none. */

@@ -65,7 +65,7 @@ io_history_start(PIRP irp)
     history->verify_device = NULL;
     RtlZeroMemory(history->events, sizeof history->events);
     for (unsigned i = 0; i < history->hop_count; i++)
-        history->hops[i] = (struct io_hop){ .state = IO_HOP_DONE };
+        io_hops(history)[i] = (struct io_hop){ .state = IO_HOP_DONE };
     *tail_of(irp) = history;
     irp->AllocationFlags |= IO_IRP_HISTORY;
     io_history_add(history, IO_EVENT_ALLOCATED, NULL, 0, 0, 0);
@@ -92,7 +92,7 @@ static void
 expect_not_in_flight(PIRP irp, struct io_history *history)
 {
     for (unsigned i = 0; i < history->hop_count; i++) {
-        struct io_hop *hop = &history->hops[i];
+        struct io_hop *hop = &io_hops(history)[i];
 
         if (!(__atomic_load_n(&hop->state, __ATOMIC_ACQUIRE) & IO_HOP_DONE))
             io_broken_by(IO_RULE_FREE_IN_FLIGHT, hop->who, irp, NULL);

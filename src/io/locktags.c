@@ -198,13 +198,13 @@ io_lock_tags_expect_free(PIO_REMOVE_LOCK lock)
 void
 io_lock_tags_device_deleted(PDEVICE_OBJECT device)
 {
-    char *begin = device->DeviceExtension;
-    char *end = begin + (device->Size - sizeof *device);
+    char *begin = device->DeviceExtension, *end;
     char text[256] = "";
     KIRQL irql;
 
     if (begin == NULL)
         return;
+    end = begin + (device->Size - sizeof *device);
     KeAcquireSpinLock(&tags_lock, &irql);
     for (unsigned i = 0; i < BUCKETS; i++)
         for (struct entry **at = &buckets[i]; *at != NULL;) {

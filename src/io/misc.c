@@ -5,6 +5,8 @@
  */
 #include "io/io_internal.h"
 
+#include <string.h>
+
 #include "cm/cm.h"
 #include "ke/ke.h"
 
@@ -84,6 +86,54 @@ IoGetConfigurationInformation(VOID)
     };
 
     return &information;
+}
+
+/* --- files: rights and extended attributes -------------------------------- */
+
+PGENERIC_MAPPING NTAPI
+IoGetFileObjectGenericMapping(VOID)
+{
+    return &(*IoFileObjectType)->mapping;
+}
+
+/* Name, the NUL that ends it and value lie within `room`; the next entry, if
+ * there is one, is aligned and does not overlap. */
+static bool
+is_valid_ea(PFILE_FULL_EA_INFORMATION entry, ULONG room)
+{
+    const ULONG head = FIELD_OFFSET(FILE_FULL_EA_INFORMATION, EaName);
+    const CHAR *name = entry->EaName;
+    ULONG size, next;
+
+    if (room < head)
+        return false;
+    size = head + entry->EaNameLength + 1 + entry->EaValueLength;
+    if (size > room || memchr(name, '\0', entry->EaNameLength + 1u) !=
+                           name + entry->EaNameLength)
+        return false;
+    next = entry->NextEntryOffset;
+    return next == 0 ||
+           (next % sizeof(ULONG) == 0 && next >= size && next < room);
+}
+
+/* STATUS_SUCCESS or STATUS_EA_LIST_INCONSISTENT; the list ends with the entry
+ * whose NextEntryOffset is 0, and what follows that one is padding. */
+NTSTATUS NTAPI
+IoCheckEaBufferValidity(PFILE_FULL_EA_INFORMATION EaBuffer, ULONG EaLength,
+                        PULONG ErrorOffset)
+{
+    PFILE_FULL_EA_INFORMATION entry = EaBuffer;
+    ULONG offset = 0;
+
+    KE_IRQL(IoCheckEaBufferValidity);
+    while (is_valid_ea(entry, EaLength - offset)) {
+        if (entry->NextEntryOffset == 0)
+            return STATUS_SUCCESS;
+        offset += entry->NextEntryOffset;
+        entry = (PFILE_FULL_EA_INFORMATION) ((PUCHAR) EaBuffer + offset);
+    }
+    *ErrorOffset = offset;
+    return STATUS_EA_LIST_INCONSISTENT;
 }
 
 /* --- statuses ------------------------------------------------------------ */

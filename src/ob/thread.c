@@ -81,6 +81,25 @@ PsGetThreadProcessId(PETHREAD Thread)
     return PsGetCurrentProcessId();
 }
 
+PEPROCESS NTAPI
+PsGetThreadProcess(PETHREAD Thread)
+{
+    UNREFERENCED_PARAMETER(Thread);
+    return ob_system_process();
+}
+
+/* There is one process.  The caller drops the reference. */
+NTSTATUS NTAPI
+PsLookupProcessByProcessId(HANDLE ProcessId, PEPROCESS *Process)
+{
+    KE_IRQL(PsLookupProcessByProcessId);
+    if (ProcessId != PsGetCurrentProcessId())
+        return STATUS_INVALID_CID;
+    ObfReferenceObject(ob_system_process());
+    *Process = ob_system_process();
+    return STATUS_SUCCESS;
+}
+
 /* The caller drops the reference.  A thread that has ended is found for as long
  * as somebody keeps its object. */
 NTSTATUS NTAPI

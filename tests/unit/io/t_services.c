@@ -633,10 +633,80 @@ process__one_and_64_bits(void **state)
     IoFreeIrp(irp);
 }
 
+static void
+generic_mapping__of_files__as_the_rights_are_defined(void **state)
+{
+    PGENERIC_MAPPING mapping = IoGetFileObjectGenericMapping();
+
+    (void) state;
+    assert_int_equal(mapping->GenericRead, 0x00120089);
+    assert_int_equal(mapping->GenericWrite, 0x00120116);
+    assert_int_equal(mapping->GenericExecute, 0x001200A0);
+    assert_int_equal(mapping->GenericAll, 0x001F01FF);
+}
+
+/* Two entries: "AB" = 5 bytes at 0, "C" = nothing at 16. */
+static const UCHAR two_eas[] = {
+    16, 0, 0, 0, 0, 2, 5, 0, 'A', 'B', 0, 1,   2,
+    3,  4, 5, 0, 0, 0, 0, 0, 1,   0,   0, 'C', 0,
+};
+
+static void
+ea_buffer__valid_or_where_it_is_not(void **state)
+{
+    static const struct {
+        int at; /* changed to `to`; -1: nothing */
+        UCHAR to;
+        ULONG length;
+        NTSTATUS status;
+        ULONG offset;
+    } rows[] = {
+        { -1, 0, sizeof two_eas, STATUS_SUCCESS, 77 },
+        { -1, 0, sizeof two_eas + 6, STATUS_SUCCESS, 77 },
+        /* the first one alone is the last */
+        { 0, 0, 16, STATUS_SUCCESS, 77 },
+        /* cut: in the second, in the first, before its name */
+        { -1, 0, sizeof two_eas - 1, STATUS_EA_LIST_INCONSISTENT, 16 },
+        { -1, 0, 17, STATUS_EA_LIST_INCONSISTENT, 16 },
+        { -1, 0, 16, STATUS_EA_LIST_INCONSISTENT, 0 },
+        { -1, 0, 7, STATUS_EA_LIST_INCONSISTENT, 0 },
+        { -1, 0, 0, STATUS_EA_LIST_INCONSISTENT, 0 },
+        /* next: not aligned, within this one, out of the buffer */
+        { 0, 18, sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 0 },
+        { 0, 12, sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 0 },
+        { 0, 28, sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 0 },
+        { 3, 0x80, sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 0 },
+        /* no NUL after the name */
+        { 10, 'x', sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 0 },
+        { 25, 'x', sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 16 },
+        /* the name ends before its length says */
+        { 8, 0, sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 0 },
+        /* a value that is longer than the buffer */
+        { 23, 1, sizeof two_eas, STATUS_EA_LIST_INCONSISTENT, 16 },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAYSIZE(rows); i++) {
+        _Alignas(8) UCHAR buffer[sizeof two_eas + 6] = { 0 };
+        ULONG offset = 77;
+
+        memcpy(buffer, two_eas, sizeof two_eas);
+        if (rows[i].at >= 0)
+            buffer[rows[i].at] = rows[i].to;
+        assert_int_equal(
+            IoCheckEaBufferValidity((PFILE_FULL_EA_INFORMATION) buffer,
+                                    rows[i].length, &offset),
+            rows[i].status);
+        assert_int_equal(offset, rows[i].offset);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(generic_mapping__of_files__as_the_rights_are_defined),
+        cmocka_unit_test(ea_buffer__valid_or_where_it_is_not),
         cmocka_unit_test(associated_irps__master_completes_with_the_last),
         cmocka_unit_test(
             completion_routine_ex__flags_hold_and_the_device_stays),

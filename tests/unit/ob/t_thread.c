@@ -119,10 +119,30 @@ thread__looked_up_by_its_id__is_the_object(void **state)
     assert_int_equal(PsLookupThreadByThreadId(id, &found), STATUS_INVALID_CID);
 }
 
+static void
+process__the_only_one__found_by_its_id_and_by_its_threads(void **state)
+{
+    PEPROCESS found = NULL;
+
+    assert_ptr_equal(PsGetThreadProcess(PsGetCurrentThread()),
+                     PsGetCurrentProcess());
+    assert_int_equal(
+        PsLookupProcessByProcessId(PsGetCurrentProcessId(), &found),
+        STATUS_SUCCESS);
+    assert_ptr_equal(found, PsGetCurrentProcess());
+    ObDereferenceObject(found);
+    found = NULL;
+    assert_int_equal(PsLookupProcessByProcessId((HANDLE) 8, &found),
+                     STATUS_INVALID_CID);
+    assert_null(found);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            process__the_only_one__found_by_its_id_and_by_its_threads),
         cmocka_unit_test(
             system_thread__its_handle__is_one_of_the_thread_object),
         cmocka_unit_test(system_thread__bad_process__is_refused),
