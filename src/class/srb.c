@@ -31,6 +31,12 @@ copy_back(const struct class_request *request, PSCSI_REQUEST_BLOCK srb)
     }
 }
 
+/*
+ * QueueSortKey of the caller's SRB, if not 0: the media change count for which
+ * alone the command is meant, plus 1.  After a change it is not sent, and the
+ * status is STATUS_VERIFY_REQUIRED.  Nobody else sets it: the port's own use of
+ * the field is ours.
+ */
 static void
 take_srb(struct class_request *request, const SCSI_REQUEST_BLOCK *srb,
          PVOID buffer, ULONG length, BOOLEAN to_device)
@@ -41,6 +47,10 @@ take_srb(struct class_request *request, const SCSI_REQUEST_BLOCK *srb,
                                               SRB_FLAGS_BYPASS_FROZEN_QUEUE);
     if (srb->TimeOutValue != 0)
         request->srb.TimeOutValue = srb->TimeOutValue;
+    if (srb->QueueSortKey != 0) {
+        request->flags |= REQ_STAMPED | REQ_KEYED;
+        request->key = srb->QueueSortKey - 1;
+    }
 }
 
 static enum class_next NTAPI

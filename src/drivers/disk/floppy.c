@@ -387,16 +387,31 @@ medium_takes(PDEVICE_OBJECT fdo, const struct format *format)
     return STATUS_INVALID_PARAMETER;
 }
 
+static ULONG
+media_changes(PDEVICE_OBJECT fdo)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+
+    return (ULONG) InterlockedOr((LONG volatile *) &ext->MediaChangeCount, 0);
+}
+
+struct work {
+    const struct format *format;
+    ULONG changes; /* of the medium that is formatted, and no other */
+};
+
 static NTSTATUS
-format_track(PDEVICE_OBJECT fdo, const struct format *format, ULONG cylinder,
+format_track(PDEVICE_OBJECT fdo, const struct work *work, ULONG cylinder,
              ULONG head)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
     SCSI_REQUEST_BLOCK srb = { .CdbLength = 12 };
-    ULONG blocks = blocks_of(format);
+    ULONG blocks = blocks_of(work->format);
     UCHAR list[12] = { 0 };
+    NTSTATUS status;
 
     srb.TimeOutValue = ext->TimeOutValue;
+    srb.QueueSortKey = work->changes + 1; /* src/class/srb.c */
     srb.Cdb[0] = SCSIOP_FORMAT_UNIT;
     srb.Cdb[1] = 0x17; /* a parameter list; format 7 */
     srb.Cdb[2] = (UCHAR) cylinder;
@@ -406,12 +421,17 @@ format_track(PDEVICE_OBJECT fdo, const struct format *format, ULONG cylinder,
     list[6] = (UCHAR) (blocks >> 8);
     list[7] = (UCHAR) blocks;
     list[10] = 512 >> 8;
-    return ClassSendSrbSynchronous(fdo, &srb, list, sizeof list, TRUE);
+    status = ClassSendSrbSynchronous(fdo, &srb, list, sizeof list, TRUE);
+    /* To verify is for mounted volumes. */
+    if (status == STATUS_VERIFY_REQUIRED &&
+        !(InterlockedOr((LONG volatile *) &fdo->Flags, 0) & DO_VERIFY_VOLUME))
+        status = STATUS_IO_DEVICE_ERROR;
+    return status;
 }
 
 /* Goes on after a bad track; ends at anything else. */
 static NTSTATUS
-format_range(PDEVICE_OBJECT fdo, PIRP irp, const struct format *format,
+format_range(PDEVICE_OBJECT fdo, PIRP irp, const struct work *work,
              const FORMAT_PARAMETERS *what, ULONG *out_bad)
 {
     BAD_TRACK_NUMBER *bad = irp->AssociatedIrp.SystemBuffer;
@@ -420,11 +440,12 @@ format_range(PDEVICE_OBJECT fdo, PIRP irp, const struct format *format,
 
     for (ULONG c = what->StartCylinderNumber; c <= what->EndCylinderNumber; c++)
         for (ULONG h = what->StartHeadNumber; h <= what->EndHeadNumber; h++) {
-            status = format_track(fdo, format, c, h);
+            status = format_track(fdo, work, c, h);
             if (status == STATUS_DEVICE_DATA_ERROR) {
                 if (*out_bad == room)
                     return STATUS_BUFFER_TOO_SMALL;
-                bad[(*out_bad)++] = (BAD_TRACK_NUMBER) (c * format->heads + h);
+                bad[(*out_bad)++] =
+                    (BAD_TRACK_NUMBER) (c * work->format->heads + h);
             } else if (!NT_SUCCESS(status)) {
                 return status;
             }
@@ -435,16 +456,16 @@ format_range(PDEVICE_OBJECT fdo, PIRP irp, const struct format *format,
 NTSTATUS
 floppy_format_tracks(PDEVICE_OBJECT fdo, PIRP irp)
 {
-    const struct format *format;
+    struct work work = { .changes = media_changes(fdo) };
     FORMAT_PARAMETERS what;
     NTSTATUS status;
     ULONG bad = 0;
 
-    format = check_parameters(irp, &what);
-    if (format == NULL)
+    work.format = check_parameters(irp, &what);
+    if (work.format == NULL)
         return fdo_complete(fdo, irp, STATUS_INVALID_PARAMETER, 0);
-    status = medium_takes(fdo, format);
+    status = medium_takes(fdo, work.format);
     if (NT_SUCCESS(status))
-        status = format_range(fdo, irp, format, &what, &bad);
+        status = format_range(fdo, irp, &work, &what, &bad);
     return fdo_complete(fdo, irp, status, bad * sizeof(BAD_TRACK_NUMBER));
 }

@@ -407,6 +407,58 @@ format_tracks__medium_changes__the_next_one_is_left_alone(void **state)
     close(fd);
 }
 
+struct formatting {
+    struct rig *rig;
+    struct outcome out;
+    WORK_QUEUE_ITEM work;
+    KEVENT over;
+};
+
+static VOID NTAPI
+format_ten_cylinders(PVOID context)
+{
+    FORMAT_PARAMETERS what = { F3_1Pt44_512, 0, 9, 0, 1 };
+    struct formatting *formatting = context;
+
+    formatting->out =
+        ask(formatting->rig, IOCTL_DISK_FORMAT_TRACKS, &what, sizeof what, 0);
+    KeSetEvent(&formatting->over, IO_NO_INCREMENT, FALSE);
+}
+
+/* The same, but a poll was told of it, and the drive repeats nothing. */
+static void
+format_tracks__medium_changes_and_a_poll_sees_it__left_alone(void **state)
+{
+    struct rig *rig = *state;
+    struct formatting formatting = { .rig = rig };
+    unsigned char block[512];
+    char text[256];
+    int fd;
+
+    put_in(rig, 1440);
+    assert_int_equal(truncate(rig->image[1], 1440 * 1024), 0);
+    spy_answer(rig, &(struct answer){
+                        .opcode = SCSIOP_FORMAT_UNIT, .times = 1, .pend = 1 });
+    KeInitializeEvent(&formatting.over, NotificationEvent, FALSE);
+    ExInitializeWorkItem(&formatting.work, format_ten_cylinders, &formatting);
+    ExQueueWorkItem(&formatting.work, DelayedWorkQueue);
+    spy_wait(rig, SCSIOP_FORMAT_UNIT, 1);
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    if (vscsi_insert(rig->drive, rig->image[1], text, sizeof text) != 0)
+        fail_msg("%s", text);
+    assert_true(
+        EVENTUALLY(rig_state(rig) == MediaPresent && rig_count(rig) > 1));
+    spy_release(rig);
+    KeWaitForSingleObject(&formatting.over, Executive, KernelMode, FALSE, NULL);
+    assert_int_equal(formatting.out.status, STATUS_IO_DEVICE_ERROR);
+    fd = open(rig->image[1], O_RDONLY);
+    for (unsigned i = 0; i < 2880; i++) {
+        assert_int_equal(pread(fd, block, 512, (off_t) i * 512), 512);
+        assert_int_equal(block[0], 'b');
+    }
+    close(fd);
+}
+
 static void
 format_tracks__disk__invalid_device_request(void **state)
 {
@@ -490,6 +542,8 @@ main(void)
         TEST(format_tracks__bad_track__its_number, rig_floppy),
         TEST(format_tracks__write_protected__media_write_protected,
              rig_protected),
+        TEST(format_tracks__medium_changes_and_a_poll_sees_it__left_alone,
+             rig_floppy),
         TEST(format_tracks__medium_changes__the_next_one_is_left_alone,
              rig_floppy),
         TEST(format_tracks__disk__invalid_device_request, rig_disk),
