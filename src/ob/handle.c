@@ -157,6 +157,25 @@ ob_insert_handle(PVOID object, ACCESS_MASK access, ULONG attributes,
 
 static const OBJECT_ATTRIBUTES no_attributes = { sizeof no_attributes };
 
+/* Of an object that was found by its name.  STATUS_RETRY: it has lost the name
+ * before the handle could keep it. */
+static NTSTATUS
+open_entry(PVOID object, ACCESS_MASK access, ULONG attributes,
+           PHANDLE out_handle)
+{
+    HANDLE handle;
+    NTSTATUS status = ob_insert_handle(object, access, attributes, &handle);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    if (!ob_has_name(object)) {
+        ZwClose(handle);
+        return STATUS_RETRY;
+    }
+    *out_handle = handle;
+    return STATUS_SUCCESS;
+}
+
 /* OBJ_OPENIF: `existing` is what bears the name. */
 static NTSTATUS
 open_existing(PVOID object, PVOID existing, ACCESS_MASK access,
@@ -169,11 +188,31 @@ open_existing(PVOID object, PVOID existing, ACCESS_MASK access,
     if (attributes & OBJ_OPENIF) {
         status = STATUS_OBJECT_TYPE_MISMATCH;
         if (ob_type_of(existing) == ob_type_of(object))
-            status = ob_insert_handle(existing, access, attributes, out_handle);
+            status = open_entry(existing, access, attributes, out_handle);
         if (NT_SUCCESS(status))
             status = STATUS_OBJECT_NAME_EXISTS;
     }
     ObfDereferenceObject(existing);
+    return status;
+}
+
+/* STATUS_SUCCESS: it has the name; STATUS_OBJECT_NAME_EXISTS: *out_other is a
+ * handle of what has it. */
+static NTSTATUS
+name_or_open(PVOID object, const OBJECT_ATTRIBUTES *how, ACCESS_MASK access,
+             PHANDLE out_other)
+{
+    NTSTATUS status;
+
+    do {
+        PVOID existing;
+
+        status = ob_name_insert(object, how->RootDirectory, how->ObjectName,
+                                how->Attributes, &existing);
+        if (status == STATUS_OBJECT_NAME_COLLISION)
+            status = open_existing(object, existing, access, how->Attributes,
+                                   out_other);
+    } while (status == STATUS_RETRY);
     return status;
 }
 
@@ -184,22 +223,17 @@ ob_insert_object(PVOID object, POBJECT_ATTRIBUTES attributes,
     const OBJECT_ATTRIBUTES *how =
         attributes != NULL ? attributes : &no_attributes;
     bool named = how->ObjectName != NULL && how->ObjectName->Length != 0;
-    PVOID existing = NULL;
-    HANDLE handle = NULL;
+    HANDLE handle = NULL, other = NULL;
     NTSTATUS status;
 
     /* First the handle, so that the name has what keeps it. */
     status = ob_insert_handle(object, access, how->Attributes, &handle);
     if (NT_SUCCESS(status) && named) {
-        status = ob_name_insert(object, how->RootDirectory, how->ObjectName,
-                                how->Attributes, &existing);
-        if (!NT_SUCCESS(status)) {
+        status = name_or_open(object, how, access, &other);
+        if (status != STATUS_SUCCESS) {
             ZwClose(handle);
-            handle = NULL;
+            handle = other;
         }
-        if (status == STATUS_OBJECT_NAME_COLLISION)
-            status = open_existing(object, existing, access, how->Attributes,
-                                   &handle);
     }
     if (NT_SUCCESS(status))
         *out_handle = handle;
@@ -221,15 +255,20 @@ ob_open_object(POBJECT_ATTRIBUTES attributes, POBJECT_TYPE type,
     };
     NTSTATUS status;
     PVOID object;
+    bool entry;
 
     if (type != NULL)
         open.access = ob_map_access(type, access);
-    status = ob_lookup(&open, &object);
-    if (!NT_SUCCESS(status))
-        return status;
-    status =
-        ob_insert_handle(object, access, attributes->Attributes, out_handle);
-    ObfDereferenceObject(object);
+    do {
+        status = ob_lookup_entry(&open, &object, &entry);
+        if (!NT_SUCCESS(status))
+            return status;
+        status = entry ? open_entry(object, access, attributes->Attributes,
+                                    out_handle)
+                       : ob_insert_handle(object, access,
+                                          attributes->Attributes, out_handle);
+        ObfDereferenceObject(object);
+    } while (status == STATUS_RETRY);
     return status;
 }
 

@@ -234,6 +234,18 @@ ob_name_release(PVOID object)
     free_name(name);
 }
 
+bool
+ob_has_name(PVOID object)
+{
+    bool has;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&name_lock, &irql);
+    has = ob_head_of(object)->name != NULL;
+    KeReleaseSpinLock(&name_lock, irql);
+    return has;
+}
+
 void
 ob_make_temporary(PVOID object)
 {
@@ -255,6 +267,7 @@ struct walk {
     PVOID at;            /* referenced */
     int links;
     bool to_parent; /* stop before the last component */
+    bool entry;     /* `at` was found by its name in a directory */
 };
 
 static void
@@ -267,6 +280,7 @@ start_again(struct walk *walk, const UNICODE_STRING *path)
     ObfDereferenceObject(walk->at);
     ObfReferenceObject(root);
     walk->at = root;
+    walk->entry = false;
 }
 
 static NTSTATUS
@@ -342,6 +356,7 @@ parse(struct walk *walk)
         return status;
     ObfDereferenceObject(walk->at);
     walk->at = object;
+    walk->entry = false;
     walk->rest.Length = 0;
     return STATUS_SUCCESS;
 }
@@ -366,6 +381,7 @@ step_down(struct walk *walk)
         return status;
     ObfDereferenceObject(walk->at);
     walk->at = next;
+    walk->entry = true;
     return STATUS_SUCCESS;
 }
 
@@ -460,7 +476,7 @@ finish(struct walk *walk)
 }
 
 NTSTATUS
-ob_lookup(const struct ob_open *open, PVOID *out_object)
+ob_lookup_entry(const struct ob_open *open, PVOID *out_object, bool *out_entry)
 {
     struct walk walk = { 0 };
     NTSTATUS status = begin(&walk, open);
@@ -472,10 +488,19 @@ ob_lookup(const struct ob_open *open, PVOID *out_object)
         status = STATUS_OBJECT_TYPE_MISMATCH;
     if (NT_SUCCESS(status)) {
         *out_object = walk.at;
+        *out_entry = walk.entry;
         walk.at = NULL;
     }
     finish(&walk);
     return status;
+}
+
+NTSTATUS
+ob_lookup(const struct ob_open *open, PVOID *out_object)
+{
+    bool entry;
+
+    return ob_lookup_entry(open, out_object, &entry);
 }
 
 /* --- new names ------------------------------------------------------------ */
@@ -485,10 +510,11 @@ new_name(PVOID directory, PVOID object, PCUNICODE_STRING text)
 {
     struct ob_name *name = ExAllocatePoolWithTag(
         NonPagedPool, sizeof *name + 2u * text->Length, OB_TAG_NAME);
-    PWSTR buffer = (PWSTR) (name + 1);
+    PWSTR buffer;
 
     if (name == NULL)
         return NULL;
+    buffer = (PWSTR) (name + 1);
     ObfReferenceObject(directory);
     ObfReferenceObject(object);
     name->directory = directory;

@@ -18,6 +18,10 @@
 
 /* Drops the name of an object that is neither permanent nor open. */
 void ob_name_release(PVOID object);
+bool ob_has_name(PVOID object);
+/* ob_lookup; *out_entry: found by its name in a directory, not by a hook. */
+NTSTATUS ob_lookup_entry(const struct ob_open *open, PVOID *out_object,
+                         bool *out_entry);
 NTSTATUS ob_names_init(void);
 void ob_names_shutdown(void);
 /* NULL: no memory. */

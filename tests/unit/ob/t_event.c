@@ -105,6 +105,58 @@ io_create_event__is_signalled_and_shared_by_name(void **state)
     assert_null(IoCreateSynchronizationEvent(&name, &first));
 }
 
+static HANDLE closed_meanwhile;
+static int frees;
+
+static VOID NTAPI
+close_it(PVOID block)
+{
+    HANDLE handle = closed_meanwhile;
+
+    UNREFERENCED_PARAMETER(block);
+    /* After the directory was found, the event itself. */
+    if (handle == NULL || ++frees != 2)
+        return;
+    closed_meanwhile = NULL;
+    ZwClose(handle);
+}
+
+/* The one handle is closed just when the name has been found: whoever opens
+ * has an event that bears the name, or none. */
+static void
+named_event__loses_its_name_while_opened__is_not_opened(void **state)
+{
+    UNICODE_STRING name;
+    OBJECT_ATTRIBUTES how = named(&name, L"\\BaseNamedObjects\\brief",
+                                  OBJ_CASE_INSENSITIVE | OBJ_OPENIF);
+    NTSTATUS opened, created;
+    HANDLE handle, copy;
+
+    (void) state;
+    ke_pool_watch_frees(OB_TAG_NAME, close_it);
+    ZwCreateEvent(&closed_meanwhile, EVENT_ALL_ACCESS, &how, NotificationEvent,
+                  TRUE);
+    opened = ZwOpenEvent(&handle, EVENT_ALL_ACCESS, &how);
+    if (closed_meanwhile != NULL) {
+        ZwClose(closed_meanwhile);
+        ZwClose(handle);
+        skip(); /* a release build does not tell of frees */
+    }
+    assert_int_equal(opened, STATUS_OBJECT_NAME_NOT_FOUND);
+    ZwCreateEvent(&copy, EVENT_ALL_ACCESS, &how, NotificationEvent, TRUE);
+    closed_meanwhile = copy;
+    frees = 0;
+    created =
+        ZwCreateEvent(&handle, EVENT_ALL_ACCESS, &how, NotificationEvent, TRUE);
+    assert_null(closed_meanwhile);
+    ke_pool_watch_frees(0, NULL);
+    assert_int_equal(created, STATUS_SUCCESS);
+    assert_int_equal(ZwOpenEvent(&copy, EVENT_ALL_ACCESS, &how),
+                     STATUS_SUCCESS);
+    assert_int_equal(ZwClose(copy), STATUS_SUCCESS);
+    assert_int_equal(ZwClose(handle), STATUS_SUCCESS);
+}
+
 int
 main(void)
 {
@@ -114,6 +166,8 @@ main(void)
         cmocka_unit_test(create_event__name_taken__collides_or_opens),
         cmocka_unit_test(create_event__bad_kind__is_invalid),
         cmocka_unit_test(io_create_event__is_signalled_and_shared_by_name),
+        cmocka_unit_test(
+            named_event__loses_its_name_while_opened__is_not_opened),
     };
 
     return cmocka_run_group_tests(tests, ob_setup, ob_teardown);

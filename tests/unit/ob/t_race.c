@@ -24,9 +24,11 @@ open_and_close(void *failures)
                                       NotificationEvent, FALSE)))
             __atomic_add_fetch((int *) failures, 1, __ATOMIC_RELAXED);
         how.Attributes &= ~(ULONG) OBJ_OPENIF;
-        /* Another thread's event may have the name, and lose it meanwhile. */
+        /* Whoever has made it, our handle keeps its name. */
         if (NT_SUCCESS(ZwOpenEvent(&copy, SYNCHRONIZE, &how)))
             ZwClose(copy);
+        else
+            __atomic_add_fetch((int *) failures, 1, __ATOMIC_RELAXED);
         ZwSetEvent(handle, NULL);
         if (!NT_SUCCESS(ZwClose(handle)))
             __atomic_add_fetch((int *) failures, 1, __ATOMIC_RELAXED);
