@@ -6,6 +6,8 @@
  */
 #include "harness.h"
 
+#include "ke/thread.h"
+
 #define UA_RULE "at 1 tur do sense 6/28/00"
 
 static const struct ask override = { .flags = SL_OVERRIDE_VERIFY_VOLUME };
@@ -148,6 +150,33 @@ R9__owed_call__is_made_with_a_transfer_that_succeeds(void **state)
     got = transfer(rig, IRP_MJ_READ, 0, data, sizeof data, NULL);
     assert_int_equal(got.status, STATUS_SUCCESS);
     assert_ptr_equal(got.slot, rig->fdo);
+}
+
+/* Whichever thread completes it. */
+static void
+R11__owed_call__for_the_thread_of_the_later_request(void **state)
+{
+    struct _ETHREAD other = { 0 };
+    struct rig *rig = *state;
+    struct outcome out;
+    char data[512];
+
+    rig_mount(rig, true);
+    rig_settle(rig);
+    spy_answer(rig, &(struct answer){ .opcode = 0, .times = 1, .pend = 1 });
+    start_control(rig, IOCTL_DISK_CHECK_VERIFY, NULL, 0, 0, NULL, &out);
+    assert_int_equal(out.returned, STATUS_PENDING);
+    out.irp->Tail.Overlay.Thread = &other;
+    /* Meanwhile one without a thread fails. */
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_READ, 1, 2, 0x3A, 0));
+    assert_int_equal(transfer(rig, IRP_MJ_READ, 0, data, 512, &nobody).status,
+                     STATUS_NO_MEDIA_IN_DEVICE);
+    assert_null(slot_of());
+    spy_release(rig);
+    finish(&out);
+    assert_int_equal(out.status, STATUS_SUCCESS);
+    assert_ptr_equal(IoGetDeviceToVerify(&other), rig->fdo);
+    assert_null(slot_of());
 }
 
 static void
@@ -359,6 +388,7 @@ main(void)
         TEST(R29_R9_R10_R11__without_a_thread__the_call_is_owed_and_made_once,
              rig_disk),
         TEST(R9__owed_call__is_made_with_a_transfer_that_succeeds, rig_disk),
+        TEST(R11__owed_call__for_the_thread_of_the_later_request, rig_disk),
         TEST(R18__thread_taken_away_meanwhile__owed, rig_disk),
         TEST(R31__no_vpb__counts_as_not_mounted, rig_disk),
         TEST(R33_R34_R55__flag_set__only_override_reaches_the_drive, rig_disk),

@@ -265,10 +265,15 @@ driver_extension__one_per_client(void **state)
 /* --- remove locks -------------------------------------------------------- */
 
 static IO_REMOVE_LOCK remove_lock;
+static NTSTATUS while_waiting;
 
 static void *
 release_later(void *released)
 {
+    /* Until the wait has begun: each one that succeeds is given back. */
+    while ((while_waiting = IoAcquireRemoveLock(&remove_lock, released)) ==
+           STATUS_SUCCESS)
+        IoReleaseRemoveLock(&remove_lock, released);
     __atomic_store_n((LONG *) released, 1, __ATOMIC_RELEASE);
     IoReleaseRemoveLock(&remove_lock, NULL);
     return NULL;
@@ -289,6 +294,7 @@ R206__remove_lock__release_and_wait(void **state)
     IoReleaseRemoveLockAndWait(&remove_lock, &thread);
     assert_int_equal(released, 1);
     pthread_join(thread, NULL);
+    assert_int_equal(while_waiting, STATUS_DELETE_PENDING);
     assert_int_equal(IoAcquireRemoveLock(&remove_lock, NULL),
                      STATUS_DELETE_PENDING);
 }
@@ -363,6 +369,38 @@ finish_current(PIRP irp)
     KeLowerIrql(irql);
 }
 
+/* 2.17: cancelled before it was queued, so its routine is called at once. */
+static void
+R208__start_packet__cancelled_already__completed_and_never_started(void **state)
+{
+    PIRP first, late = IoAllocateIrp(1, FALSE);
+    int first_done, late_done = 0;
+
+    (void) state;
+    start_count = cancelled = 0;
+    driver->DriverStartIo = start_io;
+    driver->MajorFunction[IRP_MJ_READ] = queue_read;
+    queue_device = new_device(driver, FILE_DEVICE_UNKNOWN, 0, NULL);
+    first = queue_one(&first_done);
+    IoGetNextIrpStackLocation(late)->MajorFunction = IRP_MJ_READ;
+    IoSetCompletionRoutine(late, keep, &late_done, TRUE, TRUE, TRUE);
+    assert_false(IoCancelIrp(late));
+    late->IoStatus.Information = 5;
+    assert_int_equal(IoCallDriver(queue_device, late), STATUS_PENDING);
+    assert_int_equal(cancelled, 1);
+    assert_int_equal(late_done, 1);
+    assert_int_equal(late->IoStatus.Status, STATUS_CANCELLED);
+    assert_int_equal(late->IoStatus.Information, 0);
+    assert_ptr_equal(queue_device->CurrentIrp, first);
+    finish_current(first);
+    assert_int_equal(start_count, 1);
+    assert_null(queue_device->CurrentIrp);
+    IoFreeIrp(first);
+    IoFreeIrp(late);
+    IoDeleteDevice(queue_device);
+    start_count = cancelled = 0;
+}
+
 static void
 R207_R208__start_io__one_at_a_time__cancelled_never_started(void **state)
 {
@@ -380,6 +418,7 @@ R207_R208__start_io__one_at_a_time__cancelled_never_started(void **state)
     assert_int_equal(cancelled, 1);
     assert_int_equal(done[1], 1);
     assert_int_equal(irps[1]->IoStatus.Status, STATUS_CANCELLED);
+    assert_int_equal(irps[1]->IoStatus.Information, 0);
 
     finish_current(irps[0]);
     assert_int_equal(start_count, 2);
@@ -552,6 +591,7 @@ main(void)
         T(driver__unset_major_function__invalid_device_request),
         T(driver_extension__one_per_client),
         T(R206__remove_lock__release_and_wait),
+        T(R208__start_packet__cancelled_already__completed_and_never_started),
         T(R207_R208__start_io__one_at_a_time__cancelled_never_started),
         T(work_item__runs_with_its_device__frees_itself),
         T(error_log__entries__in_order_and_newest_kept),
