@@ -99,6 +99,7 @@ static struct {
     unsigned timeout_s;
     enum ri_no_operator policy;
     BOOLEAN suppress; /* atomic */
+    BOOLEAN over;     /* nobody answers any more; under the lock */
 } broker = { .prompts = { &broker.prompts, &broker.prompts } };
 
 static const struct text *
@@ -122,6 +123,7 @@ prompt_init(const struct prompt_host *host, unsigned timeout_s,
     broker.timeout_s = timeout_s;
     broker.policy = policy;
     broker.suppress = FALSE;
+    broker.over = FALSE;
 }
 
 void
@@ -485,21 +487,23 @@ static struct prompt *new_prompt(PVPB vpb, PDEVICE_OBJECT real,
                                  NTSTATUS status);
 static void set_timeout_locked(struct prompt *prompt);
 
-/* FALSE: no memory, or one notice too many. */
-static BOOLEAN
+/* STATUS_DEVICE_BUSY: one notice too many. */
+static NTSTATUS
 put_call(struct call *call, NTSTATUS status)
 {
     struct prompt *prompt = new_prompt(NULL, NULL, status);
-    BOOLEAN ok = prompt != NULL;
+    NTSTATUS put = STATUS_SUCCESS;
     struct facts facts;
     KIRQL irql;
 
-    if (!ok)
-        return FALSE;
+    if (prompt == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
     KeAcquireSpinLock(&broker.lock, &irql);
-    if (call->notice)
-        ok = notice_allowed_locked(call, status);
-    if (ok) {
+    if (broker.over)
+        put = STATUS_SYSTEM_SHUTDOWN;
+    else if (call->notice && !notice_allowed_locked(call, status))
+        put = STATUS_DEVICE_BUSY;
+    if (NT_SUCCESS(put)) {
         prompt->call = call;
         prompt->id = broker.next_id++;
         prompt->waiting = !call->notice;
@@ -509,11 +513,11 @@ put_call(struct call *call, NTSTATUS status)
         facts = facts_of(prompt);
     }
     KeReleaseSpinLock(&broker.lock, irql);
-    if (ok)
+    if (NT_SUCCESS(put))
         tell(PROMPT_ASKED, &facts);
     else
         unref(prompt);
-    return ok;
+    return put;
 }
 
 static BOOLEAN
@@ -528,7 +532,7 @@ put_notice(NTSTATUS status, ULONG count, ULONG string_mask,
     memset(call, 0, sizeof *call);
     call->notice = TRUE;
     take_inserts(call, status, count, string_mask, parameters);
-    if (put_call(call, status))
+    if (NT_SUCCESS(put_call(call, status)))
         return TRUE;
     ExFreePoolWithTag(call, PROMPT_TAG);
     return FALSE;
@@ -550,6 +554,7 @@ prompt_ask(void *context, NTSTATUS status, ULONG options, ULONG *out_response,
            ULONG count, ULONG string_mask, const ULONG_PTR *parameters)
 {
     struct call call = { .options = options };
+    NTSTATUS put;
 
     (void) context;
     *out_response = ResponseNotHandled;
@@ -567,8 +572,13 @@ prompt_ask(void *context, NTSTATUS status, ULONG options, ULONG *out_response,
     }
     take_inserts(&call, status, count, string_mask, parameters);
     KeInitializeEvent(&call.answered, NotificationEvent, FALSE);
-    if (!put_call(&call, status))
-        return STATUS_INSUFFICIENT_RESOURCES;
+    put = put_call(&call, status);
+    if (put == STATUS_SYSTEM_SHUTDOWN) {
+        *out_response = ResponseReturnToCaller;
+        return STATUS_SUCCESS;
+    }
+    if (!NT_SUCCESS(put))
+        return put;
     KeWaitForSingleObject(&call.answered, Executive, KernelMode, FALSE, NULL);
     *out_response = call.response;
     return STATUS_SUCCESS;
@@ -708,7 +718,9 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
         return STATUS_SUCCESS;
     }
     KeAcquireSpinLock(&broker.lock, &irql);
-    if (cancelled_just_now_locked(vpb, status)) {
+    if (broker.over || cancelled_just_now_locked(vpb, status)) {
+        if (broker.over)
+            status = STATUS_SYSTEM_SHUTDOWN;
         KeReleaseSpinLock(&broker.lock, irql);
         unref(fresh);
         broker.host.fail(irp, status);
@@ -837,6 +849,17 @@ prompt_fail_all(NTSTATUS status)
 
     while ((prompt = end_first_of(NULL, -1, &facts)) != NULL)
         fail_ended(prompt, status);
+}
+
+void
+prompt_shutdown(void)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&broker.lock, &irql);
+    broker.over = TRUE;
+    KeReleaseSpinLock(&broker.lock, irql);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
 }
 
 void

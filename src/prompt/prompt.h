@@ -76,6 +76,9 @@ void prompt_arrived(PVPB vpb);
 /* Why it is away has changed: the question is put anew, as the same prompt. */
 void prompt_reason(PVPB vpb, NTSTATUS status);
 void prompt_fail_all(NTSTATUS status);
+/* The end: what waits fails with STATUS_SYSTEM_SHUTDOWN, and so does at once
+ * what comes later, for nobody will answer it. */
+void prompt_shutdown(void);
 /* Snapshot, oldest first; freed with free().  -ENOMEM. */
 int prompt_list(struct ri_prompt_info **out_list, size_t *out_count);
 uint32_t prompt_waiting(PVPB vpb);

@@ -218,7 +218,7 @@ ri_service_shutdown(struct ri_service *service)
         return;
     if (service->fs != NULL)
         fs_shutdown();
-    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    prompt_shutdown();
     exports_cancel_all(service);
 }
 

@@ -579,12 +579,30 @@ shutdown__question_open__return_to_caller(void **state)
     assert_int_equal(question.response, ResponseReturnToCaller);
 }
 
+/* Nobody answers any more: who comes late must not wait for it. */
+static void
+shutdown__asked_afterwards__nobody_waits(void **state)
+{
+    struct question question = { .option = OptionRetryCancel };
+
+    (void) state;
+    prompt_shutdown();
+    raise_irp(STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(world.failed, 1);
+    assert_int_equal(world.failed_with, STATUS_SYSTEM_SHUTDOWN);
+    ask(&question);
+    assert_int_equal(question.response, ResponseReturnToCaller);
+    assert_false(prompt_inform(NULL, STATUS_DISK_CORRUPT_ERROR, NULL, NULL));
+    assert_int_equal(open_prompts(NULL), 0);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, before, after)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(shutdown__asked_afterwards__nobody_waits),
         T(texts__of_requests__title_volume_serial_drive_and_advice),
         T(texts__of_notices__the_insert_is_the_string),
         T(R188__unknown_status__unknown_hard_error),
