@@ -491,8 +491,11 @@ ClassIoComplete(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
         return STATUS_SUCCESS;
     }
     request->srb = *srb;
-    if (at->MajorFunction == IRP_MJ_READ || at->MajorFunction == IRP_MJ_WRITE)
+    if (at->MajorFunction == IRP_MJ_READ || at->MajorFunction == IRP_MJ_WRITE) {
+        /* Sent again, it is meant for the same medium. */
+        class_take_key(request, Irp);
         length = at->Parameters.Read.Length;
+    }
     request->length = length;
     if (srb->SenseInfoBuffer != NULL)
         RtlCopyMemory(request->sense, srb->SenseInfoBuffer,
@@ -513,7 +516,23 @@ ClassIoCompleteAssociated(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
     return ClassIoComplete(DeviceObject, Irp, Context);
 }
 
-/* The SRB for all of a read or write, in the next stack location. */
+/* The number is taken before the count is looked at, as everywhere. */
+static BOOLEAN
+is_for_another_medium(class_device *dev, PIRP irp, ULONG *out_number)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+
+    *out_number = __atomic_load_n(&dev->attention, __ATOMIC_ACQUIRE);
+    if (!(at->Flags & SL_KEY_SPECIFIED) ||
+        at->Parameters.Read.Key == class_change_count(dev))
+        return FALSE;
+    (void) class_require_verify(dev);
+    return TRUE;
+}
+
+/* The SRB for all of a read or write, in the next stack location.  Beyond the
+ * documented statuses: STATUS_VERIFY_REQUIRED for a request whose sender knows
+ * of an earlier medium. */
 NTSTATUS NTAPI
 ClassBuildRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
@@ -522,7 +541,10 @@ ClassBuildRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     BOOLEAN write = at->MajorFunction == IRP_MJ_WRITE;
     PSCSI_REQUEST_BLOCK srb;
     PUCHAR sense;
+    ULONG number;
 
+    if (is_for_another_medium(dev, Irp, &number))
+        return STATUS_VERIFY_REQUIRED;
     srb = ExAllocatePoolWithTag(NonPagedPool, sizeof *srb + SENSE_BUFFER_SIZE,
                                 CLASS_TAG);
     if (srb == NULL)
@@ -538,7 +560,7 @@ ClassBuildRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     srb->SenseInfoBuffer = sense;
     srb->SenseInfoBufferLength = SENSE_BUFFER_SIZE;
     srb->OriginalRequest = Irp;
-    srb->QueueSortKey = __atomic_load_n(&dev->attention, __ATOMIC_ACQUIRE);
+    srb->QueueSortKey = number;
     srb->CdbLength = 16;
     srb->Cdb[0] = write ? SCSIOP_WRITE16 : SCSIOP_READ16;
     class_put_be64(srb->Cdb + 2,

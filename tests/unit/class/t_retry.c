@@ -960,6 +960,39 @@ driver_sends_itself__failures_are_retried_by_the_library(void **state)
     assert_int_equal(spy_count(rig, SCSIOP_READ), sizeof data / 1024);
 }
 
+/* What the driver built for one medium reaches no other, neither at first nor
+ * when it is sent again. */
+static void
+driver_sends_itself__medium_changed__not_to_the_new_one(void **state)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext;
+    struct rig *rig = *state;
+    struct outcome out;
+    PIRP irp;
+
+    ext = rig->fdo->DeviceExtension;
+    know_capacity(rig);
+    memset(data, 0, sizeof data);
+    irp = driver_irp(rig, &out, sizeof data);
+    IoGetNextIrpStackLocation(irp)->Flags |= SL_KEY_SPECIFIED;
+    IoGetNextIrpStackLocation(irp)->Parameters.Read.Key = rig_count(rig);
+    IoSetCompletionRoutine(irp, driver_done, &out, TRUE, TRUE, TRUE);
+    IoSetNextIrpStackLocation(irp);
+    assert_int_equal(ClassAcquireRemoveLock(rig->fdo, irp), NO_REMOVE);
+    assert_int_equal(ClassBuildRequest(rig->fdo, irp), STATUS_SUCCESS);
+    rig_swap(rig, 1);
+    rig_settle(rig); /* a poll was told */
+    (void) IoCallDriver(ext->CommonExtension.LowerDeviceObject, irp);
+    assert_true(
+        EVENTUALLY(__atomic_load_n(&out.completions, __ATOMIC_ACQUIRE) == 1));
+    assert_int_equal(out.status, STATUS_VERIFY_REQUIRED);
+    assert_int_equal(data[0], 0);
+
+    assert_int_equal(ClassBuildRequest(rig->fdo, irp), STATUS_VERIFY_REQUIRED);
+    IoFreeMdl(out.mdl);
+    IoFreeIrp(irp);
+}
+
 static void
 send_srb_asynchronous__completes_the_irp_and_frees_the_srb(void **state)
 {
@@ -1073,6 +1106,7 @@ main(void)
         TEST(lost_command__times_out_and_is_sent_again, rig_disk),
         TEST(driver_sends_itself__failures_are_retried_by_the_library,
              rig_disk),
+        TEST(driver_sends_itself__medium_changed__not_to_the_new_one, rig_disk),
         TEST(send_srb_asynchronous__completes_the_irp_and_frees_the_srb,
              rig_disk),
         cmocka_unit_test(R111__changer_without_an_error_routine__is_refused),
