@@ -988,6 +988,13 @@ driver_sends_itself__medium_changed__not_to_the_new_one(void **state)
     assert_int_equal(out.status, STATUS_VERIFY_REQUIRED);
     assert_int_equal(data[0], 0);
 
+    IoFreeMdl(out.mdl);
+    IoFreeIrp(irp);
+
+    irp = driver_irp(rig, &out, sizeof data);
+    IoGetNextIrpStackLocation(irp)->Flags |= SL_KEY_SPECIFIED;
+    IoGetNextIrpStackLocation(irp)->Parameters.Read.Key = rig_count(rig) - 1;
+    IoSetNextIrpStackLocation(irp);
     assert_int_equal(ClassBuildRequest(rig->fdo, irp), STATUS_VERIFY_REQUIRED);
     IoFreeMdl(out.mdl);
     IoFreeIrp(irp);
