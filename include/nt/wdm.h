@@ -416,9 +416,9 @@ extern POBJECT_TYPE *IoFileObjectType;
 extern POBJECT_TYPE *PsProcessType;
 extern POBJECT_TYPE *PsThreadType;
 
-/* <= DISPATCH */
-VOID FASTCALL ObfReferenceObject(PVOID Object);
-VOID FASTCALL ObfDereferenceObject(PVOID Object);
+/* <= DISPATCH.  What they return is reserved: drivers ignore it. */
+LONG_PTR FASTCALL ObfReferenceObject(PVOID Object);
+LONG_PTR FASTCALL ObfDereferenceObject(PVOID Object);
 #define ObReferenceObject   ObfReferenceObject
 #define ObDereferenceObject ObfDereferenceObject
 VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object);
@@ -1435,7 +1435,7 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString,
                                             BOOLEAN AllocateDestinationString);
 
 /* The ANSI and the OEM code page are UTF-8; what a conversion cannot say is
- * U+FFFD or '?'.  Conversions that allocate, and those that fold case: PASSIVE;
+ * U+FFFD.  Conversions that allocate, and those that fold case: PASSIVE;
  * the others any IRQL. */
 VOID NTAPI RtlInitString(PSTRING DestinationString, PCSZ SourceString);
 BOOLEAN NTAPI RtlPrefixUnicodeString(PCUNICODE_STRING String1,

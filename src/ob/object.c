@@ -59,7 +59,8 @@ ob_set_misuse(ob_misuse_fn *fn)
     on_misuse = fn;
 }
 
-VOID FASTCALL
+/* Both return the count of this moment (of threads: 1), which is reserved. */
+LONG_PTR FASTCALL
 ObfReferenceObject(PVOID Object)
 {
     struct ob_head *head = ob_head_of(Object);
@@ -67,15 +68,15 @@ ObfReferenceObject(PVOID Object)
 
     if (head->type == NULL) {
         ke_thread_ref(Object);
-        return;
+        return 1;
     }
     before = __atomic_fetch_add(&head->references, 1, __ATOMIC_RELAXED);
     if (__builtin_expect(before <= 0, 0))
         on_misuse(OB_DEAD);
+    return (LONG_PTR) before + 1;
 }
 
-/* True: that was the last one. */
-static bool
+static LONG
 drop(PVOID object)
 {
     LONG after = __atomic_sub_fetch(&ob_head_of(object)->references, 1,
@@ -83,18 +84,23 @@ drop(PVOID object)
 
     if (__builtin_expect(after < 0, 0))
         on_misuse(OB_OVER_RELEASED);
-    return after == 0;
+    return after;
 }
 
-VOID FASTCALL
+LONG_PTR FASTCALL
 ObfDereferenceObject(PVOID Object)
 {
     struct ob_head *head = ob_head_of(Object);
+    LONG left;
 
-    if (head->type == NULL)
+    if (head->type == NULL) {
         ke_thread_unref(Object);
-    else if (drop(Object))
+        return 1;
+    }
+    left = drop(Object);
+    if (left == 0)
         head->type->destroy(Object);
+    return left;
 }
 
 /* --- later ---------------------------------------------------------------- */
@@ -130,7 +136,7 @@ ObDereferenceObjectDeferDelete(PVOID Object)
         ke_thread_unref(Object);
         return;
     }
-    if (!drop(Object))
+    if (drop(Object) != 0)
         return;
     /* A name holds a reference, so nothing is named here any more. */
     first = __atomic_load_n(&later, __ATOMIC_RELAXED);

@@ -33,10 +33,10 @@ object__last_reference__destroys_it(void **state)
     for (int i = 0; i < 100; i++)
         assert_int_equal(thing[i], 0);
     assert_int_equal((uintptr_t) thing % 16, 0);
-    ObReferenceObject(thing);
-    ObDereferenceObject(thing);
+    assert_int_equal(ObfReferenceObject(thing), 2);
+    assert_int_equal(ObfDereferenceObject(thing), 1);
     assert_int_equal(destroyed, 0);
-    ObDereferenceObject(thing);
+    assert_int_equal(ObfDereferenceObject(thing), 0);
     assert_int_equal(destroyed, 1);
 }
 
