@@ -127,7 +127,7 @@ free_ex(PVOID block, PLOOKASIDE_LIST_EX list)
     ExFreePool(block);
 }
 
-/* What the flags mean is told to the allocation in the bits of the pool type. */
+/* The allocation is told of the flags by bits of the pool type. */
 static POOL_TYPE
 type_with_flags(POOL_TYPE type, ULONG flags)
 {

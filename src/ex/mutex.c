@@ -3,8 +3,8 @@
  *
  * Count is 1 when free, 0 when owned, and less by one for each that waits; the
  * release of a mutex that others wait for hands it to one of them by its event.
- * Neither kind may be acquired again by its owner: a broken rule, where it would
- * only hang.
+ * Neither kind may be acquired again by its owner: a broken rule, where it
+ * would only hang.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -6,8 +6,8 @@
  * its size.  A release hands the resource on: to everyone who waits for shared
  * access after an exclusive owner, to the first that waits for exclusive access
  * otherwise.  Waiters stand in a queue of records on their stacks; what
- * SharedWaiters and ExclusiveWaiters point to is the first of them, which begins
- * with its semaphore or event.
+ * SharedWaiters and ExclusiveWaiters point to is the first of them, which
+ * begins with its semaphore or event.
  *
  * Lock: Resource->SpinLock, over all fields; taken before the dispatcher lock.
  *
@@ -82,7 +82,7 @@ disown_locked(PERESOURCE resource, POWNER_ENTRY entry)
     resource->ActiveCount--;
 }
 
-/* Is there an entry for the caller and for each that waits for shared access? */
+/* Is there an entry for the caller and each that waits for shared access? */
 static bool
 has_room_locked(const ERESOURCE *resource)
 {

@@ -3,8 +3,8 @@
  *
  * An entry has 16 bytes of alignment, so the low bits of the head's pointer are
  * free: one of them is the list's lock, held for a few instructions at any
- * IRQL.  That way an entry may be freed as soon as it was popped; a list without
- * a lock has to look into entries that another thread may have freed.
+ * IRQL.  That way an entry may be freed as soon as it was popped; a list
+ * without a lock has to look into entries that another thread may have freed.
  *
  * SPDX-License-Identifier: MIT
  */

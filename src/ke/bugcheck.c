@@ -2,8 +2,8 @@
  * bugcheck.c - the end, and what the debugger would have shown
  *
  * A bug check is a mistake of ours or of a driver: a line that names the rule
- * that was broken and who broke it, one with the code, the drivers' callbacks, and
- * abort().  Nothing on the way there takes a lock.
+ * that was broken and who broke it, one with the code, the drivers' callbacks,
+ * and abort().  Nothing on the way there takes a lock.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -2,8 +2,9 @@
  * dpc.c - deferred procedure calls, and the thread that runs them
  *
  * One thread, the timer thread, runs all DPCs, in the order in which they were
- * queued (of high importance: first), at DISPATCH and with no lock held.  It also expires timers (timer.c).
- * With nothing due it sleeps without a limit.
+ * queued (of high importance: first), at DISPATCH (threaded ones: PASSIVE) and
+ * with no lock held.  It also expires timers (timer.c).  With nothing due it
+ * sleeps without a limit.
  *
  * SPDX-License-Identifier: MIT
  */

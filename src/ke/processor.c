@@ -1,8 +1,8 @@
 /*
  * processor.c - processors, priorities, short delays
  *
- * What drivers ask of them is answered truly; Linux alone decides where and when
- * a thread runs.  At most 64 processors are told of, as in one NT group.
+ * What drivers ask of them is answered truly; Linux alone decides where and
+ * when a thread runs.  At most 64 processors are told of, as in one NT group.
  *
  * SPDX-License-Identifier: MIT
  */

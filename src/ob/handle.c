@@ -13,7 +13,7 @@
 
 #define PAGE_ENTRIES    256u
 #define PAGES           256u
-#define STEP            4u /* handles are multiples of four; the low bits are free */
+#define STEP            4u /* handles are multiples of it: low bits are free */
 
 #define CURRENT_PROCESS ((HANDLE) (LONG_PTR) -1)
 #define CURRENT_THREAD  ((HANDLE) (LONG_PTR) -2)

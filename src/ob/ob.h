@@ -149,7 +149,8 @@ NTSTATUS ob_directory_entry(PVOID directory, ULONG index, PVOID *out_object,
 NTSTATUS ob_insert_handle(PVOID object, ACCESS_MASK access, ULONG attributes,
                           PHANDLE out_handle);
 /* The end of a Create: names the new object as the attributes say and opens it.
- * With OBJ_OPENIF it opens what bears the name already: STATUS_OBJECT_NAME_EXISTS.
+ * With OBJ_OPENIF it opens what bears the name already, and says so:
+ * STATUS_OBJECT_NAME_EXISTS.
  * Always drops the caller's reference to `object`. */
 NTSTATUS ob_insert_object(PVOID object, POBJECT_ATTRIBUTES attributes,
                           ACCESS_MASK access, PHANDLE out_handle);

@@ -33,7 +33,7 @@ find_value(const RTL_BITMAP *map, ULONG at, bool value)
     return at < map->SizeOfBitMap ? at : map->SizeOfBitMap;
 }
 
-/* The next run with that value, from `at` on: its length, 0 if there is none. */
+/* The next run with that value, from `at` on: its length, or 0: none. */
 static ULONG
 next_run(const RTL_BITMAP *map, ULONG at, bool value, PULONG out_start)
 {

@@ -110,7 +110,7 @@ RtlRealPredecessor(PRTL_SPLAY_LINKS Links)
     return RtlIsRoot(Links) ? NULL : Links->Parent;
 }
 
-/* Takes the node out; returns its neighbour that is deepest changed, or NULL. */
+/* Takes the node out; returns the deepest neighbour that changed, or NULL. */
 static PRTL_SPLAY_LINKS
 take_out(PRTL_SPLAY_LINKS node)
 {

@@ -277,7 +277,7 @@ reference_by_name__finds_any_object(void **state)
                      STATUS_OBJECT_NAME_INVALID);
 }
 
-/* --- a type with a parse hook ----------------------------------------------- */
+/* --- a type with a parse hook --------------------------------------------- */
 
 static PVOID leaf;
 static UNICODE_STRING hook_saw;

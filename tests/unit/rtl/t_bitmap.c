@@ -1,6 +1,6 @@
 /*
- * Tests for src/rtl/bitmap.c: against one byte for each bit, on random maps; and
- * the corners that the pages name.
+ * Tests for src/rtl/bitmap.c: against one byte for each bit, on random maps;
+ * and the corners that the pages name.
  *
  * SPDX-License-Identifier: MIT
  */

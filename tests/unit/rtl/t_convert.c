@@ -1,6 +1,6 @@
 /*
- * Tests for src/rtl/convert.c, and the 8-bit half of string.c; expectations from
- * the routines' pages and from RFC 3629.
+ * Tests for src/rtl/convert.c, and the 8-bit half of string.c; expectations
+ * from the routines' pages and from RFC 3629.
  *
  * SPDX-License-Identifier: MIT
  */
