@@ -362,7 +362,7 @@ static struct {
 
 static PDRIVER_OBJECT fsd_driver;
 static PDEVICE_OBJECT fsd;
-static BOOLEAN suppress;
+static BOOLEAN suppress, no_memory;
 
 /* The operator says so, and it is. */
 static BOOLEAN
@@ -430,6 +430,8 @@ send_read(void)
     irp->Tail.Overlay.Thread = PsGetCurrentThread();
     IoGetNextIrpStackLocation(irp)->MajorFunction = IRP_MJ_READ;
     IoSetCompletionRoutine(irp, request_done, NULL, TRUE, TRUE, TRUE);
+    if (no_memory)
+        fault_set("pool", 1, false);
     assert_int_equal(IoCallDriver(fsd, irp), STATUS_PENDING);
 }
 
@@ -480,8 +482,10 @@ R182__any_answer_but_retry__original_status_and_no_information(void **state)
     suppress = FALSE;
     expect_failed();
 
-    fault_set("pool", 1, false);
+    no_memory = TRUE;
     send_read();
+    no_memory = FALSE;
+    assert_int_equal(fault_failed("pool"), 1);
     fault_clear();
     expect_failed();
 }
