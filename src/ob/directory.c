@@ -59,7 +59,8 @@ ZwQuerySymbolicLinkObject(HANDLE LinkHandle, PUNICODE_STRING LinkTarget,
     if (LinkTarget->MaximumLength < target->Length) {
         status = STATUS_BUFFER_TOO_SMALL;
     } else {
-        RtlCopyMemory(LinkTarget->Buffer, target->Buffer, target->Length);
+        if (target->Length != 0)
+            RtlCopyMemory(LinkTarget->Buffer, target->Buffer, target->Length);
         LinkTarget->Length = target->Length;
     }
     ObfDereferenceObject(link);

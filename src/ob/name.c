@@ -1,5 +1,6 @@
 /*
- * name.c - the names of objects: directories, links, the way along a path
+ * name.c - the names of objects: directories and links (the way along a path
+ *          is walk.c)
  *
  * A name holds a reference to its object and to its directory.  It goes with
  * the last handle, or with ob_make_temporary if the object is permanent.  Names
@@ -14,7 +15,6 @@
 #include "ke/ke.h"
 
 #define BUCKETS    37
-#define LINK_DEPTH 32
 #define PATH_DEPTH 32
 
 struct directory {
@@ -71,28 +71,12 @@ same(PCUNICODE_STRING a, PCUNICODE_STRING b)
            RtlEqualMemory(a->Buffer, b->Buffer, a->Length);
 }
 
-/* "\Device\Cd0" is "Device" and then "\Cd0". */
-static UNICODE_STRING
-take_component(UNICODE_STRING *path)
-{
-    UNICODE_STRING first = { .Buffer = path->Buffer + 1 };
-    USHORT n = 0, count = (USHORT) (path->Length / sizeof(WCHAR) - 1);
-
-    while (n < count && first.Buffer[n] != '\\')
-        n++;
-    first.Length = first.MaximumLength = (USHORT) (n * sizeof(WCHAR));
-    path->Buffer += n + 1;
-    path->Length = (USHORT) (path->Length - (n + 1) * sizeof(WCHAR));
-    path->MaximumLength = path->Length;
-    return first;
-}
-
 /* --- names of objects, written out ---------------------------------------- */
 
 void
 ob_path_add(struct ob_path *path, PCUNICODE_STRING text)
 {
-    if (path->buffer != NULL && path->length < path->max) {
+    if (text->Length != 0 && path->buffer != NULL && path->length < path->max) {
         ULONG fits = path->max - path->length;
 
         RtlCopyMemory((char *) path->buffer + path->length, text->Buffer,
@@ -162,10 +146,9 @@ find_locked(struct directory *directory, PCUNICODE_STRING name,
     return NULL;
 }
 
-/* A reference to what the directory has by this name, or NULL. */
-static NTSTATUS
-child(PVOID directory, PCUNICODE_STRING name, bool insensitive,
-      PVOID *out_object)
+NTSTATUS
+ob_name_child(PVOID directory, PCUNICODE_STRING name, bool insensitive,
+              PVOID *out_object)
 {
     UNICODE_STRING folded;
     struct ob_name *found;
@@ -257,252 +240,6 @@ ob_make_temporary(PVOID object)
     ob_name_release(object);
 }
 
-/* --- along a path --------------------------------------------------------- */
-
-/* One lookup under way. */
-struct walk {
-    const struct ob_open *open;
-    UNICODE_STRING rest; /* still to go */
-    PWSTR buffer;        /* that `rest` lies in, if a link was followed */
-    PVOID at;            /* referenced */
-    int links;
-    bool to_parent; /* stop before the last component */
-    bool entry;     /* `at` was found by its name in a directory */
-};
-
-static void
-start_again(struct walk *walk, const UNICODE_STRING *path)
-{
-    if (walk->buffer != NULL)
-        ExFreePoolWithTag(walk->buffer, OB_TAG_NAME);
-    walk->buffer = path->Buffer;
-    walk->rest = *path;
-    ObfDereferenceObject(walk->at);
-    ObfReferenceObject(root);
-    walk->at = root;
-    walk->entry = false;
-}
-
-static NTSTATUS
-join(PCUNICODE_STRING first, PCUNICODE_STRING second, UNICODE_STRING *out_path)
-{
-    ULONG length = (ULONG) first->Length + second->Length;
-    PWSTR buffer;
-
-    if (length > 0xFFFE)
-        return STATUS_NAME_TOO_LONG;
-    buffer =
-        ExAllocatePoolWithTag(PagedPool, length + sizeof(WCHAR), OB_TAG_NAME);
-    if (buffer == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    RtlCopyMemory(buffer, first->Buffer, first->Length);
-    if (second->Length != 0)
-        RtlCopyMemory((char *) buffer + first->Length, second->Buffer,
-                      second->Length);
-    *out_path = (UNICODE_STRING){ (USHORT) length, (USHORT) length, buffer };
-    return STATUS_SUCCESS;
-}
-
-/* Whether the walk ends at this link itself. */
-static bool
-wants_link(const struct walk *walk)
-{
-    return walk->rest.Length == 0 && (walk->open->type == &ob_link_type ||
-                                      (walk->open->attributes & OBJ_OPENLINK));
-}
-
-static NTSTATUS
-follow(struct walk *walk)
-{
-    struct link *link = walk->at;
-    UNICODE_STRING path;
-    NTSTATUS status;
-
-    if (++walk->links > LINK_DEPTH)
-        return STATUS_OBJECT_NAME_INVALID;
-    status = join(&link->target, &walk->rest, &path);
-    if (!NT_SUCCESS(status))
-        return status;
-    if (path.Length == 0 || path.Buffer[0] != '\\') {
-        ExFreePoolWithTag(path.Buffer, OB_TAG_NAME);
-        return STATUS_OBJECT_PATH_SYNTAX_BAD;
-    }
-    start_again(walk, &path);
-    return STATUS_SUCCESS;
-}
-
-/* What is below an object with a hook is found by the hook. */
-static NTSTATUS
-parse(struct walk *walk)
-{
-    UNICODE_STRING path = { 0 };
-    PVOID object = NULL;
-    NTSTATUS status;
-
-    if (walk->rest.Length == 0 && walk->open->context == NULL &&
-        walk->open->type == ob_type_of(walk->at))
-        return STATUS_SUCCESS;
-    status = ob_type_of(walk->at)->parse(walk->at, &walk->rest, walk->open,
-                                         &object, &path);
-    if (status == STATUS_REPARSE) {
-        if (++walk->links > LINK_DEPTH) {
-            ExFreePoolWithTag(path.Buffer, OB_TAG_NAME);
-            return STATUS_OBJECT_NAME_INVALID;
-        }
-        start_again(walk, &path);
-        return STATUS_REPARSE;
-    }
-    if (!NT_SUCCESS(status))
-        return status;
-    ObfDereferenceObject(walk->at);
-    walk->at = object;
-    walk->entry = false;
-    walk->rest.Length = 0;
-    return STATUS_SUCCESS;
-}
-
-static NTSTATUS
-step_down(struct walk *walk)
-{
-    bool insensitive = (walk->open->attributes & OBJ_CASE_INSENSITIVE) != 0;
-    UNICODE_STRING name;
-    PVOID next = NULL;
-    NTSTATUS status;
-
-    if (walk->rest.Buffer[0] != '\\')
-        return STATUS_OBJECT_PATH_SYNTAX_BAD;
-    name = take_component(&walk->rest);
-    if (name.Length == 0)
-        return STATUS_OBJECT_NAME_INVALID;
-    status = child(walk->at, &name, insensitive, &next);
-    if (status == STATUS_OBJECT_NAME_NOT_FOUND && walk->rest.Length != 0)
-        return STATUS_OBJECT_PATH_NOT_FOUND;
-    if (!NT_SUCCESS(status))
-        return status;
-    ObfDereferenceObject(walk->at);
-    walk->at = next;
-    walk->entry = true;
-    return STATUS_SUCCESS;
-}
-
-static bool
-is_last_component(const UNICODE_STRING *path)
-{
-    for (USHORT i = 1; i < path->Length / sizeof(WCHAR); i++)
-        if (path->Buffer[i] == '\\')
-            return false;
-    return true;
-}
-
-static NTSTATUS
-run(struct walk *walk)
-{
-    for (;;) {
-        POBJECT_TYPE type = ob_type_of(walk->at);
-        NTSTATUS status;
-
-        if (type == &ob_link_type && !wants_link(walk)) {
-            status = follow(walk);
-        } else if (type->parse != NULL) {
-            status = parse(walk);
-            if (status == STATUS_SUCCESS)
-                return status;
-            status = status == STATUS_REPARSE ? STATUS_SUCCESS : status;
-        } else if (walk->rest.Length == 0) {
-            return walk->to_parent ? STATUS_OBJECT_NAME_COLLISION
-                                   : STATUS_SUCCESS;
-        } else if (type != &ob_directory_type) {
-            return STATUS_OBJECT_TYPE_MISMATCH;
-        } else if (walk->to_parent && is_last_component(&walk->rest)) {
-            return STATUS_SUCCESS;
-        } else {
-            status = step_down(walk);
-        }
-        if (!NT_SUCCESS(status))
-            return status;
-    }
-}
-
-/* From the root, or from an open directory, device or key: below that, a path
- * does not begin with a backslash, but `rest` does. */
-static NTSTATUS
-begin(struct walk *walk, const struct ob_open *open)
-{
-    static const UNICODE_STRING separator = RTL_CONSTANT_STRING(L"\\");
-    UNICODE_STRING name =
-        open->name != NULL ? *open->name : (UNICODE_STRING){ 0 };
-    UNICODE_STRING path;
-    NTSTATUS status;
-
-    walk->open = open;
-    if (name.Length % sizeof(WCHAR) != 0)
-        return STATUS_OBJECT_NAME_INVALID;
-    if (open->root == NULL) {
-        if (name.Length == 0 || name.Buffer[0] != '\\')
-            return STATUS_OBJECT_PATH_SYNTAX_BAD;
-        walk->rest = name;
-        if (name.Length == sizeof(WCHAR))
-            walk->rest.Length = 0;
-        ObfReferenceObject(root);
-        walk->at = root;
-        return STATUS_SUCCESS;
-    }
-    if (name.Length != 0 && name.Buffer[0] == '\\')
-        return STATUS_OBJECT_PATH_SYNTAX_BAD;
-    status =
-        ob_reference_handle(open->root, 0, NULL, open->mode, &walk->at, NULL);
-    if (!NT_SUCCESS(status))
-        return status;
-    if (ob_type_of(walk->at) != &ob_directory_type &&
-        ob_type_of(walk->at)->parse == NULL)
-        return STATUS_OBJECT_TYPE_MISMATCH;
-    if (name.Length == 0)
-        return STATUS_SUCCESS;
-    status = join(&separator, &name, &path);
-    if (!NT_SUCCESS(status))
-        return status;
-    walk->rest = path;
-    walk->buffer = path.Buffer;
-    return STATUS_SUCCESS;
-}
-
-static void
-finish(struct walk *walk)
-{
-    if (walk->buffer != NULL)
-        ExFreePoolWithTag(walk->buffer, OB_TAG_NAME);
-    if (walk->at != NULL)
-        ObfDereferenceObject(walk->at);
-}
-
-NTSTATUS
-ob_lookup_entry(const struct ob_open *open, PVOID *out_object, bool *out_entry)
-{
-    struct walk walk = { 0 };
-    NTSTATUS status = begin(&walk, open);
-
-    if (NT_SUCCESS(status))
-        status = run(&walk);
-    if (NT_SUCCESS(status) && open->type != NULL &&
-        ob_type_of(walk.at) != open->type)
-        status = STATUS_OBJECT_TYPE_MISMATCH;
-    if (NT_SUCCESS(status)) {
-        *out_object = walk.at;
-        *out_entry = walk.entry;
-        walk.at = NULL;
-    }
-    finish(&walk);
-    return status;
-}
-
-NTSTATUS
-ob_lookup(const struct ob_open *open, PVOID *out_object)
-{
-    bool entry;
-
-    return ob_lookup_entry(open, out_object, &entry);
-}
-
 /* --- new names ------------------------------------------------------------ */
 
 static struct ob_name *
@@ -556,6 +293,22 @@ enter(PVOID directory, PVOID object, PCUNICODE_STRING text, ULONG attributes,
     return STATUS_OBJECT_NAME_COLLISION;
 }
 
+/* What ob_name_insert has for the directory that the walk leads to. */
+struct insertion {
+    PVOID object;
+    ULONG attributes;
+    PVOID existing;
+};
+
+static NTSTATUS
+insert_here(PVOID directory, PCUNICODE_STRING last, void *context)
+{
+    struct insertion *insertion = context;
+
+    return enter(directory, insertion->object, last, insertion->attributes,
+                 &insertion->existing);
+}
+
 NTSTATUS
 ob_name_insert(PVOID object, HANDLE at, PCUNICODE_STRING name, ULONG attributes,
                PVOID *out_existing)
@@ -564,22 +317,10 @@ ob_name_insert(PVOID object, HANDLE at, PCUNICODE_STRING name, ULONG attributes,
                                   .name = name,
                                   .attributes = attributes,
                                   .type = &ob_directory_type };
-    struct walk walk = { .to_parent = true };
-    NTSTATUS status = begin(&walk, &open);
+    struct insertion insertion = { object, attributes, NULL };
+    NTSTATUS status = ob_walk_to_parent(&open, insert_here, &insertion);
 
-    *out_existing = NULL;
-    if (NT_SUCCESS(status))
-        status = run(&walk);
-    if (NT_SUCCESS(status) && ob_type_of(walk.at) != &ob_directory_type)
-        status = STATUS_OBJECT_TYPE_MISMATCH;
-    if (NT_SUCCESS(status)) {
-        UNICODE_STRING last = take_component(&walk.rest);
-
-        status = last.Length != 0
-                     ? enter(walk.at, object, &last, attributes, out_existing)
-                     : STATUS_OBJECT_NAME_INVALID;
-    }
-    finish(&walk);
+    *out_existing = insertion.existing;
     return status;
 }
 
@@ -613,7 +354,7 @@ ob_new_link(PCUNICODE_STRING target, PVOID *out_link)
     static const UNICODE_STRING nothing;
     UNICODE_STRING copy;
     struct link *link;
-    NTSTATUS status = join(target, &nothing, &copy);
+    NTSTATUS status = ob_join(target, &nothing, &copy);
 
     if (!NT_SUCCESS(status))
         return status;
@@ -722,6 +463,12 @@ make_known(void)
         status = IoCreateSymbolicLink(&name, &target);
     }
     return status;
+}
+
+PVOID
+ob_root(void)
+{
+    return root;
 }
 
 NTSTATUS

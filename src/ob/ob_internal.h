@@ -33,6 +33,23 @@ PCUNICODE_STRING ob_link_target(PVOID link);
 NTSTATUS ob_name_insert(PVOID object, HANDLE root, PCUNICODE_STRING name,
                         ULONG attributes, PVOID *out_existing);
 
+/* A reference to what the directory has by this name. */
+NTSTATUS ob_name_child(PVOID directory, PCUNICODE_STRING name,
+                       bool insensitive, PVOID *out_object);
+PVOID ob_root(void);
+
+/* --- walk.c --------------------------------------------------------------- */
+
+/* Both after one another, in the pool (OB_TAG_NAME). */
+NTSTATUS ob_join(PCUNICODE_STRING first, PCUNICODE_STRING second,
+                 UNICODE_STRING *out_path);
+/* Goes to the directory that the last component lies in, whether it is there
+ * or not; fn is called with both. */
+typedef NTSTATUS ob_in_parent_fn(PVOID directory, PCUNICODE_STRING last,
+                                 void *context);
+NTSTATUS ob_walk_to_parent(const struct ob_open *open, ob_in_parent_fn *fn,
+                           void *context);
+
 /* --- handle.c ------------------------------------------------------------- */
 
 LONG ob_handles_of(PVOID object);
