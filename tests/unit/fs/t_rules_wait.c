@@ -543,6 +543,37 @@ R180__file_system__marks_before_it_raises_and_returns_pending(void **state)
     assert_int_equal(raised, 2);
 }
 
+/* A control, which is not pending until the question is put. */
+static void
+R180__file_system__control_that_asks__marked_and_pending(void **state)
+{
+    const struct io_harderr_port port = { .raise = look_and_raise };
+    struct rig *rig = *state;
+    struct drive_rig *d = &rig->d[0];
+    struct volume *volume;
+    PFILE_OBJECT file;
+    struct req req;
+
+    put_in(d, FAT("r180d", "WANTED", "80000004"));
+    assert_int_equal(open_volume(d, &file), STATUS_SUCCESS);
+    volume = fs_volume_of(file->Vpb);
+    swap(d, FAT("r180e", "OTHER", "80000005"));
+    set_flag(d);
+    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_WRONG_VOLUME);
+    io_set_harderr_port(&port);
+    marked = FALSE;
+    raised = 0;
+    req_control(&req, volume, file, FSCTL_LOCK_VOLUME, NULL, 0, 0);
+    assert_int_equal(req.returned, STATUS_PENDING);
+    assert_true(EVENTUALLY(raised == 1));
+    assert_true(marked);
+    assert_false(req_is_done(&req));
+    answer(RI_CANCEL);
+    assert_int_equal(req_end(&req), STATUS_WRONG_VOLUME);
+    assert_int_equal(req.information, 0);
+    io_close_file(file);
+}
+
 static void
 error_mode__suppressed__ok_is_no_retry__fails(void **state)
 {
@@ -651,6 +682,8 @@ main(void)
              rig_disk),
         TEST(R177__hard_errors_disabled__completes_at_once, rig_disk),
         TEST(R180__file_system__marks_before_it_raises_and_returns_pending,
+             rig_disk),
+        TEST(R180__file_system__control_that_asks__marked_and_pending,
              rig_disk),
         TEST(error_mode__suppressed__ok_is_no_retry__fails, rig_disk),
         TEST(R184__thread_ends_while_the_dialog_is_open__original_status,
