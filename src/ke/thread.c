@@ -139,10 +139,11 @@ ke_thread_new(void)
 {
     static ULONG_PTR last_id;
     char *block = calloc(1, KE_OBJECT_HEAD + sizeof(struct _ETHREAD));
-    PETHREAD thread = (PETHREAD) (block + KE_OBJECT_HEAD);
+    PETHREAD thread;
 
     if (block == NULL)
         return NULL;
+    thread = (PETHREAD) (block + KE_OBJECT_HEAD);
     thread->id = __atomic_add_fetch(&last_id, 4, __ATOMIC_RELAXED);
     ke_header_init(&thread->Tcb.Header, KE_THREAD, sizeof thread->Tcb, 0);
     InitializeListHead(&thread->Tcb.mutants);

@@ -277,8 +277,9 @@ bug_check__with_a_callback__calls_it_at_high_level(void **state)
 static void
 print_by_level(void)
 {
-    DbgPrintEx(0, DPFLTR_INFO_LEVEL, "hidden\n");
-    DbgPrintEx(0, DPFLTR_ERROR_LEVEL, "shown %d\n", 7);
+    DbgPrintEx(0, DPFLTR_ERROR_LEVEL, "shown ");
+    DbgPrintEx(0, DPFLTR_INFO_LEVEL, "hidden ");
+    DbgPrintEx(0, DPFLTR_ERROR_LEVEL, "%d\n", 7);
     DbgBreakPoint();
 }
 
