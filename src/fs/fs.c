@@ -386,6 +386,8 @@ fs_dismount_all(void)
         BOOLEAN last;
         KIRQL irql;
 
+        /* Set by a request that ended while fs_shutdown or a dismount ran. */
+        KeCancelTimer(&volume->refresh_timer);
         IoAcquireVpbSpinLock(&irql);
         vpb->Flags &= (USHORT) ~VPB_MOUNTED;
         vpb->DeviceObject = NULL;

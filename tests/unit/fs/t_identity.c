@@ -196,6 +196,37 @@ partitioned__table_and_what_is_in_it(void **state)
     assert_int_equal(identity_compare(&a, &b), ID_DIFFERENT);
 }
 
+/* Of a partition that is shorter than its fingerprint only the partition
+ * counts: a write behind it is no write to it. */
+static void
+partitioned__tiny__what_lies_behind_it_does_not_count(void **state)
+{
+    /* One partition of type 83 from block 1000 on, 2 blocks long. */
+    static const unsigned char entry[16] = {
+        [4] = 0x83, [8] = 0xE8, [9] = 0x03, [12] = 2
+    };
+    static const unsigned char mark[2] = { 0x55, 0xAA };
+    struct identity a, b;
+    char path[128];
+    int fd;
+
+    (void) state;
+    make("tiny", 4, NULL, 512, &a);
+    snprintf(path, sizeof path, "%s/tiny", folder);
+    fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, entry, sizeof entry, 446), sizeof entry);
+    assert_int_equal(pwrite(fd, mark, sizeof mark, 510), sizeof mark);
+    assert_int_equal(pwrite(fd, "\1\2\3\4", 4, 440), 4);
+    make("tiny", 4, NULL, 512, &a);
+    assert_string_equal(a.type, "dos");
+    assert_int_equal(a.parts, 1);
+    assert_int_equal(pwrite(fd, "written", 7, 1005 * 512), 7);
+    close(fd);
+    identity_touch(&a, 1005 * 512, 512);
+    make("tiny", 4, NULL, 512, &b);
+    assert_int_equal(identity_compare(&a, &b), ID_SAME);
+}
+
 static void
 iso__volume_id(void **state)
 {
@@ -240,6 +271,7 @@ main(void)
         cmocka_unit_test(
             unknown_content__own_write_not_read_again__only_the_rest_counts),
         cmocka_unit_test(partitioned__table_and_what_is_in_it),
+        cmocka_unit_test(partitioned__tiny__what_lies_behind_it_does_not_count),
         cmocka_unit_test(iso__volume_id),
         cmocka_unit_test(unreadable_head__the_status_of_the_read),
     };
