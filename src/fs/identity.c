@@ -283,9 +283,9 @@ probe_partition(struct source *s, unsigned i, struct identity *id)
         id->part[i].inner = inner;
         if (id->label[0] == '\0')
             memcpy(id->label, in->label, sizeof id->label);
-        status = take_prints(s, at, HEAD_UNITS + i * PART_UNITS,
-                             units < PART_UNITS ? (unsigned) units : PART_UNITS,
-                             id);
+        status =
+            take_prints(s, at, HEAD_UNITS + i * PART_UNITS,
+                        units < PART_UNITS ? (unsigned) units : PART_UNITS, id);
     }
     free(in);
     return status;
