@@ -161,6 +161,7 @@ class_verify_set(PDEVICE_OBJECT fdo)
 #define REQ_BUFFER_OWNED 0x0400u /* buffer is freed with the request */
 #define REQ_CANCELLED    0x0800u
 #define REQ_REPORT       0x1000u /* a change is reported, not retried */
+#define REQ_OWNS         0x2000u /* `owned`, too, is freed with the request */
 
 #ifndef IOCTL_TAPE_CHECK_VERIFY
 #define IOCTL_TAPE_CHECK_VERIFY                                               \
@@ -219,6 +220,7 @@ struct class_request {
     PVOID buffer;               /* of multi-command requests */
     ULONG buffer_len;
     PVOID context;
+    PVOID owned;                /* from the pool */
 
     UCHAR sense[SENSE_BUFFER_SIZE];
     UCHAR small[46];            /* data of short commands */

@@ -126,11 +126,21 @@ class_request_new(class_device *dev, PIRP irp)
     return request;
 }
 
-VOID NTAPI
-class_request_free(struct class_request *request)
+/* However it ended: done, failed, refused, cancelled. */
+static VOID NTAPI __attribute__((noinline))
+free_belongings(struct class_request *request)
 {
     if (request->flags & REQ_BUFFER_OWNED)
         ExFreePoolWithTag(request->buffer, CLASS_TAG);
+    if (request->flags & REQ_OWNS)
+        ExFreePool(request->owned);
+}
+
+VOID NTAPI
+class_request_free(struct class_request *request)
+{
+    if (request->flags & (REQ_BUFFER_OWNED | REQ_OWNS))
+        free_belongings(request);
     if (request->flags & REQ_OWN_IRP) {
         class_device *dev = request->dev;
 

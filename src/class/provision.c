@@ -184,6 +184,8 @@ lay_out_bitmap(struct class_request *request, struct plan *plan)
         NonPagedPool, (plan->bits + 31) / 32 * sizeof(ULONG), CLASS_TAG);
     if (plan->bitmap == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
+    request->owned = plan->bitmap;
+    request->flags |= REQ_OWNS;
     RtlZeroMemory(plan->bitmap, (plan->bits + 31) / 32 * sizeof(ULONG));
     return STATUS_SUCCESS;
 }
@@ -291,17 +293,6 @@ data_set_prepare(struct class_request *request, NTSTATUS *status)
 }
 
 static enum class_next
-end_plan(struct class_request *request)
-{
-    struct plan *plan = request->buffer;
-
-    if (plan->bitmap != NULL)
-        ExFreePoolWithTag(plan->bitmap, CLASS_TAG);
-    plan->bitmap = NULL;
-    return NEXT_COMPLETE;
-}
-
-static enum class_next
 capacity_done(struct class_request *request)
 {
     if (!class_capacity_reply(request, request->stage == STAGE_CAPACITY16)) {
@@ -321,7 +312,7 @@ work_done(struct class_request *request, NTSTATUS *status)
     if (is_trim(request)) {
         plan->at = plan->sent_at;
         plan->pos = plan->sent_pos;
-        return plan->at < plan->count ? NEXT_SEND : end_plan(request);
+        return plan->at < plan->count ? NEXT_SEND : NEXT_COMPLETE;
     }
     if (!read_lba_status(plan, request->srb.DataTransferLength,
                          request->dev->capacity.shift))
@@ -330,7 +321,7 @@ work_done(struct class_request *request, NTSTATUS *status)
         return NEXT_SEND;
     else
         reply_bitmap(request, plan);
-    return end_plan(request);
+    return NEXT_COMPLETE;
 }
 
 static enum class_next NTAPI
@@ -343,7 +334,7 @@ data_set_finish(struct class_request *request, NTSTATUS *status)
         return NEXT_SEND;
     }
     if (!NT_SUCCESS(*status))
-        return end_plan(request);
+        return NEXT_COMPLETE;
     return request->stage == STAGE_WORK ? work_done(request, status)
                                         : capacity_done(request);
 }
@@ -358,6 +349,7 @@ check_input(class_device *dev, PIRP irp, ULONG *out_count)
     ULONG out = at->Parameters.DeviceIoControl.OutputBufferLength;
     PDEVICE_MANAGE_DATA_SET_ATTRIBUTES set = irp->AssociatedIrp.SystemBuffer;
     ULONG each = sizeof(DEVICE_DATA_SET_RANGE);
+    BOOLEAN entire;
 
     *out_count = set->DataSetRangesLength / each;
     if (set->Size < sizeof *set || set->DataSetRangesOffset > in ||
@@ -370,14 +362,13 @@ check_input(class_device *dev, PIRP irp, ULONG *out_count)
         return STATUS_NOT_SUPPORTED;
     if (dev->read_only_type)
         return STATUS_NOT_SUPPORTED;
-    if (set->Flags & DEVICE_DSM_FLAG_ENTIRE_DATA_SET_RANGE)
-        return *out_count == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
-    if (*out_count == 0)
+    entire = (set->Flags & DEVICE_DSM_FLAG_ENTIRE_DATA_SET_RANGE) != 0;
+    if (entire != (*out_count == 0) ||
+        (set->Action == DeviceDsmAction_Allocation && *out_count > 1))
         return STATUS_INVALID_PARAMETER;
     if (set->Action == DeviceDsmAction_Allocation &&
-        (*out_count != 1 || out < OUT_HEAD + OUT_STATE + sizeof(ULONG)))
-        return *out_count != 1 ? STATUS_INVALID_PARAMETER
-                               : STATUS_BUFFER_TOO_SMALL;
+        out < OUT_HEAD + OUT_STATE + sizeof(ULONG))
+        return STATUS_BUFFER_TOO_SMALL;
     return STATUS_SUCCESS;
 }
 

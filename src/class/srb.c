@@ -117,7 +117,6 @@ asynchronous_finish(struct class_request *request, NTSTATUS *status)
     PSCSI_REQUEST_BLOCK srb = request->context;
 
     copy_back(request, srb);
-    ExFreePool(srb);
     request->information =
         NT_SUCCESS(*status) ? request->srb.DataTransferLength : 0;
     return NEXT_COMPLETE;
@@ -142,7 +141,8 @@ ClassSendSrbAsynchronous(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
     }
     take_srb(request, Srb, buffer, BufferLength, WriteToDevice);
     request->finish = asynchronous_finish;
-    request->context = Srb;
+    request->context = request->owned = Srb;
+    request->flags |= REQ_OWNS;
     return class_send(request);
 }
 

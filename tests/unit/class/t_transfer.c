@@ -640,6 +640,55 @@ allocation__holes_and_data__one_bit_per_slab(void **state)
                          i < MIB / 4096 || i >= 2 * MIB / 4096);
 }
 
+/* The whole medium instead of a range: the reply has to fit all the same. */
+static void
+allocation__of_the_whole_medium__no_room__too_small(void **state)
+{
+    struct trim ask = trim_of(DeviceDsmAction_Allocation, 0, 0);
+    ULONG room = sizeof(DEVICE_MANAGE_DATA_SET_ATTRIBUTES_OUTPUT);
+    struct outcome got;
+
+    ask.head.Flags = DEVICE_DSM_FLAG_ENTIRE_DATA_SET_RANGE;
+    ask.head.DataSetRangesOffset = ask.head.DataSetRangesLength = 0;
+    for (ULONG i = 0; i <= room; i += room) {
+        got = control(*state, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES, &ask,
+                      sizeof ask.head, i, NULL);
+        assert_int_equal(got.status, STATUS_BUFFER_TOO_SMALL);
+        assert_int_equal(got.information, 0);
+    }
+}
+
+/* Neither a cancel nor a change on the way leaves anything behind. */
+static void
+allocation__ends_early__all_given_back(void **state)
+{
+    struct rig *rig = *state;
+    union {
+        struct trim ask;
+        UCHAR room[4096];
+    } buffer;
+    struct ke_pool_stats before, after;
+    struct outcome got;
+
+    for (int i = 0; i < 2; i++) {
+        ke_pool_stats(&before);
+        buffer.ask = trim_of(DeviceDsmAction_Allocation, MIB, 3 * MIB);
+        spy_answer(rig, SENSE_ANSWER(SCSIOP_GET_LBA_STATUS, 1, 2, 4, 1));
+        clock_manual(true);
+        start_control(rig, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES, &buffer,
+                      sizeof buffer.ask, sizeof buffer, NULL, &got);
+        assert_int_equal(got.returned, STATUS_PENDING);
+        assert_true(IoCancelIrp(got.irp));
+        assert_true(EVENTUALLY(is_done(&got)));
+        clock_manual(false);
+        finish(&got);
+        assert_int_equal(got.status, STATUS_CANCELLED);
+        rig_settle(rig);
+        ke_pool_stats(&after);
+    }
+    assert_int_equal(after.blocks, before.blocks);
+}
+
 static void
 property__thin_provisioning_trim_and_cache(void **state)
 {
@@ -730,6 +779,8 @@ main(void)
         TEST(trim__zeros_the_range_and_nothing_else, rig_disk),
         TEST(trim__with_the_wrong_key__is_not_sent, rig_disk),
         TEST(trim__bad_input__invalid_parameter, rig_disk),
+        TEST(allocation__of_the_whole_medium__no_room__too_small, rig_disk),
+        TEST(allocation__ends_early__all_given_back, rig_disk),
         TEST(allocation__holes_and_data__one_bit_per_slab, rig_disk),
         TEST(property__thin_provisioning_trim_and_cache, rig_cached),
         TEST(warm_transfers__allocate_nothing, rig_disk),
