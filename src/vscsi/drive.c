@@ -387,6 +387,7 @@ vscsi_new(const struct vscsi_config *config)
     pthread_mutex_init(&drive->lock, NULL);
     pthread_cond_init(&drive->moved, NULL);
     pthread_mutex_init(&drive->fault_lock, NULL);
+    timer_hold();
     return drive;
 }
 
@@ -410,6 +411,7 @@ vscsi_free(struct vscsi_drive *drive)
     pthread_cond_destroy(&drive->moved);
     pthread_mutex_destroy(&drive->lock);
     free(drive);
+    timer_release();
 }
 
 void

@@ -1,7 +1,8 @@
 /*
  * timer.c - one lazily started thread for every delay of every drive
  *
- * A sorted list under one lock.  Timers that never fire (lost commands) wait
+ * It ends with the last drive: what other rooms keep for their threads is given
+ * back then.  A sorted list under one lock.  Timers that never fire (lost commands) wait
  * at its end until somebody takes them out.  Fire routines run on the timer
  * thread without the lock.
  *
@@ -18,7 +19,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake; /* CLOCK_MONOTONIC; the thread waits */
 static pthread_cond_t fired = PTHREAD_COND_INITIALIZER;
 static struct timer queue = { .next = &queue, .prev = &queue };
-static bool started;
+static bool started, ending;
+static pthread_mutex_t life_lock = PTHREAD_MUTEX_INITIALIZER; /* before lock */
+static unsigned drives;
 static const struct timer *firing; /* compared only: may be freed */
 static const void *firing_owner;
 static uint64_t fire_count;
@@ -57,7 +60,7 @@ static void *
 timer_main(void *unused)
 {
     pthread_mutex_lock(&lock);
-    for (;;) {
+    while (!ending) {
         struct timer *first = queue.next;
 
         if (first == &queue) {
@@ -76,7 +79,38 @@ timer_main(void *unused)
             pthread_cond_broadcast(&fired);
         }
     }
+    pthread_mutex_unlock(&lock);
     return unused;
+}
+
+void
+timer_hold(void)
+{
+    pthread_mutex_lock(&life_lock);
+    drives++;
+    pthread_mutex_unlock(&life_lock);
+}
+
+/* Not on the timer thread. */
+void
+timer_release(void)
+{
+    bool last;
+
+    pthread_mutex_lock(&life_lock);
+    pthread_mutex_lock(&lock);
+    last = --drives == 0 && started;
+    if (last) {
+        ending = true;
+        pthread_cond_signal(&wake);
+    }
+    pthread_mutex_unlock(&lock);
+    if (last) {
+        pthread_join(thread, NULL);
+        pthread_cond_destroy(&wake);
+        started = ending = false;
+    }
+    pthread_mutex_unlock(&life_lock);
 }
 
 static int
@@ -99,7 +133,6 @@ start_locked(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error != 0)
         return -EAGAIN;
-    pthread_detach(thread);
     started = true;
     return 0;
 }

@@ -173,6 +173,9 @@ struct timer {
 };
 
 uint64_t timer_now_ns(void);
+/* A drive is made, is freed: the thread ends with the last. */
+void timer_hold(void);
+void timer_release(void);
 /* -EAGAIN when the thread cannot be started. */
 int timer_add(struct timer *timer, uint64_t due_ns,
               void (*fire)(struct timer *timer));
