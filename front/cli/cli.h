@@ -36,15 +36,19 @@ enum cli_option {
     OPT_NBD = 16,
     OPT_QUIET = 32,
     OPT_WATCH = 64,
+    OPT_TO = 128,
+    OPT_FORCE = 256,
+    OPT_DRY_RUN = 512,
 };
 
 /* The parsed command line. */
 struct cli {
     const struct cli_verb *verb;
-    bool help, json, quiet, watch;
+    bool help, json, quiet, watch, force, dry_run;
     bool tty;            /* stdout is a terminal */
     const char *control; /* as given, or NULL */
     const char *config;
+    const char *to;
     const char *nbd[RI_LISTEN_MAX];
     size_t nbd_count;
     char **args; /* without options */
@@ -63,7 +67,8 @@ struct cli_verb {
 
 extern const struct cli_verb cli_verb_serve, cli_verb_status, cli_verb_insert,
     cli_verb_eject, cli_verb_yank, cli_verb_prompts, cli_verb_answer,
-    cli_verb_events, cli_verb_errors, cli_verb_sense, cli_verb_version, cli_verb_help;
+    cli_verb_events, cli_verb_errors, cli_verb_recover,
+    cli_verb_sense, cli_verb_version, cli_verb_help;
 
 /* --- main.c ------------------------------------------------------------------
  */

@@ -24,6 +24,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_verb_answer,
     &cli_verb_events,
     &cli_verb_errors,
+    &cli_verb_recover,
     &cli_verb_sense,
     &cli_verb_version,
     &cli_verb_help,

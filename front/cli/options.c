@@ -23,6 +23,10 @@ static const struct option_row {
     { OPT_CONTROL, 's', "control", "PATH", "unix socket of the control API" },
     { OPT_QUIET, 'q', "quiet", NULL, "do not print events" },
     { OPT_WATCH, 'w', "watch", NULL, "go on, and show changes as they happen" },
+    { OPT_TO, 't', "to", "IMAGE|DEVICE", "where it is written" },
+    { OPT_FORCE, 'f', "force", NULL,
+      "write it although the medium is not as it was" },
+    { OPT_DRY_RUN, 'd', "dry-run", NULL, "only say what would be done" },
     { OPT_JSON, 'j', "json", NULL, "print JSON" },
     { OPT_HELP, 'h', "help", NULL, "print this" },
 };
@@ -90,6 +94,15 @@ set_option(struct cli *cli, const struct option_row *row, const char *value)
         break;
     case OPT_CONFIG:
         cli->config = value;
+        break;
+    case OPT_TO:
+        cli->to = value;
+        break;
+    case OPT_FORCE:
+        cli->force = true;
+        break;
+    case OPT_DRY_RUN:
+        cli->dry_run = true;
         break;
     case OPT_NBD:
         if (cli->nbd_count == RI_LISTEN_MAX) {

@@ -1,0 +1,92 @@
+/*
+ * witness.h - what we last knew to be on the medium, in a bounded sample
+ *
+ * A medium that comes back with the right identity may have been written to by
+ * another machine meanwhile.  The witness remembers hashes of some blocks: those
+ * that were read to identify the volume, and blocks that were lately read or
+ * written.  Before anything is written to a medium that came back they are read
+ * again and compared.
+ *
+ * A block with writes that no flush has covered yet may hold any of the states
+ * since the last flush; all are remembered, up to a few, then it says nothing.
+ *
+ * Nothing here locks or waits: the owner holds its lock.  <= DISPATCH_LEVEL.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef FS_WITNESS_H
+#define FS_WITNESS_H
+
+#include <ntifs.h>
+
+#define WITNESS_MAX     256
+#define WITNESS_FIRM    64  /* of those: for what identifies the volume */
+#define WITNESS_OPTICAL 64
+#define WITNESS_STATES  4
+
+struct witness {
+    ULONG block_bytes;
+    ULONG limit;                /* WITNESS_MAX or WITNESS_OPTICAL */
+    ULONG count;
+    ULONG next;                 /* the next to be replaced */
+    ULONG64 zones;              /* where entries are: no bit, no entry */
+    ULONG64 at[WITNESS_MAX];    /* byte offset of the block */
+    struct witness_state {
+        ULONG64 hash[WITNESS_STATES];   /* the last is what was written last */
+        ULONG epoch;            /* of the last write */
+        USHORT writing;         /* writes under way */
+        UCHAR states;           /* 0: says nothing */
+        BOOLEAN blurred;        /* more states than are kept */
+        BOOLEAN contested;      /* two writes at once: either may be last */
+        BOOLEAN firm;
+    } entry[WITNESS_MAX];
+};
+
+void witness_init(struct witness *witness, ULONG block_bytes, BOOLEAN optical);
+
+/* [offset, offset + length) was read, whole blocks, and no unflushed write is
+ * in it: takes its first block as an entry, if it is none that says something.  firm: belongs to what identifies the volume, is
+ * not replaced by later reads and writes. */
+void witness_saw(struct witness *witness, ULONG64 offset, const void *data,
+                 ULONG length, BOOLEAN firm);
+
+/* Cheap: may the range touch an entry? */
+static inline BOOLEAN
+witness_may_touch(const struct witness *witness, ULONG64 offset,
+                  ULONG64 length)
+{
+    ULONG64 zones = __atomic_load_n(&witness->zones, __ATOMIC_RELAXED);
+    ULONG64 zone = offset >> 24, last = (offset + length - 1) >> 24;
+
+    if (last - zone >= 63)
+        return zones != 0;
+    while ((zones >> (zone & 63) & 1) == 0) {
+        if (zone++ == last)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* A write of the range is sent.  TRUE: it touches an entry, and its end has to
+ * be told by exactly one of the next two. */
+BOOLEAN witness_writing(struct witness *witness, ULONG64 offset,
+                        ULONG64 length);
+/* It succeeded.  data NULL: what is there now is not known.  epoch: the first
+ * flush that covers it; kept: the medium has it already. */
+void witness_wrote(struct witness *witness, ULONG64 offset, const void *data,
+                   ULONG64 length, ULONG epoch, BOOLEAN kept);
+/* It failed: the range may hold anything of it. */
+void witness_not_wrote(struct witness *witness, ULONG64 offset,
+                       ULONG64 length);
+/* A flush covered all writes up to that epoch. */
+void witness_flushed(struct witness *witness, ULONG epoch);
+
+/* The blocks to be read, in order of the medium: their offsets into out_at
+ * (room for WITNESS_MAX); how many. */
+ULONG witness_list(const struct witness *witness, ULONG64 *out_at);
+/* What was read there now: FALSE when it is none of the states that it may
+ * have. */
+BOOLEAN witness_agrees(const struct witness *witness, ULONG64 at,
+                       const void *block);
+
+#endif
