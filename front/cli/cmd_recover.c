@@ -19,8 +19,6 @@
 
 #include "recovery.h"
 
-#define DEFAULT_DIR "/var/lib/reinsert/recovery"
-
 /* The order of the ON_PIPE columns is documented, and stays. */
 static const struct table_column columns[] = {
     { "FILE", "file", AS_TEXT, ON_BOTH },
@@ -44,13 +42,12 @@ describe(const char *path, const struct rec_summary *sum)
 
     snprintf(status, sizeof status, "0x%08X", about->status);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:s, s:I, s:I, "
-        "s:I, s:i, s:b, s:s}",
-        "file", path, "kind", about->kind == REC_LOG ? "log" : "recovery",
-        "label", about->label, "type", about->type, "uuid", about->uuid,
-        "drive", about->drive, "size_bytes", (json_int_t) about->size_bytes,
-        "block_bytes", (int) about->block_bytes, "created_ms",
-        (json_int_t) about->created_ms, "age_ms",
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:s, s:I, s:I, s:I, "
+        "s:i, s:b, s:s}",
+        "file", path, "label", about->label, "type", about->type, "uuid",
+        about->uuid, "drive", about->drive, "size_bytes",
+        (json_int_t) about->size_bytes, "block_bytes", (int) about->block_bytes,
+        "created_ms", (json_int_t) about->created_ms, "age_ms",
         (json_int_t) (now > about->created_ms ? now - about->created_ms : 0),
         "status", status, "records", (json_int_t) sum->records, "bytes",
         (json_int_t) sum->bytes, "damaged", (json_int_t) sum->damaged,
@@ -69,8 +66,7 @@ is_ours(const struct dirent *entry)
 {
     const char *dot = strrchr(entry->d_name, '.');
 
-    return dot != NULL &&
-           (strcmp(dot, ".recovery") == 0 || strcmp(dot, ".log") == 0);
+    return dot != NULL && strcmp(dot, ".recovery") == 0;
 }
 
 /* A file that is not one of ours is passed over; one that cannot be read is
@@ -78,7 +74,7 @@ is_ours(const struct dirent *entry)
 static void
 add_file(json_t *rows, const char *path)
 {
-    struct rec_summary sum = { .about = { .kind = REC_RECOVERY } };
+    struct rec_summary sum = { .complete = false };
     struct rec_error error;
     int status = rec_check(path, &sum, &error);
 
@@ -92,11 +88,17 @@ add_file(json_t *rows, const char *path)
 static int
 list(struct cli *cli)
 {
-    const char *dir = cli->arg_count > 1 ? cli->args[1] : DEFAULT_DIR;
-    struct dirent **names;
+    char usual[RI_PATH_MAX];
+    const char *dir = cli->arg_count > 1 ? cli->args[1] : usual;
+    struct dirent **names = NULL;
     json_t *rows;
-    int count = scandir(dir, &names, is_ours, by_name);
+    int count;
 
+    rec_default_folder(usual, sizeof usual);
+    count = scandir(dir, &names, is_ours, by_name);
+    /* The usual one is made when it is first needed. */
+    if (count < 0 && errno == ENOENT && dir == usual)
+        count = 0;
     if (count < 0) {
         cli_say("recover: %s: %s", dir, strerror(errno));
         return CLI_FAILED;
@@ -132,10 +134,9 @@ list(struct cli *cli)
 static const char *
 word_for(enum rec_record what)
 {
-    static const char *const words[] = { [REC_DATA] = "data",
-                                         [REC_ZEROES] = "zeroes",
-                                         [REC_DROP] = "drop",
-                                         [REC_WITNESS] = "witness" };
+    static const char *const words[] = {
+        [REC_DATA] = "data", [REC_ZEROES] = "zeroes", [REC_WITNESS] = "witness"
+    };
 
     return words[what];
 }
@@ -176,10 +177,9 @@ print_shown(const struct cli *cli, const json_t *about, const json_t *extents)
 {
     static const struct {
         const char *field, *heading;
-    } rows[] = { { "file", "File" },       { "kind", "Kind" },
-                 { "label", "Volume" },    { "type", "Type" },
-                 { "uuid", "UUID" },       { "drive", "Was in" },
-                 { "status", "Away with" } };
+    } rows[] = { { "file", "File" },    { "label", "Volume" },
+                 { "type", "Type" },    { "uuid", "UUID" },
+                 { "drive", "Was in" }, { "status", "Away with" } };
     char size[32], data[32];
     const json_t *extent;
     size_t i;
@@ -288,6 +288,8 @@ apply(struct cli *cli)
     if (rec_apply(path, cli->to, cli->force, cli->dry_run,
                   isatty(STDERR_FILENO) == 1 ? &bar : NULL, &bytes,
                   &error) != 0) {
+        if (last < 100)
+            fputc('\n', stderr);
         cli_say("recover: %s", error.text);
         return CLI_MEDIUM;
     }

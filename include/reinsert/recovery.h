@@ -1,9 +1,8 @@
 /*
  * recovery.h - what was acknowledged and could not be written: kept in a file
  *
- * One format for two uses.  A recovery file holds what a volume's medium still
- * lacks when the service gave up on it.  An unflushed log on disk is the same
- * file while it grows.  docs/recovery.md describes it byte by byte.
+ * A recovery file holds what a volume's medium still lacks when the service gave
+ * up on it.  docs/recovery.md describes it byte by byte.
  *
  * Nothing here keeps state between calls but what a pointer names; one thread
  * per object.  Numbers are bytes unless said.  Functions return 0 or -errno and
@@ -25,15 +24,12 @@ extern "C" {
 #define REC_STATES  4   /* hashes that one block of the witness may have */
 #define REC_TEXT    160
 
-enum rec_kind { REC_LOG = 1, REC_RECOVERY = 2 };
-
 struct rec_error {
     char text[256];
 };
 
 /* Whose data these are, and why they are here. */
 struct rec_about {
-    enum rec_kind kind;
     uint64_t created_ms;        /* wall clock, since 1970 */
     uint32_t status;            /* the NTSTATUS that the volume was away with */
     uint32_t block_bytes;
@@ -54,15 +50,19 @@ struct rec_witness {
 
 uint64_t rec_hash(const void *block, size_t len);
 
+/* /var/lib/reinsert/recovery for root, else below $XDG_STATE_HOME or
+ * ~/.local/state. */
+void rec_default_folder(char *out_path, size_t max);
+/* Makes it, and what is missing above it, with mode 0700. */
+int rec_make_folder(const char *path, struct rec_error *out_error);
+
 /* --- writing ------------------------------------------------------------- */
 
 struct rec_writer;
 
 /*
  * Begins a file in folder `dir` (which must be there); its name tells the volume
- * and the time.  A recovery file has a temporary name until rec_finish; a log
- * has its name at once, and each record is on disk when the call returns that
- * asked for it (rec_sync).
+ * and the time.  It has a temporary name until rec_finish.
  */
 int rec_create(const char *dir, const struct rec_about *about,
                struct rec_writer **out_writer, struct rec_error *out_error);
@@ -71,21 +71,17 @@ int rec_add_witness(struct rec_writer *writer, const struct rec_witness *list,
                     size_t count, struct rec_error *out_error);
 int rec_add(struct rec_writer *writer, uint64_t offset, const void *data,
             uint32_t len, struct rec_error *out_error);
-/* The range reads as zeroes; or is no longer wanted. */
+/* The range reads as zeroes. */
 int rec_add_zeroes(struct rec_writer *writer, uint64_t offset, uint64_t len,
                    struct rec_error *out_error);
-int rec_add_drop(struct rec_writer *writer, uint64_t offset, uint64_t len,
-                 struct rec_error *out_error);
-int rec_sync(struct rec_writer *writer, struct rec_error *out_error);
-/* Ends a recovery file: all of it is on disk, under its name, when this
- * returns 0.  Frees the writer in any case; after a failure no file is left. */
+/* Ends the file: all of it is on disk, under its name, when this returns 0.   Frees the writer in any case; after a failure no file is left. */
 int rec_finish(struct rec_writer *writer, struct rec_error *out_error);
 /* Gives up: no file is left. */
 void rec_abandon(struct rec_writer *writer);
 
 /* --- reading ------------------------------------------------------------- */
 
-enum rec_record { REC_DATA = 1, REC_ZEROES, REC_DROP, REC_WITNESS, REC_END };
+enum rec_record { REC_DATA = 1, REC_ZEROES, REC_WITNESS, REC_END };
 
 struct rec_reader;
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,11 +25,21 @@ static int
 open_target(const char *target, int flags, uint64_t *out_size,
             struct rec_error *error)
 {
-    int file = open(target, flags | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
+    int file;
 
+    /* A device that is mounted is not written to: the kernel refuses it. */
+    if (flags != O_RDONLY && stat(target, &st) == 0 && S_ISBLK(st.st_mode))
+        flags |= O_EXCL;
+    file = open(target, flags | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return rec_fail(error, -errno, "%s: %s", target, strerror(errno));
+    /* An image in a drive of a running service is locked by it. */
+    if (flags != O_RDONLY && flock(file, LOCK_EX | LOCK_NB) != 0) {
+        close(file);
+        return rec_fail(error, -EBUSY, "%s: in use; take it out of its drive",
+                        target);
+    }
     if (fstat(file, &st) != 0 ||
         (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))) {
         close(file);
@@ -163,7 +174,7 @@ rec_compare(const char *path, const char *target, struct rec_fit *out_fit,
             struct rec_error *error)
 {
     struct rec_fit fit = { .verdict = REC_FITS };
-    struct rec_about seen = { .kind = REC_RECOVERY };
+    struct rec_about seen = { .type = "" };
     const struct rec_about *known;
     struct rec_reader *r;
     int status = rec_open(path, &r, error), file;
@@ -275,6 +286,8 @@ rec_apply(const char *path, const char *target, bool force, bool dry_run,
             apply_all(r, file, target, force, dry_run, progress, &bytes, error);
     if (status == 0 && !dry_run && fsync(file) != 0)
         status = rec_fail(error, -errno, "%s: %s", target, strerror(errno));
+    if (status == 0 && progress != NULL)
+        progress->fn(progress->ctx, rec_size(r), rec_size(r));
     if (file >= 0)
         close(file);
     rec_close(r);

@@ -21,10 +21,14 @@
 #define REC_DATA_MAX     (64u << 20) /* of one record */
 #define REC_WITNESS_MAX  65536u
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the records are written as they are in memory"
+#endif
+
 struct rec_head {
     char magic[16];
     uint32_t version;
-    uint32_t kind;
+    uint32_t flags; /* 0: none are known */
     uint64_t created_ms;
     uint64_t size_bytes;
     uint32_t block_bytes;

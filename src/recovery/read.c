@@ -1,5 +1,5 @@
 /*
- * read.c - recovery files and logs, read; nothing in them is believed
+ * read.c - recovery files, read; nothing in them is believed
  *
  * A record whose head is whole and whose data are not is passed over: the next
  * begins where its length says.  A damaged head ends the reading, because
@@ -73,12 +73,14 @@ read_head(struct rec_reader *r, struct rec_error *error)
     if (head.version != REC_VERSION)
         return rec_fail(error, -EPROTO, "%s: version %u; this program knows %u",
                         r->path, head.version, REC_VERSION);
-    if ((head.kind != REC_LOG && head.kind != REC_RECOVERY) ||
-        head.block_bytes < 512 || head.block_bytes > 65536 ||
+    if (head.flags != 0)
+        return rec_fail(error, -EPROTO,
+                        "%s: flags 0x%x; this program knows none", r->path,
+                        head.flags);
+    if (head.block_bytes < 512 || head.block_bytes > 65536 ||
         (head.block_bytes & (head.block_bytes - 1)) != 0 ||
         head.size_bytes > INT64_MAX)
         return rec_fail(error, -EINVAL, "%s: its head makes no sense", r->path);
-    r->about.kind = (enum rec_kind) head.kind;
     r->about.created_ms = head.created_ms;
     r->about.status = head.status;
     r->about.block_bytes = head.block_bytes;
@@ -168,7 +170,6 @@ makes_sense(const struct rec_reader *r, const struct rec_mark *mark)
         return mark->payload == mark->len && mark->payload <= REC_DATA_MAX &&
                in_medium(r, mark);
     case REC_ZEROES:
-    case REC_DROP:
         return mark->payload == 0 && in_medium(r, mark);
     case REC_WITNESS:
         return mark->len <= REC_WITNESS_MAX &&
@@ -222,9 +223,7 @@ read_mark(struct rec_reader *r, struct rec_mark *mark, struct rec_error *error)
 
     if (r->at == r->size) {
         r->ended = true;
-        return r->about.kind == REC_LOG
-                   ? 0
-                   : rec_fail(error, -ENODATA, "%s: has no end", r->path);
+        return rec_fail(error, -ENODATA, "%s: has no end", r->path);
     }
     whole = read_all(r, r->at, mark, sizeof *mark, error);
     if (whole < 0)

@@ -1,9 +1,8 @@
 /*
- * write.c - recovery files and logs, written
+ * write.c - recovery files, written
  *
  * A recovery file grows under a temporary name and gets its own when all of it
- * is on disk.  A log has its name from the beginning: it is for the case that
- * nobody lives to rename it.
+ * is on disk.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,10 +21,9 @@
 
 struct rec_writer {
     int file, folder;
-    enum rec_kind kind;
     uint64_t records, bytes;
-    char path[4096];      /* what it is, or will be, called */
-    char temporary[4128]; /* of a recovery file */
+    char path[4096]; /* what it will be called */
+    char temporary[4128];
 };
 
 int
@@ -100,23 +98,21 @@ make_name(const struct rec_about *about, unsigned serial, char *out, size_t max)
     add_word(out, max, when);
     if (serial != 0)
         snprintf(out + strlen(out), max - strlen(out), "-%u", serial);
-    snprintf(out + strlen(out), max - strlen(out), "%s",
-             about->kind == REC_LOG ? ".log" : ".recovery");
+    snprintf(out + strlen(out), max - strlen(out), ".recovery");
 }
 
 static int
 write_all(struct rec_writer *w, struct iovec *part, int count,
           struct rec_error *error)
 {
-    const char *name = w->kind == REC_LOG ? w->path : w->temporary;
-
     while (count > 0) {
         ssize_t n = writev(w->file, part, count);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return rec_fail(error, -errno, "%s: %s", name, strerror(errno));
+            return rec_fail(error, -errno, "%s: %s", w->temporary,
+                            strerror(errno));
         while (count > 0 && (size_t) n >= part->iov_len) {
             n -= (ssize_t) part->iov_len;
             part++;
@@ -137,7 +133,6 @@ write_head(struct rec_writer *w, const struct rec_about *about,
     struct rec_head head = {
         .magic = REC_MAGIC,
         .version = REC_VERSION,
-        .kind = about->kind,
         .created_ms = about->created_ms,
         .size_bytes = about->size_bytes,
         .block_bytes = about->block_bytes,
@@ -166,10 +161,10 @@ take_name(struct rec_writer *w, const char *dir, const struct rec_about *about,
             sizeof w->path)
             return rec_fail(error, -ENAMETOOLONG, "%s: name too long", dir);
         snprintf(w->temporary, sizeof w->temporary, "%s.part", w->path);
-        if (about->kind == REC_RECOVERY && access(w->path, F_OK) == 0)
+        if (access(w->path, F_OK) == 0)
             continue;
-        w->file = open(about->kind == REC_LOG ? w->path : w->temporary,
-                       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        w->file =
+            open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (w->file >= 0)
             return 0;
         if (errno != EEXIST)
@@ -188,7 +183,6 @@ rec_create(const char *dir, const struct rec_about *about,
 
     if (w == NULL)
         return rec_fail(error, -ENOMEM, "no memory");
-    w->kind = about->kind;
     w->file = -1;
     w->folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->folder < 0) {
@@ -262,15 +256,8 @@ rec_add_zeroes(struct rec_writer *w, uint64_t offset, uint64_t len,
     return add(w, REC_ZEROES, offset, len, NULL, 0, error);
 }
 
-int
-rec_add_drop(struct rec_writer *w, uint64_t offset, uint64_t len,
-             struct rec_error *error)
-{
-    return add(w, REC_DROP, offset, len, NULL, 0, error);
-}
-
-int
-rec_sync(struct rec_writer *w, struct rec_error *error)
+static int
+sync_file(struct rec_writer *w, struct rec_error *error)
 {
     if (fdatasync(w->file) != 0)
         return rec_fail(error, -errno, "%s: %s", w->path, strerror(errno));
@@ -282,7 +269,7 @@ rec_abandon(struct rec_writer *w)
 {
     if (w->file >= 0) {
         close(w->file);
-        unlink(w->kind == REC_LOG ? w->path : w->temporary);
+        unlink(w->temporary);
     }
     close(w->folder);
     free(w);
@@ -294,10 +281,13 @@ rec_finish(struct rec_writer *w, struct rec_error *error)
     int status = add(w, REC_END, w->records, w->bytes, NULL, 0, error);
 
     if (status == 0)
-        status = rec_sync(w, error);
-    if (status == 0 && w->kind == REC_RECOVERY &&
-        (rename(w->temporary, w->path) != 0 || fsync(w->folder) != 0))
+        status = sync_file(w, error);
+    if (status == 0 && rename(w->temporary, w->path) != 0)
         status = rec_fail(error, -errno, "%s: %s", w->path, strerror(errno));
+    else if (status == 0 && fsync(w->folder) != 0) {
+        status = rec_fail(error, -errno, "%s: %s", w->path, strerror(errno));
+        unlink(w->path);
+    }
     if (status != 0) {
         rec_abandon(w);
         return status;

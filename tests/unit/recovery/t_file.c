@@ -25,7 +25,6 @@ static char folder[64], image[96], path[4096];
 static unsigned char content[MEDIUM];
 
 static const struct rec_about about = {
-    .kind = REC_RECOVERY,
     .created_ms = 1700000000123,
     .status = 0xC0000013,
     .block_bytes = BLOCK,
