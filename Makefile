@@ -9,7 +9,7 @@ PYTHON = /usr/bin/python3
 REINSERT = $(RELEASE)/front/cli/reinsert
 
 .PHONY: all deps build release demo test conformance docs ddk-check wine-check \
-        bench lint fmt install clean
+        model bench lint fmt install clean
 
 all: build
 
@@ -50,6 +50,10 @@ ddk-check:
 # Somebody else's driver tests against our headers, on our I/O manager.
 wine-check: build
 	@tests/wine/check $(BUILD)
+
+# The volume's states, verified exhaustively within stated bounds.
+model: deps
+	@tests/model/run
 
 bench: release
 	@$(PYTHON) bench/bench.py --server $(REINSERT) \
