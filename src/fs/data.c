@@ -32,8 +32,8 @@ set_key(PIO_STACK_LOCATION location, ULONG key)
         location->Parameters.Read.Key = key;
 }
 
-static ULONG
-sent_generation(PIRP irp)
+ULONG
+fs_sent_generation(PIRP irp)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
 
@@ -42,11 +42,6 @@ sent_generation(PIRP irp)
             own->Parameters.DeviceIoControl.Type3InputBuffer;
     return own->Parameters.Read.Key;
 }
-
-/* In our own location's MinorFunction. */
-#define TOUCHES_IDENTITY 0x01
-#define RECURSIVE        0x02 /* does not wait, does not verify */
-#define FROM_CACHE       0x04 /* ... and comes from the cache manager */
 
 static NTSTATUS NTAPI
 finish(PIRP irp, NTSTATUS status)
@@ -62,8 +57,8 @@ static NTSTATUS NTAPI
 recursive_status(PIRP irp, NTSTATUS status)
 {
     UCHAR marks = IoGetCurrentIrpStackLocation(irp)->MinorFunction;
-    ULONG_PTR top = (marks & FROM_CACHE) != 0 ? FSRTL_CACHE_TOP_LEVEL_IRP
-                                              : FSRTL_FSP_TOP_LEVEL_IRP;
+    ULONG_PTR top = (marks & FS_FROM_CACHE) != 0 ? FSRTL_CACHE_TOP_LEVEL_IRP
+                                                 : FSRTL_FSP_TOP_LEVEL_IRP;
 
     return fs_decide(status, (PIRP) top, FALSE) == FS_LOCK_CONFLICT
                ? STATUS_FILE_LOCK_CONFLICT
@@ -127,10 +122,17 @@ fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
 
 /* --- down --------------------------------------------------------------------------- */
 
-static void
-end_running(struct volume *volume)
+static inline LONG64
+running_weight(UCHAR marks)
 {
-    __atomic_sub_fetch(&volume->running, 1, __ATOMIC_RELEASE);
+    return (marks & FS_MODIFIES) != 0 ? 1 + RUNNING_WRITE : 1;
+}
+
+static void
+end_running(struct volume *volume, UCHAR marks)
+{
+    __atomic_sub_fetch(&volume->running, running_weight(marks),
+                       __ATOMIC_RELEASE);
     if (__atomic_load_n(&volume->state, __ATOMIC_ACQUIRE) != VOL_MOUNTED)
         KeSetEvent(&volume->idle, 0, FALSE);
 }
@@ -143,10 +145,12 @@ still_the_same(struct volume *volume, PIRP irp)
     PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
 
     return __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE) ==
-               sent_generation(irp) &&
+               fs_sent_generation(irp) &&
            (__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
             DO_VERIFY_VOLUME) == 0;
 }
+
+#define TRACKED (FS_TOUCHES_WITNESS | FS_SAMPLED | FS_LOGGED)
 
 static NTSTATUS NTAPI
 data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
@@ -157,28 +161,28 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     BOOLEAN settle;
 
     (void) device;
-    if ((own->MinorFunction & TOUCHES_IDENTITY) != 0) {
+    if ((own->MinorFunction & FS_TOUCHES_IDENTITY) != 0) {
         __atomic_sub_fetch(&volume->head_running, 1, __ATOMIC_RELEASE);
         fs_refresh_soon(volume);
     }
     /* A block device has no half requests. */
     if (NT_SUCCESS(status) && is_transfer(irp) &&
         irp->IoStatus.Information != own->Parameters.Read.Length)
-        irp->IoStatus.Status = status = STATUS_IO_DEVICE_ERROR;
-    if (NT_SUCCESS(status)) {
-        settle = own->MajorFunction == IRP_MJ_FLUSH_BUFFERS &&
-                 !still_the_same(volume, irp);
-        if (settle)
-            irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
-    } else {
-        settle =
-            IoIsErrorUserInduced(status) || status == STATUS_IO_DEVICE_ERROR;
-    }
-    end_running(volume);
+        status = STATUS_IO_DEVICE_ERROR;
+    if (NT_SUCCESS(status) && own->MajorFunction == IRP_MJ_FLUSH_BUFFERS &&
+        !still_the_same(volume, irp))
+        status = STATUS_VERIFY_REQUIRED;
+    if ((own->MinorFunction & TRACKED) != 0)
+        status = fs_track_done(volume, irp, status);
+    irp->IoStatus.Status = status;
+    settle = NT_SUCCESS(status) ? (own->MinorFunction & FS_NEEDS_FLUSH) != 0
+                                : IoIsErrorUserInduced(status) ||
+                                      status == STATUS_IO_DEVICE_ERROR;
+    end_running(volume, own->MinorFunction);
     if (!settle)
         return STATUS_SUCCESS;
-    if ((own->MinorFunction & RECURSIVE) != 0) {
-        irp->IoStatus.Status = recursive_status(irp, irp->IoStatus.Status);
+    if ((own->MinorFunction & FS_RECURSIVE) != 0 && !NT_SUCCESS(status)) {
+        irp->IoStatus.Status = recursive_status(irp, status);
         irp->IoStatus.Information = 0;
         return STATUS_SUCCESS;
     }
@@ -186,9 +190,10 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-static const DEVICE_MANAGE_DATA_SET_ATTRIBUTES *
-trim_of(PIRP irp, PIO_STACK_LOCATION own)
+const DEVICE_MANAGE_DATA_SET_ATTRIBUTES *
+fs_trim_of(PIRP irp)
 {
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
     const DEVICE_MANAGE_DATA_SET_ATTRIBUTES *dsm =
         irp->AssociatedIrp.SystemBuffer;
 
@@ -207,16 +212,16 @@ note_change_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 {
     ULONG64 offset = 0, length = volume->size_bytes;
 
-    own->MinorFunction &= (UCHAR) ~TOUCHES_IDENTITY;
+    own->MinorFunction &= (UCHAR) ~FS_TOUCHES_IDENTITY;
     if (own->MajorFunction == IRP_MJ_WRITE) {
         offset = (ULONG64) own->Parameters.Write.ByteOffset.QuadPart;
         length = own->Parameters.Write.Length;
         if (!identity_covers(&volume->id, offset, length))
             return;
-    } else if (trim_of(irp, own) == NULL) {
+    } else if (fs_trim_of(irp) == NULL) {
         return;
     }
-    own->MinorFunction |= TOUCHES_IDENTITY;
+    own->MinorFunction |= FS_TOUCHES_IDENTITY;
     identity_touch(&volume->id, offset, length);
     __atomic_store_n(&volume->head_dirty, TRUE, __ATOMIC_RELAXED);
     volume->head_generation++;
@@ -227,7 +232,7 @@ note_change_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 static BOOLEAN
 must_refuse_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 {
-    return trim_of(irp, own) != NULL && (own->Flags & FS_SL_MUST_ZERO) != 0 &&
+    return fs_trim_of(irp) != NULL && (own->Flags & FS_SL_MUST_ZERO) != 0 &&
            !volume->trim_zeroes;
 }
 
@@ -247,13 +252,32 @@ build_next(struct volume *volume, PIRP irp, ULONG count, BOOLEAN through)
     IoSetCompletionRoutine(irp, data_done, volume, TRUE, TRUE, TRUE);
 }
 
-/* The volume is not there, or not verified, or not to be written to. */
+/* Is it away only because the medium would not take what it lacks?  Whoever
+ * asks for it finds out whether the tab was changed. */
+static BOOLEAN
+lacks_writes(struct volume *volume)
+{
+    BOOLEAN yes;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    yes = volume->gone == STATUS_SUCCESS && volume->state == VOL_ABSENT &&
+          volume->reason == STATUS_MEDIA_WRITE_PROTECTED;
+    KeReleaseSpinLock(&volume->lock, irql);
+    return yes && fs_on_device(volume);
+}
+
+/* The volume is not there, or not verified, or not to be written to.  settled:
+ * the worker has looked. */
 static NTSTATUS NTAPI __attribute__((noinline))
-hold_back(struct volume *volume, PIRP irp, NTSTATUS status)
+hold_back(struct volume *volume, PIRP irp, NTSTATUS status, BOOLEAN settled)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
 
-    if ((own->MinorFunction & RECURSIVE) != 0) {
+    if (!settled && (own->MinorFunction & FS_RECURSIVE) == 0 &&
+        lacks_writes(volume))
+        status = STATUS_VERIFY_REQUIRED;
+    if ((own->MinorFunction & FS_RECURSIVE) != 0) {
         if (IoIsErrorUserInduced(status) && irp->Tail.Overlay.Thread != NULL)
             IoSetHardErrorOrVerifyDevice(irp, volume->vpb->RealDevice);
         return finish(irp, recursive_status(irp, status));
@@ -273,7 +297,7 @@ hold_back(struct volume *volume, PIRP irp, NTSTATUS status)
 static BOOLEAN
 modifies(PIRP irp, PIO_STACK_LOCATION own)
 {
-    return own->MajorFunction == IRP_MJ_WRITE || trim_of(irp, own) != NULL;
+    return own->MajorFunction == IRP_MJ_WRITE || fs_trim_of(irp) != NULL;
 }
 
 /* Why the request cannot go down; STATUS_SUCCESS: it can. */
@@ -282,7 +306,7 @@ obstacle_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 {
     if (volume->gone != STATUS_SUCCESS)
         return volume->gone;
-    if (volume->state == VOL_ABSENT)
+    if (volume->state == VOL_ABSENT || volume->state == VOL_CHANGED)
         return volume->reason;
     if (volume->state != VOL_MOUNTED ||
         (__atomic_load_n(&volume->real->Flags, __ATOMIC_ACQUIRE) &
@@ -296,7 +320,7 @@ obstacle_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 
 /* Sends the request down if the volume is there and verified. */
 static NTSTATUS NTAPI
-send_down(struct volume *volume, PIRP irp)
+send_down(struct volume *volume, PIRP irp, BOOLEAN settled)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
     PDEVICE_OBJECT target;
@@ -313,13 +337,15 @@ send_down(struct volume *volume, PIRP irp)
         /* When the tab was changed, a verification notices it. */
         if (status == STATUS_MEDIA_WRITE_PROTECTED)
             fs_set_verify(volume);
-        return hold_back(volume, irp, status);
+        return hold_back(volume, irp, status, settled);
     }
     target = volume->target;
     count = volume->count;
-    through = volume->write_through;
-    __atomic_add_fetch(&volume->running, 1, __ATOMIC_RELAXED);
+    through = volume->write_through && !volume->logging;
     note_change_locked(volume, irp, own);
+    fs_track_sent_locked(volume, irp);
+    __atomic_add_fetch(&volume->running, running_weight(own->MinorFunction),
+                       __ATOMIC_RELAXED);
     KeReleaseSpinLock(&volume->lock, irql);
     build_next(volume, irp, count, through);
     IoCallDriver(target, irp);
@@ -373,9 +399,9 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
     NTSTATUS status;
 
     IoMarkIrpPending(irp);
-    own->MinorFunction = top == NULL ? 0 : RECURSIVE;
+    own->MinorFunction = top == NULL ? 0 : FS_RECURSIVE;
     if ((ULONG_PTR) top == FSRTL_CACHE_TOP_LEVEL_IRP)
-        own->MinorFunction |= FROM_CACHE;
+        own->MinorFunction |= FS_FROM_CACHE;
     if (is_transfer(irp)) {
         status = check_range(volume, own);
         if (!NT_SUCCESS(status))
@@ -387,7 +413,7 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
         fs_post(volume, irp);
         return STATUS_PENDING;
     }
-    return send_down(volume, irp);
+    return send_down(volume, irp, FALSE);
 }
 
 /* --- the decision ---------------------------------------------------------------------- */
@@ -401,6 +427,7 @@ verify_now(struct volume *volume, PIRP irp, ULONG generation)
         return;
     }
     if (fs_volume_state(volume) == VOL_ABSENT ||
+        fs_volume_state(volume) == VOL_CHANGED ||
         fs_volume_generation(volume) != generation)
         return;
     fs_set_verify(volume);
@@ -457,7 +484,8 @@ clear_device_to_verify(PIRP irp)
 static void
 settle(struct volume *volume, PIRP irp)
 {
-    UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    UCHAR major = own->MajorFunction;
     NTSTATUS status = irp->IoStatus.Status;
     ULONG generation = fs_volume_generation(volume);
     BOOLEAN settled, cancelled;
@@ -472,20 +500,38 @@ settle(struct volume *volume, PIRP irp)
         fs_settle_control(volume, irp);
         return;
     }
-    settled = generation != sent_generation(irp) || !fs_volume_mounted(volume);
+    if ((own->MinorFunction & FS_NEEDS_FLUSH) != 0) {
+        status = fs_flush_for(volume, irp);
+        if (NT_SUCCESS(status)) {
+            irp->IoStatus.Status = status;
+            IoCompleteRequest(irp, IO_DISK_INCREMENT);
+            return;
+        }
+        if ((own->MinorFunction & FS_RECURSIVE) != 0) {
+            finish(irp, recursive_status(irp, status));
+            return;
+        }
+    }
+    settled =
+        generation != fs_sent_generation(irp) || !fs_volume_mounted(volume);
     if (needs_refresh(volume, irp))
         fs_refresh(volume);
+    if (status == STATUS_VERIFY_REQUIRED && lacks_writes(volume)) {
+        fs_perform_verify(volume, irp, FALSE);
+        send_down(volume, irp, TRUE);
+        return;
+    }
     switch (decide(status, settled, fs_on_device(volume))) {
     case VERIFY_FIRST:
         verify_now(volume, irp, generation);
-        send_down(volume, irp);
+        send_down(volume, irp, TRUE);
         break;
     case MARK_ABSENT:
         fs_volume_change(volume, generation, VOL_ABSENT, status);
-        send_down(volume, irp);
+        send_down(volume, irp, TRUE);
         break;
     case SEND_AGAIN:
-        send_down(volume, irp);
+        send_down(volume, irp, TRUE);
         break;
     case ASK:
         fs_wait_for_medium(volume, irp, status);

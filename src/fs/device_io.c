@@ -81,9 +81,9 @@ fs_check_verify(PDEVICE_OBJECT target, ULONG *out_count)
     return count_of(target, 0, out_count);
 }
 
-NTSTATUS
-fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset, void *buffer,
-               ULONG length)
+static NTSTATUS
+transfer(PDEVICE_OBJECT target, UCHAR major, ULONG count, ULONG64 offset,
+         void *buffer, ULONG length)
 {
     LARGE_INTEGER at = { .QuadPart = (LONGLONG) offset };
     PIO_STACK_LOCATION next;
@@ -93,7 +93,7 @@ fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset, void *buffer,
     PIRP irp;
 
     KeInitializeEvent(&event, NotificationEvent, FALSE);
-    irp = IoBuildSynchronousFsdRequest(IRP_MJ_READ, target, buffer, length, &at,
+    irp = IoBuildSynchronousFsdRequest(major, target, buffer, length, &at,
                                        &event, &iosb);
     if (irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -104,6 +104,20 @@ fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset, void *buffer,
     if (NT_SUCCESS(status) && iosb.Information != length)
         status = STATUS_END_OF_FILE;
     return status;
+}
+
+NTSTATUS
+fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset, void *buffer,
+               ULONG length)
+{
+    return transfer(target, IRP_MJ_READ, count, offset, buffer, length);
+}
+
+NTSTATUS
+fs_write_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
+                const void *data, ULONG length)
+{
+    return transfer(target, IRP_MJ_WRITE, count, offset, (void *) data, length);
 }
 
 NTSTATUS

@@ -17,7 +17,11 @@
 
 #define EJECT_WAIT_MS 10000
 
-struct fs fs;
+struct fs fs = {
+    .limits = { .unflushed_bytes = 64u << 20,
+                .unflushed_total_bytes = 256u << 20,
+                .flush_idle_ms = 1000 },
+};
 
 static BOOLEAN
 is_volume(PDEVICE_OBJECT device)
@@ -310,13 +314,17 @@ wait_until_idle(struct volume *volume)
     return FALSE;
 }
 
-/* count: of the volume that is to be flushed, or NULL. */
+/* count and generation: of the volume that is to be flushed, if any. */
 static NTSTATUS
-flush_and_open(PDEVICE_OBJECT target, const ULONG *count)
+flush_and_open(PDEVICE_OBJECT target, struct volume *volume, const ULONG *count,
+               ULONG generation)
 {
     PREVENT_MEDIA_REMOVAL allow = { .PreventMediaRemoval = FALSE };
+    ULONG sealed = volume != NULL ? fs_seal(volume) : 0;
     NTSTATUS status = fs_flush_device(target, count);
 
+    if (NT_SUCCESS(status) && sealed != 0)
+        fs_flushed(volume, sealed, generation);
     if (status == STATUS_VERIFY_REQUIRED)
         return STATUS_MEDIA_CHANGED; /* a hand was faster */
     if (!NT_SUCCESS(status) && status != STATUS_NO_MEDIA_IN_DEVICE)
@@ -334,8 +342,9 @@ fs_eject(PDEVICE_OBJECT drive)
     NTSTATUS status;
     KIRQL irql;
 
-    if (volume == NULL || fs_volume_state(volume) == VOL_ABSENT)
-        return flush_and_open(IoGetAttachedDevice(drive), NULL);
+    if (volume == NULL || fs_volume_state(volume) == VOL_ABSENT ||
+        fs_volume_state(volume) == VOL_CHANGED)
+        return flush_and_open(IoGetAttachedDevice(drive), NULL, NULL, 0);
     KeAcquireSpinLock(&volume->lock, &irql);
     generation = volume->generation;
     count = volume->count;
@@ -349,7 +358,8 @@ fs_eject(PDEVICE_OBJECT drive)
     else if (fs_volume_state(volume) != VOL_EJECTING)
         status = STATUS_MEDIA_CHANGED; /* a hand was faster */
     else
-        status = flush_and_open(IoGetAttachedDevice(drive), &count);
+        status = flush_and_open(IoGetAttachedDevice(drive), volume, &count,
+                                generation);
     if (NT_SUCCESS(status))
         fs_volume_change(volume, generation, VOL_ABSENT,
                          STATUS_NO_MEDIA_IN_DEVICE);
@@ -364,6 +374,10 @@ release_posted(void *context, struct volume *volume)
 {
     (void) context;
     KeCancelTimer(&volume->refresh_timer);
+    fs_unflushed_stop(volume);
+    if (fs_volume_state(volume) == VOL_ABSENT ||
+        fs_volume_state(volume) == VOL_CHANGED)
+        fs_keep(volume, STATUS_SYSTEM_SHUTDOWN);
     fs_post(volume, NULL);
     return TRUE;
 }
@@ -388,6 +402,8 @@ fs_dismount_all(void)
 
         /* Set by a request that ended while fs_shutdown or a dismount ran. */
         KeCancelTimer(&volume->refresh_timer);
+        fs_unflushed_last(volume);
+        fs_unflushed_free(volume);
         IoAcquireVpbSpinLock(&irql);
         vpb->Flags &= (USHORT) ~VPB_MOUNTED;
         vpb->DeviceObject = NULL;

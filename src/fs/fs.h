@@ -16,7 +16,14 @@
 
 struct volume;
 
-enum vol_state { VOL_MOUNTED, VOL_VERIFYING, VOL_EJECTING, VOL_ABSENT };
+enum vol_state {
+    VOL_MOUNTED,
+    VOL_VERIFYING,
+    VOL_EJECTING,
+    VOL_ABSENT,
+    VOL_REPLAYING,                 /* compared, and written what it lacks */
+    VOL_CHANGED,                   /* there, but written to elsewhere */
+};
 
 DRIVER_INITIALIZE fs_driver_entry;
 
@@ -46,6 +53,9 @@ struct fs_volume_info {
     BOOLEAN trim_zeroes;
     BOOLEAN duplicate;             /* an equal volume was mounted already */
     BOOLEAN dismounted;            /* for good: it is in no list any more */
+    ULONG64 unflushed_bytes;       /* acknowledged, and not yet on the medium */
+    ULONG replays;                 /* how often such data were written again */
+    BOOLEAN changed_elsewhere;     /* that is why it is not mounted */
 };
 
 void fs_volume_info(struct volume *volume, struct fs_volume_info *out_info);
@@ -73,6 +83,50 @@ BOOLEAN fs_try_again(struct volume *volume);
 /* Lets running requests end, flushes, opens the drive.  Requests that come
  * meanwhile wait. */
 NTSTATUS fs_eject(PDEVICE_OBJECT drive);
+
+/* --- what is acknowledged and not yet on the medium ------------------------- */
+
+struct fs_limits {
+    ULONG64 unflushed_bytes;       /* per volume; 0: write through */
+    ULONG64 unflushed_total_bytes;
+    ULONG flush_idle_ms;           /* without a write, then it is flushed */
+};
+
+/* Before volumes are mounted. */
+void fs_set_limits(const struct fs_limits *limits);
+
+/* What is known of a block: any of the states, the last is the newest. */
+struct fs_witness_entry {
+    ULONG64 at;
+    ULONG states;
+    ULONG64 hash[4];
+};
+
+/* What a volume's medium still lacks, handed to who can keep it. */
+struct fs_lack {
+    struct volume *volume;
+    NTSTATUS why;
+    const struct fs_witness_entry *witness;
+    ULONG witness_count;
+};
+
+typedef NTSTATUS fs_run_fn(void *context, ULONG64 offset, const void *data,
+                           ULONG length);
+/* Runs in the order of the medium, up to 1 MiB each, until one is no success. */
+NTSTATUS fs_lack_each(const struct fs_lack *lack, fs_run_fn *fn,
+                      void *context);
+/* May wait for a disk file.  Success only when all of it is safely on disk:
+ * then it is forgotten here. */
+typedef NTSTATUS fs_keeper_fn(void *context, const struct fs_lack *lack);
+void fs_set_keeper(fs_keeper_fn *fn, void *context);
+/* Nobody waits for the medium any more: what it lacks goes to the keeper.  If
+ * that fails, it stays in memory.  Nothing happens to a mounted volume. */
+void fs_give_up(struct volume *volume, NTSTATUS why);
+/* A person wants the volume as it is now, with what was done to it elsewhere:
+ * what it lacks goes to the keeper, and it is mounted.  What the keeper said;
+ * STATUS_WRONG_VOLUME: still not the volume. */
+NTSTATUS fs_use_as_it_is(struct volume *volume);
+
 /* Every request that waits here fails, and all that come later. */
 void fs_shutdown(void);
 /* After fs_shutdown, with no request and no worker left: takes every volume off

@@ -7,7 +7,12 @@
 #define FS_FS_INTERNAL_H
 
 #include "fs/fs.h"
+
+#include <ntddstor.h>
+
 #include "fs/identity.h"
+#include "fs/log.h"
+#include "fs/witness.h"
 
 #define FS_TAG 0x6C6F5652       /* 'RVol' */
 
@@ -37,7 +42,8 @@ struct volume {
     ULONG count;
     ULONG generation;              /* moves with every verification */
     ULONG64 since_ms;
-    LONG running;                  /* requests below us */
+    LONG64 running;                /* requests below us: all, and those that
+                                    * modify times RUNNING_WRITE */
     KEVENT idle;                   /* set while running is 0 and wanted */
     LIST_ENTRY posted;             /* IRPs for the worker, in order */
     BOOLEAN worker_busy;
@@ -45,6 +51,16 @@ struct volume {
     BOOLEAN read_only;
     BOOLEAN write_protected;       /* read-only, and a person can change it */
     BOOLEAN write_through;         /* the drive has a volatile cache */
+    BOOLEAN logging;               /* ... and writes go into the log instead */
+    BOOLEAN vouched;               /* nothing to compare it with: new, or a
+                                    * person's word */
+    BOOLEAN as_it_is;              /* a person wants it whatever was changed */
+    BOOLEAN changed_elsewhere;     /* why it is not mounted */
+    ULONG replays;
+    struct witness *witness;       /* NULL: never seen on a writable medium */
+    PIRP sample;                   /* a read for the witness, if no write was
+                                    * below us since it was sent; borrowed */
+    ULONG reads;                   /* since the last sample */
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
     BOOLEAN marked_dirty;          /* FSCTL_MARK_VOLUME_DIRTY */
@@ -62,7 +78,26 @@ struct volume {
     KDPC refresh_dpc;
     WORK_QUEUE_ITEM work;          /* the worker of this volume */
     WORK_QUEUE_ITEM refresh_work;
+
+    /* What was acknowledged under this generation and is not flushed.  A put
+     * and a flush count only if the volume's generation is still that under
+     * which they were sent, so nothing changes the log of a volume that is
+     * not MOUNTED or EJECTING but who holds resume_mutex. */
+    KSPIN_LOCK log_lock;           /* inside of volume.lock; a leaf */
+    struct log log;
+    ULONG flushed;                 /* the last epoch that a flush covered */
+    ULONG64 written_ms;            /* the last put */
+    BOOLEAN tending, tend_again;   /* tend_work is queued or runs; once more */
+    KTIMER tend_timer;
+    KDPC tend_dpc;
+    WORK_QUEUE_ITEM tend_work;
+    PDEVICE_OBJECT prevented;      /* where removal is; tend_work's, borrowed */
+    KMUTEX resume_mutex;           /* compare, replay, give away; inside of the
+                                    * DeviceLock, outside of spin locks; held
+                                    * over requests to the drive */
 };
+
+#define RUNNING_WRITE (1ll << 32)
 
 struct fs {
     PDRIVER_OBJECT driver;
@@ -75,6 +110,10 @@ struct fs {
     BOOLEAN shutting_down;         /* atomic */
     fs_observer_fn *observer;
     void *observer_context;
+    fs_keeper_fn *keeper;
+    void *keeper_context;
+    struct fs_limits limits;
+    LONG64 unflushed_pages;        /* of all logs; atomic */
 };
 
 extern struct fs fs;
@@ -86,6 +125,9 @@ void fs_volume_link(struct volume *volume);
  * was, or the transition is not allowed; nothing happened. */
 BOOLEAN NTAPI fs_volume_change(struct volume *volume, ULONG generation,
                                enum vol_state to, NTSTATUS why);
+/* The same, without telling anybody. */
+BOOLEAN fs_volume_set(struct volume *volume, ULONG generation,
+                      enum vol_state to, NTSTATUS why, BOOLEAN *out_changed);
 /* For who changed the fields under the lock: the observer, the waiters. */
 void NTAPI fs_volume_tell(struct volume *volume, enum vol_state state,
                           NTSTATUS why);
@@ -143,6 +185,8 @@ NTSTATUS fs_media_count(PDEVICE_OBJECT target, ULONG *out_count);
 NTSTATUS fs_check_verify(PDEVICE_OBJECT target, ULONG *out_count);
 NTSTATUS fs_read_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
                         void *buffer, ULONG length);
+NTSTATUS fs_write_device(PDEVICE_OBJECT target, ULONG count, ULONG64 offset,
+                         const void *data, ULONG length);
 /* count: as for reads; NULL: whatever is in the drive. */
 NTSTATUS fs_flush_device(PDEVICE_OBJECT target, const ULONG *count);
 
@@ -153,6 +197,55 @@ NTSTATUS NTAPI fs_data(PDEVICE_OBJECT device, PIRP irp);
 void NTAPI fs_post(struct volume *volume, PIRP irp);
 NTSTATUS NTAPI fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason);
 void fs_run_posted(struct volume *volume);
+
+/* What a request is, in our own location's MinorFunction. */
+#define FS_TOUCHES_IDENTITY 0x01
+#define FS_RECURSIVE        0x02   /* does not wait, does not verify */
+#define FS_FROM_CACHE       0x04   /* ... and comes from the cache manager */
+#define FS_TOUCHES_WITNESS  0x08
+#define FS_SAMPLED          0x10   /* its data are wanted for the witness */
+#define FS_MODIFIES         0x20
+#define FS_LOGGED           0x40   /* a change, or a flush, with a log */
+#define FS_NEEDS_FLUSH      0x80   /* done, and acknowledged after a flush */
+
+/* The volume's generation when the request was sent. */
+ULONG fs_sent_generation(PIRP irp);
+/* The trim that it is, or NULL. */
+const DEVICE_MANAGE_DATA_SET_ATTRIBUTES *fs_trim_of(PIRP irp);
+
+/* unflushed.c */
+void fs_unflushed_init(struct volume *volume);
+void fs_unflushed_free(struct volume *volume);
+/* The volume may get a drive with a volatile cache: has it a log?  May fail,
+ * then it writes through. */
+void fs_unflushed_prepare(struct volume *volume);
+/* The request is about to be sent, under volume.lock: marks it. */
+void NTAPI fs_track_sent_locked(struct volume *volume, PIRP irp);
+/* A request with FS_TOUCHES_WITNESS, _SAMPLED or _LOGGED came back with
+ * `status`: what it completes with.  STATUS_VERIFY_REQUIRED: it does not count,
+ * is to be sent again.  May set FS_NEEDS_FLUSH.  <= DISPATCH_LEVEL. */
+NTSTATUS NTAPI fs_track_done(struct volume *volume, PIRP irp, NTSTATUS status);
+/* A request with FS_NEEDS_FLUSH, on the worker: flushes unless that was done. */
+NTSTATUS fs_flush_for(struct volume *volume, PIRP irp);
+/* Flushes if there is anything to flush, and forgets what that covered. */
+NTSTATUS fs_flush_log(struct volume *volume);
+/* All writes until now were flushed: from fs_seal on. */
+ULONG fs_seal(struct volume *volume);
+BOOLEAN fs_flushed(struct volume *volume, ULONG sealed, ULONG generation);
+ULONG64 fs_unflushed_bytes(struct volume *volume);
+void fs_unflushed_stop(struct volume *volume);
+/* At the end of the service, with nothing below us. */
+void fs_unflushed_last(struct volume *volume);
+
+/* replay.c */
+/* A volume that settled in as REPLAYING: compares, replays, and sets what came
+ * out.  STATUS_SUCCESS: MOUNTED, nobody was told yet; STATUS_WRONG_VOLUME:
+ * CHANGED; otherwise what the drive said. */
+NTSTATUS fs_resume(struct volume *volume);
+/* What the medium lacks goes to the keeper and is forgotten. */
+NTSTATUS fs_keep(struct volume *volume, NTSTATUS why);
+/* With resume_mutex held: empties the log. */
+void fs_forget(struct volume *volume);
 
 /* mount.c */
 NTSTATUS fs_mount(PDEVICE_OBJECT target, PVPB vpb);

@@ -71,8 +71,11 @@ fs_check_volume(struct volume *volume, BOOLEAN ask, BOOLEAN absolute)
         return gone;
     if (!fs_on_device(volume))
         return absolute ? STATUS_VERIFY_REQUIRED : STATUS_WRONG_VOLUME;
-    if (must_verify(real) || state == VOL_VERIFYING || state == VOL_EJECTING)
+    if (must_verify(real) || state == VOL_VERIFYING || state == VOL_EJECTING ||
+        state == VOL_REPLAYING)
         return STATUS_VERIFY_REQUIRED;
+    if (state == VOL_CHANGED)
+        return reason;
     if (ask && (real->Characteristics & FILE_REMOVABLE_MEDIA) != 0)
         return ask_drive(volume, target, count, state);
     return state == VOL_MOUNTED ? STATUS_SUCCESS : reason;

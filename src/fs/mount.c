@@ -23,12 +23,14 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-#define READ_TRIES 5
-#define REFRESH_MS 300
+#define READ_TRIES    5
+#define REFRESH_MS    300
+#define FIRM_PER_READ 16 /* blocks of each read for the witness */
 
 struct reader {
     PDEVICE_OBJECT target;
     ULONG count;
+    struct witness *witness; /* or NULL: is told of what was read */
 };
 
 /* What the drive says of its medium and of itself. */
@@ -42,6 +44,7 @@ struct medium {
     BOOLEAN write_through;
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
+    struct witness *witness; /* of what was read, if it can be written to */
     struct identity id;
 };
 
@@ -56,9 +59,20 @@ static NTSTATUS
 read_range(void *context, ULONG64 offset, void *buffer, ULONG length)
 {
     struct reader *reader = context;
+    struct witness *witness = reader->witness;
+    NTSTATUS status =
+        fs_read_device(reader->target, reader->count, offset, buffer, length);
+    ULONG step;
 
-    return fs_read_device(reader->target, reader->count, offset, buffer,
-                          length);
+    if (!NT_SUCCESS(status) || witness == NULL)
+        return status;
+    step = length / FIRM_PER_READ / witness->block_bytes * witness->block_bytes;
+    if (step == 0)
+        step = witness->block_bytes;
+    for (ULONG at = 0; length - at >= step; at += step)
+        witness_saw(witness, offset + at, (const UCHAR *) buffer + at, step,
+                    TRUE);
+    return status;
 }
 
 static NTSTATUS
@@ -147,6 +161,12 @@ look_once(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
         return STATUS_WRONG_VOLUME;
     ask_abilities(real, target, medium);
     reader.count = medium->count;
+    if (!medium->read_only && medium->witness == NULL)
+        medium->witness = ExAllocatePoolWithTag(
+            NonPagedPool, sizeof *medium->witness, FS_TAG);
+    if (medium->witness != NULL)
+        witness_init(medium->witness, medium->block_bytes, FALSE);
+    reader.witness = medium->witness;
     return identity_read(read_range, &reader, medium->size_bytes,
                          medium->block_bytes, medium->read_only, &medium->id);
 }
@@ -165,15 +185,36 @@ look(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
 }
 
 static void
-take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
-                 PDEVICE_OBJECT target, const struct medium *medium)
+free_medium(struct medium *medium)
 {
+    if (medium->witness != NULL)
+        ExFreePoolWithTag(medium->witness, FS_TAG);
+    ExFreePoolWithTag(medium, FS_TAG);
+}
+
+static void
+take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
+                 PDEVICE_OBJECT target, struct medium *medium)
+{
+    struct witness *witness = volume->witness;
+
     __atomic_store_n(&volume->real, real, __ATOMIC_RELEASE);
     volume->target = target;
     volume->count = medium->count;
     volume->read_only = medium->read_only;
     volume->write_protected = medium->write_protected;
     volume->write_through = medium->write_through;
+    volume->logging = medium->write_through && volume->log.buckets != NULL;
+    volume->vouched =
+        volume->accept_unknown &&
+        identity_compare(&volume->id, &medium->id) == ID_CANNOT_TELL;
+    volume->sample = NULL;
+    if (medium->witness != NULL &&
+        (witness == NULL || volume->vouched || volume->as_it_is)) {
+        volume->witness = medium->witness;
+        medium->witness = witness;
+        volume->vouched = TRUE;
+    }
     volume->can_trim = medium->can_trim;
     volume->trim_zeroes = medium->trim_zeroes;
     if (!volume->head_dirty)
@@ -181,26 +222,34 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
 }
 
 /*
- * The medium in the drive is the volume's: from now on requests go there.
+ * The medium in the drive is the volume's: from now on requests go there, after
+ * fs_resume if it could have been written to.
  * FALSE: the volume was settled anew since `generation`, somewhere else, or is
  * dismounted.
  */
 static BOOLEAN
 settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
-          PDEVICE_OBJECT target, const struct medium *medium)
+          PDEVICE_OBJECT target, struct medium *medium)
 {
+    enum vol_state to;
     BOOLEAN ok;
     KIRQL irql;
 
+    if (medium->write_through)
+        fs_unflushed_prepare(volume);
     KeAcquireSpinLock(&volume->lock, &irql);
     ok = volume->generation == generation && volume->gone == STATUS_SUCCESS;
     if (ok) {
         if (!medium->unchanged)
             take_over_locked(volume, real, target, medium);
         volume->accept_unknown = FALSE;
-        if (volume->state != VOL_MOUNTED)
+        volume->changed_elsewhere = FALSE;
+        to = volume->witness != NULL || volume->log.buckets != NULL
+                 ? VOL_REPLAYING
+                 : VOL_MOUNTED;
+        if (volume->state != to)
             volume->since_ms = clock_coarse_ms();
-        __atomic_store_n(&volume->state, VOL_MOUNTED, __ATOMIC_RELEASE);
+        __atomic_store_n(&volume->state, to, __ATOMIC_RELEASE);
         volume->reason = STATUS_SUCCESS;
         __atomic_store_n(&volume->generation, generation + 1, __ATOMIC_RELEASE);
     }
@@ -286,6 +335,7 @@ is_this(struct volume *volume, const struct identity *seen, PDEVICE_OBJECT real)
 
     KeAcquireSpinLock(&volume->lock, &irql);
     match = match_locked(volume, seen, real);
+    volume->changed_elsewhere = match == ID_CANNOT_TELL && !volume->id.unknown;
     KeReleaseSpinLock(&volume->lock, irql);
     return match == ID_SAME;
 }
@@ -321,6 +371,30 @@ vouched_for_another(struct volume *volume, const struct identity *seen,
 
     fs_each_volume(look_for_voucher, &voucher);
     return voucher.found;
+}
+
+/*
+ * After settle_in.  A volume that was changed elsewhere is in its drive all the
+ * same: STATUS_SUCCESS.
+ */
+static NTSTATUS
+finish_return(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
+              ULONG count)
+{
+    NTSTATUS status = STATUS_SUCCESS;
+
+    if (fs_volume_state(volume) != VOL_MOUNTED)
+        status = fs_resume(volume);
+    if (!NT_SUCCESS(status) && status != STATUS_WRONG_VOLUME) {
+        InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
+        return status;
+    }
+    clear_verify(real, target, count);
+    label_vpb(volume);
+    if (NT_SUCCESS(status))
+        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
+    fs_refresh_soon(volume);
+    return STATUS_SUCCESS;
 }
 
 /*
@@ -368,17 +442,14 @@ fs_verify(struct volume *volume)
         status = STATUS_WRONG_VOLUME;
     TRACE(TRACE_VERIFY, "verify %s: %s", volume->id.label, status_name(status));
     if (NT_SUCCESS(status)) {
-        clear_verify(real, target, medium->count);
-        label_vpb(volume);
-        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
-        fs_refresh_soon(volume);
+        status = finish_return(volume, real, target, medium->count);
     } else if (status != STATUS_VERIFY_REQUIRED) {
         fs_volume_change(volume, generation, VOL_ABSENT,
                          fs_absent_reason(status));
         if (status == STATUS_WRONG_VOLUME)
             InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
     }
-    ExFreePoolWithTag(medium, FS_TAG);
+    free_medium(medium);
     return status;
 }
 
@@ -559,7 +630,7 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
     struct volume *volume = NULL;
     struct medium *medium =
         ExAllocatePoolWithTag(NonPagedPool, sizeof *medium, FS_TAG);
-    NTSTATUS status;
+    NTSTATUS status, back = STATUS_SUCCESS;
 
     if (medium == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -567,15 +638,15 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
     status = look(real, target, NULL, medium);
     if (NT_SUCCESS(status))
         status = take_place(real, target, vpb, medium, &volume);
-    if (NT_SUCCESS(status)) {
-        clear_verify(real, target, medium->count);
-        label_vpb(volume);
-        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
-        fs_refresh_soon(volume);
-    }
+    /* It has its place, whatever comes next: a mount that fails would give it
+     * to another. */
+    if (NT_SUCCESS(status))
+        back = finish_return(volume, real, target, medium->count);
+    for (int i = 0; i < READ_TRIES && back == STATUS_VERIFY_REQUIRED; i++)
+        back = fs_verify(volume);
     TRACE(TRACE_FS, "mount on %p: %s %s: %s", (void *) real, medium->id.type,
           medium->id.label, status_name(status));
-    ExFreePoolWithTag(medium, FS_TAG);
+    free_medium(medium);
     return status;
 }
 
@@ -608,11 +679,14 @@ fs_dismount(struct volume *volume, NTSTATUS status)
 
     if (spare == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
+    /* What cannot be flushed goes to the keeper below. */
+    (void) fs_flush_log(volume);
     if (!mark_gone(volume, status)) {
         ExFreePool(spare);
         return volume->gone;
     }
     KeCancelTimer(&volume->refresh_timer);
+    fs_unflushed_stop(volume);
     IoAcquireVpbSpinLock(&irql);
     real = spare->RealDevice = volume->vpb->RealDevice;
     volume->vpb->Flags &=
@@ -628,6 +702,7 @@ fs_dismount(struct volume *volume, NTSTATUS status)
     while (!fs_volume_change(volume, fs_volume_generation(volume), VOL_ABSENT,
                              status))
         ;
+    fs_give_up(volume, status);
     return STATUS_SUCCESS;
 }
 
@@ -651,13 +726,17 @@ fs_refresh(struct volume *volume)
             __atomic_load_n(&volume->head_running, __ATOMIC_ACQUIRE) == 0;
     before = volume->head_generation;
     generation = volume->generation;
-    reader = (struct reader){ volume->target, volume->count };
+    reader = (struct reader){ volume->target, volume->count, NULL };
     size = volume->id.size_bytes;
     block = volume->id.block_bytes;
     read_only = volume->read_only;
     KeReleaseSpinLock(&volume->lock, irql);
     if (!quiet)
         return STATUS_SUCCESS;
+    /* A yank must not take away what the volume is then known by. */
+    status = fs_flush_log(volume);
+    if (!NT_SUCCESS(status))
+        return status;
     id = ExAllocatePoolWithTag(NonPagedPool, sizeof *id, FS_TAG);
     if (id == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;

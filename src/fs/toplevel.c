@@ -112,7 +112,8 @@ fs_settle_control(struct volume *volume, PIRP irp)
     /* Cannot be, but must not go round in a circle. */
     if (status == STATUS_VERIFY_REQUIRED)
         status = STATUS_DEVICE_NOT_READY;
-    if (absolute && (NT_SUCCESS(status) || status == STATUS_WRONG_VOLUME))
+    if (absolute && (NT_SUCCESS(status) || status == STATUS_WRONG_VOLUME) &&
+        fs_volume_state(volume) != VOL_CHANGED)
         fs_complete(irp, STATUS_REPARSE, IO_REMOUNT);
     else if (!NT_SUCCESS(status))
         fs_raise(

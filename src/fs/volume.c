@@ -2,14 +2,23 @@
  * volume.c - a volume: its life, its state, who may look at it
  *
  *   MOUNTED   -> VERIFYING  its worker: a change may have happened
- *   VERIFYING -> MOUNTED    fs_verify: it is the same
  *   MOUNTED   -> EJECTING   fs_eject; requests wait
  *   EJECTING  -> MOUNTED    the drive did not open
- *   any       -> ABSENT     no medium, another one, opened, not readable
- *   ABSENT    -> MOUNTED    fs_verify, fs_mount: it is back, in any drive
+ *   any       -> REPLAYING  fs_verify, fs_mount: it is there, in any drive;
+ *                           generation + 1
+ *   any       -> MOUNTED    the same, of one that cannot be written to
+ *   REPLAYING -> MOUNTED    fs_resume: it is what we knew, and has all data
+ *   REPLAYING -> CHANGED    fs_resume: it was written to elsewhere
+ *   REPLAYING -> VERIFYING  fs_resume: the medium may have been changed again
+ *   any       -> ABSENT     no medium, another one, opened, not readable; or
+ *                           what it lacks cannot be written to it
  *   any       -> ABSENT, and gone: fs_dismount; never back
  *
- * fs_volume_change and settle_in (mount.c) are the only writers.  A decision
+ * Only while MOUNTED requests go down.  In CHANGED and ABSENT they are asked
+ * about, in the others they are posted.  The log changes while MOUNTED or
+ * EJECTING alone, but for who holds resume_mutex.
+ *
+ * fs_volume_set and settle_in (mount.c) are the only writers.  A decision
  * names the generation that it was made for and is void once the volume was
  * settled anew: what drive A said late must not undo what was found in drive B.
  * The list of volumes and every volume stay until the service ends.
@@ -25,21 +34,25 @@
 #include "base/trace.h"
 
 static const char *const state_names[] = {
-    [VOL_MOUNTED] = "mounted",
-    [VOL_VERIFYING] = "verifying",
-    [VOL_EJECTING] = "ejecting",
-    [VOL_ABSENT] = "absent",
+    [VOL_MOUNTED] = "mounted",     [VOL_VERIFYING] = "verifying",
+    [VOL_EJECTING] = "ejecting",   [VOL_ABSENT] = "absent",
+    [VOL_REPLAYING] = "replaying", [VOL_CHANGED] = "changed elsewhere",
 };
 
-/* From (row) to. */
-static const BOOLEAN allowed[4][4] = {
+/* From (row) to; REPLAYING and, where it may, MOUNTED by settle_in from any. */
+static const BOOLEAN allowed[6][6] = {
     [VOL_MOUNTED] = { [VOL_MOUNTED] = 1,
                       [VOL_VERIFYING] = 1,
                       [VOL_EJECTING] = 1,
                       [VOL_ABSENT] = 1 },
     [VOL_VERIFYING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
     [VOL_EJECTING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
-    [VOL_ABSENT] = { [VOL_ABSENT] = 1 }, /* MOUNTED by settle_in alone */
+    [VOL_ABSENT] = { [VOL_ABSENT] = 1 },
+    [VOL_REPLAYING] = { [VOL_MOUNTED] = 1,
+                        [VOL_VERIFYING] = 1,
+                        [VOL_ABSENT] = 1,
+                        [VOL_CHANGED] = 1 },
+    [VOL_CHANGED] = { [VOL_ABSENT] = 1 },
 };
 
 void NTAPI
@@ -52,9 +65,9 @@ fs_volume_tell(struct volume *volume, enum vol_state state, NTSTATUS why)
         fs.observer(fs.observer_context, volume, state);
 }
 
-BOOLEAN NTAPI
-fs_volume_change(struct volume *volume, ULONG generation, enum vol_state to,
-                 NTSTATUS why)
+BOOLEAN
+fs_volume_set(struct volume *volume, ULONG generation, enum vol_state to,
+              NTSTATUS why, BOOLEAN *out_changed)
 {
     BOOLEAN ok, changed = FALSE;
     KIRQL irql;
@@ -67,11 +80,22 @@ fs_volume_change(struct volume *volume, ULONG generation, enum vol_state to,
             volume->since_ms = clock_coarse_ms();
         __atomic_store_n(&volume->state, to, __ATOMIC_RELEASE);
         volume->reason = why;
-        if (to == VOL_MOUNTED || to == VOL_ABSENT)
+        if (to != VOL_VERIFYING && to != VOL_EJECTING)
             __atomic_store_n(&volume->generation, generation + 1,
                              __ATOMIC_RELEASE);
     }
     KeReleaseSpinLock(&volume->lock, irql);
+    *out_changed = changed;
+    return ok;
+}
+
+BOOLEAN NTAPI
+fs_volume_change(struct volume *volume, ULONG generation, enum vol_state to,
+                 NTSTATUS why)
+{
+    BOOLEAN changed;
+    BOOLEAN ok = fs_volume_set(volume, generation, to, why, &changed);
+
     if (changed)
         fs_volume_tell(volume, to, why);
     return ok;
@@ -150,6 +174,7 @@ fs_volume_new(PVPB vpb, const struct identity *id)
     KeInitializeEvent(&volume->idle, NotificationEvent, FALSE);
     InitializeListHead(&volume->posted);
     fs_refresh_init(volume);
+    fs_unflushed_init(volume);
     InterlockedOr((LONG volatile *) &device->Flags, DO_DIRECT_IO);
     InterlockedAnd((LONG volatile *) &device->Flags, ~DO_DEVICE_INITIALIZING);
 
@@ -198,7 +223,10 @@ fs_volume_info(struct volume *volume, struct fs_volume_info *out_info)
     info.trim_zeroes = volume->trim_zeroes;
     info.duplicate = volume->duplicate;
     info.dismounted = volume->gone != STATUS_SUCCESS;
+    info.replays = volume->replays;
+    info.changed_elsewhere = volume->changed_elsewhere;
     KeReleaseSpinLock(&volume->lock, irql);
+    info.unflushed_bytes = fs_unflushed_bytes(volume);
     *out_info = info;
 }
 

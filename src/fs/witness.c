@@ -132,7 +132,7 @@ add_state(struct witness_state *entry, ULONG64 hash, ULONG epoch, BOOLEAN kept)
         entry->hash[0] = hash;
         entry->states = 1;
         entry->blurred = FALSE;
-    } else if (entry->states != 0) {
+    } else if (entry->states != 0 && entry->hash[entry->states - 1] != hash) {
         entry->blurred |= entry->states == WITNESS_STATES;
         entry->states += entry->states < WITNESS_STATES;
         entry->hash[entry->states - 1] = hash;

@@ -272,7 +272,8 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
         return FALSE;
     if (status == STATUS_MEDIA_WRITE_PROTECTED)
         return info.read_only || info.state == VOL_ABSENT;
-    return status == STATUS_IO_TIMEOUT || info.state == VOL_ABSENT;
+    return status == STATUS_IO_TIMEOUT || info.state == VOL_ABSENT ||
+           info.state == VOL_CHANGED;
 }
 
 static BOOLEAN
@@ -301,7 +302,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
     fs_volume_info(volume, &info);
     if (state == VOL_MOUNTED || info.dismounted)
         prompt_arrived(fs_volume_vpb(volume));
-    else if (state == VOL_ABSENT)
+    else if (state == VOL_ABSENT || state == VOL_CHANGED)
         prompt_reason(fs_volume_vpb(volume), info.reason);
 }
 
@@ -440,6 +441,18 @@ rig_cached_disk(void **state)
 {
     add_drive(new_rig(state), &(struct vscsi_config){ .type = VSCSI_DISK,
                                                       .cache_volatile = true });
+    return 0;
+}
+
+int
+rig_cached_disks(void **state)
+{
+    struct rig *rig = new_rig(state);
+    const struct vscsi_config config = { .type = VSCSI_DISK,
+                                         .cache_volatile = true };
+
+    add_drive(rig, &config);
+    add_drive(rig, &config);
     return 0;
 }
 

@@ -34,15 +34,16 @@ eject__hand_swaps_meanwhile__not_ejected__the_other_untouched(void **state)
     vscsi_state(d->drive, &now);
     assert_true(now.medium);
     assert_string_equal(now.image, other);
-    /* What was acknowledged is on the medium that was taken. */
-    image_peek(path, 8 << 20, seen, sizeof seen);
-    assert_memory_equal(seen, buffer, sizeof seen);
     req_start(&req, volume, IRP_MJ_READ, 8 << 20, seen, sizeof seen);
     assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
     swap(d, path);
     answer(RI_RETRY);
     assert_int_equal(req_end(&req), STATUS_SUCCESS);
     assert_int_equal(seen[0], 'M');
+    /* What was acknowledged is on the medium that was taken. */
+    pull_out(d);
+    image_peek(path, 8 << 20, seen, sizeof seen);
+    assert_memory_equal(seen, buffer, sizeof seen);
 }
 
 static void

@@ -251,6 +251,14 @@ R158__wrong_volume__ours_nothing_was_dirty_nothing_is_lost(void **state)
     swap(d, FAT("r158b", "OTHER", "44440002"));
     set_flag(d);
     assert_int_equal(verify(d), STATUS_WRONG_VOLUME);
+    /* What was acknowledged waits for the volume. */
+    swap(d, path);
+    set_flag(d);
+    assert_int_equal(verify(d), STATUS_WRONG_VOLUME); /* of the other */
+    assert_ptr_equal(fs_volume_on(d->fdo), volume);
+    assert_int_equal(read_volume(volume, 4 << 20, seen, sizeof seen), 0);
+    assert_memory_equal(seen, data, sizeof data);
+    pull_out(d);
     image_peek(path, 4 << 20, seen, sizeof seen);
     assert_memory_equal(seen, data, sizeof data);
 }
@@ -263,11 +271,14 @@ R159__success__ours_nothing_to_flush_no_write_is_sent(void **state)
     const char *path = FAT("r159", "KEPT", "44440003");
     static char data[4096], seen[4096];
     struct volume *volume;
+    struct req req;
 
     put_in(d, path);
     volume = mount(d);
     memset(data, 'F', sizeof data);
     assert_int_equal(write_volume(volume, 4 << 20, data, sizeof data), 0);
+    req_start(&req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
     swap(d, path);
     set_flag(d);
     watch_reset(&d->watch);

@@ -1,0 +1,346 @@
+/*
+ * replay.c - a volume came back: is it what we knew, and what does it lack?
+ *
+ * After its identity agreed, the witness is compared, block by block, before
+ * anything is written.  Then what was acknowledged and not flushed is written,
+ * all of it under the media change count of the verification, and flushed; only
+ * then the volume is mounted and those who wait go on.  Interrupted anywhere,
+ * the log is as it was and the next return starts anew.
+ *
+ * Context: PASSIVE_LEVEL, the verifying thread, under the drive's DeviceLock
+ * and resume_mutex.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fs/fs_internal.h"
+
+#include "base/status.h"
+#include "base/trace.h"
+
+#define RUN_MOST (1u << 20)
+
+struct resuming {
+    struct volume *volume;
+    PDEVICE_OBJECT target;
+    ULONG count;
+    NTSTATUS failed; /* of a run that the medium will not take */
+};
+
+/* --- the witness -------------------------------------------------------------- */
+
+/* The block cannot be read: says nothing about a change. */
+static BOOLEAN
+is_about_the_block(NTSTATUS status)
+{
+    return NT_ERROR(status) && !IoIsErrorUserInduced(status) &&
+           status != STATUS_INSUFFICIENT_RESOURCES;
+}
+
+static NTSTATUS
+compare_block(struct resuming *resuming, ULONG64 at, void *block)
+{
+    struct volume *volume = resuming->volume;
+    NTSTATUS status = fs_read_device(resuming->target, resuming->count, at,
+                                     block, volume->block_bytes);
+    BOOLEAN agrees;
+    KIRQL irql;
+
+    if (is_about_the_block(status))
+        return STATUS_SUCCESS;
+    if (!NT_SUCCESS(status))
+        return status;
+    KeAcquireSpinLock(&volume->lock, &irql);
+    agrees = witness_agrees(volume->witness, at, block);
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (!agrees)
+        TRACE(TRACE_VERIFY, "volume %s: changed elsewhere at %llu",
+              volume->id.label, (unsigned long long) at);
+    return agrees ? STATUS_SUCCESS : STATUS_WRONG_VOLUME;
+}
+
+static NTSTATUS
+compare(struct resuming *resuming)
+{
+    struct volume *volume = resuming->volume;
+    ULONG64 *at = ExAllocatePoolWithTag(
+        NonPagedPool, WITNESS_MAX * sizeof *at + volume->block_bytes, FS_TAG);
+    NTSTATUS status = STATUS_SUCCESS;
+    ULONG count;
+    KIRQL irql;
+
+    if (at == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    KeAcquireSpinLock(&volume->lock, &irql);
+    count = volume->witness != NULL ? witness_list(volume->witness, at) : 0;
+    KeReleaseSpinLock(&volume->lock, irql);
+    for (ULONG i = 0; i < count && NT_SUCCESS(status); i++)
+        status = compare_block(resuming, at[i], at + WITNESS_MAX);
+    ExFreePoolWithTag(at, FS_TAG);
+    return status;
+}
+
+/* --- replay ------------------------------------------------------------------- */
+
+static NTSTATUS
+replay_run(void *context, ULONG64 offset, const void *data, ULONG length)
+{
+    struct resuming *resuming = context;
+    struct volume *volume = resuming->volume;
+    BOOLEAN touched;
+    NTSTATUS status;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    touched = volume->witness != NULL &&
+              witness_writing(volume->witness, offset, length);
+    KeReleaseSpinLock(&volume->lock, irql);
+    status = fs_write_device(resuming->target, resuming->count, offset, data,
+                             length);
+    if (touched) {
+        /* Whatever became of it: the states are before, and this. */
+        KeAcquireSpinLock(&volume->lock, &irql);
+        witness_wrote(volume->witness, offset, data, length, volume->log.epoch,
+                      FALSE);
+        KeReleaseSpinLock(&volume->lock, irql);
+    }
+    if (is_about_the_block(status)) {
+        resuming->failed = status;
+        status = STATUS_SUCCESS;
+    }
+    return status;
+}
+
+static NTSTATUS keep_locked(struct volume *volume, NTSTATUS why);
+
+static NTSTATUS
+replay(struct resuming *resuming)
+{
+    struct volume *volume = resuming->volume;
+    ULONG64 bytes = fs_unflushed_bytes(volume);
+    NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
+    void *buffer;
+    KIRQL irql;
+
+    if (bytes == 0)
+        return STATUS_SUCCESS;
+    buffer = ExAllocatePoolWithTag(NonPagedPool, RUN_MOST, FS_TAG);
+    if (buffer != NULL) {
+        status = log_each(&volume->log, buffer, RUN_MOST, replay_run, resuming);
+        ExFreePoolWithTag(buffer, FS_TAG);
+    }
+    if (NT_SUCCESS(status))
+        status = fs_flush_device(resuming->target, &resuming->count);
+    if (NT_SUCCESS(status) && NT_ERROR(resuming->failed))
+        status = keep_locked(volume, resuming->failed);
+    TRACE(TRACE_VERIFY, "volume %s: replay of %llu bytes: %s", volume->id.label,
+          (unsigned long long) bytes, status_name(status));
+    if (NT_SUCCESS(status)) {
+        KeAcquireSpinLock(&volume->lock, &irql);
+        volume->replays++;
+        KeReleaseSpinLock(&volume->lock, irql);
+    }
+    return status;
+}
+
+/* The medium has everything.  Void if the volume was settled anew meanwhile. */
+static void
+forget_replayed(struct volume *volume, ULONG generation)
+{
+    ULONG sealed = fs_seal(volume);
+
+    if (sealed != 0)
+        fs_flushed(volume, sealed, generation);
+}
+
+static NTSTATUS
+conclude(struct volume *volume, ULONG generation, NTSTATUS status)
+{
+    BOOLEAN told;
+
+    if (NT_SUCCESS(status)) {
+        forget_replayed(volume, generation);
+        return fs_volume_set(volume, generation, VOL_MOUNTED, STATUS_SUCCESS,
+                             &told)
+                   ? STATUS_SUCCESS
+                   : STATUS_VERIFY_REQUIRED;
+    }
+    if (status == STATUS_WRONG_VOLUME)
+        fs_volume_change(volume, generation, VOL_CHANGED, status);
+    else if (status == STATUS_VERIFY_REQUIRED)
+        fs_volume_change(volume, generation, VOL_VERIFYING, status);
+    else
+        fs_volume_change(volume, generation, VOL_ABSENT,
+                         status == STATUS_MEDIA_WRITE_PROTECTED
+                             ? status
+                             : fs_absent_reason(status));
+    return status;
+}
+
+/* Waits until who puts under an older generation is through. */
+static void
+let_puts_end(struct volume *volume)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->log_lock, &irql);
+    KeReleaseSpinLock(&volume->log_lock, irql);
+}
+
+NTSTATUS
+fs_resume(struct volume *volume)
+{
+    struct resuming resuming = { .volume = volume };
+    NTSTATUS status = STATUS_SUCCESS;
+    BOOLEAN trusted, wanted;
+    ULONG generation;
+    KIRQL irql;
+
+    KeWaitForSingleObject(&volume->resume_mutex, Executive, KernelMode, FALSE,
+                          NULL);
+    KeAcquireSpinLock(&volume->lock, &irql);
+    resuming.target = volume->target;
+    resuming.count = volume->count;
+    generation = volume->generation;
+    wanted = volume->state == VOL_REPLAYING;
+    trusted = volume->vouched || volume->as_it_is;
+    KeReleaseSpinLock(&volume->lock, irql);
+    let_puts_end(volume);
+    if (wanted && !trusted)
+        status = compare(&resuming);
+    if (status == STATUS_WRONG_VOLUME) {
+        KeAcquireSpinLock(&volume->lock, &irql);
+        volume->changed_elsewhere = TRUE;
+        KeReleaseSpinLock(&volume->lock, irql);
+    }
+    if (wanted && NT_SUCCESS(status))
+        status = replay(&resuming);
+    if (wanted)
+        status = conclude(volume, generation, status);
+    else if (!fs_volume_mounted(volume))
+        status = STATUS_VERIFY_REQUIRED;
+    KeReleaseMutex(&volume->resume_mutex, FALSE);
+    return status;
+}
+
+/* --- given away --------------------------------------------------------------- */
+
+NTSTATUS
+fs_lack_each(const struct fs_lack *lack, fs_run_fn *fn, void *context)
+{
+    void *buffer = ExAllocatePoolWithTag(NonPagedPool, RUN_MOST, FS_TAG);
+    NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
+
+    if (buffer == NULL)
+        return status;
+    status = log_each(&lack->volume->log, buffer, RUN_MOST, fn, context);
+    ExFreePoolWithTag(buffer, FS_TAG);
+    return status;
+}
+
+static ULONG
+copy_witness(struct volume *volume, struct fs_witness_entry *out)
+{
+    const struct witness *witness;
+    ULONG count = 0;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    witness = volume->witness;
+    for (ULONG i = 0; witness != NULL && i < witness->count; i++) {
+        const struct witness_state *entry = &witness->entry[i];
+
+        if (entry->states == 0 || entry->blurred || entry->writing != 0)
+            continue;
+        out[count].at = witness->at[i];
+        out[count].states = entry->states;
+        RtlCopyMemory(out[count].hash, entry->hash, sizeof entry->hash);
+        count++;
+    }
+    KeReleaseSpinLock(&volume->lock, irql);
+    return count;
+}
+
+/* With resume_mutex held and nothing going down. */
+static NTSTATUS
+keep_locked(struct volume *volume, NTSTATUS why)
+{
+    struct fs_lack lack = { .volume = volume, .why = why };
+    struct fs_witness_entry *entries;
+    NTSTATUS status;
+
+    if (fs_unflushed_bytes(volume) == 0)
+        return STATUS_SUCCESS;
+    if (fs.keeper == NULL)
+        return STATUS_NOT_SUPPORTED;
+    entries = ExAllocatePoolWithTag(NonPagedPool, WITNESS_MAX * sizeof *entries,
+                                    FS_TAG);
+    if (entries == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    lack.witness = entries;
+    lack.witness_count = copy_witness(volume, entries);
+    status = fs.keeper(fs.keeper_context, &lack);
+    ExFreePoolWithTag(entries, FS_TAG);
+    if (NT_SUCCESS(status))
+        fs_forget(volume);
+    return status;
+}
+
+NTSTATUS
+fs_keep(struct volume *volume, NTSTATUS why)
+{
+    enum vol_state state;
+    NTSTATUS status = STATUS_SUCCESS;
+
+    KeWaitForSingleObject(&volume->resume_mutex, Executive, KernelMode, FALSE,
+                          NULL);
+    let_puts_end(volume);
+    state = fs_volume_state(volume);
+    if (state == VOL_ABSENT || state == VOL_CHANGED ||
+        (fs_ending() &&
+         __atomic_load_n(&volume->running, __ATOMIC_ACQUIRE) == 0))
+        status = keep_locked(volume, why);
+    else if (fs_unflushed_bytes(volume) != 0)
+        status = STATUS_DEVICE_BUSY;
+    KeReleaseMutex(&volume->resume_mutex, FALSE);
+    return status;
+}
+
+void
+fs_set_keeper(fs_keeper_fn *fn, void *context)
+{
+    fs.keeper_context = context;
+    fs.keeper = fn;
+}
+
+void
+fs_give_up(struct volume *volume, NTSTATUS why)
+{
+    NTSTATUS status = fs_keep(volume, why);
+
+    TRACE(TRACE_FS, "volume %s: given up: %s", volume->id.label,
+          status_name(status));
+}
+
+static void
+want_as_it_is(struct volume *volume, BOOLEAN yes)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    volume->as_it_is = yes;
+    KeReleaseSpinLock(&volume->lock, irql);
+}
+
+NTSTATUS
+fs_use_as_it_is(struct volume *volume)
+{
+    NTSTATUS status = fs_keep(volume, STATUS_WRONG_VOLUME);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    want_as_it_is(volume, TRUE);
+    if (!fs_try_again(volume))
+        status = STATUS_WRONG_VOLUME;
+    want_as_it_is(volume, FALSE);
+    return status;
+}
