@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { TEXT, TEXT_PTR, U32, U64, BOOLEAN, DRIVE_TYPE, DUMP };
+enum kind { TEXT, TEXT_PTR, U32, U64, BOOLEAN, DRIVE_TYPE, DUMP, ANSWERS };
 
 struct column {
     const char *name;
@@ -37,6 +37,7 @@ static const struct column volume_columns[] = {
     V(name, TEXT),  V(label, TEXT),  V(uuid, TEXT),      V(type, TEXT),
     V(state, TEXT), V(drive, TEXT),  V(size_bytes, U64), V(block_bytes, U32),
     V(age_ms, U64), V(waiting, U32), V(clients, U32),    V(read_only, BOOLEAN),
+    V(unflushed_bytes, U64), V(replays, U32), V(recovery, TEXT),
 };
 
 #define P(field, kind) { #field, kind, offsetof(struct ri_prompt_info, field) }
@@ -44,6 +45,7 @@ static const struct column prompt_columns[] = {
     P(id, U64),      P(volume, TEXT), P(drive, TEXT),
     P(reason, TEXT), P(status, U32),  P(title, TEXT),
     P(text, TEXT),   P(age_ms, U64),  P(waiting, U32),
+    P(answers, ANSWERS),
 };
 
 #define X(field, kind) { #field, kind, offsetof(struct ri_export_info, field) }
@@ -67,6 +69,12 @@ static const struct column log_columns[] = {
     L(status, TEXT),     L(retries, U32),      L(offset_bytes, U64),
     L(unique_id, U32),   L(control_code, U32), L(text, TEXT),
     { "dump", DUMP, offsetof(struct ri_log_entry, dump_len) },
+};
+
+#define R(field, kind) { #field, kind, offsetof(struct ri_recovery_info, field) }
+static const struct column recovery_columns[] = {
+    R(volume, TEXT), R(drive, TEXT), R(file, TEXT),
+    R(reason, TEXT), R(bytes, U64),  R(time_ms, U64),
 };
 /* clang-format on */
 
@@ -109,6 +117,21 @@ encode_dump(const void *at)
     return json_string(hex);
 }
 
+/* "retry|cancel" as a list. */
+static json_t *
+encode_words(const char *words)
+{
+    json_t *list = json_array();
+
+    while (*words != '\0') {
+        size_t len = strcspn(words, "|");
+
+        json_array_append_new(list, json_stringn(words, len));
+        words += len + (words[len] == '|');
+    }
+    return list;
+}
+
 static json_t *
 encode_value(enum kind kind, const void *at)
 {
@@ -132,6 +155,8 @@ encode_value(enum kind kind, const void *at)
                                                     : "unknown");
     case DUMP:
         return encode_dump(at);
+    case ANSWERS:
+        return encode_words(at);
     }
     return NULL;
 }
@@ -165,6 +190,12 @@ json_t *
 api_encode_prompt(const struct ri_prompt_info *prompt)
 {
     return encode(prompt_columns, COUNT(prompt_columns), prompt);
+}
+
+json_t *
+api_encode_recovery(const struct ri_recovery_info *recovery)
+{
+    return encode(recovery_columns, COUNT(recovery_columns), recovery);
 }
 
 json_t *

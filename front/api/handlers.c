@@ -83,6 +83,7 @@ answer(struct api_call *call, json_t *reply)
 LIST(list_drives, ri_drive_info, ri_drives, api_encode_drive)
 LIST(list_volumes, ri_volume_info, ri_volumes, api_encode_volume)
 LIST(list_prompts, ri_prompt_info, ri_prompts, api_encode_prompt)
+LIST(list_recovery, ri_recovery_info, ri_recovery, api_encode_recovery)
 LIST(list_exports, ri_export_info, ri_exports, api_encode_export)
 
 static int
@@ -130,6 +131,12 @@ void
 api_get_exports(struct api_call *call)
 {
     get_list(call, "exports", list_exports);
+}
+
+void
+api_get_recovery(struct api_call *call)
+{
+    get_list(call, "recovery", list_recovery);
 }
 
 void
@@ -363,20 +370,26 @@ void
 api_post_answer(struct api_call *call)
 {
     const char *word = json_string_value(json_object_get(call->body, "answer"));
+    static const char *const words[] = {
+        [RI_RETRY] = "retry", [RI_CANCEL] = "cancel", [RI_USE] = "use"
+    };
     struct ri_error error = { "" };
-    enum ri_answer choice = RI_RETRY;
+    char recovery[RI_PATH_MAX] = "";
+    unsigned choice = 0;
     uint64_t id = 0;
     int rc;
 
-    if (strcmp(word, "cancel") == 0) {
-        choice = RI_CANCEL;
-    } else if (strcmp(word, "retry") != 0) {
+    while (choice < 3 && strcmp(word, words[choice]) != 0)
+        choice++;
+    if (choice == 3) {
         api_fail(call, 400, "bad-request",
-                 "field \"answer\": \"%s\" is neither retry nor cancel", word);
+                 "field \"answer\": \"%s\" is none of retry, cancel, use",
+                 word);
         return;
     }
     rc = parse_id(call->params[0], &id)
-             ? ri_prompt_answer(call->server->service, id, choice, &error)
+             ? ri_prompt_answer(call->server->service, id,
+                                (enum ri_answer) choice, recovery, &error)
              : -ENOENT;
     if (rc == -ENOENT)
         api_fail(call, 404, "no-prompt",
@@ -385,6 +398,7 @@ api_post_answer(struct api_call *call)
     else if (rc != 0)
         fail_errno(call, rc, &error);
     else
-        answer(call, json_pack("{s:{s:I, s:s}}", "prompt", "id",
-                               (json_int_t) id, "answer", word));
+        answer(call,
+               json_pack("{s:{s:I, s:s, s:o}}", "prompt", "id", (json_int_t) id,
+                         "answer", word, "recovery", api_string(recovery)));
 }

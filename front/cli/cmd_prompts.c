@@ -28,6 +28,8 @@ prompt_print(const struct cli *cli, const json_t *prompt)
     uint64_t waiting = json_number(prompt, "waiting");
     int id = (int) json_number(prompt, "id");
     char age[32];
+    json_t *word;
+    size_t i;
 
     if (!cli->tty) {
         json_t *rows = json_pack("[O]", prompt);
@@ -43,7 +45,10 @@ prompt_print(const struct cli *cli, const json_t *prompt)
     print_wrapped(json_text(prompt, "text"), 4);
     printf("    Asked %s ago; %d request%s.  %s\n", age, (int) waiting,
            waiting == 1 ? " waits" : "s wait", json_text(prompt, "reason"));
-    printf("    To answer: reinsert answer %d retry|cancel\n", id);
+    printf("    To answer: reinsert answer %d ", id);
+    json_array_foreach(json_object_get(prompt, "answers"), i, word)
+        printf("%s%s", i > 0 ? "|" : "", json_string_value(word));
+    putchar('\n');
 }
 
 static void
@@ -118,6 +123,31 @@ show_changes(struct watch *watch, const json_t *now, const json_t *event)
     fflush(stdout);
 }
 
+/* A recovery file is told of as well: it is what a cancel leaves behind. */
+static int
+show_recovery(const struct watch *watch, const json_t *event)
+{
+    json_t *line;
+
+    if (watch->cli->json) {
+        line = json_pack("{s:O, s:O}", "recovery",
+                         json_object_get(event, "volume"), "text",
+                         json_object_get(event, "text"));
+        show_json(line);
+        json_decref(line);
+    } else {
+        printf(watch->cli->tty ? "" : "recovery\t");
+        if (!watch->cli->tty) {
+            print_clean(json_text(event, "volume"));
+            putchar('\t');
+        }
+        print_clean(json_text(event, "text"));
+        putchar('\n');
+    }
+    fflush(stdout);
+    return ferror(stdout) ? CLI_FAILED : 0;
+}
+
 static int
 on_event(void *context, const char *kind, json_t *event)
 {
@@ -125,6 +155,8 @@ on_event(void *context, const char *kind, json_t *event)
     json_t *reply, *now;
     int rc;
 
+    if (strcmp(kind, "recovery") == 0)
+        return show_recovery(watch, event);
     if (kind[0] != '\0' && strcmp(kind, "lost") != 0 &&
         json_number(event, "prompt") == 0)
         return 0;
@@ -191,6 +223,25 @@ run(struct cli *cli)
     return rc;
 }
 
+static void
+print_answered(const struct cli *cli, const json_t *reply)
+{
+    const char *file = json_text(json_object_get(reply, "prompt"), "recovery");
+
+    if (cli->json) {
+        print_json(reply);
+        return;
+    }
+    printf(cli->tty ? "Question %s is answered: %s.\n" : "answered\t%s\t%s\t",
+           cli->args[0], cli->args[1]);
+    if (cli->tty && file[0] == '\0')
+        return;
+    if (cli->tty)
+        printf("What was not written yet is kept in ");
+    print_clean(file);
+    putchar('\n');
+}
+
 static int
 run_answer(struct cli *cli)
 {
@@ -201,18 +252,14 @@ run_answer(struct cli *cli)
     int rc;
 
     if (strcmp(cli->args[1], "retry") != 0 &&
-        strcmp(cli->args[1], "cancel") != 0) {
-        cli_say("answer: \"%s\" is neither retry nor cancel", cli->args[1]);
+        strcmp(cli->args[1], "cancel") != 0 &&
+        strcmp(cli->args[1], "use") != 0) {
+        cli_say("answer: \"%s\" is none of retry, cancel, use", cli->args[1]);
         rc = CLI_USAGE;
     } else if ((rc = client_open(cli, &client)) == 0) {
         rc = client_post(client, path, body, &reply);
         if (rc == 0) {
-            if (cli->json)
-                print_json(reply);
-            else
-                printf(cli->tty ? "Question %s is answered: %s.\n"
-                                : "answered\t%s\t%s\n",
-                       cli->args[0], cli->args[1]);
+            print_answered(cli, reply);
             json_decref(reply);
         }
         client_close(client);
@@ -234,11 +281,17 @@ const struct cli_verb cli_verb_prompts = {
 
 const struct cli_verb cli_verb_answer = {
     .name = "answer",
-    .args = "ID retry|cancel",
+    .args = "ID retry|cancel|use",
     .summary = "Answer a question",
     .text =
         "retry   tries again at once, and asks again if that does not help\n"
-        "cancel  fails the requests that wait with an I/O error\n",
+        "cancel  fails the requests that wait with an I/O error; what was "
+        "written\n"
+        "        before, and not flushed, goes to a recovery file\n"
+        "use     takes a volume that was changed elsewhere as it is now; its\n"
+        "        clients have to open it anew, and what was not flushed goes "
+        "to a\n"
+        "        recovery file\n",
     .options = OPT_CONTROL | OPT_JSON,
     .args_min = 2,
     .args_max = 2,

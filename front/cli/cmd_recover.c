@@ -337,10 +337,11 @@ const struct cli_verb cli_verb_recover = {
     .name = "recover",
     .args = "list [DIR] | show FILE | apply FILE --to IMAGE|DEVICE",
     .summary = "Look at what could not be written, and write it",
-    .text = "A recovery file holds what clients were told is written and the\n"
-            "medium still lacks.  apply compares the medium with what the "
-            "file was made\nfor, and refuses another one, or one that was "
-            "changed since.\n",
+    .text =
+        "A recovery file holds what clients were told is written and the "
+        "medium still\nlacks.  apply compares the medium with what the file "
+        "was made for, and refuses\nanother one, or one that was changed "
+        "since.\n",
     .options = OPT_JSON | OPT_TO | OPT_FORCE | OPT_DRY_RUN,
     .args_min = 1,
     .args_max = 2,

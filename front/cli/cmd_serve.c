@@ -2,8 +2,9 @@
  * cmd_serve.c - reinsert serve: the service, in the foreground
  *
  * Starts the stack, the NBD server and the control API, says what can be done
- * with them, and waits for a signal.  The end takes less than a second: a
- * timer makes sure of it, whatever hangs.
+ * with them, and waits for a signal.  The end takes less than a second,
+ * but for recovery files that have to be written: a timer makes sure of it,
+ * whatever hangs.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,7 +20,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define END_MS 900
+#define END_MS  900
+#define KEEP_MS 60000 /* a recovery file, on a slow disk */
 
 /* --- configuration
  * ------------------------------------------------------------ */
@@ -144,9 +146,17 @@ on_alarm(int signal_number)
 }
 
 static void
+set_watchdog(unsigned ms)
+{
+    struct itimerval timer = { .it_value.tv_sec = ms / 1000,
+                               .it_value.tv_usec = ms % 1000 * 1000 };
+
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void
 start_watchdog(void)
 {
-    struct itimerval timer = { .it_value.tv_usec = END_MS * 1000 };
     struct sigaction action = { .sa_handler = on_alarm };
     sigset_t set;
 
@@ -154,7 +164,47 @@ start_watchdog(void)
     sigemptyset(&set);
     sigaddset(&set, SIGALRM);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
+    set_watchdog(END_MS);
+}
+
+/* Who asked for no events is told of these all the same. */
+static void
+say_kept(const struct serving *s, size_t before)
+{
+    struct ri_recovery_info *list = NULL;
+    size_t count = 0;
+
+    if (s->log != NULL || ri_recovery(s->service, &list, &count) != 0)
+        return;
+    for (size_t i = before; i < count; i++)
+        cli_say("what volume %s still lacks is kept in %s", list[i].volume,
+                list[i].file);
+    free(list);
+}
+
+static size_t
+kept_count(struct ri_service *service)
+{
+    struct ri_recovery_info *list = NULL;
+    size_t count = 0;
+
+    if (ri_recovery(service, &list, &count) == 0)
+        free(list);
+    return count;
+}
+
+static void
+end_service(struct serving *s)
+{
+    size_t before = kept_count(s->service);
+
+    end_step = "the drives";
+    ri_service_shutdown(s->service);
+    end_step = "the recovery files";
+    set_watchdog(KEEP_MS);
+    ri_service_keep(s->service);
+    say_kept(s, before);
+    set_watchdog(END_MS);
 }
 
 /* On a thread of its own: it may take as long as the NBD server does. */
@@ -174,9 +224,8 @@ stop_all(struct serving *s)
     pthread_t thread;
     bool parallel;
 
-    end_step = "the drives";
     if (s->service != NULL)
-        ri_service_shutdown(s->service);
+        end_service(s);
     end_step = "the clients of the control socket";
     parallel = pthread_create(&thread, NULL, stop_api, s) == 0;
     if (!parallel)

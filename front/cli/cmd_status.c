@@ -38,6 +38,9 @@ static const struct table_column volume_columns[] = {
     { "", "block_bytes", AS_TEXT, ON_PIPE },
     { "", "label", AS_TEXT, ON_PIPE },
     { "", "uuid", AS_TEXT, ON_PIPE },
+    { "UNFLUSHED", "unflushed_bytes", AS_SIZE, ON_BOTH },
+    { "", "replays", AS_TEXT, ON_PIPE },
+    { "", "recovery", AS_TEXT, ON_PIPE },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -107,6 +110,25 @@ print_senses(const json_t *drives)
 }
 
 static void
+print_recovery(const struct cli *cli, const json_t *files)
+{
+    static const struct table_column columns[] = {
+        { "RECOVERY FILE", "file", AS_TEXT, ON_BOTH },
+        { "VOLUME", "volume", AS_TEXT, ON_BOTH },
+        { "DATA", "bytes", AS_SIZE, ON_BOTH },
+        { "WHY", "reason", AS_TEXT, ON_BOTH },
+        { "", "drive", AS_TEXT, ON_PIPE },
+        { "", "time_ms", AS_TEXT, ON_PIPE },
+    };
+
+    if (json_array_size(files) == 0)
+        return;
+    if (cli->tty)
+        putchar('\n');
+    table_print(cli, "recovery", columns, COUNT(columns), files);
+}
+
+static void
 print_all(const struct cli *cli, const json_t *all)
 {
     const json_t *prompts = json_object_get(all, "prompts");
@@ -126,13 +148,15 @@ print_all(const struct cli *cli, const json_t *all)
             putchar('\n');
         prompt_print(cli, row);
     }
+    print_recovery(cli, json_object_get(all, "recovery"));
 }
 
 static int
 run(struct cli *cli)
 {
     static const char *const parts[] = { "/v1/status", "/v1/drives",
-                                         "/v1/volumes", "/v1/prompts" };
+                                         "/v1/volumes", "/v1/prompts",
+                                         "/v1/recovery" };
     struct client *client = NULL;
     json_t *all = json_object(), *part;
     int rc = client_open(cli, &client);

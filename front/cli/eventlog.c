@@ -51,7 +51,8 @@ format_line(const struct ri_event *event, char *out)
             *p = '?';
     if (strcmp(event->kind, "prompt") == 0)
         snprintf(out + len, LINE_BYTES - (size_t) len,
-                 " (reinsert answer %" PRIu64 " retry|cancel)", event->prompt);
+                 " (reinsert answer %" PRIu64 " %s)", event->prompt,
+                 event->answers != NULL ? event->answers : "retry|cancel");
 }
 
 static void

@@ -25,7 +25,8 @@ static const struct option_row {
     { OPT_WATCH, 'w', "watch", NULL, "go on, and show changes as they happen" },
     { OPT_TO, 't', "to", "IMAGE|DEVICE", "where it is written" },
     { OPT_FORCE, 'f', "force", NULL,
-      "write it although the medium is not as it was" },
+      "write although the medium is not as it was,\n"
+      "                         or what is whole of a damaged file" },
     { OPT_DRY_RUN, 'd', "dry-run", NULL, "only say what would be done" },
     { OPT_JSON, 'j', "json", NULL, "print JSON" },
     { OPT_HELP, 'h', "help", NULL, "print this" },

@@ -57,6 +57,10 @@ struct ri_config {
     char control[RI_PATH_MAX];            /* unix socket of the control API */
     unsigned prompt_timeout_s;            /* 0: wait for ever */
     enum ri_no_operator on_no_operator;   /* what the timeout does */
+    uint64_t unflushed_bytes;             /* kept per volume; 0: written through */
+    uint64_t unflushed_total_bytes;       /* of all volumes */
+    unsigned flush_idle_ms;               /* after the last write; 0: never */
+    char recovery_dir[RI_PATH_MAX];       /* "": see recovery.h */
     char *driver_values;        /* lines DRIVER/NAME=VALUE, or NULL; owned */
     struct ri_drive_config *drives;       /* owned */
     size_t drive_count;
@@ -84,6 +88,9 @@ int ri_service_start(const struct ri_config *config,
 /* Fails every waiting request (ESHUTDOWN), lets running ones end, refuses new
  * ones.  Returns within half a second.  Exports stay valid to ri_close. */
 void ri_service_shutdown(struct ri_service *service);
+/* After ri_service_shutdown: what media still lack goes to recovery files.  As
+ * long as that takes; nothing happens when they lack nothing. */
+void ri_service_keep(struct ri_service *service);
 /* After the last ri_close. */
 void ri_service_free(struct ri_service *service);
 
@@ -109,7 +116,8 @@ struct ri_volume_info {
     char label[RI_NAME_MAX];
     char uuid[RI_NAME_MAX];
     char type[32];              /* ext4, vfat, iso9660, gpt, unknown, blank */
-    char state[32];             /* "mounted", "verifying", "absent" */
+    char state[32];             /* "mounted", "verifying", "ejecting", "absent",
+                                 * "replaying", "changed elsewhere" */
     char drive[RI_NAME_MAX];    /* where it is, or was last seen */
     uint64_t size_bytes;
     uint32_t block_bytes;
@@ -117,6 +125,19 @@ struct ri_volume_info {
     uint32_t waiting;           /* requests that wait for it */
     uint32_t clients;           /* open exports */
     bool read_only;
+    uint64_t unflushed_bytes;   /* acknowledged, not yet flushed */
+    uint32_t replays;           /* how often that was written again */
+    char recovery[RI_PATH_MAX]; /* newest recovery file of this service, or "" */
+};
+
+/* A recovery file that this service wrote. */
+struct ri_recovery_info {
+    char volume[RI_NAME_MAX];
+    char drive[RI_NAME_MAX];    /* where it was last */
+    char file[RI_PATH_MAX];
+    char reason[64];            /* STATUS_NO_MEDIA_IN_DEVICE, ... */
+    uint64_t bytes;             /* of data */
+    uint64_t time_ms;           /* wall clock, since 1970 */
 };
 
 struct ri_prompt_info {
@@ -127,6 +148,7 @@ struct ri_prompt_info {
     uint32_t status;            /* the same as a number */
     char title[RI_TEXT_MAX];    /* a few words */
     char text[RI_TEXT_MAX];     /* the question, and what to do */
+    char answers[64];           /* "retry|cancel", "use|retry|cancel" */
     uint64_t age_ms;
     uint32_t waiting;           /* requests behind it */
 };
@@ -137,6 +159,10 @@ int ri_volumes(struct ri_service *service, struct ri_volume_info **out_list,
                size_t *out_count);
 int ri_prompts(struct ri_service *service, struct ri_prompt_info **out_list,
                size_t *out_count);
+
+/* Oldest first. */
+int ri_recovery(struct ri_service *service, struct ri_recovery_info **out_list,
+                size_t *out_count);
 
 #define RI_DUMP_MAX 200
 
@@ -164,11 +190,16 @@ int ri_error_log(struct ri_service *service, uint64_t after_seq,
 
 /* --- what an operator does -------------------------------------------------- */
 
-enum ri_answer { RI_RETRY, RI_CANCEL };
+/* RI_USE: a volume that was changed elsewhere is taken as it is now; who has it
+ * open gets EIO until it opens it anew. */
+enum ri_answer { RI_RETRY, RI_CANCEL, RI_USE };
 
-/* -ENOENT: no such prompt (answered meanwhile); -EINVAL: not an answer. */
+/* -ENOENT: no such prompt (answered meanwhile); -EINVAL: not an answer to it.
+ * out_recovery: RI_PATH_MAX, or NULL: the recovery file that has what was not
+ * flushed, or "". */
 int ri_prompt_answer(struct ri_service *service, uint64_t id,
-                     enum ri_answer answer, struct ri_error *out_error);
+                     enum ri_answer answer, char *out_recovery,
+                     struct ri_error *out_error);
 /* Emulated drives: puts the image into the drive and closes it. */
 int ri_insert(struct ri_service *service, const char *drive,
               const char *image, struct ri_error *out_error);
@@ -185,10 +216,12 @@ int ri_yank(struct ri_service *service, const char *drive,
 struct ri_event {
     uint64_t seq;               /* 1, 2, 3 ... without gaps */
     uint64_t time_ms;           /* wall clock, since 1970 */
-    const char *kind;           /* "drive", "volume", "prompt", "answer", ... */
+    const char *kind;           /* "drive", "volume", "prompt", "answer",
+                                 * "recovery", ... */
     const char *drive;          /* or "" */
     const char *volume;         /* or "" */
     uint64_t prompt;            /* or 0 */
+    const char *answers;        /* of "prompt": as in ri_prompt_info; or NULL */
     const char *text;           /* one sentence for people */
 };
 

@@ -129,6 +129,9 @@ NTSTATUS fs_use_as_it_is(struct volume *volume);
 
 /* Every request that waits here fails, and all that come later. */
 void fs_shutdown(void);
+/* After fs_shutdown: flushes the volume if it is mounted; what cannot be flushed
+ * goes to the keeper. */
+void fs_unflushed_last(struct volume *volume);
 /* After fs_shutdown, with no request and no worker left: takes every volume off
  * its drive and frees it. */
 void fs_dismount_all(void);

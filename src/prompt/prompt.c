@@ -74,6 +74,7 @@ struct prompt {
     KDPC dpc;
     WORK_QUEUE_ITEM timeout_work;
     BOOLEAN timer_set;
+    BOOLEAN used;    /* answered use, which is under way */
     LONG references; /* the list, the timer */
 };
 
@@ -157,6 +158,7 @@ struct facts {
     NTSTATUS status;
     uint64_t since_ms;
     uint32_t waiting;
+    BOOLEAN used;
     BOOLEAN called; /* the next two are what it is about */
     char volume[RI_NAME_MAX], drive[RI_NAME_MAX];
 };
@@ -165,7 +167,8 @@ static struct facts
 facts_of(const struct prompt *prompt)
 {
     struct facts facts = { prompt->id,     prompt->vpb,      prompt->real,
-                           prompt->status, prompt->since_ms, prompt->waiting };
+                           prompt->status, prompt->since_ms, prompt->waiting,
+                           prompt->used };
 
     if (prompt->call != NULL) {
         facts.called = TRUE;
@@ -215,6 +218,9 @@ describe(const struct facts *facts, struct ri_prompt_info *out)
     serial_of(facts->vpb, serial, sizeof serial);
     snprintf(out->reason, sizeof out->reason, "%s", status_name(facts->status));
     snprintf(out->title, sizeof out->title, "%s", text->title);
+    snprintf(out->answers, sizeof out->answers, "%sretry|cancel",
+             facts->status == STATUS_FILE_INVALID && !facts->called ? "use|"
+                                                                    : "");
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     n = snprintf(out->text, sizeof out->text, why, out->volume, out->drive,
@@ -244,6 +250,8 @@ prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
         [PROMPT_STILL] = "still not there; the question stands",
         [PROMPT_RETRIED] = "answered retry; its requests go on",
         [PROMPT_CANCELLED] = "answered cancel; its requests fail",
+        [PROMPT_USED] = "answered use; taken as it is now, its clients have to "
+                        "open it anew",
         [PROMPT_ARRIVED] = "is back; its requests go on",
         [PROMPT_TIMED_OUT] = "nobody answered in time; its requests fail",
         [PROMPT_DROPPED] = "nobody waits for it any more",
@@ -400,6 +408,8 @@ cancel_prompt(uint64_t id, enum prompt_event why)
         return -ENOENT;
     tell(why, &facts);
     fail_ended(prompt, facts.status);
+    if (!facts.called && broker.host.cancelled != NULL)
+        broker.host.cancelled(broker.host.context, facts.vpb, facts.status);
     return 0;
 }
 
@@ -701,13 +711,17 @@ NTSTATUS
 prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
              NTSTATUS status)
 {
-    struct prompt *fresh = new_prompt(vpb, real, status), *prompt;
+    struct prompt *fresh, *prompt;
     enum prompt_event event = PROMPT_ASKED;
     BOOLEAN asked, changed;
     struct facts facts;
     KIRQL irql;
 
     (void) context;
+    if (broker.host.changed != NULL &&
+        broker.host.changed(broker.host.context, vpb))
+        status = STATUS_FILE_INVALID;
+    fresh = new_prompt(vpb, real, status);
     if (fresh == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     if (suppressed()) {
@@ -792,9 +806,61 @@ retry_prompt(uint64_t id)
     return 0;
 }
 
+/* Its arrival ends the prompt; the host fails what stale clients asked for. */
+static int
+use_prompt(uint64_t id)
+{
+    struct prompt *prompt;
+    PVPB vpb = NULL;
+    KIRQL irql;
+    int rc;
+
+    KeAcquireSpinLock(&broker.lock, &irql);
+    prompt = find_locked(id);
+    rc = prompt == NULL ? -ENOENT : 0;
+    if (rc == 0 && (prompt->call != NULL || broker.host.use == NULL ||
+                    prompt->status != STATUS_FILE_INVALID))
+        rc = -EINVAL;
+    if (rc == 0) {
+        vpb = prompt->vpb;
+        prompt->used = TRUE;
+    }
+    KeReleaseSpinLock(&broker.lock, irql);
+    if (rc != 0)
+        return rc;
+    rc = broker.host.use(broker.host.context, vpb);
+    if (rc == 0) {
+        prompt_arrived(vpb);
+        return 0;
+    }
+    KeAcquireSpinLock(&broker.lock, &irql);
+    prompt = find_locked(id);
+    if (prompt != NULL)
+        prompt->used = FALSE;
+    KeReleaseSpinLock(&broker.lock, irql);
+    return rc;
+}
+
+PVPB
+prompt_vpb(uint64_t id)
+{
+    struct prompt *prompt;
+    PVPB vpb = NULL;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&broker.lock, &irql);
+    prompt = find_locked(id);
+    if (prompt != NULL)
+        vpb = prompt->vpb;
+    KeReleaseSpinLock(&broker.lock, irql);
+    return vpb;
+}
+
 int
 prompt_answer(uint64_t id, enum ri_answer answer)
 {
+    if (answer == RI_USE)
+        return use_prompt(id);
     return answer == RI_RETRY ? retry_prompt(id)
                               : cancel_prompt(id, PROMPT_CANCELLED);
 }
@@ -836,7 +902,7 @@ prompt_arrived(PVPB vpb)
     forget_cancels_locked(vpb);
     KeReleaseSpinLock(&broker.lock, irql);
     while ((prompt = end_first_of(vpb, keep, &facts)) != NULL) {
-        tell(PROMPT_ARRIVED, &facts);
+        tell(facts.used ? PROMPT_USED : PROMPT_ARRIVED, &facts);
         retry_ended(prompt);
     }
 }

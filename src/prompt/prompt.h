@@ -23,6 +23,7 @@ enum prompt_event {
     PROMPT_STILL,               /* retried, and still in need */
     PROMPT_RETRIED,
     PROMPT_CANCELLED,
+    PROMPT_USED,                /* changed elsewhere, used as it is */
     PROMPT_ARRIVED,
     PROMPT_TIMED_OUT,
     PROMPT_DROPPED,             /* nobody waits any more */
@@ -39,6 +40,14 @@ struct prompt_host {
     BOOLEAN (*needed)(void *context, PVPB vpb, NTSTATUS status);
     /* A person answered retry: looks into the drive; TRUE when it is back. */
     BOOLEAN (*try_again)(void *context, PVPB vpb);
+    /* Was it changed elsewhere?  Then that is what is asked, whatever status its
+     * requests failed with; may be NULL. */
+    BOOLEAN (*changed)(void *context, PVPB vpb);
+    /* A person takes a volume that was changed elsewhere as it is now: 0 when it
+     * is back, or -errno; may be NULL. */
+    int (*use)(void *context, PVPB vpb);
+    /* Nobody will bring it: its requests have failed; may be NULL. */
+    void (*cancelled)(void *context, PVPB vpb, NTSTATUS status);
     void (*retry)(PIRP irp);
     void (*fail)(PIRP irp, NTSTATUS status);
     void (*event)(void *context, enum prompt_event event,
@@ -68,13 +77,17 @@ NTSTATUS prompt_ask(void *context, NTSTATUS status, ULONG options,
 #define PROMPT_NOTICES_MAX 30
 BOOLEAN prompt_inform(void *context, NTSTATUS status, PCUNICODE_STRING text,
                       PETHREAD thread);
-/* -ENOENT, or 0.  A retry that finds nothing leaves the prompt as it is. */
+/* -ENOENT, or 0.  A retry that finds nothing leaves the prompt as it is.
+ * RI_USE: -EINVAL when it is no answer to this one; or what the host's use
+ * returned, and the prompt is as it was. */
 int prompt_answer(uint64_t id, enum ri_answer answer);
 /* The volume is there: its prompts end, its requests go on (on a worker); the
  * question about write protection only if the host says that it is settled. */
 void prompt_arrived(PVPB vpb);
 /* Why it is away has changed: the question is put anew, as the same prompt. */
 void prompt_reason(PVPB vpb, NTSTATUS status);
+/* The volume that a prompt is about, or NULL. */
+PVPB prompt_vpb(uint64_t id);
 void prompt_fail_all(NTSTATUS status);
 /* The end: what waits fails with STATUS_SYSTEM_SHUTDOWN, and so does at once
  * what comes later, for nobody will answer it. */

@@ -38,6 +38,9 @@ ri_config_init(struct ri_config *config)
 {
     memset(config, 0, sizeof *config);
     config->on_no_operator = RI_NO_OPERATOR_WAIT;
+    config->unflushed_bytes = 64ull << 20;
+    config->unflushed_total_bytes = 256ull << 20;
+    config->flush_idle_ms = 1000;
 }
 
 void
@@ -202,6 +205,81 @@ set_no_operator(struct reading *r, const char *key, const char *value)
     if (!one_of(r, key, value, words, &n))
         return 0;
     r->config->on_no_operator = (enum ri_no_operator) n;
+    return 1;
+}
+
+/* Bytes: a number, perhaps with K, M or G (1024 and its powers). */
+static int
+size(struct reading *r, const char *key, const char *value, uint64_t *out)
+{
+    static const char units[] = "KMG";
+    unsigned long long n;
+    const char *unit;
+    unsigned shift = 0;
+    char *end;
+
+    errno = 0;
+    n = strtoull(value, &end, 10);
+    if (*end != '\0' && (unit = strchr(units, *end)) != NULL) {
+        shift = 10 * (unsigned) (unit - units + 1);
+        end++;
+    }
+    if (!isdigit((unsigned char) value[0]) || *end != '\0')
+        return wrong(r, "%s: \"%.60s\" is no size, as 65536, 512K, 64M or 1G",
+                     key, value);
+    if (errno != 0 || n > (uint64_t) SIZE_MAX >> 24 >> shift)
+        return wrong(r, "%s: \"%.60s\" is too large", key, value);
+    *out = (uint64_t) n << shift;
+    return 1;
+}
+
+static int
+set_unflushed(struct reading *r, const char *key, const char *value)
+{
+    return size(r, key, value, &r->config->unflushed_bytes);
+}
+
+static int
+set_unflushed_total(struct reading *r, const char *key, const char *value)
+{
+    return size(r, key, value, &r->config->unflushed_total_bytes);
+}
+
+/* Seconds, perhaps with up to three decimals. */
+static int
+set_flush_idle(struct reading *r, const char *key, const char *value)
+{
+    char *end;
+    double seconds = strtod(value, &end);
+
+    if (!isdigit((unsigned char) value[0]) || *end != '\0' ||
+        value[strspn(value, "0123456789.")] != '\0' || seconds > 3600)
+        return wrong(r, "%s: \"%.60s\" is no number of seconds from 0 to 3600",
+                     key, value);
+    r->config->flush_idle_ms = (unsigned) (seconds * 1000 + 0.5);
+    if (r->config->flush_idle_ms == 0 && seconds > 0)
+        r->config->flush_idle_ms = 1;
+    return 1;
+}
+
+static int
+set_recovery_dir(struct reading *r, const char *key, const char *value)
+{
+    struct stat st;
+
+    if (!copy_text(r, key, value, r->config->recovery_dir,
+                   sizeof r->config->recovery_dir))
+        return 0;
+    if (value[0] != '/')
+        return wrong(r, "%s: \"%.150s\" is not an absolute path", key, value);
+    if (stat(value, &st) != 0)
+        return errno == ENOENT
+                   ? 1
+                   : wrong(r, "%s: %.150s: %s", key, value, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return wrong(r, "%s: %.150s: is no folder", key, value);
+    if (access(value, W_OK | X_OK) != 0)
+        return wrong(r, "%s: %.150s: %s", key, value, strerror(errno));
     return 1;
 }
 
@@ -386,6 +464,10 @@ static const struct key {
     { "service", "control", false, set_control },
     { "service", "prompt-timeout", false, set_timeout },
     { "service", "on-no-operator", false, set_no_operator },
+    { "service", "unflushed-limit", false, set_unflushed },
+    { "service", "unflushed-total", false, set_unflushed_total },
+    { "service", "flush-idle", false, set_flush_idle },
+    { "service", "recovery-dir", false, set_recovery_dir },
     { "drive", "type", false, set_type },
     { "drive", "port", false, set_port },
     { "drive", "medium", false, set_medium },

@@ -12,6 +12,17 @@
 #include "base/clock.h"
 #include "stack/stack_internal.h"
 
+static void
+tell(struct ri_service *service, struct ri_event *event)
+{
+    pthread_mutex_lock(&service->event_lock);
+    event->seq = ++service->last_event;
+    event->time_ms = clock_wall_ms();
+    for (struct subscriber *s = service->subscribers; s != NULL; s = s->next)
+        s->fn(s->context, event);
+    pthread_mutex_unlock(&service->event_lock);
+}
+
 void
 event_send(struct ri_service *service, const char *kind, const char *drive,
            const char *volume, uint64_t prompt, const char *format, ...)
@@ -27,12 +38,21 @@ event_send(struct ri_service *service, const char *kind, const char *drive,
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    pthread_mutex_lock(&service->event_lock);
-    event.seq = ++service->last_event;
-    event.time_ms = clock_wall_ms();
-    for (struct subscriber *s = service->subscribers; s != NULL; s = s->next)
-        s->fn(s->context, &event);
-    pthread_mutex_unlock(&service->event_lock);
+    tell(service, &event);
+}
+
+void
+event_send_prompt(struct ri_service *service,
+                  const struct ri_prompt_info *prompt, const char *text)
+{
+    struct ri_event event = { .kind = "prompt",
+                              .drive = prompt->drive,
+                              .volume = prompt->volume,
+                              .prompt = prompt->id,
+                              .answers = prompt->answers,
+                              .text = text };
+
+    tell(service, &event);
 }
 
 uint64_t

@@ -241,6 +241,16 @@ ri_close(struct ri_export *export_)
     free(export_);
 }
 
+void
+exports_stale(struct ri_service *service, struct volume *volume, bool stale)
+{
+    pthread_mutex_lock(&service->export_lock);
+    for (struct ri_export *e = service->exports; e != NULL; e = e->next)
+        if (e->volume == volume)
+            __atomic_store_n(&e->stale, stale, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&service->export_lock);
+}
+
 uint32_t
 export_clients(struct ri_service *service, struct volume *volume)
 {

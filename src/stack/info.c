@@ -70,10 +70,9 @@ ri_drives(struct ri_service *service, struct ri_drive_info **out_list,
 }
 
 static const char *const state_words[] = {
-    [VOL_MOUNTED] = "mounted",
-    [VOL_VERIFYING] = "verifying",
-    [VOL_EJECTING] = "ejecting",
-    [VOL_ABSENT] = "absent",
+    [VOL_MOUNTED] = "mounted",     [VOL_VERIFYING] = "verifying",
+    [VOL_EJECTING] = "ejecting",   [VOL_ABSENT] = "absent",
+    [VOL_REPLAYING] = "replaying", [VOL_CHANGED] = "changed elsewhere",
 };
 
 struct listing {
@@ -107,6 +106,9 @@ fill_volume(void *context, struct volume *volume)
     out->waiting = prompt_waiting(fs_volume_vpb(volume));
     out->clients = export_clients(listing->service, volume);
     out->read_only = info.read_only;
+    out->unflushed_bytes = info.unflushed_bytes;
+    out->replays = info.replays;
+    kept_newest(listing->service, volume, out->recovery);
     listing->n++;
     return TRUE;
 }
@@ -136,18 +138,41 @@ ri_prompts(struct ri_service *service, struct ri_prompt_info **out_list,
 
 int
 ri_prompt_answer(struct ri_service *service, uint64_t id, enum ri_answer answer,
-                 struct ri_error *out_error)
+                 char *out_recovery, struct ri_error *out_error)
 {
+    struct volume *volume = NULL;
+    char file[RI_PATH_MAX] = "";
+    uint64_t before = 0;
+    PVPB vpb;
     int rc;
 
-    (void) service;
-    if (answer != RI_RETRY && answer != RI_CANCEL)
-        return ri_fail(out_error, -EINVAL, "answers are retry and cancel");
+    if (answer > RI_USE)
+        return ri_fail(out_error, -EINVAL, "answers are retry, cancel and use");
+    vpb = prompt_vpb(id);
+    if (vpb != NULL)
+        volume = fs_volume_of(vpb);
+    if (volume != NULL)
+        before = kept_newest(service, volume, file);
     rc = prompt_answer(id, answer);
-    if (rc != 0)
+    if (rc == -ENOENT)
         return ri_fail(out_error, rc,
                        "there is no prompt %llu; it may have been answered",
                        (unsigned long long) id);
+    if (rc == -EINVAL)
+        return ri_fail(out_error, rc,
+                       "prompt %llu is not about a volume that was changed "
+                       "elsewhere; answers are retry and cancel",
+                       (unsigned long long) id);
+    if (rc != 0)
+        return ri_fail(out_error, rc,
+                       "the volume cannot be used as it is now, nothing was "
+                       "dropped: %s",
+                       strerror(-rc));
+    if (out_recovery == NULL)
+        return 0;
+    out_recovery[0] = '\0';
+    if (volume != NULL && kept_newest(service, volume, file) > before)
+        memcpy(out_recovery, file, sizeof file);
     return 0;
 }
 

@@ -125,7 +125,9 @@ transfer(struct ri_request *request, UCHAR major, uint64_t offset,
     if (irp == NULL)
         return false;
     MmInitializeMdl(&s->mdl, (PVOID) buffer, length);
+    /* As MmBuildMdlForNonPagedPool leaves it. */
     s->mdl.MdlFlags = MDL_SOURCE_IS_NONPAGED_POOL;
+    s->mdl.MappedSystemVa = (PVOID) buffer;
     irp->MdlAddress = &s->mdl;
     next = IoGetNextIrpStackLocation(irp);
     next->Parameters.Write.Length = length;
@@ -488,12 +490,15 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
     if (request->error == 0 &&
         __atomic_load_n(&export_->service->stopping, __ATOMIC_RELAXED))
         request->error = ESHUTDOWN;
+    if (request->error == 0 &&
+        __atomic_load_n(&export_->stale, __ATOMIC_ACQUIRE))
+        request->error = EIO;
     if (request->error != 0) {
         request->status =
             (uint32_t) (request->error == EPERM ? STATUS_MEDIA_WRITE_PROTECTED
-                        : request->error == ESHUTDOWN
-                            ? STATUS_SYSTEM_SHUTDOWN
-                            : STATUS_INVALID_PARAMETER);
+                        : request->error == ESHUTDOWN ? STATUS_SYSTEM_SHUTDOWN
+                        : request->error == EIO       ? STATUS_FILE_INVALID
+                                                : STATUS_INVALID_PARAMETER);
         return true;
     }
     s->e = export_;
@@ -509,6 +514,16 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
         return false;
     ke_thread_unref(s->thread);
     return true;
+}
+
+bool
+request_stale(PIRP irp)
+{
+    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    struct ri_request *request = own->Context;
+
+    return own->CompletionRoutine == irp_done &&
+           __atomic_load_n(&state_of(request)->e->stale, __ATOMIC_ACQUIRE);
 }
 
 /* The request is marked `cancelling`, so it stays until this is over. */

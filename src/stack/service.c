@@ -50,6 +50,8 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
     fs_volume_info(volume, &info);
     if (info.dismounted)
         return FALSE;
+    if (info.changed_elsewhere)
+        return TRUE;
     /* These two are about a volume that is there. */
     if (status == STATUS_MEDIA_WRITE_PROTECTED)
         return info.read_only || info.state == VOL_ABSENT;
@@ -65,6 +67,56 @@ host_try_again(void *context, PVPB vpb)
     return volume != NULL && fs_try_again(volume);
 }
 
+static BOOLEAN
+host_changed(void *context, PVPB vpb)
+{
+    struct volume *volume = fs_volume_of(vpb);
+    struct fs_volume_info info;
+
+    (void) context;
+    if (volume == NULL)
+        return FALSE;
+    fs_volume_info(volume, &info);
+    return info.changed_elsewhere;
+}
+
+static int
+host_use(void *context, PVPB vpb)
+{
+    struct ri_service *service = context;
+    struct volume *volume = fs_volume_of(vpb);
+    NTSTATUS status;
+
+    if (volume == NULL)
+        return -ENOENT;
+    /* First: nothing that was asked of what was there reaches what is. */
+    exports_stale(service, volume, true);
+    status = fs_use_as_it_is(volume);
+    if (NT_SUCCESS(status))
+        return 0;
+    exports_stale(service, volume, false);
+    return status == STATUS_DISK_FULL ? -ENOSPC : -EIO;
+}
+
+static void
+host_cancelled(void *context, PVPB vpb, NTSTATUS status)
+{
+    struct volume *volume = fs_volume_of(vpb);
+
+    (void) context;
+    if (volume != NULL)
+        fs_give_up(volume, status);
+}
+
+static void
+host_retry(PIRP irp)
+{
+    if (request_stale(irp))
+        io_harderr_fail(irp, STATUS_FILE_INVALID);
+    else
+        io_harderr_retry(irp);
+}
+
 static void
 host_event(void *context, enum prompt_event event,
            const struct ri_prompt_info *prompt)
@@ -73,8 +125,11 @@ host_event(void *context, enum prompt_event event,
     bool open = event <= PROMPT_STILL;
 
     prompt_event_text(event, prompt, text);
-    event_send(context, open ? "prompt" : "answer", prompt->drive,
-               prompt->volume, prompt->id, "%s", text);
+    if (open)
+        event_send_prompt(context, prompt, text);
+    else
+        event_send(context, "answer", prompt->drive, prompt->volume, prompt->id,
+                   "%s", text);
 }
 
 /* --- the file system's observer -------------------------------------------------- */
@@ -88,7 +143,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
     struct drive *drive;
     const char *where;
 
-    if (state != VOL_MOUNTED && state != VOL_ABSENT)
+    if (state != VOL_MOUNTED && state != VOL_ABSENT && state != VOL_CHANGED)
         return;
     volume_name(service, volume, name);
     fs_volume_info(volume, &info);
@@ -104,6 +159,14 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
         event_send(service, "volume", where, name, 0,
                    "volume %s (%s) is in drive %s", name, info.type, where);
         prompt_arrived(fs_volume_vpb(volume));
+        return;
+    }
+    if (state == VOL_CHANGED) {
+        event_send(service, "volume", where, name, 0,
+                   "volume %s is in drive %s, and was changed elsewhere; it is "
+                   "not used before somebody says so",
+                   name, where);
+        prompt_reason(fs_volume_vpb(volume), STATUS_FILE_INVALID);
         return;
     }
     event_send(service, "volume", where, name, 0,
@@ -154,7 +217,10 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
         .describe = host_describe,
         .needed = host_needed,
         .try_again = host_try_again,
-        .retry = io_harderr_retry,
+        .changed = host_changed,
+        .use = host_use,
+        .cancelled = host_cancelled,
+        .retry = host_retry,
         .fail = io_harderr_fail,
         .event = host_event,
     };
@@ -166,6 +232,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     prompt_init(&host, config->prompt_timeout_s, config->on_no_operator);
     io_set_harderr_port(&port);
     fs_set_observer(volume_changed, service);
+    keeper_start(service, config);
 }
 
 int
@@ -180,6 +247,7 @@ ri_service_start(const struct ri_config *config,
         return ri_fail(out_error, -ENOMEM, "out of memory");
     pthread_mutex_init(&service->export_lock, NULL);
     pthread_mutex_init(&service->event_lock, NULL);
+    pthread_mutex_init(&service->keep_lock, NULL);
     service->drives = calloc(config->drive_count + 1, sizeof(struct drive));
     if (service->drives == NULL) {
         free(service);
@@ -236,6 +304,7 @@ ri_service_free(struct ri_service *service)
     io_set_harderr_port(NULL);
     io_tell_shutdown();
     fs_dismount_all();
+    keeper_stop(service);
     for (size_t i = 0; i < service->drive_count; i++)
         drive_stop(&service->drives[i]);
     if (service->fs != NULL)
@@ -255,6 +324,7 @@ ri_service_free(struct ri_service *service)
         ri_unsubscribe(service, service->subscribers->id);
     pthread_mutex_destroy(&service->export_lock);
     pthread_mutex_destroy(&service->event_lock);
+    pthread_mutex_destroy(&service->keep_lock);
     free(service->drives);
     free(service);
 }

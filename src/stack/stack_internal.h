@@ -38,7 +38,7 @@ struct subscriber {
 
 /*
  * Locks, none inside another: export_lock (open exports), event_lock (held
- * while subscribers are called, one event at a time).  Drives are fixed after
+ * while subscribers are called, one event at a time), keep_lock (kept).  Drives are fixed after
  * the start.
  */
 struct ri_service {
@@ -53,6 +53,11 @@ struct ri_service {
     pthread_mutex_t event_lock;
     struct subscriber *subscribers;
     uint64_t last_event, last_subscriber;
+
+    char recovery_dir[RI_PATH_MAX];
+    pthread_mutex_t keep_lock;
+    struct kept *kept;                  /* recovery files, oldest first */
+    size_t kept_count;
 };
 
 /* config.c */
@@ -90,12 +95,29 @@ void event_send(struct ri_service *service, const char *kind,
                 const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 
+/* Of kind "prompt". */
+void event_send_prompt(struct ri_service *service,
+                       const struct ri_prompt_info *prompt, const char *text);
+
+/* keep.c */
+void keeper_start(struct ri_service *service, const struct ri_config *config);
+void keeper_stop(struct ri_service *service);
+/* The volume's newest recovery file (RI_PATH_MAX) and its number, or "" and 0. */
+uint64_t kept_newest(struct ri_service *service, struct volume *volume,
+                     char *out_file);
+
 /* exports.c */
+/* A volume's content changed under those who have it open: they get EIO until
+ * they open it anew. */
+void exports_stale(struct ri_service *service, struct volume *volume,
+                   bool stale);
 uint32_t export_clients(struct ri_service *service, struct volume *volume);
 /* Ends whatever waits, for the end of the service. */
 void exports_cancel_all(struct ri_service *service);
 
 /* request.c */
+/* Is it of an export that is stale? */
+bool request_stale(PIRP irp);
 struct ri_export {
     struct ri_export *next;
     struct ri_service *service;
@@ -103,6 +125,7 @@ struct ri_export {
     PDEVICE_OBJECT device;
     struct ri_export_info info;
     bool can_trim, trim_zeroes;
+    bool stale;                         /* atomic */
     pthread_mutex_t lock;               /* the list of waiting requests */
     LIST_ENTRY waiting;
 };

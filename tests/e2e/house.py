@@ -82,7 +82,9 @@ class Service:
         self.control = os.path.join(self.folder, "c.sock")
         self.config = os.path.join(self.folder, "reinsert.conf")
         self.log = os.path.join(self.folder, "stderr")
-        keys = {"nbd": f"unix:{self.nbd}", "control": self.control}
+        self.recovery = os.path.join(self.folder, "recovery")
+        keys = {"nbd": f"unix:{self.nbd}", "control": self.control,
+                "recovery-dir": self.recovery}
         keys.update({k.replace("_", "-"): v for k, v in service.items()})
         self.write_config(keys, drives)
         self.lines = []

@@ -34,6 +34,8 @@ struct ri_service {
     size_t volume_count;
     struct ri_prompt_info prompts[MAX];
     size_t prompt_count;
+    struct ri_recovery_info kepts[MAX];
+    size_t kept_count;
     uint64_t last_prompt;
     bool down;
     pthread_mutex_t event_lock;
@@ -228,6 +230,7 @@ ri_unsubscribe(struct ri_service *service, uint64_t subscription)
 SNAPSHOT(ri_drives, ri_drive_info, drive)
 SNAPSHOT(ri_volumes, ri_volume_info, volume)
 SNAPSHOT(ri_prompts, ri_prompt_info, prompt)
+SNAPSHOT(ri_recovery, ri_recovery_info, kept)
 
 /* One entry, always the same. */
 int
@@ -307,6 +310,7 @@ fake_raise_prompt(struct ri_service *service, const char *volume,
              "Volume %s was last seen in drive %s, which is empty now. "
              "Put it back into any drive, and everything goes on.",
              volume, drive);
+    snprintf(prompt->answers, sizeof prompt->answers, "retry|cancel");
     pthread_mutex_unlock(&service->lock);
     fake_emit(service, "prompt", drive, volume, id, "The medium is not there");
     return id;
@@ -339,13 +343,45 @@ drop_prompt(struct ri_service *service, uint64_t id, const char *volume)
 /* --- what an operator does
  * ---------------------------------------------------------- */
 
+/* What a cancel leaves behind: one file, always the same. */
+static void
+keep_all(struct ri_service *service)
+{
+    struct ri_recovery_info *kept = &service->kepts[0];
+
+    pthread_mutex_lock(&service->lock);
+    service->kept_count = 1;
+    strcpy(kept->volume, "A");
+    strcpy(kept->drive, "disk0");
+    strcpy(kept->file, "/var/lib/reinsert/recovery/A.recovery");
+    strcpy(kept->reason, "STATUS_NO_MEDIA_IN_DEVICE");
+    kept->bytes = 65536;
+    kept->time_ms = 1700000000000;
+    pthread_mutex_unlock(&service->lock);
+    fake_emit(service, "recovery", "disk0", "A", 0,
+              "what volume A still lacks is kept in "
+              "/var/lib/reinsert/recovery/A.recovery");
+}
+
 int
 ri_prompt_answer(struct ri_service *service, uint64_t id, enum ri_answer answer,
-                 struct ri_error *out_error)
+                 char *out_recovery, struct ri_error *out_error)
 {
+    if (answer == RI_USE)
+        return fail(out_error, EINVAL, "%s", "not changed elsewhere");
     if (!drop_prompt(service, id, NULL))
         return fail(out_error, ENOENT, "%s", "no such prompt");
+    if (answer == RI_CANCEL)
+        keep_all(service);
+    snprintf(out_recovery, RI_PATH_MAX, "%s",
+             answer == RI_CANCEL ? service->kepts[0].file : "");
     return 0;
+}
+
+void
+ri_service_keep(struct ri_service *service)
+{
+    (void) service;
 }
 
 int

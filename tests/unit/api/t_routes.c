@@ -229,6 +229,42 @@ answer__good_wrong_and_twice(void **state)
 }
 
 static void
+cancel__what_was_not_flushed_is_in_a_file_that_is_named(void **state)
+{
+    static const char file[] = "/var/lib/reinsert/recovery/A.recovery";
+    struct fixture *f = *state;
+    struct http_reply reply;
+
+    fixture_get(f, "/v1/recovery", 200, &reply);
+    assert_int_equal(json_array_size(json_object_get(reply.json, "recovery")),
+                     0);
+    http_reply_free(&reply);
+    fake_raise_prompt(f->service, "A", "disk0");
+    fixture_get(f, "/v1/prompts", 200, &reply);
+    assert_string_equal(
+        json_string_value(json_array_get(
+            json_object_get(
+                json_array_get(json_object_get(reply.json, "prompts"), 0),
+                "answers"),
+            1)),
+        "cancel");
+    http_reply_free(&reply);
+    fixture_expect(f, "POST", "/v1/prompts/1/answer", "{\"answer\": \"use\"}",
+                   422, "invalid");
+    fixture_post(f, "/v1/prompts/1/answer", "{\"answer\": \"cancel\"}", 200,
+                 &reply);
+    assert_string_equal(json_string_value(json_object_get(
+                            json_object_get(reply.json, "prompt"), "recovery")),
+                        file);
+    http_reply_free(&reply);
+    fixture_get(f, "/v1/recovery", 200, &reply);
+    assert_string_equal(text_at(reply.json, "recovery", 0, "file"), file);
+    assert_string_equal(text_at(reply.json, "recovery", 0, "reason"),
+                        "STATUS_NO_MEDIA_IN_DEVICE");
+    http_reply_free(&reply);
+}
+
+static void
 body__over_64_KiB__413(void **state)
 {
     char *body = malloc((1 << 18) + 1);
@@ -261,6 +297,7 @@ main(void)
         T(errors__entries_with_their_dump),
         T(yank_insert__prompt_appears_and_goes),
         T(answer__good_wrong_and_twice),
+        T(cancel__what_was_not_flushed_is_in_a_file_that_is_named),
         T(body__over_64_KiB__413),
     };
 

@@ -112,13 +112,14 @@ def test_status_in_a_pipe_is_tab_separated(service):
     assert [row[0] for row in rows] == ["service", "nbd", "drive", "volume"]
     assert rows[2][1:7] == ["disk0", "disk", "ready",
                             f"{service.folder}/A.img", "A", str(64 << 20)]
-    assert len(rows[2]) == 13 and len(rows[3]) == 13
+    assert len(rows[2]) == 13 and len(rows[3]) == 16
     assert rows[3][1:3] == ["A", "mounted"]
 
 
 def test_status_json_has_all(service):
     reply = json.loads(service.run("status", "--json").stdout)
-    assert set(reply) == {"service", "counts", "drives", "volumes", "prompts"}
+    assert set(reply) == {"service", "counts", "drives", "volumes", "prompts",
+                          "recovery"}
 
 
 def test_status_on_a_terminal_is_a_table(service):
@@ -200,6 +201,30 @@ def test_prompts_watch_shows_beginning_and_end(service):
         service.stop()
         assert watch.wait(5) == 1
         assert "has ended" in watch.stderr.read()
+
+
+KEPT = "/var/lib/reinsert/recovery/A.recovery"
+
+
+def test_cancel_names_the_recovery_file(service):
+    service.run("yank", "disk0")
+    with follow(service, "prompts", "--watch") as watch:
+        assert watch.stdout.readline().startswith("prompt\t1\t")
+        r = service.run("answer", "1", "use")
+        assert r.returncode == 5 and "not changed elsewhere" in r.stderr
+        assert service.run("answer", "1", "cancel").stdout == (
+            f"answered\t1\tcancel\t{KEPT}\n")
+        assert watch.stdout.readline().startswith("end\t1\t")
+        assert watch.stdout.readline() == (
+            f"recovery\tA\twhat volume A still lacks is kept in {KEPT}\n")
+    last = service.run("status").stdout.splitlines()[-1].split("\t")
+    assert last == ["recovery", KEPT, "A", "65536",
+                    "STATUS_NO_MEDIA_IN_DEVICE", "disk0", "1700000000000"]
+    service.run("yank", "disk0")
+    service.run("insert", "disk0", "A.img")
+    service.run("yank", "disk0")
+    reply = json.loads(service.run("answer", "2", "cancel", "--json").stdout)
+    assert reply["prompt"]["recovery"] == KEPT
 
 
 def test_events_follow(service):

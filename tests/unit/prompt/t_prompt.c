@@ -27,6 +27,9 @@ static struct {
     LONG retried, failed;
     NTSTATUS failed_with;
     LONG asked, ended;
+    LONG given_up, failed_before; /* how many requests had failed by then */
+    BOOLEAN changed;
+    int use;
     enum prompt_event last;
 } world;
 
@@ -89,6 +92,36 @@ event(void *context, enum prompt_event what,
         world.ended++;
 }
 
+static BOOLEAN
+changed(void *context, PVPB vpb)
+{
+    (void) context;
+    (void) vpb;
+    return world.changed;
+}
+
+static int
+use(void *context, PVPB vpb)
+{
+    (void) context;
+    if (world.use != 0)
+        return world.use;
+    /* As the file system's observer does it. */
+    world.changed = world.needed = FALSE;
+    prompt_arrived(vpb);
+    return 0;
+}
+
+static void
+cancelled(void *context, PVPB vpb, NTSTATUS status)
+{
+    (void) context;
+    (void) vpb;
+    (void) status;
+    world.failed_before = world.failed;
+    world.given_up++;
+}
+
 static int
 set_up(unsigned timeout_s)
 {
@@ -96,6 +129,9 @@ set_up(unsigned timeout_s)
         .describe = describe,
         .needed = needed,
         .try_again = try_again,
+        .changed = changed,
+        .use = use,
+        .cancelled = cancelled,
         .retry = retry,
         .fail = fail_irp,
         .event = event,
@@ -323,7 +359,103 @@ nobody_answers__policy_cancel__requests_fail(void **state)
     wait_until(&world.failed, 1);
     assert_int_equal(open_prompts(NULL), 0);
     assert_int_equal(world.last, PROMPT_TIMED_OUT);
+    assert_int_equal(world.given_up, 1);
     clock_manual(false);
+}
+
+static void
+cancel__requests_fail__then_what_was_not_flushed_is_given_up(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    open_prompts(&info);
+    assert_string_equal(info.answers, "retry|cancel");
+    assert_ptr_equal(prompt_vpb(info.id), &vpb_a);
+    assert_int_equal(prompt_answer(info.id, RI_CANCEL), 0);
+    assert_int_equal(world.given_up, 1);
+    assert_int_equal(world.failed_before, 2);
+    assert_null(prompt_vpb(info.id));
+}
+
+static void
+end_of_service__is_no_cancel(void **state)
+{
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    assert_int_equal(world.failed, 1);
+    assert_int_equal(world.given_up, 0);
+}
+
+static void
+changed_elsewhere__asked_as_such_whatever_the_status(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    world.changed = TRUE;
+    wait_for(&vpb_a, STATUS_WRONG_VOLUME);
+    assert_int_equal(open_prompts(&info), 1);
+    assert_string_equal(info.title, "Changed elsewhere");
+    assert_string_equal(info.answers, "use|retry|cancel");
+    assert_non_null(strstr(info.text, "written to elsewhere"));
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+absent_then_changed_elsewhere__same_prompt__its_answers_too(void **state)
+{
+    struct ri_prompt_info info, then;
+
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    open_prompts(&info);
+    prompt_reason(&vpb_a, STATUS_FILE_INVALID);
+    assert_int_equal(open_prompts(&then), 1);
+    assert_true(then.id == info.id);
+    assert_string_equal(then.answers, "use|retry|cancel");
+    prompt_reason(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    open_prompts(&then);
+    assert_string_equal(then.answers, "retry|cancel");
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+use__of_a_volume_that_is_away__is_no_answer(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    open_prompts(&info);
+    assert_int_equal(prompt_answer(info.id, RI_USE), -EINVAL);
+    assert_int_equal(prompt_answer(info.id + 1, RI_USE), -ENOENT);
+    assert_int_equal(open_prompts(NULL), 1);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+use__ends_the_prompt__once_it_could_be_done(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    world.changed = TRUE;
+    wait_for(&vpb_a, STATUS_WRONG_VOLUME);
+    open_prompts(&info);
+    world.use = -ENOSPC;
+    assert_int_equal(prompt_answer(info.id, RI_USE), -ENOSPC);
+    assert_int_equal(open_prompts(NULL), 1);
+    assert_int_equal(world.retried + world.failed, 0);
+    world.use = 0;
+    assert_int_equal(prompt_answer(info.id, RI_USE), 0);
+    assert_int_equal(open_prompts(NULL), 0);
+    assert_int_equal(world.last, PROMPT_USED);
+    wait_until(&world.retried, 1);
+    assert_int_equal(world.given_up, 0);
 }
 
 int
@@ -352,6 +484,19 @@ main(void)
             client_gone__its_request_leaves__the_last_one_takes_the_prompt,
             before),
         cmocka_unit_test_setup(nobody_answers__policy_cancel__requests_fail,
+                               before),
+        cmocka_unit_test_setup(
+            cancel__requests_fail__then_what_was_not_flushed_is_given_up,
+            before),
+        cmocka_unit_test_setup(end_of_service__is_no_cancel, before),
+        cmocka_unit_test_setup(
+            changed_elsewhere__asked_as_such_whatever_the_status, before),
+        cmocka_unit_test_setup(
+            absent_then_changed_elsewhere__same_prompt__its_answers_too,
+            before),
+        cmocka_unit_test_setup(use__of_a_volume_that_is_away__is_no_answer,
+                               before),
+        cmocka_unit_test_setup(use__ends_the_prompt__once_it_could_be_done,
                                before),
     };
 

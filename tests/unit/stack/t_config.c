@@ -45,6 +45,10 @@ good__every_key__is_taken(void **state)
                           "control = /tmp/c.sock\n"
                           "prompt-timeout = 30\n"
                           "on-no-operator = cancel\n"
+                          "unflushed-limit = 8M\n"
+                          "unflushed-total = 1G\n"
+                          "flush-idle = 0.25\n"
+                          "recovery-dir = /tmp/not/there/yet\n"
                           "\n"
                           "[drive left]\n"
                           "type = disk\n"
@@ -65,6 +69,10 @@ good__every_key__is_taken(void **state)
     assert_string_equal(config.control, "/tmp/c.sock");
     assert_int_equal(config.prompt_timeout_s, 30);
     assert_int_equal(config.on_no_operator, RI_NO_OPERATOR_CANCEL);
+    assert_int_equal(config.unflushed_bytes, 8 << 20);
+    assert_int_equal(config.unflushed_total_bytes, 1 << 30);
+    assert_int_equal(config.flush_idle_ms, 250);
+    assert_string_equal(config.recovery_dir, "/tmp/not/there/yet");
     assert_int_equal(config.drive_count, 2);
     assert_string_equal(config.drives[0].name, "left");
     assert_int_equal(config.drives[0].cache, RI_CACHE_VOLATILE);
@@ -106,6 +114,16 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "[drive d]\nblock-size = 1024\n", 2, "none of 512, 2048, 4096" },
         { "[drive d]\nwhat is this\n", 2, "key = value" },
         { "[service]\nnbd = /tmp/x\n[drive d]\n", 2, "unix:PATH" },
+        { "[service]\nunflushed-limit = much\n", 2, "much" },
+        { "[service]\nunflushed-limit = -1\n", 2, "no size" },
+        { "[service]\nunflushed-limit = 1KB\n", 2, "no size" },
+        { "[service]\nunflushed-total = 99999999999G\n", 2, "too large" },
+        { "[service]\nflush-idle = soon\n", 2, "seconds" },
+        { "[service]\nflush-idle = 1e3\n", 2, "seconds" },
+        { "[service]\nflush-idle = 4000\n", 2, "3600" },
+        { "[service]\nrecovery-dir = here\n", 2, "absolute" },
+        { "[service]\n\nrecovery-dir = /dev/null\n", 3, "no folder" },
+        { "[service]\nrecovery-dir =\n", 2, "missing" },
         { "[service]\nnbd = tcp:127.0.0.1\n[drive d]\n", 2, "HOST:PORT" },
         { "[service]\nnbd = tcp:127.0.0.1:70000\n[drive d]\n", 2, "70000" },
         { "[service]\nprompt-timeout = soon\n[drive d]\n", 2, "soon" },

@@ -1,0 +1,373 @@
+"""What was acknowledged and not flushed: kept, written again, or in a file.
+
+The drives have a write cache that a yank really loses (cache = volatile).
+
+SPDX-License-Identifier: MIT
+"""
+import errno
+import json
+import os
+import random
+import re
+import subprocess
+
+import pytest
+
+from house import MIB, REINSERT, SLOW, ApiError, Fio, bytes_at, until, volumes
+
+NEVER = "3600"                          # seconds: nothing is flushed by itself
+
+
+class Model:
+    """The stream as its client was told it is; seeded."""
+
+    def __init__(self, image, length=4 * MIB, seed=4):
+        self.offset, _ = volumes.extent(image)
+        self.content = bytearray(bytes_at(image, self.offset, length))
+        self.dice = random.Random(seed)
+
+    def write(self, client, count=200):
+        for _ in range(count):
+            length = self.dice.choice([512, 4096, 8192, 65536])
+            at = self.dice.randrange(
+                (len(self.content) - length) // 512) * 512
+            data = (bytes(length) if self.dice.random() < 0.1
+                    else self.dice.randbytes(length))
+            client.write(self.offset + at, data)
+            self.content[at:at + length] = data
+
+    def on(self, image):
+        return bytes_at(image, self.offset,
+                        len(self.content)) == bytes(self.content)
+
+
+@pytest.fixture
+def two(serve, media, clients):
+    """start(**keys) -> (service, client): A in a drive, another one empty"""
+    def start(cache="volatile", **keys):
+        s = serve({"left": {"type": "disk", "medium": media.a,
+                            "cache": cache},
+                   "right": {"type": "disk", "cache": cache}}, **keys)
+        s.mounted("ARCHIVE-A")
+        c = s.client("ARCHIVE-A")
+        clients.append(c)
+        return s, c
+    return start
+
+
+def recover(*words):
+    return subprocess.run([REINSERT, "recover", *words], text=True,
+                          capture_output=True, timeout=30 * SLOW)
+
+
+def unflushed(service):
+    return service.volume("ARCHIVE-A")["unflushed_bytes"]
+
+
+def files(service):
+    return sorted(os.listdir(service.recovery)
+                  if os.path.isdir(service.recovery) else [])
+
+
+def test_P2_what_a_yank_lost_is_written_again(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    assert unflushed(s) > 0
+    s.yank("left")
+    assert not model.on(media.a), "the drive lost nothing: no test"
+    s.insert("right", media.a)
+    s.mounted("ARCHIVE-A")
+    assert c.read(model.offset, len(model.content)) == bytes(model.content)
+    until(lambda: unflushed(s) == 0, "replayed")
+    assert model.on(media.a)
+    assert s.volume("ARCHIVE-A")["replays"] == 1
+    assert not s.prompts() and not files(s)
+    assert volumes.fsck(media.a) is None
+
+
+def test_P2_fio_verifies_through_yanks_without_a_flush(two, media, clients):
+    s, c = two()
+    offset, _ = volumes.extent(media.a)
+    fio = Fio(s.uri("ARCHIVE-A"), offset, 16 * MIB, s.folder, rate="12m")
+    clients.append(fio)
+    drives = ["left", "right"]
+    for _ in range(12):
+        s.yank(drives[0])
+        s.one_prompt("ARCHIVE-A", 3)
+        s.insert(drives[1], media.a)
+        s.no_prompt()
+        drives.reverse()
+    fio.good()
+    c.flush()
+    assert not files(s)
+    assert volumes.fsck(media.a) is None
+
+
+def cancelled(s, c, model):
+    """Yanks, lets a read wait, cancels its question; the file's name."""
+    s.yank("left")
+    read = c.read_on(model.offset, 4096)
+    prompt = s.one_prompt("ARCHIVE-A", 3)
+    assert prompt["answers"] == ["retry", "cancel"]
+    name = s.answer(prompt, "cancel")["prompt"]["recovery"]
+    read.fails(errno.EIO)
+    return name
+
+
+def test_P5_cancel_leaves_a_recovery_file_that_makes_it_whole(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    name = cancelled(s, c, model)
+    assert os.path.dirname(name) == s.recovery
+    assert os.stat(s.recovery).st_mode & 0o777 == 0o700
+    assert os.stat(name).st_mode & 0o777 == 0o600
+    assert files(s) == [os.path.basename(name)]
+    assert s.volume("ARCHIVE-A")["recovery"] == name
+    assert unflushed(s) == 0
+    told, = s.call("GET", "/v1/recovery")["recovery"]
+    assert (told["file"], told["volume"], told["drive"], told["reason"]) == (
+        name, "ARCHIVE-A", "left", "STATUS_NO_MEDIA_IN_DEVICE")
+    until(lambda: name in s.stderr(), "the name on stderr")
+    assert not model.on(media.a)
+    assert recover("apply", name, "--to", media.a, "--dry-run").returncode == 0
+    assert not model.on(media.a)
+    r = recover("apply", name, "--to", media.a)
+    assert r.returncode == 0, r.stderr
+    assert model.on(media.a)
+    assert volumes.fsck(media.a) is None
+
+
+def test_P5_the_file_is_refused_for_every_other_medium(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    name = cancelled(s, c, model)
+    for other in media.a2, media.c, media.b:
+        before = volumes.checksum(other)
+        r = recover("apply", name, "--to", other)
+        assert r.returncode == 1 and "nothing was written" in r.stderr
+        assert volumes.checksum(other) == before
+    summary = json.loads(recover("show", name, "--json").stdout)
+    assert summary["label"] == "ARCHIVE-A" and summary["complete"]
+    assert summary["witnesses"] > 0
+    assert summary["uuid"] == volumes.probe(media.a)["UUID"]
+
+
+def test_P5_the_command_line_names_the_file(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 20)
+    s.yank("left")
+    read = c.read_on(model.offset, 4096)
+    prompt = s.one_prompt("ARCHIVE-A", 3)
+    r = s.run("answer", str(prompt["id"]), "cancel")
+    assert r.returncode == 0, r.stderr
+    read.fails(errno.EIO)
+    name = r.stdout.rstrip("\n").split("\t")[3]
+    assert files(s) == [os.path.basename(name)]
+    assert f"recovery\t{name}\tARCHIVE-A\t" in s.run("status").stdout
+
+
+def test_P5_a_file_that_cannot_be_written_costs_nothing(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 50)
+    with open(s.recovery, "wb"):
+        pass                            # a file where the folder should be
+    assert cancelled(s, c, model) == ""
+    until(lambda: "stays in memory" in s.stderr(), "the failure is told")
+    assert unflushed(s) > 0
+    os.unlink(s.recovery)
+    s.insert("right", media.a)
+    s.mounted("ARCHIVE-A")
+    until(lambda: unflushed(s) == 0, "replayed")
+    assert model.on(media.a)
+
+
+@pytest.mark.parametrize("more", [[], ["--quiet"]])
+def test_end_of_service_while_the_medium_is_away(two, media, more):
+    s, c = two(flush_idle=NEVER)
+    if more:
+        s.stop()
+        s.start("--config", s.config, *more)
+        s.stopped = False
+        s.mounted("ARCHIVE-A")
+        c = s.client("ARCHIVE-A")
+    model = Model(media.a)
+    model.write(c)
+    s.yank("left")
+    s.absent("ARCHIVE-A")
+    c.close()
+    s.stop()
+    found = re.findall(r"is kept in (\S+\.recovery)", s.stderr())
+    assert len(found) == 1, s.stderr()
+    assert recover("apply", found[0], "--to", media.a).returncode == 0
+    assert model.on(media.a)
+
+
+def test_end_of_service_flushes_what_is_there(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    c.close()
+    s.stop()
+    assert model.on(media.a)
+    assert not files(s)
+
+
+def test_eject_of_a_dirty_volume_leaves_nothing_unflushed(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    assert unflushed(s) > 0
+    s.eject("left")
+    assert unflushed(s) == 0
+    assert model.on(media.a)
+    assert not files(s)
+
+
+def test_a_quiet_volume_is_flushed_by_itself(two, media):
+    s, c = two()
+    model = Model(media.a)
+    model.write(c, 50)
+    until(lambda: unflushed(s) == 0, "flushed", 4)
+    assert model.on(media.a)
+
+
+def test_limit_0_writes_through(two, media):
+    s, c = two(unflushed_limit="0", flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 50)
+    assert unflushed(s) == 0
+    assert model.on(media.a)
+
+
+def test_at_the_limit_it_is_flushed_before_more_is_acknowledged(two, media):
+    s, c = two(unflushed_limit="256K", flush_idle=NEVER)
+    model = Model(media.a)
+    for _ in range(20):
+        model.write(c, 20)
+        assert unflushed(s) <= 256 << 10
+    s.yank("left")
+    s.insert("left", media.a)
+    s.mounted("ARCHIVE-A")
+    assert c.read(model.offset, len(model.content)) == bytes(model.content)
+
+
+def test_a_drive_without_a_cache_keeps_nothing(two, media):
+    s, c = two(cache="none", flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 50)
+    assert unflushed(s) == 0
+    assert model.on(media.a)
+
+
+# --- changed elsewhere -----------------------------------------------------
+
+
+def changed(s, c, model, image):
+    """Out, written to by somebody else, and in again; what was written."""
+    s.yank("left")
+    s.absent("ARCHIVE-A")
+    volumes.tool("debugfs", "-w", "-R", "mkdir /elsewhere", image)
+    other = os.urandom(len(model.content))
+    with open(image, "r+b") as file:
+        file.seek(model.offset)
+        file.write(other)
+    s.insert("right", image)
+    until(lambda: s.volume("ARCHIVE-A")["state"] == "changed elsewhere",
+          "noticed")
+    assert bytes_at(image, model.offset, len(other)) == other
+    return other
+
+
+def test_P6_changed_elsewhere_is_a_question_of_its_own(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    other = changed(s, c, model, media.a)
+    read = c.read_on(model.offset, 4096)
+    prompt = s.one_prompt("ARCHIVE-A", 3)
+    assert prompt["title"] == "Changed elsewhere"
+    assert prompt["answers"] == ["use", "retry", "cancel"]
+    s.answer(prompt, "retry")
+    read.waits()
+    assert s.one_prompt("ARCHIVE-A")["id"] == prompt["id"]
+    assert bytes_at(media.a, model.offset, len(other)) == other
+    s.answer(prompt, "cancel")
+    read.fails(errno.EIO)
+
+
+def test_P6_use_takes_it_as_it_is(two, media, clients):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    other = changed(s, c, model, media.a)
+    write = c.write_on(model.offset, bytes(4096))
+    prompt = s.one_prompt("ARCHIVE-A", 3)
+    name = s.answer(prompt, "use")["prompt"]["recovery"]
+    write.fails(errno.EIO)
+    s.no_prompt()
+    s.mounted("ARCHIVE-A")
+    assert files(s) == [os.path.basename(name)]
+    for request in (c.read_on(0, 512), c.flush_on(),
+                    c.write_on(model.offset, bytes(512))):
+        request.fails(errno.EIO)
+    again = s.client("ARCHIVE-A")
+    clients.append(again)
+    assert again.read(model.offset, len(other)) == other
+    again.write(model.offset, b"on with it"[:10].ljust(512, b"."))
+    again.flush()
+    assert bytes_at(media.a, model.offset, 10) == b"on with it"
+    # The file is for what the medium was: only --force writes it here.
+    s.eject("right")
+    r = recover("apply", name, "--to", media.a)
+    assert r.returncode == 1 and "changed since" in r.stderr
+
+
+def test_P6_use_waits_for_a_file_that_can_be_written(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 50)
+    changed(s, c, model, media.a)
+    read = c.read_on(model.offset, 4096)
+    prompt = s.one_prompt("ARCHIVE-A", 3)
+    with open(s.recovery, "wb"):
+        pass
+    with pytest.raises(ApiError) as error:
+        s.answer(prompt, "use")
+    assert error.value.status == 502
+    assert unflushed(s) > 0
+    read.waits()
+    os.unlink(s.recovery)
+    assert s.answer(s.one_prompt("ARCHIVE-A"), "use")["prompt"]["recovery"]
+    read.fails(errno.EIO)
+
+
+def test_P6_cancel_fails_requests_and_asks_again_later(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 50)
+    other = changed(s, c, model, media.a)
+    read = c.read_on(model.offset, 4096)
+    name = s.answer(s.one_prompt("ARCHIVE-A", 3), "cancel")["prompt"][
+        "recovery"]
+    read.fails(errno.EIO)
+    assert files(s) == [os.path.basename(name)]
+    assert s.volume("ARCHIVE-A")["state"] == "changed elsewhere"
+    assert bytes_at(media.a, model.offset, len(other)) == other
+
+
+def test_use_is_no_answer_to_an_absent_volume(two, media):
+    s, c = two()
+    s.yank("left")
+    read = c.read_on(0, 512)
+    prompt = s.one_prompt("ARCHIVE-A", 3)
+    with pytest.raises(ApiError) as error:
+        s.answer(prompt, "use")
+    assert error.value.code == "invalid"
+    read.waits()
+    s.insert("left", media.a)
+    read.good()
