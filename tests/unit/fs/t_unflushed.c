@@ -397,6 +397,72 @@ model__random_writes_flushes_yanks__nothing_lost_nothing_misplaced(void **state)
     assert_true(info_of(volume).replays > 10);
 }
 
+/* Until all are done; a hand that was seen in between is answered. */
+static void
+end_all(struct req *reqs, int count)
+{
+    struct ri_prompt_info info;
+
+    for (int i = 0; i < count; i++) {
+        while (!req_is_done(&reqs[i])) {
+            if (prompts(&info) != 0)
+                (void) prompt_answer(info.id, RI_RETRY);
+            usleep(100);
+        }
+        assert_int_equal(req_end(&reqs[i]), STATUS_SUCCESS);
+    }
+}
+
+#define AT_ONCE 8
+
+static UCHAR batch[AT_ONCE][CELL];
+
+/* Eight at a time, in cells of their own, and a hand in the middle of them. */
+static void
+model__yanks_among_many_requests__nothing_lost(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("many", "MANY", "A0000012");
+    UCHAR model[CELLS] = { 0 };
+    struct req reqs[AT_ONCE + 1];
+    unsigned seed = 815;
+    struct volume *volume;
+
+    limit(CELLS / 2 * CELL, 5);
+    put_in(d, path);
+    volume = mount(d);
+    for (int round = 0; round < 150; round++) {
+        unsigned first = (unsigned) rand_r(&seed) % CELLS;
+        UCHAR value = (UCHAR) (1 + rand_r(&seed) % 255);
+
+        for (unsigned i = 0; i < AT_ONCE; i++) {
+            unsigned cell = (first + i) % CELLS;
+
+            memset(batch[i], value + (int) i, CELL);
+            req_start(&reqs[i], volume, IRP_MJ_WRITE, AT + cell * CELL,
+                      batch[i], CELL);
+            model[cell] = (UCHAR) (value + i);
+            if (i == 4 && round % 3 == 0)
+                swap(d, path);
+        }
+        req_start(&reqs[AT_ONCE], volume,
+                  round % 4 == 0 ? IRP_MJ_FLUSH_BUFFERS : IRP_MJ_READ, AT, seen,
+                  round % 4 == 0 ? 0 : CELL);
+        if (round % 5 == 0)
+            swap(d, path);
+        end_all(reqs, AT_ONCE + 1);
+    }
+    swap(d, path);
+    req_start(&reqs[0], volume, IRP_MJ_READ, AT, seen, CELL);
+    end_all(reqs, 1);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    pull_out(d);
+    for (unsigned cell = 0; cell < CELLS; cell++) {
+        memset(buffer, model[cell], CELL);
+        assert_on_medium(path, AT + cell * CELL, buffer, CELL);
+    }
+}
+
 /* --- the keeper --------------------------------------------------------------------- */
 
 struct kept {
@@ -585,6 +651,7 @@ main(void)
         TEST(write__unflushed__the_medium_is_locked_in, rig_cached_disk),
         TEST(model__random_writes_flushes_yanks__nothing_lost_nothing_misplaced,
              rig_cached_disk),
+        TEST(model__yanks_among_many_requests__nothing_lost, rig_cached_disk),
         TEST(give_up__absent_with_data__the_keeper_has_them, rig_cached_disk),
         TEST(changed_elsewhere__asked__used_as_it_is, rig_cached_disk),
         TEST(changed_elsewhere__cancelled__nothing_is_written, rig_cached_disk),
