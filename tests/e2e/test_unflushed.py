@@ -267,11 +267,16 @@ def test_a_drive_without_a_cache_keeps_nothing(two, media):
 # --- changed elsewhere -----------------------------------------------------
 
 
+def read_much(c, model):
+    """Some of what is read is remembered, to tell the medium by."""
+    for at in range(0, len(model.content), 8192):
+        c.read(model.offset + at, 4096)
+
+
 def changed(s, c, model, image):
     """Out, written to by somebody else, and in again; what was written."""
     s.yank("left")
     s.absent("ARCHIVE-A")
-    volumes.tool("debugfs", "-w", "-R", "mkdir /elsewhere", image)
     other = os.urandom(len(model.content))
     with open(image, "r+b") as file:
         file.seek(model.offset)
@@ -286,6 +291,7 @@ def changed(s, c, model, image):
 def test_P6_changed_elsewhere_is_a_question_of_its_own(two, media):
     s, c = two(flush_idle=NEVER)
     model = Model(media.a)
+    read_much(c, model)
     model.write(c)
     other = changed(s, c, model, media.a)
     read = c.read_on(model.offset, 4096)
@@ -303,6 +309,7 @@ def test_P6_changed_elsewhere_is_a_question_of_its_own(two, media):
 def test_P6_use_takes_it_as_it_is(two, media, clients):
     s, c = two(flush_idle=NEVER)
     model = Model(media.a)
+    read_much(c, model)
     model.write(c)
     other = changed(s, c, model, media.a)
     write = c.write_on(model.offset, bytes(4096))
@@ -330,6 +337,7 @@ def test_P6_use_takes_it_as_it_is(two, media, clients):
 def test_P6_use_waits_for_a_file_that_can_be_written(two, media):
     s, c = two(flush_idle=NEVER)
     model = Model(media.a)
+    read_much(c, model)
     model.write(c, 50)
     changed(s, c, model, media.a)
     read = c.read_on(model.offset, 4096)
@@ -349,6 +357,7 @@ def test_P6_use_waits_for_a_file_that_can_be_written(two, media):
 def test_P6_cancel_fails_requests_and_asks_again_later(two, media):
     s, c = two(flush_idle=NEVER)
     model = Model(media.a)
+    read_much(c, model)
     model.write(c, 50)
     other = changed(s, c, model, media.a)
     read = c.read_on(model.offset, 4096)
@@ -371,3 +380,30 @@ def test_use_is_no_answer_to_an_absent_volume(two, media):
     read.waits()
     s.insert("left", media.a)
     read.good()
+
+
+def test_P6_a_file_system_that_was_mounted_elsewhere(two, media, clients):
+    """Its numbers are the same, and its superblock is another."""
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 50)
+    s.yank("left")
+    s.absent("ARCHIVE-A")
+    volumes.tool("debugfs", "-w", "-R", "mkdir /elsewhere", media.a)
+    before = volumes.checksum(media.a)
+    s.insert("left", media.a)
+    read = c.read_on(model.offset, 4096)
+    prompt = until(lambda: s.prompts(), "a question")[0]
+    assert prompt["title"] == "Changed elsewhere"
+    read.waits()
+    assert volumes.checksum(media.a) == before
+    name = s.answer(prompt, "use")["prompt"]["recovery"]
+    read.fails(errno.EIO)
+    assert files(s) == [os.path.basename(name)]
+    assert volumes.checksum(media.a) == before
+    s.mounted("ARCHIVE-A")
+    again = s.client("drive:left")
+    clients.append(again)
+    again.write(model.offset, bytes(4096))
+    again.flush()
+    assert volumes.fsck(media.a) is None
