@@ -2,7 +2,7 @@
  * witness.c - a bounded sample of what is on the medium
  *
  * The entries are few, so a range is looked up by going over all of them; a
- * mask of zones of 16 MiB answers "none here" without that.
+ * bit set of zones of 64 KiB answers "none here" without that.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,8 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define ZONE_BIT(at) (1ull << (((at) >> 24) & 63))
 
 void
 witness_init(struct witness *witness, ULONG block_bytes, BOOLEAN optical)
@@ -48,11 +46,15 @@ find(const struct witness *witness, ULONG64 at)
 static void
 mark_zones(struct witness *witness)
 {
-    ULONG64 zones = 0;
+    ULONG64 zones[WITNESS_ZONES / 64] = { 0 };
 
-    for (ULONG i = 0; i < witness->count; i++)
-        zones |= ZONE_BIT(witness->at[i]);
-    __atomic_store_n(&witness->zones, zones, __ATOMIC_RELAXED);
+    for (ULONG i = 0; i < witness->count; i++) {
+        ULONG zone = witness_zone(witness->at[i]);
+
+        zones[zone / 64] |= 1ull << (zone % 64);
+    }
+    for (ULONG i = 0; i < WITNESS_ZONES / 64; i++)
+        __atomic_store_n(&witness->zones[i], zones[i], __ATOMIC_RELAXED);
 }
 
 /* A place for a new entry; limit when there is none. */

@@ -23,13 +23,15 @@
 #define WITNESS_FIRM    64  /* of those: for what identifies the volume */
 #define WITNESS_OPTICAL 64
 #define WITNESS_STATES  4
+#define WITNESS_ZONES   4096
 
 struct witness {
     ULONG block_bytes;
     ULONG limit;                /* WITNESS_MAX or WITNESS_OPTICAL */
     ULONG count;
     ULONG next;                 /* the next to be replaced */
-    ULONG64 zones;              /* where entries are: no bit, no entry */
+    ULONG64 zones[WITNESS_ZONES / 64];  /* where entries are, by a hash over
+                                 * 64 KiB: no bit, no entry */
     ULONG64 at[WITNESS_MAX];    /* byte offset of the block */
     struct witness_state {
         ULONG64 hash[WITNESS_STATES];   /* the last is what was written last */
@@ -45,26 +47,35 @@ struct witness {
 void witness_init(struct witness *witness, ULONG block_bytes, BOOLEAN optical);
 
 /* [offset, offset + length) was read, whole blocks, and no unflushed write is
- * in it: takes its first block as an entry, if it is none that says something.  firm: belongs to what identifies the volume, is
- * not replaced by later reads and writes. */
+ * in it: takes its first block as an entry, if it is none that says something.
+ * firm: belongs to what identifies the volume, is not replaced by later reads
+ * and writes. */
 void witness_saw(struct witness *witness, ULONG64 offset, const void *data,
                  ULONG length, BOOLEAN firm);
+
+static inline ULONG
+witness_zone(ULONG64 at)
+{
+    return (ULONG) ((at >> 16) * 0x9E3779B97F4A7C15ull >> 52);
+}
 
 /* Cheap: may the range touch an entry? */
 static inline BOOLEAN
 witness_may_touch(const struct witness *witness, ULONG64 offset,
                   ULONG64 length)
 {
-    ULONG64 zones = __atomic_load_n(&witness->zones, __ATOMIC_RELAXED);
-    ULONG64 zone = offset >> 24, last = (offset + length - 1) >> 24;
+    ULONG64 last = (offset + length - 1) >> 16 << 16;
 
-    if (last - zone >= 63)
-        return zones != 0;
-    while ((zones >> (zone & 63) & 1) == 0) {
-        if (zone++ == last)
-            return FALSE;
+    if (length > 4u << 20)
+        return witness->count != 0;
+    for (ULONG64 at = offset >> 16 << 16; at <= last; at += 1u << 16) {
+        ULONG zone = witness_zone(at);
+
+        if (__atomic_load_n(&witness->zones[zone / 64], __ATOMIC_RELAXED) >>
+                (zone % 64) & 1)
+            return TRUE;
     }
-    return TRUE;
+    return FALSE;
 }
 
 /* A write of the range is sent.  TRUE: it touches an entry, and its end has to
