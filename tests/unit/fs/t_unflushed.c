@@ -525,6 +525,93 @@ give_up__absent_with_data__the_keeper_has_them(void **state)
     fs_set_keeper(NULL, NULL);
 }
 
+static void
+dismount__mounted_with_data__flushed(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("down", "DOWN", "A0000021");
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'D', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_int_equal(fs_dismount(volume, STATUS_VOLUME_DISMOUNTED),
+                     STATUS_SUCCESS);
+    assert_int_equal(info_of(volume).unflushed_bytes, 0);
+    pull_out(d);
+    assert_on_medium(path, AT, buffer, 4096);
+}
+
+static void
+dismount__absent_with_data__the_keeper_has_them(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct kept kept = { 0 };
+    struct volume *volume;
+
+    put_in(d, FAT("gone", "GONE", "A0000022"));
+    volume = mount(d);
+    memset(buffer, 'G', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    pull_out(d);
+    fs_set_keeper(keep, &kept);
+    assert_int_equal(fs_dismount(volume, STATUS_VOLUME_DISMOUNTED),
+                     STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(kept.bytes, 4096);
+    assert_int_equal(kept.value, 'G');
+}
+
+static void
+shutdown__absent_with_data__the_keeper_has_them(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct kept kept = { 0 };
+    struct volume *volume;
+
+    put_in(d, FAT("end", "END", "A0000023"));
+    volume = mount(d);
+    memset(buffer, 'Z', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    pull_out(d);
+    fs_media_gone(d->fdo);
+    fs_set_keeper(keep, &kept);
+    fs_shutdown();
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(kept.bytes, 4096);
+    assert_int_equal(info_of(volume).unflushed_bytes, 0);
+}
+
+/* The rest is written all the same. */
+static void
+replay__a_bad_block__the_keeper_has_all_and_the_volume_is_back(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("bad", "BAD", "A0000024");
+    struct kept kept = { 0 };
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'b', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_int_equal(write_volume(volume, 2 * AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    pull_out(d);
+    fault(d, "at 1 write do sense 3/0c/00");
+    fs_set_keeper(keep, &kept);
+    put_in(d, path);
+    assert_int_equal(read_volume(volume, 2 * AT, seen, 4096), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_memory_equal(seen, buffer, 4096);
+    assert_int_equal(kept.calls, 1);
+    assert_int_equal(kept.bytes, 8192);
+    assert_int_equal(asked(), 0);
+    pull_out(d);
+    assert_on_medium(path, 2 * AT, buffer, 4096);
+}
+
 /* --- the witness ----------------------------------------------------------------------- */
 
 /* A boot block's code, and its messages, are no part of the numbers. */
@@ -653,6 +740,11 @@ main(void)
              rig_cached_disk),
         TEST(model__yanks_among_many_requests__nothing_lost, rig_cached_disk),
         TEST(give_up__absent_with_data__the_keeper_has_them, rig_cached_disk),
+        TEST(dismount__mounted_with_data__flushed, rig_cached_disk),
+        TEST(dismount__absent_with_data__the_keeper_has_them, rig_cached_disk),
+        TEST(shutdown__absent_with_data__the_keeper_has_them, rig_cached_disk),
+        TEST(replay__a_bad_block__the_keeper_has_all_and_the_volume_is_back,
+             rig_cached_disk),
         TEST(changed_elsewhere__asked__used_as_it_is, rig_cached_disk),
         TEST(changed_elsewhere__cancelled__nothing_is_written, rig_cached_disk),
         TEST(changed_elsewhere__right_one_put_in__resumed, rig_cached_disk),
