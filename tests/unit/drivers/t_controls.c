@@ -56,7 +56,7 @@ static const struct row {
     { 0x00074004, D | F, 0, 32, PLAIN },  /* GET_PARTITION_INFO */
     { 0x00070048, D | F, 0, 144, PLAIN }, /* GET_PARTITION_INFO_EX */
     { 0x00070014, D | F, 16, 0, PLAIN },  /* DISK_VERIFY */
-    { 0x0007C018, F, 20, 0, OWN },      /* FORMAT_TRACKS */
+    { 0x0007C018, F, 20, 0, OWN },        /* FORMAT_TRACKS */
     { 0x00070024, ALL, 0, 0, PLAIN },     /* IS_WRITABLE */
     { 0x0007405C, ALL, 0, 8, PLAIN },     /* GET_LENGTH_INFO */
     { 0x00070140, D | F, 0, 0, PLAIN },   /* UPDATE_PROPERTIES */
