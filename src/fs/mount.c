@@ -159,7 +159,9 @@ look(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
 {
     NTSTATUS status = STATUS_IO_DEVICE_ERROR;
 
-    for (int i = 0; i < READ_TRIES && status == STATUS_IO_DEVICE_ERROR; i++)
+    for (int i = 0;
+         i < READ_TRIES && status == STATUS_IO_DEVICE_ERROR && !fs_ending();
+         i++)
         status = look_once(real, target, expected, medium);
     return status;
 }

@@ -5,13 +5,15 @@
  *   VERIFYING -> MOUNTED    fs_verify: it is the same
  *   MOUNTED   -> EJECTING   fs_eject; requests wait
  *   EJECTING  -> MOUNTED    the drive did not open
+ *   VERIFYING -> ABSENT     overdue.c: not known yet, and somebody waits
  *   any       -> ABSENT     no medium, another one, opened, not readable
  *   ABSENT    -> MOUNTED    fs_verify, fs_mount: it is back, in any drive
  *   any       -> ABSENT, and gone: fs_dismount; never back
  *
- * fs_volume_change and settle_in (mount.c) are the only writers.  A decision
- * names the generation that it was made for and is void once the volume was
- * settled anew: what drive A said late must not undo what was found in drive B.
+ * fs_volume_change, settle_in (mount.c) and look (overdue.c) are the only
+ * writers.  A decision names the generation that it was made for and is void
+ * once the volume was settled anew: what drive A said late must not undo what
+ * was found in drive B.
  * The list of volumes and every volume stay until the service ends.
  *
  * SPDX-License-Identifier: MIT
@@ -150,6 +152,7 @@ fs_volume_new(PVPB vpb, const struct identity *id)
     KeInitializeEvent(&volume->idle, NotificationEvent, FALSE);
     InitializeListHead(&volume->posted);
     fs_refresh_init(volume);
+    fs_watch_init(volume);
     InterlockedOr((LONG volatile *) &device->Flags, DO_DIRECT_IO);
     InterlockedAnd((LONG volatile *) &device->Flags, ~DO_DEVICE_INITIALIZING);
 
