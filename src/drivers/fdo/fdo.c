@@ -3,12 +3,18 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <initguid.h> /* the classes of interfaces are defined here, for both */
-
 #include "fdo/fdo.h"
 
+#include <initguid.h>
 #include <stdio.h>
 #include <string.h>
+
+/* <ntddstor.h> declares them; whoever included it did so before <initguid.h>,
+ * so they are defined here, for both drivers. */
+DEFINE_GUID(GUID_DEVINTERFACE_DISK, 0x53f56307, 0xb6bf, 0x11d0, 0x94, 0xf2,
+            0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
+DEFINE_GUID(GUID_DEVINTERFACE_CDROM, 0x53f56308, 0xb6bf, 0x11d0, 0x94, 0xf2,
+            0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
 
 /* Makes the directory that the name lies in, unless that is \Device.  It goes
  * with its handle. */
