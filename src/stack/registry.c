@@ -47,8 +47,8 @@ registry_set_lines(HANDLE key, const char *lines)
     return status;
 }
 
-/* Class drivers look for TimeOutValue and AutoRun in the service key itself, for all else
- * in its Parameters. */
+/* Class drivers look for TimeOutValue and AutoRun in the service key itself,
+ * for all else in its Parameters. */
 static NTSTATUS
 set_driver_line(char *line)
 {
