@@ -73,6 +73,15 @@ typedef struct _SCSI_PASS_THROUGH_DIRECT {
 #define SCSI_IOCTL_DATA_IN          1
 #define SCSI_IOCTL_DATA_UNSPECIFIED 2
 
+typedef struct _SRB_IO_CONTROL {
+    ULONG HeaderLength;
+    UCHAR Signature[8];
+    ULONG Timeout;
+    ULONG ControlCode;
+    ULONG ReturnCode;
+    ULONG Length;
+} SRB_IO_CONTROL, *PSRB_IO_CONTROL;
+
 typedef struct _SCSI_BUS_DATA {
     UCHAR NumberOfLogicalUnits;
     UCHAR InitiatorBusId;

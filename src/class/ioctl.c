@@ -70,6 +70,8 @@ const struct class_control class_controls[] = {
     { IOCTL_SCSI_GET_ADDRESS, FREE, 0, 0, class_forward },
     { IOCTL_SCSI_GET_CAPABILITIES, FREE, 0, 0, class_forward },
     { IOCTL_SCSI_GET_INQUIRY_DATA, FREE, 0, 0, class_forward },
+    { IOCTL_SCSI_MINIPORT, FREE, 0, 0, class_forward },
+    { IOCTL_SCSI_RESCAN_BUS, FREE, 0, 0, class_forward },
     { IOCTL_DISK_INTERNAL_SET_VERIFY, FREE, 0, 0, set_verify },
     { IOCTL_DISK_INTERNAL_CLEAR_VERIFY, FREE, 0, 0, clear_verify },
 };

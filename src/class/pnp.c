@@ -206,7 +206,11 @@ remove_device(PDEVICE_OBJECT fdo, PIRP irp)
 static NTSTATUS
 surprise(PDEVICE_OBJECT fdo, PIRP irp)
 {
+    PCLASS_DEV_INFO info = class_ext(fdo)->CommonExtension.DevInfo;
+
     begin_removal(class_dev(fdo));
+    if (info->ClassRemoveDevice != NULL)
+        (void) info->ClassRemoveDevice(fdo, IRP_MN_SURPRISE_REMOVAL);
     irp->IoStatus.Status = STATUS_SUCCESS;
     return pass_down(fdo, irp);
 }

@@ -352,6 +352,12 @@ send_down(struct volume *volume, PIRP irp, BOOLEAN settled)
     return STATUS_PENDING;
 }
 
+void
+fs_send_again(struct volume *volume, PIRP irp)
+{
+    send_down(volume, irp, TRUE);
+}
+
 /* Before a flush is acknowledged we know the volume by what it is now: a new
  * label must not make it a stranger. */
 static BOOLEAN
@@ -418,20 +424,23 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
 
 /* --- the decision ---------------------------------------------------------------------- */
 
-/* Verifies the volume in its drive; afterwards its state says what came out. */
-static void
+/* Verifies the volume in its drive; afterwards its state says what came out.
+ * FALSE: that took long, and the request has gone its own way. */
+static BOOLEAN
 verify_now(struct volume *volume, PIRP irp, ULONG generation)
 {
     if (!fs_on_device(volume)) {
         fs_volume_change(volume, generation, VOL_ABSENT, STATUS_WRONG_VOLUME);
-        return;
+        return TRUE;
     }
     if (fs_volume_state(volume) == VOL_ABSENT ||
         fs_volume_state(volume) == VOL_CHANGED ||
         fs_volume_generation(volume) != generation)
-        return;
+        return TRUE;
     fs_set_verify(volume);
-    fs_perform_verify(volume, irp, FALSE);
+    fs_watch_begin(volume, irp);
+    fs_perform_verify(volume, (PIRP) FSRTL_FSP_TOP_LEVEL_IRP, FALSE);
+    return fs_watch_end(volume);
 }
 
 enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };
@@ -517,14 +526,16 @@ settle(struct volume *volume, PIRP irp)
     if (needs_refresh(volume, irp))
         fs_refresh(volume);
     if (status == STATUS_VERIFY_REQUIRED && lacks_writes(volume)) {
-        fs_perform_verify(volume, irp, FALSE);
-        send_down(volume, irp, TRUE);
+        fs_watch_begin(volume, irp);
+        fs_perform_verify(volume, (PIRP) FSRTL_FSP_TOP_LEVEL_IRP, FALSE);
+        if (fs_watch_end(volume))
+            send_down(volume, irp, TRUE);
         return;
     }
     switch (decide(status, settled, fs_on_device(volume))) {
     case VERIFY_FIRST:
-        verify_now(volume, irp, generation);
-        send_down(volume, irp, TRUE);
+        if (verify_now(volume, irp, generation))
+            send_down(volume, irp, TRUE);
         break;
     case MARK_ABSENT:
         fs_volume_change(volume, generation, VOL_ABSENT, status);

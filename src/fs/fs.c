@@ -334,24 +334,47 @@ flush_and_open(PDEVICE_OBJECT target, struct volume *volume, const ULONG *count,
     return fs_ioctl(target, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, NULL, 0, NULL);
 }
 
+/* A volume that is being verified or replayed is waited for.  FALSE: it does not
+ * get ready, or is away. */
+static BOOLEAN
+begin_eject(struct volume *volume, ULONG *out_generation, ULONG *out_count)
+{
+    LARGE_INTEGER step = { .QuadPart = -100 * 10000 };
+
+    for (int i = 0; i < EJECT_WAIT_MS / 100; i++) {
+        enum vol_state state;
+        KIRQL irql;
+
+        KeClearEvent(&volume->idle);
+        if (__atomic_load_n(&volume->head_dirty, __ATOMIC_RELAXED))
+            fs_refresh(volume);
+        KeAcquireSpinLock(&volume->lock, &irql);
+        state = volume->state;
+        *out_generation = volume->generation;
+        *out_count = volume->count;
+        KeReleaseSpinLock(&volume->lock, irql);
+        if (state == VOL_ABSENT || state == VOL_CHANGED || fs_ending())
+            return FALSE;
+        if (fs_volume_change(volume, *out_generation, VOL_EJECTING,
+                             STATUS_SUCCESS))
+            return TRUE;
+        KeWaitForSingleObject(&volume->idle, Executive, KernelMode, FALSE,
+                              &step);
+    }
+    return FALSE;
+}
+
 NTSTATUS
 fs_eject(PDEVICE_OBJECT drive)
 {
     struct volume *volume = fs_volume_on(drive);
     ULONG generation, count;
     NTSTATUS status;
-    KIRQL irql;
 
     if (volume == NULL || fs_volume_state(volume) == VOL_ABSENT ||
         fs_volume_state(volume) == VOL_CHANGED)
         return flush_and_open(IoGetAttachedDevice(drive), NULL, NULL, 0);
-    KeAcquireSpinLock(&volume->lock, &irql);
-    generation = volume->generation;
-    count = volume->count;
-    KeReleaseSpinLock(&volume->lock, irql);
-    if (__atomic_load_n(&volume->head_dirty, __ATOMIC_RELAXED))
-        fs_refresh(volume);
-    if (!fs_volume_change(volume, generation, VOL_EJECTING, STATUS_SUCCESS))
+    if (!begin_eject(volume, &generation, &count))
         return STATUS_DEVICE_BUSY;
     if (!wait_until_idle(volume))
         status = STATUS_DEVICE_BUSY;

@@ -54,6 +54,7 @@ struct volume {
     BOOLEAN logging;               /* ... and writes go into the log instead */
     BOOLEAN vouched;               /* nothing to compare it with: new, or a
                                     * person's word */
+    BOOLEAN vouched_changed;       /* ... though it was changed elsewhere */
     BOOLEAN as_it_is;              /* a person wants it whatever was changed */
     BOOLEAN changed_elsewhere;     /* why it is not mounted */
     ULONG replays;
@@ -95,6 +96,14 @@ struct volume {
     KMUTEX resume_mutex;           /* compare, replay, give away; inside of the
                                     * DeviceLock, outside of spin locks; held
                                     * over requests to the drive */
+
+    /* while the worker verifies: overdue.c */
+    PIRP in_hand;                  /* the request that it does so for */
+    BOOLEAN watch_on;
+    KTIMER watch_timer;
+    KDPC watch_dpc;
+    KEVENT watch_over;             /* the last look has ended */
+    WORK_QUEUE_ITEM watch_work;
 };
 
 #define RUNNING_WRITE (1ll << 32)
@@ -161,6 +170,14 @@ NTSTATUS fs_perform_verify(struct volume *volume, PIRP irp, BOOLEAN allow_raw);
 /* A posted create or control request, on the worker. */
 void fs_settle_control(struct volume *volume, PIRP irp);
 
+/* overdue.c */
+void fs_watch_init(struct volume *volume);
+/* Around a verification on the volume's worker.  If it takes long, those who
+ * wait ask, `irp` (may be NULL) among them. */
+void fs_watch_begin(struct volume *volume, PIRP irp);
+/* FALSE: `irp` asked, and is no more the caller's. */
+BOOLEAN fs_watch_end(struct volume *volume);
+
 /* handle.c */
 NTSTATUS fs_create(struct volume *volume, PIRP irp);
 NTSTATUS fs_cleanup(struct volume *volume, PIRP irp);
@@ -197,6 +214,8 @@ NTSTATUS NTAPI fs_data(PDEVICE_OBJECT device, PIRP irp);
 void NTAPI fs_post(struct volume *volume, PIRP irp);
 NTSTATUS NTAPI fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason);
 void fs_run_posted(struct volume *volume);
+/* A request that has waited, as its volume is now. */
+void fs_send_again(struct volume *volume, PIRP irp);
 
 /* What a request is, in our own location's MinorFunction. */
 #define FS_TOUCHES_IDENTITY 0x01

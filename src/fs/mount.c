@@ -179,7 +179,9 @@ look(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
 {
     NTSTATUS status = STATUS_IO_DEVICE_ERROR;
 
-    for (int i = 0; i < READ_TRIES && status == STATUS_IO_DEVICE_ERROR; i++)
+    for (int i = 0;
+         i < READ_TRIES && status == STATUS_IO_DEVICE_ERROR && !fs_ending();
+         i++)
         status = look_once(real, target, expected, medium);
     return status;
 }
@@ -208,6 +210,7 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
     volume->vouched =
         volume->accept_unknown &&
         identity_compare(&volume->id, &medium->id) == ID_CANNOT_TELL;
+    volume->vouched_changed = volume->vouched && volume->changed_elsewhere;
     volume->sample = NULL;
     if (medium->witness != NULL &&
         (witness == NULL || volume->vouched || volume->as_it_is)) {

@@ -191,7 +191,7 @@ fs_resume(struct volume *volume)
 {
     struct resuming resuming = { .volume = volume };
     NTSTATUS status = STATUS_SUCCESS;
-    BOOLEAN trusted, wanted;
+    BOOLEAN trusted, wanted, changed;
     ULONG generation;
     KIRQL irql;
 
@@ -203,6 +203,7 @@ fs_resume(struct volume *volume)
     generation = volume->generation;
     wanted = volume->state == VOL_REPLAYING;
     trusted = volume->vouched || volume->as_it_is;
+    changed = volume->vouched_changed;
     KeReleaseSpinLock(&volume->lock, irql);
     let_puts_end(volume);
     if (wanted && !trusted)
@@ -212,6 +213,10 @@ fs_resume(struct volume *volume)
         volume->changed_elsewhere = TRUE;
         KeReleaseSpinLock(&volume->lock, irql);
     }
+    /* A person took it although it was changed: what was meant for it as it
+     * was does not go onto it. */
+    if (wanted && changed && fs_unflushed_bytes(volume) != 0)
+        status = keep_locked(volume, STATUS_WRONG_VOLUME);
     if (wanted && NT_SUCCESS(status))
         status = replay(&resuming);
     if (wanted)

@@ -18,9 +18,12 @@
  * about, in the others they are posted.  The log changes while MOUNTED or
  * EJECTING alone, but for who holds resume_mutex.
  *
- * fs_volume_set and settle_in (mount.c) are the only writers.  A decision
- * names the generation that it was made for and is void once the volume was
- * settled anew: what drive A said late must not undo what was found in drive B.
+ *   VERIFYING -> ABSENT     overdue.c: not known yet, and somebody waits
+ *
+ * fs_volume_set, settle_in (mount.c) and look (overdue.c) are the only writers.
+ * A decision names the generation that it was made for and is void once the
+ * volume was settled anew: what drive A said late must not undo what was found
+ * in drive B.
  * The list of volumes and every volume stay until the service ends.
  *
  * SPDX-License-Identifier: MIT
@@ -175,6 +178,7 @@ fs_volume_new(PVPB vpb, const struct identity *id)
     InitializeListHead(&volume->posted);
     fs_refresh_init(volume);
     fs_unflushed_init(volume);
+    fs_watch_init(volume);
     InterlockedOr((LONG volatile *) &device->Flags, DO_DIRECT_IO);
     InterlockedAnd((LONG volatile *) &device->Flags, ~DO_DEVICE_INITIALIZING);
 

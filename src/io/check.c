@@ -62,8 +62,16 @@ is_asked_to_clear(PIO_STACK_LOCATION location)
 static void
 watch_flag(struct io_frame *frame, PDEVICE_OBJECT device)
 {
+    bool has_volume;
+    KIRQL irql;
+
     if (device == NULL || device->DeviceObjectExtension == NULL ||
-        device->Vpb == NULL || !(io_device_flags(device) & DO_VERIFY_VOLUME))
+        !(io_device_flags(device) & DO_VERIFY_VOLUME))
+        return;
+    IoAcquireVpbSpinLock(&irql);
+    has_volume = device->Vpb != NULL;
+    IoReleaseVpbSpinLock(irql);
+    if (!has_volume)
         return;
     frame->epoch = __atomic_load_n(&verify_epoch, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&verifying, __ATOMIC_SEQ_CST) != 0 ||

@@ -14,8 +14,7 @@
 
 #include "ke/ke.h"
 
-#define BUCKETS    37
-#define PATH_DEPTH 32
+#define BUCKETS 37
 
 struct directory {
     LIST_ENTRY buckets[BUCKETS]; /* struct ob_name */
@@ -85,21 +84,25 @@ ob_path_add(struct ob_path *path, PCUNICODE_STRING text)
     path->length += text->Length;
 }
 
+/* From the outermost name on, however deep it is. */
 static void
 add_names_locked(struct ob_path *path, PVOID object)
 {
     static const UNICODE_STRING separator = RTL_CONSTANT_STRING(L"\\");
-    struct ob_name *chain[PATH_DEPTH];
     int n = 0;
 
     if (object == root)
         ob_path_add(path, &separator);
-    for (struct ob_name *at = ob_head_of(object)->name;
-         at != NULL && n < PATH_DEPTH; at = ob_head_of(at->directory)->name)
-        chain[n++] = at;
+    for (PVOID at = object; ob_head_of(at)->name != NULL;
+         at = ob_head_of(at)->name->directory)
+        n++;
     while (n-- > 0) {
+        struct ob_name *name = ob_head_of(object)->name;
+
+        for (int i = 0; i < n; i++)
+            name = ob_head_of(name->directory)->name;
         ob_path_add(path, &separator);
-        ob_path_add(path, &chain[n]->name);
+        ob_path_add(path, &name->name);
     }
 }
 

@@ -157,6 +157,60 @@ get_capabilities(struct port_unit *unit, PIRP irp)
     return port_complete(irp, STATUS_SUCCESS, sizeof capabilities);
 }
 
+/* The unit is all that is known of its bus here. */
+static NTSTATUS
+get_inquiry_data(struct port_unit *unit, PIRP irp)
+{
+    struct {
+        SCSI_ADAPTER_BUS_INFO bus;
+        UCHAR entry[sizeof(SCSI_INQUIRY_DATA) + INQUIRYDATABUFFERSIZE];
+    } all = { .bus = { .NumberOfBuses = 1 } };
+    ULONG head = offsetof(SCSI_INQUIRY_DATA, InquiryData);
+    SCSI_INQUIRY_DATA one = {
+        .PathId = (UCHAR) (unit->address >> 8),
+        .TargetId = (UCHAR) unit->address,
+        .DeviceClaimed = unit->claimed,
+        .InquiryDataLength = INQUIRYDATABUFFERSIZE,
+    };
+
+    if (IoGetCurrentIrpStackLocation(irp)
+            ->Parameters.DeviceIoControl.OutputBufferLength < sizeof all)
+        return port_complete(irp, STATUS_BUFFER_TOO_SMALL, 0);
+    all.bus.BusData[0].NumberOfLogicalUnits = 1;
+    all.bus.BusData[0].InquiryDataOffset = sizeof all.bus;
+    memcpy(all.entry, &one, head);
+    memcpy(all.entry + head, &unit->inquiry, INQUIRYDATABUFFERSIZE);
+    RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, &all, sizeof all);
+    return port_complete(irp, STATUS_SUCCESS, sizeof all);
+}
+
+/* No adapter has control codes of its own: as a miniport that does not know
+ * the signature. */
+static NTSTATUS
+miniport(struct port_unit *unit, PIRP irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    ULONG in = at->Parameters.DeviceIoControl.InputBufferLength;
+    const SRB_IO_CONTROL *control = irp->AssociatedIrp.SystemBuffer;
+
+    (void) unit;
+    if (in < sizeof *control)
+        return port_complete(irp, STATUS_INVALID_PARAMETER, 0);
+    if (control->HeaderLength != sizeof *control)
+        return port_complete(irp, STATUS_REVISION_MISMATCH, 0);
+    if (control->Length > in - sizeof *control)
+        return port_complete(irp, STATUS_INVALID_PARAMETER, 0);
+    return port_complete(irp, STATUS_INVALID_DEVICE_REQUEST, 0);
+}
+
+/* Units come from the configuration: there is no bus to look at. */
+static NTSTATUS
+rescan(struct port_unit *unit, PIRP irp)
+{
+    (void) unit;
+    return port_complete(irp, STATUS_NOT_SUPPORTED, 0);
+}
+
 static NTSTATUS
 reset(struct port_unit *unit, PIRP irp)
 {
@@ -177,6 +231,9 @@ static const struct {
     { IOCTL_STORAGE_QUERY_PROPERTY, query_property },
     { IOCTL_SCSI_GET_ADDRESS, get_address },
     { IOCTL_SCSI_GET_CAPABILITIES, get_capabilities },
+    { IOCTL_SCSI_GET_INQUIRY_DATA, get_inquiry_data },
+    { IOCTL_SCSI_MINIPORT, miniport },
+    { IOCTL_SCSI_RESCAN_BUS, rescan },
     { IOCTL_SCSI_PASS_THROUGH, pass_through },
     { IOCTL_SCSI_PASS_THROUGH_DIRECT, pass_through },
     { IOCTL_STORAGE_RESET_BUS, reset },

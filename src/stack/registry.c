@@ -47,14 +47,16 @@ registry_set_lines(HANDLE key, const char *lines)
     return status;
 }
 
-/* Class drivers look for TimeOutValue in the service key itself, for all else
- * in its Parameters. */
+/* Class drivers look for TimeOutValue and AutoRun in the service key itself,
+ * for all else in its Parameters. */
 static NTSTATUS
 set_driver_line(char *line)
 {
     char *name = strchr(line, '/') + 1;
-    const char *below =
-        strncasecmp(name, "TimeOutValue=", 13) == 0 ? "" : "\\Parameters";
+    const char *below = strncasecmp(name, "TimeOutValue=", 13) == 0 ||
+                                strncasecmp(name, "AutoRun=", 8) == 0
+                            ? ""
+                            : "\\Parameters";
     char path[256];
     NTSTATUS status;
     HANDLE key;

@@ -80,6 +80,33 @@ def test_P3_one_true_question(serve, media, clients):
     assert s.volume("ARCHIVE-A")["drive"] == "right"
 
 
+@pytest.mark.parametrize("action, times", [
+    ("sense 3/11/0", 1), ("sense b/0/0", 4), ("timeout", 4),
+    ("lose", 1)])
+@pytest.mark.parametrize("other", ["c", "b"])
+def test_P3_a_medium_that_is_hard_to_read__one_question_within_a_second(
+        serve, media, clients, action, times, other):
+    """However long the drive tries; of the same size, and of another."""
+    lba = volumes.extent(media.a)[0] // 512
+    s = serve({"disk": {"type": "disk", "medium": media.a, "fault": [
+        f"at {2 + i} read lba 0-0 do {action}" for i in range(times)] + [
+        f"at 1 read lba {lba}-{lba + 7} do swap {getattr(media, other)}"]},
+        "spare": {"type": "disk"}})
+    s.mounted("ARCHIVE-A")
+    want = bytes_at(media.a, lba * 512, 4096)
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    read = c.read_on(lba * 512, 4096)
+    prompt = s.one_prompt("ARCHIVE-A", 1.0)
+    steady(lambda: [p["id"] for p in s.prompts()] == [prompt["id"]],
+           "the one question", 1.0)
+    read.waits(0)
+    s.insert("spare", media.a)
+    assert read.good(15) == want
+    s.no_prompt()
+    until(lambda: len(s.volumes()) == 2, "the other one, read in the end", 20)
+
+
 def test_P4_only_what_must_wait_waits(serve, media, clients):
     """64 requests wait for one volume; another and the API run on."""
     s = serve({"d0": {"type": "disk", "medium": media.a},

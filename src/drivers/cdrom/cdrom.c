@@ -9,6 +9,7 @@
  */
 #include "cdrom/cdrom.h"
 
+#include "cdrom/audio.h"
 #include "fdo/fdo.h"
 
 #define CDROM_TIMEOUT_S 10
@@ -27,7 +28,8 @@ cdrom_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     CLASS_INIT_DATA data = { .InitializationDataSize = sizeof data };
 
-    data.FdoData.DeviceExtensionSize = sizeof(FUNCTIONAL_DEVICE_EXTENSION);
+    data.FdoData.DeviceExtensionSize =
+        sizeof(FUNCTIONAL_DEVICE_EXTENSION) + sizeof(struct fdo_data);
     data.FdoData.DeviceType = FILE_DEVICE_CD_ROM;
     data.FdoData.DeviceCharacteristics =
         FILE_REMOVABLE_MEDIA | FILE_READ_ONLY_DEVICE | FILE_DEVICE_SECURE_OPEN;
@@ -53,9 +55,9 @@ cdrom_unload(PDRIVER_OBJECT DriverObject)
 static NTSTATUS NTAPI
 cdrom_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
 {
-    const struct fdo_name name = {
-        "\\Device\\CdRom", "", &IoGetConfigurationInformation()->CdRomCount
-    };
+    const struct fdo_name name = { "\\Device\\CdRom", "",
+                                   &IoGetConfigurationInformation()->CdRomCount,
+                                   &GUID_DEVINTERFACE_CDROM };
 
     return fdo_add(DriverObject, Pdo, &name);
 }
@@ -74,8 +76,7 @@ cdrom_init(PDEVICE_OBJECT DeviceObject)
 static NTSTATUS NTAPI
 cdrom_start(PDEVICE_OBJECT DeviceObject)
 {
-    UNREFERENCED_PARAMETER(DeviceObject);
-    return STATUS_SUCCESS;
+    return fdo_start(DeviceObject);
 }
 
 static NTSTATUS NTAPI
@@ -330,6 +331,13 @@ static const struct {
     { IOCTL_CDROM_READ_TOC_EX, read_toc_ex },
     { IOCTL_CDROM_GET_LAST_SESSION, last_session },
     { IOCTL_CDROM_DISK_TYPE, disk_type },
+    { IOCTL_CDROM_RAW_READ, cdrom_raw_read },
+    { IOCTL_CDROM_PLAY_AUDIO_MSF, cdrom_play },
+    { IOCTL_CDROM_SEEK_AUDIO_MSF, cdrom_seek },
+    { IOCTL_CDROM_PAUSE_AUDIO, cdrom_pause },
+    { IOCTL_CDROM_RESUME_AUDIO, cdrom_resume },
+    { IOCTL_CDROM_STOP_AUDIO, cdrom_stop },
+    { IOCTL_CDROM_READ_Q_CHANNEL, cdrom_read_q },
     { IOCTL_DISK_IS_WRITABLE, is_writable },
     { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, media_types_ex },
 };

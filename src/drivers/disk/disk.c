@@ -15,6 +15,7 @@
 #define DISK_TIMEOUT_S 10
 
 struct disk_data {
+    struct fdo_data fdo;       /* first */
     BOOLEAN all_pages_refused; /* MODE SENSE knows single pages only */
 };
 
@@ -59,10 +60,9 @@ disk_unload(PDRIVER_OBJECT DriverObject)
 static NTSTATUS NTAPI
 disk_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
 {
-    const struct fdo_name name = {
-        "\\Device\\Harddisk", "\\DR0",
-        &IoGetConfigurationInformation()->DiskCount
-    };
+    const struct fdo_name name = { "\\Device\\Harddisk", "\\DR0",
+                                   &IoGetConfigurationInformation()->DiskCount,
+                                   &GUID_DEVINTERFACE_DISK };
 
     return fdo_add(DriverObject, Pdo, &name);
 }
@@ -98,8 +98,7 @@ disk_init(PDEVICE_OBJECT DeviceObject)
 static NTSTATUS NTAPI
 disk_start(PDEVICE_OBJECT DeviceObject)
 {
-    UNREFERENCED_PARAMETER(DeviceObject);
-    return STATUS_SUCCESS;
+    return fdo_start(DeviceObject);
 }
 
 static NTSTATUS NTAPI

@@ -5,8 +5,16 @@
  */
 #include "fdo/fdo.h"
 
+#include <initguid.h>
 #include <stdio.h>
 #include <string.h>
+
+/* <ntddstor.h> declares them; whoever included it did so before <initguid.h>,
+ * so they are defined here, for both drivers. */
+DEFINE_GUID(GUID_DEVINTERFACE_DISK, 0x53f56307, 0xb6bf, 0x11d0, 0x94, 0xf2,
+            0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
+DEFINE_GUID(GUID_DEVINTERFACE_CDROM, 0x53f56308, 0xb6bf, 0x11d0, 0x94, 0xf2,
+            0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
 
 /* Makes the directory that the name lies in, unless that is \Device.  It goes
  * with its handle. */
@@ -36,7 +44,8 @@ make_directory(const char *full, HANDLE *out_handle)
 }
 
 static NTSTATUS
-create(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo, const struct fdo_name *name)
+create(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo, const struct fdo_name *name,
+       PDEVICE_OBJECT *out_fdo)
 {
     ULONG number =
         (ULONG) InterlockedIncrement((LONG volatile *) name->count) - 1;
@@ -70,20 +79,64 @@ create(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo, const struct fdo_name *name)
         return STATUS_UNSUCCESSFUL;
     }
     InterlockedAnd((LONG volatile *) &fdo->Flags, ~DO_DEVICE_INITIALIZING);
+    *out_fdo = fdo;
     return STATUS_SUCCESS;
+}
+
+static struct fdo_data *
+fdo_data_of(PDEVICE_OBJECT fdo)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+
+    return ext->CommonExtension.DriverData;
+}
+
+/* A device that cannot be found by its class works all the same. */
+static void
+register_interface(PDEVICE_OBJECT fdo, PDEVICE_OBJECT pdo,
+                   const GUID *class_guid)
+{
+    struct fdo_data *data = fdo_data_of(fdo);
+
+    if (!NT_SUCCESS(
+            IoRegisterDeviceInterface(pdo, class_guid, NULL, &data->link)))
+        RtlInitUnicodeString(&data->link, NULL);
+}
+
+static void
+withdraw_interface(struct fdo_data *data)
+{
+    if (data->link.Length == 0)
+        return;
+    (void) IoSetDeviceInterfaceState(&data->link, FALSE);
+    RtlFreeUnicodeString(&data->link);
+    RtlInitUnicodeString(&data->link, NULL);
 }
 
 NTSTATUS
 fdo_add(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo, const struct fdo_name *name)
 {
     NTSTATUS status = ClassClaimDevice(pdo, FALSE);
+    PDEVICE_OBJECT fdo;
 
     if (!NT_SUCCESS(status))
         return status;
-    status = create(driver, pdo, name);
-    if (!NT_SUCCESS(status))
+    status = create(driver, pdo, name, &fdo);
+    if (NT_SUCCESS(status))
+        register_interface(fdo, pdo, name->class_guid);
+    else
         (void) ClassClaimDevice(pdo, TRUE);
     return status;
+}
+
+NTSTATUS
+fdo_start(PDEVICE_OBJECT fdo)
+{
+    struct fdo_data *data = fdo_data_of(fdo);
+
+    if (data->link.Length != 0)
+        (void) IoSetDeviceInterfaceState(&data->link, TRUE);
+    return STATUS_SUCCESS;
 }
 
 NTSTATUS
@@ -91,6 +144,9 @@ fdo_remove(PDEVICE_OBJECT fdo, UCHAR type)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
 
+    if (type != IRP_MN_REMOVE_DEVICE && type != IRP_MN_SURPRISE_REMOVAL)
+        return STATUS_SUCCESS;
+    withdraw_interface(fdo_data_of(fdo));
     if (type != IRP_MN_REMOVE_DEVICE)
         return STATUS_SUCCESS;
     (void) ClassClaimDevice(ext->LowerPdo, TRUE);

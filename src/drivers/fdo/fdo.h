@@ -14,15 +14,23 @@
 struct fdo_name {
     const char *before, *after;
     ULONG *count;
+    const GUID *class_guid;     /* what programs find such devices by */
+};
+
+/* What lies first in the extension behind its documented part. */
+struct fdo_data {
+    UNICODE_STRING link;        /* empty: none could be had */
 };
 
 /*
  * PASSIVE.  A CLASS_ADD_DEVICE: claims the unit, makes the device object and
  * attaches it.  Whatever lies in the extension behind its documented part
- * becomes DriverData.
+ * becomes DriverData and begins with struct fdo_data.
  */
 NTSTATUS fdo_add(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo,
                  const struct fdo_name *name);
+/* PASSIVE.  Of a CLASS_START_DEVICE: programs may find it now. */
+NTSTATUS fdo_start(PDEVICE_OBJECT fdo);
 /* PASSIVE.  The rest of a CLASS_REMOVE_DEVICE. */
 NTSTATUS fdo_remove(PDEVICE_OBJECT fdo, UCHAR type);
 /* PASSIVE.  The time limit: from the registry, else this. */

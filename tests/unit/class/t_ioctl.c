@@ -94,6 +94,8 @@ static const ULONG others[] = {
     IOCTL_SCSI_PASS_THROUGH_DIRECT,
     IOCTL_SCSI_GET_CAPABILITIES,
     IOCTL_SCSI_GET_INQUIRY_DATA,
+    IOCTL_SCSI_MINIPORT,
+    IOCTL_SCSI_RESCAN_BUS,
     IOCTL_DISK_INTERNAL_SET_VERIFY,
     IOCTL_DISK_INTERNAL_CLEAR_VERIFY,
 };
@@ -424,6 +426,43 @@ find_new_devices__obsolete__refused(void **state)
         STATUS_INVALID_DEVICE_REQUEST);
 }
 
+/* What a drive says that takes a block at a time: it is as if it could not. */
+static void
+trim__worth_more_than_65536_commands__not_supported(void **state)
+{
+    enum { RANGES = 5 }; /* each of 16,384 blocks, the whole medium */
+    struct {
+        DEVICE_MANAGE_DATA_SET_ATTRIBUTES head;
+        ULONG pad;
+        DEVICE_DATA_SET_RANGE range[RANGES];
+    } trim = { .head = { .Size = sizeof trim.head,
+                         .Action = DeviceDsmAction_Trim } };
+    struct rig *rig = *state;
+    class_device *dev = class_dev(rig->fdo);
+    struct outcome got;
+
+    trim.head.DataSetRangesOffset =
+        (ULONG) ((char *) trim.range - (char *) &trim);
+    for (int ranges = 4; ranges <= RANGES; ranges++) {
+        trim.head.DataSetRangesLength =
+            (ULONG) ranges * (ULONG) sizeof trim.range[0];
+        for (int i = 0; i < ranges; i++)
+            trim.range[i] = (DEVICE_DATA_SET_RANGE){ 0, IMAGE_BYTES };
+        know_capacity(rig);
+        dev->unmap_blocks = dev->unmap_descriptors = 1;
+        dev->limits_known = TRUE;
+        spy_answer(rig, &(struct answer){ .opcode = SCSIOP_UNMAP,
+                                          .times = 1000000,
+                                          .srb_status = SRB_STATUS_SUCCESS });
+        got = control(rig, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES, &trim,
+                      sizeof trim, 0, NULL);
+        assert_int_equal(got.status,
+                         ranges == 4 ? STATUS_SUCCESS : STATUS_NOT_SUPPORTED);
+        assert_int_equal(got.information, 0);
+        assert_int_equal(spy_commands(rig), 65536);
+    }
+}
+
 int
 main(void)
 {
@@ -440,6 +479,7 @@ main(void)
         TEST(property__room_for_less__as_much_as_fits, rig_disk),
         TEST(internal_set_and_clear_verify__kernel_callers_only, rig_disk),
         TEST(find_new_devices__obsolete__refused, rig_disk),
+        TEST(trim__worth_more_than_65536_commands__not_supported, rig_disk),
     };
 
     return cmocka_run_group_tests(tests, harness_begin, harness_end);

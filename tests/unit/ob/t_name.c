@@ -232,6 +232,36 @@ name_string__event__has_its_path_and_a_nul(void **state)
     ObDereferenceObject(event);
 }
 
+/* As deep as one likes, each by a handle of the one above. */
+static void
+name_string__deep__is_the_whole_path(void **state)
+{
+    enum { DEPTH = 100 };
+    static HANDLE handles[DEPTH];
+    union {
+        OBJECT_NAME_INFORMATION info;
+        char space[1024];
+    } name;
+    ULONG length;
+
+    for (int i = 0; i < DEPTH; i++) {
+        UNICODE_STRING part;
+        OBJECT_ATTRIBUTES how = named(&part, i == 0 ? L"\\x" : L"x", 0);
+
+        how.RootDirectory = i == 0 ? NULL : handles[i - 1];
+        assert_int_equal(ZwCreateDirectoryObject(&handles[i], 0, &how),
+                         STATUS_SUCCESS);
+    }
+    assert_int_equal(ZwQueryObject(handles[DEPTH - 1], ObjectNameInformation,
+                                   &name, sizeof name, &length),
+                     STATUS_SUCCESS);
+    assert_int_equal(name.info.Name.Length, 4 * DEPTH);
+    for (int i = 0; i < DEPTH; i++)
+        assert_memory_equal(&name.info.Name.Buffer[2 * i], L"\\x", 4);
+    for (int i = 0; i < DEPTH; i++)
+        ZwClose(handles[i]);
+}
+
 static void
 name_string__without_name__is_empty(void **state)
 {
@@ -357,6 +387,7 @@ main(void)
         cmocka_unit_test(link__is_followed_and_can_be_opened),
         cmocka_unit_test(link__to_itself_or_nowhere__ends),
         cmocka_unit_test(name_string__event__has_its_path_and_a_nul),
+        cmocka_unit_test(name_string__deep__is_the_whole_path),
         cmocka_unit_test(name_string__without_name__is_empty),
         cmocka_unit_test(reference_by_name__finds_any_object),
         cmocka_unit_test(parse_hook__takes_what_is_left_of_the_name),
