@@ -396,6 +396,7 @@ ExReleaseResourceForThreadLite(PERESOURCE Resource,
     if (entry == NULL)
         KeBugCheckEx(RESOURCE_NOT_OWNED, (ULONG_PTR) Resource, ResourceThreadId,
                      (ULONG_PTR) Resource->OwnerTable, 3);
+    /* cppcheck-suppress nullPointer ; the bug check does not return */
     if (entry->OwnerCount > 1) {
         entry->OwnerCount--;
     } else {

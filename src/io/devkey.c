@@ -37,7 +37,7 @@ query_id(PDEVICE_OBJECT pdo, BUS_QUERY_ID_TYPE type, char *out_id)
     id = (PWSTR) information;
     if (!NT_SUCCESS(status) || id == NULL)
         return STATUS_INVALID_DEVICE_REQUEST;
-    for (; id[n] != 0 && n < ID_MAX - 1; n++)
+    for (; n < ID_MAX - 1 && id[n] != 0; n++)
         out_id[n] = (char) id[n];
     out_id[n] = '\0';
     ExFreePool(id);

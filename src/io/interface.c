@@ -80,8 +80,8 @@ length_of(PCWSTR text)
 static PWSTR
 put(PWSTR at, PCWSTR text, SIZE_T count)
 {
-    for (SIZE_T i = 0; i < count; i++)
-        *at++ = text[i] == '\\' || text[i] == '/' ? '#' : text[i];
+    for (; count > 0 && *text != 0; count--, text++)
+        *at++ = *text == '\\' || *text == '/' ? '#' : *text;
     return at;
 }
 

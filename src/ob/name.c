@@ -49,7 +49,7 @@ fold_to(PUNICODE_STRING to, PCUNICODE_STRING from, PWSTR buffer)
 {
     to->Length = to->MaximumLength = from->Length;
     to->Buffer = buffer;
-    for (USHORT i = 0; i < from->Length / sizeof(WCHAR); i++)
+    for (SIZE_T i = 0; i < from->Length / sizeof(WCHAR); i++)
         buffer[i] = fold(from->Buffer[i]);
 }
 
@@ -58,7 +58,7 @@ bucket_of(PCUNICODE_STRING folded)
 {
     unsigned hash = 0;
 
-    for (USHORT i = 0; i < folded->Length / sizeof(WCHAR); i++)
+    for (SIZE_T i = 0; i < folded->Length / sizeof(WCHAR); i++)
         hash = hash * 31 + folded->Buffer[i];
     return hash % BUCKETS;
 }

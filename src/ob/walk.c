@@ -159,7 +159,7 @@ step_down(struct walk *walk)
 static bool
 is_last_component(const UNICODE_STRING *path)
 {
-    for (USHORT i = 1; i < path->Length / sizeof(WCHAR); i++)
+    for (SIZE_T i = 1; i < path->Length / sizeof(WCHAR); i++)
         if (path->Buffer[i] == '\\')
             return false;
     return true;
