@@ -74,7 +74,8 @@ int rec_add(struct rec_writer *writer, uint64_t offset, const void *data,
 /* The range reads as zeroes. */
 int rec_add_zeroes(struct rec_writer *writer, uint64_t offset, uint64_t len,
                    struct rec_error *out_error);
-/* Ends the file: all of it is on disk, under its name, when this returns 0.   Frees the writer in any case; after a failure no file is left. */
+/* Ends the file: all of it is on disk, under its name, when this returns 0.
+ * Frees the writer in any case; after a failure no file is left. */
 int rec_finish(struct rec_writer *writer, struct rec_error *out_error);
 /* Gives up: no file is left. */
 void rec_abandon(struct rec_writer *writer);

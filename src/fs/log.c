@@ -76,6 +76,8 @@ let_go(struct log *log, struct log_page **at)
 {
     struct log_page *page = *at;
 
+    if (page == NULL)
+        return;
     *at = page->next;
     RemoveEntryList(&page->age);
     log->pages--;

@@ -121,7 +121,7 @@ compare_blocks(struct rec_reader *r, int file, struct rec_fit *fit,
 {
     size_t block = rec_about(r)->block_bytes;
     unsigned char *buffer = malloc(block);
-    struct rec_item item;
+    struct rec_item item = { 0 };
     int status;
 
     if (buffer == NULL)
@@ -176,10 +176,10 @@ rec_compare(const char *path, const char *target, struct rec_fit *out_fit,
     struct rec_fit fit = { .verdict = REC_FITS };
     struct rec_about seen = { .type = "" };
     const struct rec_about *known;
-    struct rec_reader *r;
+    struct rec_reader *r = NULL;
     int status = rec_open(path, &r, error), file;
 
-    if (status != 0)
+    if (status != 0 || r == NULL)
         return status;
     known = rec_about(r);
     file = open_target(target, O_RDONLY, &seen.size_bytes, error);
@@ -235,7 +235,7 @@ apply_all(struct rec_reader *r, int file, const char *target, bool force,
           bool dry_run, const struct rec_progress *progress, uint64_t *bytes,
           struct rec_error *error)
 {
-    struct rec_item item;
+    struct rec_item item = { 0 };
     int status;
 
     while ((status = rec_next(r, &item, error)) != 0) {
@@ -265,8 +265,8 @@ rec_apply(const char *path, const char *target, bool force, bool dry_run,
           struct rec_error *error)
 {
     struct rec_summary sum;
-    struct rec_reader *r;
-    uint64_t size, bytes = 0;
+    struct rec_reader *r = NULL;
+    uint64_t size = 0, bytes = 0;
     int status = rec_check(path, &sum, error), file;
 
     if (status != 0)
@@ -274,7 +274,7 @@ rec_apply(const char *path, const char *target, bool force, bool dry_run,
     if (!sum.complete && !force)
         return rec_fail(error, -EBADMSG, "%s", sum.problem);
     status = rec_open(path, &r, error);
-    if (status != 0)
+    if (status != 0 || r == NULL)
         return status;
     file = open_target(target, dry_run ? O_RDONLY : O_RDWR, &size, error);
     status = file < 0 ? file : 0;

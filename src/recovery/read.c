@@ -245,7 +245,7 @@ int
 rec_next(struct rec_reader *r, struct rec_item *out_item,
          struct rec_error *error)
 {
-    struct rec_mark mark;
+    struct rec_mark mark = { 0 };
     uint64_t from = r->at, padded;
     int status;
 
@@ -299,12 +299,12 @@ rec_check(const char *path, struct rec_summary *out_summary,
           struct rec_error *error)
 {
     struct rec_summary sum = { .complete = true };
-    struct rec_reader *r;
-    struct rec_item item;
+    struct rec_reader *r = NULL;
+    struct rec_item item = { 0 };
     struct rec_error wrong = { "" };
     int status = rec_open(path, &r, error);
 
-    if (status != 0)
+    if (status != 0 || r == NULL)
         return status;
     sum.about = r->about;
     while ((status = rec_next(r, &item, &wrong)) != 0) {
