@@ -25,14 +25,15 @@ static NTSTATUS NTAPI
 answer_all(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PIO_STACK_LOCATION location = IoGetCurrentIrpStackLocation(Irp);
+    NTSTATUS status =
+        location->MajorFunction == IRP_MJ_PNP ? STATUS_SUCCESS : answer;
 
     if (location->MajorFunction == IRP_MJ_PNP)
         removals += location->MinorFunction == IRP_MN_REMOVE_DEVICE;
-    Irp->IoStatus.Status =
-        location->MajorFunction == IRP_MJ_PNP ? STATUS_SUCCESS : answer;
+    Irp->IoStatus.Status = status;
     Irp->IoStatus.Information = 0;
     IoCompleteRequest(Irp, IO_NO_INCREMENT);
-    return Irp->IoStatus.Status;
+    return status;
 }
 
 static NTSTATUS NTAPI

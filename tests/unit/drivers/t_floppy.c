@@ -202,7 +202,7 @@ media_types_ex__medium_in__marked(void **state)
     assert_int_equal(u.types.DeviceType, FILE_DEVICE_DISK);
     assert_int_equal(u.types.MediaInfoCount, FORMATS);
     for (size_t i = 0; i < FORMATS; i++) {
-        PDEVICE_MEDIA_INFO info = &u.types.MediaInfo[i];
+        PDEVICE_MEDIA_INFO info = (PDEVICE_MEDIA_INFO) u.types.MediaInfo + i;
         ULONG traits =
             info->DeviceSpecific.RemovableDiskInfo.MediaCharacteristics;
 
