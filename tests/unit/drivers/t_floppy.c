@@ -313,7 +313,7 @@ format_tracks_ex__interleave__formats(void **state)
     assert_int_equal(block[0], 'a');
     out = ask(rig, IOCTL_DISK_FORMAT_TRACKS_EX, &u, in - 1, 0);
     assert_int_equal(out.status, STATUS_INVALID_PARAMETER);
-    u.what.SectorNumber[3] = 6; /* twice */
+    *((PUSHORT) u.what.SectorNumber + 3) = 6; /* twice */
     out = ask(rig, IOCTL_DISK_FORMAT_TRACKS_EX, &u, in, 0);
     assert_int_equal(out.status, STATUS_INVALID_PARAMETER);
 }
