@@ -192,7 +192,7 @@ offset_of(class_device *dev, const SCSI_REQUEST_BLOCK *srb,
     if (decision->sense.info_valid && decision->sense.info >= first &&
         decision->sense.info - first < blocks)
         first = decision->sense.info;
-    return first << dev->capacity.shift;
+    return first << __atomic_load_n(&dev->capacity.shift, __ATOMIC_RELAXED);
 }
 
 static void

@@ -12,7 +12,8 @@ static BOOLEAN on_worker;
 static void
 destroy(PVOID object)
 {
-    on_worker = PsIsSystemThread(PsGetCurrentThread());
+    __atomic_store_n(&on_worker, PsIsSystemThread(PsGetCurrentThread()),
+                     __ATOMIC_RELAXED);
     ob_free(object);
     __atomic_add_fetch(&destroyed, 1, __ATOMIC_RELEASE);
 }
