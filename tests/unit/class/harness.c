@@ -5,6 +5,8 @@
  */
 #include "harness.h"
 
+#include "io/check.h"
+
 #include "cdrom/cdrom.h"
 #include "class/class_internal.h"
 #include "disk/disk.h"
@@ -527,7 +529,10 @@ rig_verify_set(struct rig *rig)
 void
 rig_clear_verify(struct rig *rig)
 {
+    /* As a file system does, in a verification. */
+    io_verification_begin();
     InterlockedAnd((LONG volatile *) &rig->fdo->Flags, ~DO_VERIFY_VOLUME);
+    io_verification_end();
 }
 
 ULONG

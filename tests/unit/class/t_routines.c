@@ -208,7 +208,8 @@ prediction_poll__asks_every_period_until_told_not_to(void **state)
         clock_advance_ms(1);
         assert_true(EVENTUALLY(times_asked() == i));
         usleep(5000); /* the next period begins after the answer */
-        assert_int_equal(ext->FailurePredicted, i == 3);
+        assert_int_equal(
+            __atomic_load_n(&ext->FailurePredicted, __ATOMIC_ACQUIRE), i == 3);
     }
     assert_int_equal(predictions(), 1);
     assert_int_equal(
