@@ -274,11 +274,17 @@ class Story:
 
     def the_cancel(self):
         tell("--- the same, and this time the operator gives up")
-        self.type("eject", "disk")
-        with open(self.a, "r+b") as image:
-            image.seek(self.range[0])
-            image.write(bytes(self.range[1]))
-        self.type("insert", "disk", self.a)
+        offset, length = self.range
+        wipe = ("import nbd, sys\n"
+                "h = nbd.NBD()\n"
+                "h.connect_uri(sys.argv[1])\n"
+                "for at in range(0, int(sys.argv[3]), 1 << 20):\n"
+                "    n = min(1 << 20, int(sys.argv[3]) - at)\n"
+                "    h.pwrite(bytes(n), int(sys.argv[2]) + at)\n"
+                "h.flush()\n")
+        subprocess.run([sys.executable, "-c", wipe,
+                        volumes.uri(self.nbd, "ARCHIVE-A"), str(offset),
+                        str(length)], check=True)
         self.client = self.fio("again", "--do_verify=0", "--rate=6m",
                                "--iodepth=1")
         self.yank_in_the_middle(self.client)
