@@ -17,7 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum vscsi_type { VSCSI_DISK, VSCSI_FLOPPY, VSCSI_CDROM };
+/* VSCSI_CHANGER: the robot of a library; made by vscsi_library_new only. */
+enum vscsi_type { VSCSI_DISK, VSCSI_FLOPPY, VSCSI_CDROM, VSCSI_CHANGER };
 
 struct vscsi_drive;
 struct vscsi_nexus;             /* one initiator's view: its unit attentions */
@@ -192,5 +193,138 @@ void vscsi_reset(struct vscsi_drive *drive);
 int vscsi_fault_add(struct vscsi_drive *drive, const char *rule,
                     char *out_text, size_t text_max);
 void vscsi_fault_clear(struct vscsi_drive *drive);
+
+/* --- the media library: a robot between slots and drives ------------------- */
+
+/*
+ * A media changer (SMC) whose data transfer elements are emulated drives of
+ * this process.  The robot is a drive like the others: nexuses, commands,
+ * resets and fault rules work as above (vscsi_insert and vscsi_yank do not:
+ * use the hands below).  A motion really moves media: the image is taken out
+ * of one drive and put into another, so those report what drives report then.
+ *
+ * A motion that takes time completes later through `done`, as a delayed
+ * command does.  vscsi_abort, vscsi_reset and vscsi_nexus_free end the command
+ * (VSCSI_ABORTED); one that has not begun is never carried out, one that has
+ * goes on to its end, as a robot does not drop what it holds.
+ *
+ * Every cartridge is in exactly one element at any time, or outside.
+ */
+struct vscsi_library;
+
+struct vscsi_library_times {    /* all in ms; 0: at once */
+    uint32_t move;              /* of one motion, besides the way */
+    uint32_t travel;            /* per element between two positions */
+    uint32_t load, unload;      /* at a drive */
+    uint32_t scan;              /* inventory, per slot */
+    uint32_t door;              /* the doors need so long to open or close */
+};
+
+struct vscsi_library_config {
+    const char *name;           /* becomes the unit serial number */
+    const char *personality;    /* NULL: "standard"; see the list */
+    unsigned slots;
+    unsigned mail_slots;
+    unsigned transports;        /* 0: as the personality has */
+    struct vscsi_drive *const *drives;  /* empty ones; outlive the library */
+    unsigned drive_count;
+    const char *media_dir;      /* each file in it is a cartridge; or NULL */
+    const char *state_file;     /* what is where, over restarts; or NULL */
+    struct vscsi_library_times times;
+    bool no_reader;             /* no bar code reader is fitted */
+    unsigned cleaning_uses;     /* of a new cleaning cartridge; 0: 50 */
+};
+
+/*
+ * A cartridge is a regular file of media_dir, hidden ones apart; its bar code
+ * is the file name up to the first dot, letters in upper case, at most 32
+ * characters.  A bar code that begins with CLN is a cleaning cartridge (its
+ * file may be empty).  What the state file does not place goes to the empty
+ * slots in the order of the names.
+ *
+ * NULL with a sentence in out_text: an unknown personality, more files than
+ * slots (the file is named), a directory or state file that cannot be read, a
+ * drive that holds a medium already.  What is done and may surprise (a file
+ * that appeared or vanished since, a motion that a crash interrupted) is in
+ * vscsi_library_report.
+ */
+struct vscsi_library *vscsi_library_new(
+    const struct vscsi_library_config *config, char *out_text,
+    size_t text_max);
+/* After the last nexus of the robot.  Its cartridges leave the drives; where
+ * they were is in the state file, and they are put back at the next start. */
+void vscsi_library_free(struct vscsi_library *library);
+struct vscsi_drive *vscsi_library_robot(struct vscsi_library *library);
+/* Sentences, one a line, about what was found at the start; may be "". */
+const char *vscsi_library_report(const struct vscsi_library *library);
+/* The n-th personality and what it stands for; NULL after the last. */
+const char *vscsi_library_personality(unsigned n, const char **out_about);
+
+/* Values as in SMC element type codes. */
+enum vscsi_element_kind {
+    VSCSI_ELEMENT_TRANSPORT = 1,
+    VSCSI_ELEMENT_SLOT,
+    VSCSI_ELEMENT_MAIL,
+    VSCSI_ELEMENT_DRIVE,
+};
+
+struct vscsi_element {
+    enum vscsi_element_kind kind;
+    unsigned index;             /* among its kind, from 0 */
+    uint16_t address;           /* on the wire */
+    bool full;
+    bool absent;                /* magazine or drive taken out */
+    bool imported;              /* a hand put it here (mail slots) */
+    bool unreadable;            /* the reader cannot read its label */
+    bool cleaning;              /* a cleaning cartridge */
+    bool loaded;                /* drives: the cartridge's image is in it */
+    int source;                 /* address it last came from; -1: unknown */
+    unsigned uses_left;         /* of a cleaning cartridge */
+    char bar_code[33];          /* of the label, whether it can be read or not */
+    char file[256];             /* in the media directory */
+};
+
+struct vscsi_library_snapshot {
+    bool door_open, mail_open;
+    bool prevented;             /* somebody keeps door and mail slots shut */
+    bool scanning;              /* an inventory is running */
+    unsigned motions;           /* running and waiting ones */
+    uint64_t moves;             /* media moved since the start */
+    unsigned count;
+    struct vscsi_element elements[];    /* by kind, then by index */
+};
+
+/* What is where right now; free() it.  NULL: no memory. */
+struct vscsi_library_snapshot *vscsi_library_snapshot(
+    struct vscsi_library *library);
+
+/*
+ * Hands.  0, or -errno with a sentence in out_text: -EPERM the door or the
+ * mail slot is shut, or is kept shut by PREVENT; -EBUSY the element is full,
+ * or the robot is at it; -ENOENT it is empty, or there is no such file;
+ * -ERANGE there is no such element.  `file` is a name in the media directory;
+ * a cartridge that is in the library already is not put in twice (-EEXIST).
+ * Slots are reached through the open door, mail slots while they are open.
+ */
+int vscsi_library_put(struct vscsi_library *library,
+                      enum vscsi_element_kind kind, unsigned index,
+                      const char *file, char *out_text, size_t text_max);
+/* out_file may be NULL, else has room for 256 bytes. */
+int vscsi_library_take(struct vscsi_library *library,
+                       enum vscsi_element_kind kind, unsigned index,
+                       char *out_file, char *out_text, size_t text_max);
+/* Opening stops the robot where it is.  Closing: 6/28/00 and an inventory. */
+int vscsi_library_door(struct vscsi_library *library, bool open,
+                       char *out_text, size_t text_max);
+/* All mail slots are one drawer.  Closing: 6/28/01, or 6/28/03 when what is
+ * in it has changed. */
+int vscsi_library_mail(struct vscsi_library *library, bool open,
+                       char *out_text, size_t text_max);
+/* Takes `count` slots (a magazine) or drives out, or puts them back: 6/3B/12
+ * and 13, 6/3B/1A and 1B.  What is in the slots goes with them. */
+int vscsi_library_fit(struct vscsi_library *library,
+                      enum vscsi_element_kind kind, unsigned first,
+                      unsigned count, bool present, char *out_text,
+                      size_t text_max);
 
 #endif

@@ -348,6 +348,8 @@ shift_of(const struct vscsi_config *config)
         return bytes == 512 ? 9 : 0;
     case VSCSI_DISK:
         return bytes == 512 ? 9 : bytes == 2048 ? 11 : bytes == 4096 ? 12 : 0;
+    case VSCSI_CHANGER:
+        return 0;
     }
     return 0;
 }
