@@ -49,6 +49,32 @@ struct ri_drive_config {
     unsigned line;              /* where FILE names it, 0 for none */
 };
 
+/* Where the robot is.  Over iSCSI and through SG_IO: to come. */
+enum ri_library_port { RI_LIBRARY_VIRTUAL };
+
+/* [library NAME]: see "libraries" below. */
+struct ri_library_config {
+    char name[RI_NAME_MAX];
+    enum ri_library_port port;
+    char personality[RI_NAME_MAX]; /* of the emulation; "": its plain one */
+    unsigned slots, mail_slots, transports;
+    char media[RI_PATH_MAX];    /* directory of the images, one a cartridge */
+    char state[RI_PATH_MAX];    /* directory: ledger, lock, emulated state */
+    unsigned drive_count;       /* NAME-0, NAME-1, ...: drives of the service */
+    struct ri_drive_config drive;   /* what they are like; no name, no medium */
+    unsigned move_ms;           /* the emulated robot's motion times */
+    unsigned scan_ms;           /* ... to look at one element */
+    unsigned ready_timeout_s;   /* a library that starts is waited for */
+    unsigned load_timeout_s;    /* a drive that loads is waited for */
+    unsigned min_residence_s;   /* a medium stays in its drive so long */
+    unsigned poll_s;            /* an idle library is asked that often; 0: never */
+    bool adopt;                 /* a home is chosen where none is known */
+    bool cleaning;              /* drives that ask for it are cleaned */
+    char *faults;               /* of the robot; rules of vscsi.h; owned */
+    char *parameters;           /* lines NAME=VALUE, the device's key; owned */
+    unsigned line;              /* where FILE names it, 0 for none */
+};
+
 #define RI_LISTEN_MAX 8
 
 struct ri_config {
@@ -64,9 +90,11 @@ struct ri_config {
     char *driver_values;        /* lines DRIVER/NAME=VALUE, or NULL; owned */
     struct ri_drive_config *drives;       /* owned */
     size_t drive_count;
+    struct ri_library_config *libraries;  /* owned */
+    size_t library_count;
 };
 
-/* Defaults only: no drive, no listener. */
+/* Defaults only: no drive, no library, no listener. */
 void ri_config_init(struct ri_config *config);
 void ri_config_free(struct ri_config *config);
 /* Errors read "FILE:LINE: what is wrong". */
@@ -211,18 +239,214 @@ int ri_eject(struct ri_service *service, const char *drive,
 int ri_yank(struct ri_service *service, const char *drive,
             struct ri_error *out_error);
 
+/* --- libraries ----------------------------------------------------------------- */
+
+/*
+ * A library is a robot with storage slots, mail slots, and drives.  Its drives
+ * are drives of the service like any other, called LIBRARY-0, LIBRARY-1, ...
+ *
+ * Numbers are the operator's, as in mtx: storage slots 1 to N, mail slots from
+ * N + 1, drives and transports from 0.  Device addresses are the robot's own.
+ *
+ * All that is shown is what the robot last said, with its age, and what the
+ * ledger remembers of it; nothing is guessed.
+ */
+
+struct ri_library_info {
+    char name[RI_NAME_MAX];
+    char vendor[9], product[17], revision[5];   /* padded as INQUIRY pads */
+    char serial[33];
+    char state[32];             /* "ready", "moving", "starting", "door open",
+                                 * "not ready", "faulty" */
+    char reason[RI_TEXT_MAX];   /* why it is not ready, or what it does; or "" */
+    char sense[RI_TEXT_MAX];    /* last sense, in words, or "" */
+    uint8_t sense_bytes[32];
+    uint32_t sense_len;
+    uint32_t slots;             /* storage slots, without mail slots */
+    uint32_t mail_slots, drives, transports;
+    uint32_t full_slots, full_drives, full_mail_slots;
+    uint32_t features0, features1;  /* of GET_CHANGER_PARAMETERS */
+    uint64_t age_ms;            /* since the elements were last read */
+    uint64_t motions;           /* since the start */
+    uint64_t failures;          /* motions that failed, since the start */
+    uint64_t stray;             /* cartridges found elsewhere than they were */
+    bool bar_codes;             /* it reads them */
+    bool exchange;              /* in one command, of the robot's own */
+    bool mail_open_close;       /* by command */
+    bool lockable;              /* door or mail slot */
+    bool locked;                /* ... by us */
+    bool adopt;
+};
+
+/* In the order of the list: drives, storage slots, mail slots, transports. */
+enum ri_element_type { RI_DRIVE, RI_SLOT, RI_MAIL_SLOT, RI_TRANSPORT };
+
+/* Where the knowledge comes from which slot a cartridge belongs to. */
+enum ri_home {
+    RI_HOME_UNKNOWN,
+    RI_HOME_LIBRARY,            /* the robot said so (SVALID) */
+    RI_HOME_LEDGER,             /* we moved it, or knew it by its bar code */
+    RI_HOME_ADOPTED,            /* a free slot that was nobody's; see adopt */
+};
+
+struct ri_element_info {
+    enum ri_element_type type;
+    uint32_t number;            /* the operator's */
+    uint32_t address;           /* the device's */
+    bool full;
+    bool unknown;               /* the robot does not know whether it is full */
+    bool access;                /* a transport can reach it */
+    bool except;
+    uint32_t except_code;       /* ExceptionCode of ntddchgr.h */
+    char except_text[64];       /* in words, or "" */
+    bool imported;              /* mail slots: a person put it there */
+    bool import_enabled, export_enabled;
+    bool inverted;
+    bool tag_present;           /* the robot sends tags for this element */
+    bool tag_valid;             /* ... and this one is a label it has read */
+    bool alternate_present;
+    char tag[33];               /* 32 characters, padded as the device pads */
+    char alternate[33];
+    char barcode[33];           /* the tag without padding, or "" */
+    bool duplicate;             /* another cartridge has the same label */
+    bool cleaning;              /* a cleaning cartridge */
+    enum ri_home home_from;
+    uint32_t home;              /* slot that the cartridge belongs to, or 0 */
+    char home_of[33];           /* empty slots: label of the cartridge in a
+                                 * drive that belongs here, or "" */
+    char drive[RI_NAME_MAX];    /* drives: their name in the service, or "" */
+    char drive_serial[33];      /* drives: as the robot or the drive gives it */
+    bool drive_set_aside;       /* drives: failed three different cartridges */
+    char volume[RI_NAME_MAX];   /* export name of the volume on it, or "" */
+    char identity[RI_NAME_MAX]; /* its UUID or fingerprint, or "" */
+    char label[RI_NAME_MAX];    /* its label, or "" */
+    uint32_t uses;              /* loads of this cartridge, by the ledger */
+    uint32_t errors;            /* loads of it that failed */
+    uint32_t drive_uses, drive_errors;  /* drives: the same of the drive */
+    uint32_t cleanings;         /* cleaning cartridges: how often used */
+    bool expired;               /* ... and used up */
+    bool marked;                /* the cartridge failed in two drives */
+    uint64_t in_drive_ms;       /* drives: since it was loaded, 0 when empty */
+};
+
+/* Snapshots, freed with free(). */
+int ri_libraries(struct ri_service *service, struct ri_library_info **out_list,
+                 size_t *out_count);
+/* -ENODEV: no library is called so. */
+int ri_library_elements(struct ri_service *service, const char *library,
+                        struct ri_element_info **out_list, size_t *out_count,
+                        struct ri_error *out_error);
+
+enum ri_library_op {
+    RI_LIB_LOAD,        /* slot source (or label) -> drive */
+    RI_LIB_UNLOAD,      /* drive -> slot destination, or home when 0 */
+    RI_LIB_TRANSFER,    /* slot source -> slot destination */
+    RI_LIB_EXCHANGE,    /* source -> destination -> second (0: source) */
+    RI_LIB_POSITION,    /* the transport goes to slot source, or the drive */
+    RI_LIB_INVENTORY,   /* the robot looks; then all is read */
+    RI_LIB_REFRESH,     /* only reads what the robot knows */
+    RI_LIB_OPEN_MAIL,   /* extends a mail slot (source, 0: the first) */
+    RI_LIB_CLOSE_MAIL,
+    RI_LIB_LOCK,        /* door and mail slots, as far as it can */
+    RI_LIB_UNLOCK,
+    RI_LIB_IMPORT,      /* mail slot source (0: a full one) -> destination
+                         * (0: a free slot) */
+    RI_LIB_EXPORT,      /* slot source or label -> mail slot destination (0:
+                         * a free one), which is then opened if it can be */
+    RI_LIB_CLEAN,       /* the drive, with the cartridge in slot source (0: any
+                         * that is not used up) */
+    RI_LIB_VERIFY,      /* everything is read and compared with the ledger */
+};
+
+#define RI_LIB_NOWAIT    0x01u  /* not for readiness of library or drive */
+#define RI_LIB_NOVERIFY  0x02u  /* elements are not read again after a motion */
+#define RI_LIB_INVERT    0x04u  /* the medium is turned over */
+#define RI_LIB_INVERT2   0x08u  /* exchange: the second one, too */
+#define RI_LIB_CLEANING  0x10u  /* LOAD: a cleaning cartridge is meant */
+#define RI_LIB_BAR_CODES 0x20u  /* INVENTORY: labels are read anew */
+#define RI_LIB_FORCE     0x40u  /* UNLOAD: though a volume on it is in use */
+
+#define RI_NO_DRIVE 0xFFFFFFFFu
+
+struct ri_library_command {
+    enum ri_library_op op;
+    uint32_t source, destination, second;   /* slots, 0: not given */
+    uint32_t drive;             /* or RI_NO_DRIVE */
+    char label[33];             /* instead of source: a bar code; or "" */
+    uint32_t count;             /* INVENTORY: slots from source; 0: all */
+    uint32_t timeout_s;         /* for readiness; 0: as configured */
+    uint32_t flags;             /* RI_LIB_* */
+};
+
+#define RI_LIB_NOTES_MAX 8
+
+struct ri_library_result {
+    int error;                  /* 0 or a negative errno: what was returned */
+    uint32_t status;            /* exact NTSTATUS */
+    char status_name[64];
+    uint8_t sense[32];          /* of the command that failed */
+    uint32_t sense_len;         /* 0: it was not sense data */
+    uint32_t source_address, destination_address;   /* the device's, or 0 */
+    uint32_t source, destination;   /* the numbers in the end, or 0 */
+    uint32_t drive;             /* of LOAD, UNLOAD, CLEAN; or RI_NO_DRIVE */
+    bool maybe_moved;           /* failed, and something may have moved */
+    bool repeatable;            /* failed: nothing moved, the same command may
+                                 * be given again */
+    char barcode[33];           /* of the cartridge that was moved, or "" */
+    char text[RI_TEXT_MAX];     /* one sentence, also when all is well */
+    char notes[RI_LIB_NOTES_MAX][RI_TEXT_MAX];
+    uint32_t note_count;
+    uint64_t duration_ms;
+};
+
+/*
+ * Waits for the motions before it, and until its own has ended.  Everything is
+ * said in the result, which is always filled; a failure has its sentence in
+ * out_error as well.  -ENODEV no such library; -EINVAL numbers that do not
+ * exist or do not fit; -ENOMEDIUM source empty; -EEXIST destination full;
+ * -EBUSY in use, locked, or refused for now; -ENOTSUP the robot cannot;
+ * -ENOTUNIQ a label that two cartridges have; -ENOENT no such label, home, or
+ * free slot; -EAGAIN not ready in time; -EHOSTDOWN door open or offline;
+ * -ETIMEDOUT; -EIO the motion failed; -EMEDIUMTYPE another cartridge came, or
+ * a cleaning cartridge where none is meant; -ESHUTDOWN.
+ *
+ * While it runs, events of kind "library" tell: action "start" (of a motion),
+ * "wait" (for the library, a drive; now and then), "end", "failed".  Others
+ * come unasked: "door" (opened, closed), "attention" (unit attention),
+ * "moved" (a cartridge is elsewhere than it was left), "arrived", "gone" (of a
+ * cartridge by hand), "mail" (a person used the mail slot), "cleaning" (wanted,
+ * done, used up), "wrong" (another cartridge than asked for came), "aside" (a
+ * drive), "marked" (a cartridge), "home" (adopted), "state".
+ */
+int ri_library_command(struct ri_service *service, const char *library,
+                       const struct ri_library_command *command,
+                       struct ri_library_result *out_result,
+                       struct ri_error *out_error);
+
+/* "load", ...: the names of operations in HTTP and JSON; NULL out of range. */
+const char *ri_library_op_name(enum ri_library_op op);
+
+/* A hand on an emulated library: "open-door", "close-door", "open-mail",
+ * "close-mail", "insert" (image into element `number`), "remove" (from it).
+ * -ENOTSUP: not an emulated one. */
+int ri_library_hand(struct ri_service *service, const char *library,
+                    const char *what, uint32_t number, const char *image,
+                    struct ri_error *out_error);
+
 /* --- events -------------------------------------------------------------------- */
 
 struct ri_event {
     uint64_t seq;               /* 1, 2, 3 ... without gaps */
     uint64_t time_ms;           /* wall clock, since 1970 */
     const char *kind;           /* "drive", "volume", "prompt", "answer",
-                                 * "recovery", ... */
+                                 * "recovery", "library", ... */
     const char *drive;          /* or "" */
     const char *volume;         /* or "" */
     uint64_t prompt;            /* or 0 */
     const char *answers;        /* of "prompt": as in ri_prompt_info; or NULL */
     const char *text;           /* one sentence for people */
+    const char *library;        /* or NULL */
+    const char *action;         /* of "library": as listed there; or NULL */
 };
 
 typedef void ri_event_fn(void *context, const struct ri_event *event);

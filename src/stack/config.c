@@ -48,8 +48,15 @@ ri_config_free(struct ri_config *config)
 {
     for (size_t i = 0; i < config->drive_count; i++)
         free(config->drives[i].faults), free(config->drives[i].parameters);
+    for (size_t i = 0; i < config->library_count; i++) {
+        struct ri_library_config *library = &config->libraries[i];
+
+        free(library->faults), free(library->parameters);
+        free(library->drive.faults), free(library->drive.parameters);
+    }
     free(config->driver_values);
     free(config->drives);
+    free(config->libraries);
     ri_config_init(config);
 }
 
