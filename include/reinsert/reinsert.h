@@ -364,7 +364,7 @@ enum ri_library_op {
 #define RI_LIB_INVERT2   0x08u  /* exchange: the second one, too */
 #define RI_LIB_CLEANING  0x10u  /* LOAD: a cleaning cartridge is meant */
 #define RI_LIB_BAR_CODES 0x20u  /* INVENTORY: labels are read anew */
-#define RI_LIB_FORCE     0x40u  /* UNLOAD: though a volume on it is in use */
+#define RI_LIB_FORCE     0x40u  /* UNLOAD: though the drive does not let go */
 
 #define RI_NO_DRIVE 0xFFFFFFFFu
 

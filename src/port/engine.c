@@ -125,6 +125,7 @@ set_sense(struct port_unit *unit, PSCSI_REQUEST_BLOCK srb,
     KeAcquireSpinLock(&unit->lock, &irql);
     unit->sense_len = len < PORT_SENSE_MAX ? len : PORT_SENSE_MAX;
     RtlCopyMemory(unit->sense, answer->sense, unit->sense_len);
+    unit->senses++;
     KeReleaseSpinLock(&unit->lock, irql);
     if (srb->SenseInfoBuffer == NULL ||
         srb->SrbFlags & SRB_FLAGS_DISABLE_AUTOSENSE)

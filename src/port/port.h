@@ -39,6 +39,7 @@ struct port_unit_info {
     uint64_t commands;          /* that the drive was given so far */
     uint8_t sense[PORT_SENSE_MAX];  /* of the last CHECK CONDITION */
     uint8_t sense_len;          /* 0: there was none */
+    uint64_t senses;            /* CHECK CONDITIONs so far */
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
     bool frozen;                /* the queue */
     unsigned queued;            /* requests in it */

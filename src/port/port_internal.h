@@ -71,6 +71,7 @@ struct port_unit {
     BOOLEAN time_work;          /* time_item is queued or runs */
     UCHAR sense_len;
     UCHAR sense[PORT_SENSE_MAX];
+    uint64_t senses;            /* how often that was set */
 
     uint64_t full_since_ms;     /* QUEUE FULL: the first of an episode */
     uint64_t full_last_ms;

@@ -248,6 +248,7 @@ port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
     for (at = unit->active.Flink; at != &unit->active; at = at->Flink)
         info.waiting++;
     info.sense_len = unit->sense_len;
+    info.senses = unit->senses;
     RtlCopyMemory(info.sense, unit->sense, sizeof info.sense);
     KeReleaseSpinLock(&unit->lock, irql);
     *out_info = info;
