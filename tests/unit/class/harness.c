@@ -556,6 +556,19 @@ rig_state(struct rig *rig)
     return state;
 }
 
+bool
+rig_rests(struct rig *rig)
+{
+    class_device *dev = class_dev(rig->fdo);
+    bool waits;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->wait_lock, &irql);
+    waits = !IsListEmpty(&dev->waiting);
+    KeReleaseSpinLock(&dev->wait_lock, irql);
+    return waits;
+}
+
 void
 rig_swap(struct rig *rig, int image)
 {

@@ -155,6 +155,8 @@ void rig_mount(struct rig *rig, bool mounted);
 bool rig_verify_set(struct rig *rig);
 void rig_clear_verify(struct rig *rig);
 ULONG rig_state(struct rig *rig);       /* MEDIA_CHANGE_DETECTION_STATE */
+/* A request waits for its retry; time may be moved now. */
+bool rig_rests(struct rig *rig);
 ULONG rig_count(struct rig *rig);       /* the media change count */
 void rig_swap(struct rig *rig, int image);
 void rig_rule(struct rig *rig, const char *rule);
