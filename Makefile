@@ -9,7 +9,7 @@ PYTHON = /usr/bin/python3
 REINSERT = $(RELEASE)/front/cli/reinsert
 
 .PHONY: all deps build release demo test conformance docs ddk-check wine-check \
-        model bench lint fmt install clean
+        model vm bench lint fmt install clean
 
 all: build
 
@@ -54,6 +54,11 @@ wine-check: build
 # The volume's states, verified exhaustively within stated bounds.
 model: deps
 	@tests/model/run
+
+# The kernel's own NBD client and file systems, in a virtual machine.
+vm: build
+	@tools/deps vm
+	@tests/vm/run $(BUILD)
 
 bench: release
 	@$(PYTHON) bench/bench.py --server $(REINSERT) \
