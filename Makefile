@@ -24,7 +24,8 @@ build: deps
 release: deps
 	@test -f $(RELEASE)/build.ninja || \
 	    meson setup $(RELEASE) -Db_ndebug=true --buildtype=release
-	@ninja -C $(RELEASE) front/cli/reinsert bench/irp bench/nbdload
+	@ninja -C $(RELEASE) front/cli/reinsert bench/irp bench/nbdload \
+	    bench/jukebox
 
 # One yank, told line by line, with real clients.
 demo: release
@@ -64,6 +65,7 @@ bench: release
 	@$(PYTHON) bench/bench.py --server $(REINSERT) \
 	    --nbdload $(RELEASE)/bench/nbdload
 	@$(RELEASE)/bench/irp
+	@$(RELEASE)/bench/jukebox
 	@$(PYTHON) bench/drives.py $(REINSERT)
 
 lint: deps

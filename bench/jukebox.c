@@ -18,10 +18,9 @@
 #define REQUESTS 500
 #define DRIVES   2
 
-static const struct sim_times times = { .move_ms = 6000,
-                                        .travel_ms = 50,
-                                        .ready_ms = 10000,
-                                        .release_ms = 4000 };
+static const struct sim_times times = {
+    .move_ms = 6000, .travel_ms = 50, .ready_ms = 10000, .release_ms = 4000
+};
 
 struct figures {
     uint64_t motions, total_ms, mean_ms, longest_ms;

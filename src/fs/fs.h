@@ -42,8 +42,10 @@ struct fs_volume_info {
     char type[32];
     char uuid[96];
     char label[128];
+    char key[96];                  /* UUID when it was first seen, or such */
     ULONG64 size_bytes;
     ULONG block_bytes;
+    ULONG running;                 /* requests below it now */
     enum vol_state state;
     NTSTATUS reason;               /* while absent: why */
     PDEVICE_OBJECT drive;          /* where it is, or was last seen */
@@ -73,6 +75,20 @@ struct volume *fs_volume_on(PDEVICE_OBJECT drive);
 /* Whoever serves a volume without an open file holds it with a pin, so that
  * nobody can lock it; FALSE: somebody has. */
 BOOLEAN fs_volume_pin(struct volume *volume, BOOLEAN pin);
+
+/*
+ * What a volume is known by, for who keeps it while the service is not there.
+ * fs_volume_record: how long it is, at most FS_RECORD_MAX; 0: no memory.
+ * fs_volume_restore: the volume is there, absent, last seen in `drive`, until
+ * its medium comes; STATUS_OBJECT_NAME_COLLISION: it was there already;
+ * STATUS_FILE_CORRUPT_ERROR: no record.
+ */
+#define FS_RECORD_MAX 4096
+ULONG fs_volume_record(struct volume *volume, UCHAR *out_record);
+NTSTATUS fs_volume_restore(PDEVICE_OBJECT drive, const UCHAR *record,
+                           ULONG length, struct volume **out_volume);
+/* A name that stays: fs_volume_info.key.  NULL: none has it. */
+struct volume *fs_volume_with_key(const char *key);
 
 /* The drive said that its medium left: asks it, and lets its volume wait. */
 void fs_media_gone(PDEVICE_OBJECT drive);

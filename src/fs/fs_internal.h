@@ -33,6 +33,7 @@ struct volume {
     ULONG64 size_bytes;            /* never change: part of the identity */
     ULONG block_bytes;
     BOOLEAN duplicate;
+    char key[96];                  /* never changes */
 
     KSPIN_LOCK lock;
     enum vol_state state;
@@ -266,7 +267,13 @@ NTSTATUS fs_keep(struct volume *volume, NTSTATUS why);
 /* With resume_mutex held: empties the log. */
 void fs_forget(struct volume *volume);
 
+/* restore.c */
+void fs_make_key(struct volume *volume);
+
 /* mount.c */
+PVPB fs_new_vpb(PDEVICE_OBJECT real);
+/* Writes down what a person knows the volume by. */
+void fs_label_vpb(struct volume *volume);
 NTSTATUS fs_mount(PDEVICE_OBJECT target, PVPB vpb);
 NTSTATUS fs_verify(struct volume *volume);
 void NTAPI fs_refresh_soon(struct volume *volume);

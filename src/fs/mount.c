@@ -295,9 +295,8 @@ serial_of(const char *uuid)
     return serial;
 }
 
-/* Writes down what a person knows the volume by. */
-static void
-label_vpb(struct volume *volume)
+void
+fs_label_vpb(struct volume *volume)
 {
     char label[sizeof volume->id.label], uuid[sizeof volume->id.uuid];
     PVPB vpb = volume->vpb;
@@ -393,7 +392,7 @@ finish_return(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
         return status;
     }
     clear_verify(real, target, count);
-    label_vpb(volume);
+    fs_label_vpb(volume);
     if (NT_SUCCESS(status))
         fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
     fs_refresh_soon(volume);
@@ -506,8 +505,8 @@ is_still_there(struct volume *volume)
     return FALSE;
 }
 
-static PVPB
-new_vpb(PDEVICE_OBJECT real)
+PVPB
+fs_new_vpb(PDEVICE_OBJECT real)
 {
     PVPB vpb = ExAllocatePoolWithTag(NonPagedPool, sizeof *vpb, 'bpV ');
 
@@ -529,7 +528,7 @@ static NTSTATUS
 move_vpb(struct volume *volume, PDEVICE_OBJECT real, PVPB brought)
 {
     PDEVICE_OBJECT from = volume->vpb->RealDevice;
-    PVPB spare = new_vpb(from);
+    PVPB spare = fs_new_vpb(from);
     BOOLEAN unused;
     KIRQL irql;
 
@@ -579,6 +578,7 @@ introduce(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
         return STATUS_INSUFFICIENT_RESOURCES;
     volume->device->StackSize = (CCHAR) (target->StackSize + 1);
     volume->device->SectorSize = (USHORT) medium->block_bytes;
+    fs_make_key(volume);
     settle_in(volume, 0, real, target, medium);
     fs_volume_link(volume);
     *out_volume = volume;
@@ -676,7 +676,7 @@ mark_gone(struct volume *volume, NTSTATUS status)
 NTSTATUS
 fs_dismount(struct volume *volume, NTSTATUS status)
 {
-    PVPB spare = new_vpb(NULL);
+    PVPB spare = fs_new_vpb(NULL);
     PDEVICE_OBJECT real;
     KIRQL irql;
 
@@ -717,7 +717,7 @@ fs_refresh(struct volume *volume)
 {
     struct reader reader;
     struct identity *id;
-    BOOLEAN read_only, quiet;
+    BOOLEAN read_only, quiet, renamed = FALSE;
     ULONG64 size;
     ULONG block, before, generation;
     NTSTATUS status = STATUS_SUCCESS;
@@ -747,12 +747,17 @@ fs_refresh(struct volume *volume)
     KeAcquireSpinLock(&volume->lock, &irql);
     if (NT_SUCCESS(status) && volume->head_generation == before &&
         volume->generation == generation) {
+        renamed = strcmp(volume->id.label, id->label) != 0 ||
+                  strcmp(volume->id.uuid, id->uuid) != 0 ||
+                  strcmp(volume->id.type, id->type) != 0;
         volume->id = *id;
         __atomic_store_n(&volume->head_dirty, FALSE, __ATOMIC_RELAXED);
     }
     KeReleaseSpinLock(&volume->lock, irql);
-    label_vpb(volume);
+    fs_label_vpb(volume);
     ExFreePoolWithTag(id, FS_TAG);
+    if (renamed && fs_volume_mounted(volume))
+        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
     return status;
 }
 

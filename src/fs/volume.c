@@ -216,8 +216,10 @@ fs_volume_info(struct volume *volume, struct fs_volume_info *out_info)
     memcpy(info.type, volume->id.type, sizeof info.type);
     memcpy(info.uuid, volume->id.uuid, sizeof info.uuid);
     memcpy(info.label, volume->id.label, sizeof info.label);
+    memcpy(info.key, volume->key, sizeof info.key);
     info.size_bytes = volume->id.size_bytes;
     info.block_bytes = volume->id.block_bytes;
+    info.running = (ULONG) __atomic_load_n(&volume->running, __ATOMIC_RELAXED);
     info.state = volume->state;
     info.reason = volume->reason;
     info.drive = volume->real;

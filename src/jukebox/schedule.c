@@ -76,9 +76,8 @@ choose_wanted(const struct jb_world *world, const struct jb_policy *policy,
         const struct jb_cartridge *cartridge = &world->cartridges[i];
 
         if (can_be_loaded(cartridge) &&
-            (best == JB_NONE ||
-             comes_before(world, policy, now_ms, cartridge,
-                          &world->cartridges[best])))
+            (best == JB_NONE || comes_before(world, policy, now_ms, cartridge,
+                                             &world->cartridges[best])))
             best = i;
     }
     return best;
@@ -250,9 +249,9 @@ clean_one(const struct jb_world *world, const struct jb_policy *policy,
         if (!drive->wants_cleaning || !may_be_used(drive))
             continue;
         if (is_empty(drive)) {
-            *out_motion = (struct jb_motion){ JB_CLEAN, cleaner, i,
-                                              world->cartridges[cleaner].at,
-                                              0 };
+            *out_motion =
+                (struct jb_motion){ JB_CLEAN, cleaner, i,
+                                    world->cartridges[cleaner].at, 0 };
             return true;
         }
         if (drive->cartridge == JB_NONE)

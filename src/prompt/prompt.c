@@ -8,7 +8,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "prompt/prompt.h"
+#include "prompt/prompt_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,98 +19,7 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-#define PROMPT_TAG     0x746D7250 /* 'Prmt' */
-#define PROMPT_OF(irp) ((irp)->Tail.Overlay.DriverContext[1])
-
-enum group { GROUP_ABSENT, GROUP_PROTECTED, GROUP_TIMEOUT, GROUP_OTHER };
-
-static const struct text {
-    NTSTATUS status;
-    enum group group;
-    const char *title, *inserts, *why, *what;
-} texts[] = {
-#define PROMPT_ROW(status, group, title, inserts, why, what)                   \
-    { status, group, title, inserts, why, what },
-#include "prompt/texts.def"
-#undef PROMPT_ROW
-};
-
-static const struct text other = {
-    0,
-    GROUP_OTHER,
-    "Unknown Hard Error",
-    "",
-    "Volume %1$s%3$s in drive %2$s needs attention.",
-    "Check the drive."
-};
-
-/* A status that nobody knows, without a request. */
-static const char unknown_notice[] = "A part of the system reports a status "
-                                     "that has no text here.";
-
-/* What a question without a request is about: its inserts, and who waits. */
-struct call {
-    BOOLEAN notice; /* nobody waits */
-    char volume[RI_NAME_MAX], drive[RI_NAME_MAX];
-    ULONG options;
-    ULONG response;
-    KEVENT answered;
-};
-
-struct prompt {
-    LIST_ENTRY link;
-    uint64_t id;
-    PVPB vpb;            /* borrowed: volumes keep theirs */
-    PDEVICE_OBJECT real; /* borrowed */
-    struct call *call;   /* not of a volume: vpb is NULL */
-    NTSTATUS status;
-    enum group group;
-    uint64_t since_ms;
-    uint32_t waiting;
-    LIST_ENTRY irps;
-    LIST_ENTRY ended; /* taken out, to be dispatched by work */
-    WORK_QUEUE_ITEM work;
-    KTIMER timer;
-    KDPC dpc;
-    WORK_QUEUE_ITEM timeout_work;
-    BOOLEAN timer_set;
-    BOOLEAN used;    /* answered use, which is under way */
-    LONG references; /* the list, the timer */
-};
-
-/*
- * A program that got its error often has more to say at once: the rest of its
- * queue, a last flush.  For a moment after a cancel such requests get the same
- * answer, instead of the same question.
- */
-#define GRACE_MS  2000
-#define GRACE_MAX 16
-
-static struct {
-    KSPIN_LOCK lock;
-    LIST_ENTRY prompts;
-    struct grace {
-        PVPB vpb;
-        enum group group;
-        uint64_t until_ms;
-    } grace[GRACE_MAX];
-    unsigned next_grace;
-    uint64_t next_id;
-    struct prompt_host host;
-    unsigned timeout_s;
-    enum ri_no_operator policy;
-    BOOLEAN suppress; /* atomic */
-    BOOLEAN over;     /* nobody answers any more; under the lock */
-} broker = { .prompts = { &broker.prompts, &broker.prompts } };
-
-static const struct text *
-text_for(NTSTATUS status)
-{
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (texts[i].status == status)
-            return &texts[i];
-    return &other;
-}
+struct broker broker = { .prompts = { &broker.prompts, &broker.prompts } };
 
 void
 prompt_init(const struct prompt_host *host, unsigned timeout_s,
@@ -147,122 +56,6 @@ unref(struct prompt *prompt)
     if (prompt->call != NULL && prompt->call->notice)
         ExFreePoolWithTag(prompt->call, PROMPT_TAG);
     ExFreePoolWithTag(prompt, PROMPT_TAG);
-}
-
-/* --- pictures for people ------------------------------------------------------ */
-
-struct facts {
-    uint64_t id;
-    PVPB vpb;
-    PDEVICE_OBJECT real;
-    NTSTATUS status;
-    uint64_t since_ms;
-    uint32_t waiting;
-    BOOLEAN used;
-    BOOLEAN called; /* the next two are what it is about */
-    char volume[RI_NAME_MAX], drive[RI_NAME_MAX];
-};
-
-static struct facts
-facts_of(const struct prompt *prompt)
-{
-    struct facts facts = { prompt->id,     prompt->vpb,      prompt->real,
-                           prompt->status, prompt->since_ms, prompt->waiting,
-                           prompt->used };
-
-    if (prompt->call != NULL) {
-        facts.called = TRUE;
-        memcpy(facts.volume, prompt->call->volume, sizeof facts.volume);
-        memcpy(facts.drive, prompt->call->drive, sizeof facts.drive);
-    }
-    return facts;
-}
-
-/* " (serial 1234-ABCD)", or nothing. */
-static void
-serial_of(PVPB vpb, char *out_text, size_t max)
-{
-    ULONG serial;
-    KIRQL irql;
-
-    out_text[0] = '\0';
-    if (vpb == NULL)
-        return;
-    IoAcquireVpbSpinLock(&irql);
-    serial = vpb->SerialNumber;
-    IoReleaseVpbSpinLock(irql);
-    if (serial != 0)
-        snprintf(out_text, max, " (serial %04X-%04X)",
-                 (unsigned) (serial >> 16), (unsigned) (serial & 0xFFFF));
-}
-
-static void
-describe(const struct facts *facts, struct ri_prompt_info *out)
-{
-    const struct text *text = text_for(facts->status);
-    const char *why =
-        facts->called && text == &other ? unknown_notice : text->why;
-    char serial[32];
-    int n;
-
-    memset(out, 0, sizeof *out);
-    out->id = facts->id;
-    out->status = (uint32_t) facts->status;
-    out->waiting = facts->waiting;
-    out->age_ms = clock_coarse_ms() - facts->since_ms;
-    memcpy(out->volume, facts->volume, sizeof facts->volume);
-    memcpy(out->drive, facts->drive, sizeof facts->drive);
-    if (!facts->called)
-        broker.host.describe(broker.host.context, facts->vpb, facts->real,
-                             out->volume, out->drive);
-    serial_of(facts->vpb, serial, sizeof serial);
-    snprintf(out->reason, sizeof out->reason, "%s", status_name(facts->status));
-    snprintf(out->title, sizeof out->title, "%s", text->title);
-    snprintf(out->answers, sizeof out->answers, "%sretry|cancel",
-             facts->status == STATUS_FILE_INVALID && !facts->called ? "use|"
-                                                                    : "");
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    n = snprintf(out->text, sizeof out->text, why, out->volume, out->drive,
-                 serial);
-#pragma GCC diagnostic pop
-    if (n > 0 && (size_t) n < sizeof out->text)
-        snprintf(out->text + n, sizeof out->text - (size_t) n, " %s",
-                 text->what);
-}
-
-static void
-tell(enum prompt_event event, const struct facts *facts)
-{
-    struct ri_prompt_info info;
-
-    describe(facts, &info);
-    TRACE(TRACE_PROMPT, "prompt %u %s: event %d", (unsigned) info.id,
-          info.reason, (int) event);
-    broker.host.event(broker.host.context, event, &info);
-}
-
-void
-prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
-                  char *out_text)
-{
-    static const char *const words[] = {
-        [PROMPT_STILL] = "still not there; the question stands",
-        [PROMPT_RETRIED] = "answered retry; its requests go on",
-        [PROMPT_CANCELLED] = "answered cancel; its requests fail",
-        [PROMPT_USED] = "answered use; its clients have to open it anew",
-        [PROMPT_ARRIVED] = "is back; its requests go on",
-        [PROMPT_TIMED_OUT] = "nobody answered in time; its requests fail",
-        [PROMPT_DROPPED] = "nobody waits for it any more",
-        [PROMPT_SUPPRESSED] = "questions are suppressed; its requests fail",
-    };
-
-    if (event == PROMPT_ASKED || event == PROMPT_CHANGED)
-        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: %.480s",
-                 (unsigned long long) prompt->id, prompt->text);
-    else
-        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: volume %s %s",
-                 (unsigned long long) prompt->id, prompt->volume, words[event]);
 }
 
 /* --- ending ---------------------------------------------------------------------- */
@@ -352,7 +145,7 @@ find_locked(uint64_t id)
          e = e->Flink) {
         struct prompt *prompt = CONTAINING_RECORD(e, struct prompt, link);
 
-        if (prompt->id == id)
+        if (prompt->id == id && !prompt->robot)
             return prompt;
     }
     return NULL;
@@ -369,7 +162,7 @@ remember_cancel_locked(const struct prompt *prompt)
 static BOOLEAN
 cancelled_just_now_locked(PVPB vpb, NTSTATUS status)
 {
-    enum group group = text_for(status)->group;
+    enum group group = prompt_text_for(status)->group;
     uint64_t now = clock_coarse_ms();
 
     for (unsigned i = 0; i < GRACE_MAX; i++)
@@ -397,7 +190,7 @@ cancel_prompt(uint64_t id, enum prompt_event why)
     KeAcquireSpinLock(&broker.lock, &irql);
     prompt = find_locked(id);
     if (prompt != NULL) {
-        facts = facts_of(prompt);
+        facts = prompt_facts(prompt);
         if (prompt->call == NULL)
             remember_cancel_locked(prompt);
         end_locked(prompt);
@@ -405,7 +198,7 @@ cancel_prompt(uint64_t id, enum prompt_event why)
     KeReleaseSpinLock(&broker.lock, irql);
     if (prompt == NULL)
         return -ENOENT;
-    tell(why, &facts);
+    prompt_tell(why, &facts);
     fail_ended(prompt, facts.status);
     if (!facts.called && broker.host.cancelled != NULL)
         broker.host.cancelled(broker.host.context, facts.vpb, facts.status);
@@ -457,7 +250,7 @@ static void
 take_inserts(struct call *call, NTSTATUS status, ULONG count, ULONG string_mask,
              const ULONG_PTR *parameters)
 {
-    const char *inserts = text_for(status)->inserts;
+    const char *inserts = prompt_text_for(status)->inserts;
 
     snprintf(call->volume, sizeof call->volume, "?");
     snprintf(call->drive, sizeof call->drive, "?");
@@ -494,7 +287,6 @@ notice_allowed_locked(const struct call *call, NTSTATUS status)
 
 static struct prompt *new_prompt(PVPB vpb, PDEVICE_OBJECT real,
                                  NTSTATUS status);
-static void set_timeout_locked(struct prompt *prompt);
 
 /* STATUS_DEVICE_BUSY: one notice too many. */
 static NTSTATUS
@@ -518,12 +310,12 @@ put_call(struct call *call, NTSTATUS status)
         prompt->waiting = !call->notice;
         InsertTailList(&broker.prompts, &prompt->link);
         if (!call->notice)
-            set_timeout_locked(prompt);
-        facts = facts_of(prompt);
+            prompt_set_timeout_locked(prompt);
+        facts = prompt_facts(prompt);
     }
     KeReleaseSpinLock(&broker.lock, irql);
     if (NT_SUCCESS(put))
-        tell(PROMPT_ASKED, &facts);
+        prompt_tell(PROMPT_ASKED, &facts);
     else
         unref(prompt);
     return put;
@@ -616,7 +408,7 @@ cancel_waiting(PDEVICE_OBJECT device, PIRP irp)
 
         RemoveEntryList(&irp->Tail.Overlay.ListEntry);
         if (--prompt->waiting == 0) {
-            facts = facts_of(prompt);
+            facts = prompt_facts(prompt);
             end_locked(prompt);
             dropped = prompt;
         }
@@ -624,7 +416,7 @@ cancel_waiting(PDEVICE_OBJECT device, PIRP irp)
     KeReleaseSpinLock(&broker.lock, irql);
     broker.host.fail(irp, status);
     if (dropped != NULL) {
-        tell(PROMPT_DROPPED, &facts);
+        prompt_tell(PROMPT_DROPPED, &facts);
         fail_ended(dropped, STATUS_CANCELLED);
     }
 }
@@ -650,8 +442,8 @@ timeout_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
     ExQueueWorkItem(&prompt->timeout_work, DelayedWorkQueue);
 }
 
-static void
-set_timeout_locked(struct prompt *prompt)
+void
+prompt_set_timeout_locked(struct prompt *prompt)
 {
     LARGE_INTEGER due = { .QuadPart = -(LONGLONG) broker.timeout_s * 10000000 };
 
@@ -674,7 +466,7 @@ new_prompt(PVPB vpb, PDEVICE_OBJECT real, NTSTATUS status)
     prompt->vpb = vpb;
     prompt->real = real;
     prompt->status = status;
-    prompt->group = text_for(status)->group;
+    prompt->group = prompt_text_for(status)->group;
     prompt->since_ms = clock_coarse_ms();
     prompt->references = 1;
     InitializeListHead(&prompt->irps);
@@ -689,7 +481,7 @@ new_prompt(PVPB vpb, PDEVICE_OBJECT real, NTSTATUS status)
 static struct prompt *
 join_locked(struct prompt **fresh, PVPB vpb, NTSTATUS status)
 {
-    enum group group = text_for(status)->group;
+    enum group group = prompt_text_for(status)->group;
     struct prompt *prompt;
 
     for (PLIST_ENTRY e = broker.prompts.Flink; e != &broker.prompts;
@@ -702,7 +494,8 @@ join_locked(struct prompt **fresh, PVPB vpb, NTSTATUS status)
     *fresh = NULL;
     prompt->id = broker.next_id++;
     InsertTailList(&broker.prompts, &prompt->link);
-    set_timeout_locked(prompt);
+    if (!prompt->robot)
+        prompt_set_timeout_locked(prompt);
     return prompt;
 }
 
@@ -724,12 +517,13 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     if (fresh == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     if (suppressed()) {
-        facts = facts_of(fresh);
+        facts = prompt_facts(fresh);
         unref(fresh);
-        tell(PROMPT_SUPPRESSED, &facts);
+        prompt_tell(PROMPT_SUPPRESSED, &facts);
         broker.host.fail(irp, status);
         return STATUS_SUCCESS;
     }
+    fresh->robot = prompt_robot_brings(vpb, status);
     KeAcquireSpinLock(&broker.lock, &irql);
     if (broker.over || cancelled_just_now_locked(vpb, status)) {
         if (broker.over)
@@ -750,21 +544,29 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     prompt = join_locked(&fresh, vpb, status);
     asked = fresh == NULL;
     changed = !asked && prompt->status != status;
+    if (!prompt_for_robot(status) && prompt->robot) {
+        prompt->robot = FALSE;
+        prompt_set_timeout_locked(prompt);
+        asked = TRUE;
+    }
     prompt->status = status;
     prompt->real = real;
     prompt->waiting++;
     PROMPT_OF(irp) = prompt;
     InsertTailList(&prompt->irps, &irp->Tail.Overlay.ListEntry);
-    facts = facts_of(prompt);
+    facts = prompt_facts(prompt);
     KeReleaseSpinLock(&broker.lock, irql);
-    if (changed)
+    if (changed && !asked)
         event = PROMPT_CHANGED;
     if (asked || changed)
-        tell(event, &facts);
+        prompt_tell(event, &facts);
     if (fresh != NULL)
         unref(fresh);
+    /* It may have given up, or begun, between its word and the question. */
+    if (prompt_for_robot(status) && broker.host.robot != NULL)
+        prompt_robot(vpb, prompt_robot_brings(vpb, status));
     /* It may have arrived between the failure and the question. */
-    if (text_for(status)->group != GROUP_PROTECTED &&
+    if (prompt_text_for(status)->group != GROUP_PROTECTED &&
         !broker.host.needed(broker.host.context, vpb, status))
         prompt_arrived(vpb);
     return STATUS_SUCCESS;
@@ -783,14 +585,15 @@ retry_prompt(uint64_t id)
     KeAcquireSpinLock(&broker.lock, &irql);
     prompt = find_locked(id);
     if (prompt != NULL)
-        facts = facts_of(prompt);
+        facts = prompt_facts(prompt);
     KeReleaseSpinLock(&broker.lock, irql);
     if (prompt == NULL)
         return -ENOENT;
-    away = !facts.called && text_for(facts.status)->group == GROUP_ABSENT &&
+    away = !facts.called &&
+           prompt_text_for(facts.status)->group == GROUP_ABSENT &&
            broker.host.needed(broker.host.context, facts.vpb, facts.status);
     if (away && !broker.host.try_again(broker.host.context, facts.vpb)) {
-        tell(PROMPT_STILL, &facts);
+        prompt_tell(PROMPT_STILL, &facts);
         return 0;
     }
     KeAcquireSpinLock(&broker.lock, &irql);
@@ -799,7 +602,7 @@ retry_prompt(uint64_t id)
         end_locked(prompt);
     KeReleaseSpinLock(&broker.lock, irql);
     if (prompt != NULL) {
-        tell(PROMPT_RETRIED, &facts);
+        prompt_tell(PROMPT_RETRIED, &facts);
         retry_ended(prompt);
     }
     return 0;
@@ -880,7 +683,7 @@ end_first_of(PVPB vpb, int keep, struct facts *out_facts)
             found = prompt;
     }
     if (found != NULL) {
-        *out_facts = facts_of(found);
+        *out_facts = prompt_facts(found);
         end_locked(found);
     }
     KeReleaseSpinLock(&broker.lock, irql);
@@ -901,7 +704,7 @@ prompt_arrived(PVPB vpb)
     forget_cancels_locked(vpb);
     KeReleaseSpinLock(&broker.lock, irql);
     while ((prompt = end_first_of(vpb, keep, &facts)) != NULL) {
-        tell(facts.used ? PROMPT_USED : PROMPT_ARRIVED, &facts);
+        prompt_tell(facts.used ? PROMPT_USED : PROMPT_ARRIVED, &facts);
         retry_ended(prompt);
     }
 }
@@ -930,6 +733,7 @@ prompt_shutdown(void)
 void
 prompt_reason(PVPB vpb, NTSTATUS status)
 {
+    enum prompt_event event = PROMPT_CHANGED;
     struct facts facts;
     BOOLEAN changed = FALSE;
     KIRQL irql;
@@ -940,15 +744,15 @@ prompt_reason(PVPB vpb, NTSTATUS status)
         struct prompt *prompt = CONTAINING_RECORD(e, struct prompt, link);
 
         if (prompt->vpb != vpb || prompt->status == status ||
-            prompt->group != text_for(status)->group)
+            prompt->group != prompt_text_for(status)->group)
             continue;
-        prompt->status = status;
-        facts = facts_of(prompt);
+        event = prompt_new_reason_locked(prompt, status);
+        facts = prompt_facts(prompt);
         changed = TRUE;
     }
     KeReleaseSpinLock(&broker.lock, irql);
     if (changed)
-        tell(PROMPT_CHANGED, &facts);
+        prompt_tell(event, &facts);
 }
 
 /* --- looking in --------------------------------------------------------------------------- */
@@ -965,9 +769,15 @@ prompt_list(struct ri_prompt_info **out_list, size_t *out_count)
         n = 0;
         KeAcquireSpinLock(&broker.lock, &irql);
         for (PLIST_ENTRY e = broker.prompts.Flink; e != &broker.prompts;
-             e = e->Flink, n++)
+             e = e->Flink) {
+            struct prompt *prompt = CONTAINING_RECORD(e, struct prompt, link);
+
+            if (prompt->robot)
+                continue;
             if (n < max)
-                facts[n] = facts_of(CONTAINING_RECORD(e, struct prompt, link));
+                facts[n] = prompt_facts(prompt);
+            n++;
+        }
         KeReleaseSpinLock(&broker.lock, irql);
         if (n <= max)
             break;
@@ -979,7 +789,7 @@ prompt_list(struct ri_prompt_info **out_list, size_t *out_count)
     }
     list = calloc(n > 0 ? n : 1, sizeof *list);
     for (size_t i = 0; list != NULL && i < n; i++)
-        describe(&facts[i], &list[i]);
+        prompt_describe(&facts[i], &list[i]);
     free(facts);
     if (list == NULL)
         return -ENOMEM;

@@ -28,6 +28,7 @@ enum prompt_event {
     PROMPT_TIMED_OUT,
     PROMPT_DROPPED,             /* nobody waits any more */
     PROMPT_SUPPRESSED,          /* not asked at all (the error mode) */
+    PROMPT_TAKEN,               /* a robot has taken it upon itself */
 };
 
 /* What the broker needs of the rest of the system. */
@@ -48,6 +49,15 @@ struct prompt_host {
     int (*use)(void *context, PVPB vpb);
     /* Nobody will bring it: its requests have failed; may be NULL. */
     void (*cancelled)(void *context, PVPB vpb, NTSTATUS status);
+    /*
+     * A question is first offered to a robot.  TRUE: it brings the volume, and
+     * nobody is asked as long as it does not say otherwise (prompt_robot).
+     * Called more than once for a question; may be NULL.
+     */
+    BOOLEAN (*robot)(void *context, PVPB vpb, NTSTATUS status);
+    /* Why it cannot, and what to do: whole sentences, RI_TEXT_MAX, or "" for a
+     * volume that no robot has to do with; may be NULL. */
+    void (*robot_says)(void *context, PVPB vpb, char *out_text);
     void (*retry)(PIRP irp);
     void (*fail)(PIRP irp, NTSTATUS status);
     void (*event)(void *context, enum prompt_event event,
@@ -86,13 +96,21 @@ int prompt_answer(uint64_t id, enum ri_answer answer);
 void prompt_arrived(PVPB vpb);
 /* Why it is away has changed: the question is put anew, as the same prompt. */
 void prompt_reason(PVPB vpb, NTSTATUS status);
+/* The robot brings it, or cannot: then a person is asked, or told what is new.
+ * After a change of what the host's `robot` returns. */
+void prompt_robot(PVPB vpb, BOOLEAN works);
+/* What the host's `robot_says` returns is worded anew, and a person is asked. */
+void prompt_robot_words(PVPB vpb);
+/* How long the oldest request that is behind a question of this volume waits, in
+ * ms; 0 when none does. */
+uint64_t prompt_age(PVPB vpb);
 /* The volume that a prompt is about, or NULL. */
 PVPB prompt_vpb(uint64_t id);
 void prompt_fail_all(NTSTATUS status);
 /* The end: what waits fails with STATUS_SYSTEM_SHUTDOWN, and so does at once
  * what comes later, for nobody will answer it. */
 void prompt_shutdown(void);
-/* Snapshot, oldest first; freed with free().  -ENOMEM. */
+/* Snapshot, oldest first, of what is asked; freed with free().  -ENOMEM. */
 int prompt_list(struct ri_prompt_info **out_list, size_t *out_count);
 uint32_t prompt_waiting(PVPB vpb);
 /* The events' words: "volume V ...", RI_TEXT_MAX. */

@@ -21,8 +21,7 @@ sim_new(size_t cartridges, size_t slots, size_t drives)
     struct sim *sim = calloc(1, sizeof *sim);
     bool *full = calloc(slots, sizeof *full);
 
-    sim->world.cartridges =
-        calloc(cartridges, sizeof *sim->world.cartridges);
+    sim->world.cartridges = calloc(cartridges, sizeof *sim->world.cartridges);
     sim->world.drives = calloc(drives, sizeof *sim->world.drives);
     sim->drive_free_ms = calloc(drives, sizeof *sim->drive_free_ms);
     sim->ready_ms = calloc(drives, sizeof *sim->ready_ms);
@@ -210,8 +209,7 @@ travel(struct sim *sim, uint32_t slot)
 static void
 carry_out(struct sim *sim, const struct jb_motion *motion)
 {
-    struct jb_cartridge *cartridge =
-        &sim->world.cartridges[motion->cartridge];
+    struct jb_cartridge *cartridge = &sim->world.cartridges[motion->cartridge];
     struct jb_drive *drive = &sim->world.drives[motion->drive];
     bool *full = (bool *) (uintptr_t) sim->world.slot_full;
 
@@ -255,8 +253,7 @@ room_in_turn(const struct sim *sim, uint32_t volume, const bool *needed)
         if (in == JB_NONE)
             return (struct jb_motion){ JB_LOAD, volume, d,
                                        world->cartridges[volume].at, 0 };
-        if (needed[d] || sim->serving[d] < sim->count ||
-            world->drives[d].busy)
+        if (needed[d] || sim->serving[d] < sim->count || world->drives[d].busy)
             continue;
         if (motion.action == JB_REST ||
             world->cartridges[in].used_ms <

@@ -312,8 +312,8 @@ schedule__nobody_knows_what_is_on_it__looked_at_when_nobody_minds(void **state)
     sim->world.cartridges[0].running = 1;
     assert_int_equal(next(sim).action, JB_REST);
     assert_true(next(sim).until_ms == NOW + policy.idle_ms);
-    assert_int_equal(
-        jb_next(&sim->world, &policy, NOW + policy.idle_ms).drive, 1);
+    assert_int_equal(jb_next(&sim->world, &policy, NOW + policy.idle_ms).drive,
+                     1);
     sim_free(sim);
 }
 
@@ -431,9 +431,8 @@ random__two_hot_volumes__nobody_starves(void **state)
 {
     enum { HOT = 3000, COLD = 40, VOLUMES = 22 };
     const uint64_t motions = 2 * (4000 + 22 * 20) + 3000 + 2000;
-    const uint64_t bound = policy.age_ms + (VOLUMES + 1) *
-                                               (policy.residence_ms + motions +
-                                                450);
+    const uint64_t bound =
+        policy.age_ms + (VOLUMES + 1) * (policy.residence_ms + motions + 450);
 
     (void) state;
     for (uint64_t seed = 1; seed <= 20; seed++) {

@@ -30,6 +30,10 @@ static struct {
     LONG given_up, failed_before; /* how many requests had failed by then */
     BOOLEAN changed;
     int use;
+    BOOLEAN robot;         /* it brings it */
+    BOOLEAN robot_changes; /* ... and says otherwise the next time */
+    const char *says;
+    LONG taken;
     enum prompt_event last;
 } world;
 
@@ -88,6 +92,8 @@ event(void *context, enum prompt_event what,
     world.last = what;
     if (what == PROMPT_ASKED)
         world.asked++;
+    else if (what == PROMPT_TAKEN)
+        world.taken++;
     else if (what >= PROMPT_RETRIED)
         world.ended++;
 }
@@ -122,6 +128,26 @@ cancelled(void *context, PVPB vpb, NTSTATUS status)
     __atomic_add_fetch(&world.given_up, 1, __ATOMIC_RELEASE);
 }
 
+static BOOLEAN
+robot(void *context, PVPB vpb, NTSTATUS status)
+{
+    BOOLEAN works = world.robot && vpb == &vpb_a;
+
+    (void) context;
+    (void) status;
+    if (world.robot_changes)
+        world.robot = !world.robot;
+    return works;
+}
+
+static void
+robot_says(void *context, PVPB vpb, char *out_text)
+{
+    (void) context;
+    if (vpb == &vpb_a && world.says != NULL)
+        snprintf(out_text, RI_TEXT_MAX, "%s", world.says);
+}
+
 static int
 set_up(unsigned timeout_s)
 {
@@ -132,6 +158,8 @@ set_up(unsigned timeout_s)
         .changed = changed,
         .use = use,
         .cancelled = cancelled,
+        .robot = robot,
+        .robot_says = robot_says,
         .retry = retry,
         .fail = fail_irp,
         .event = event,
@@ -458,6 +486,121 @@ use__ends_the_prompt__once_it_could_be_done(void **state)
     assert_int_equal(world.given_up, 0);
 }
 
+/* --- robots ----------------------------------------------------------------- */
+
+static void
+robot__brings_it__nobody_is_asked(void **state)
+{
+    (void) state;
+    world.robot = TRUE;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    wait_for(&vpb_a, STATUS_WRONG_VOLUME);
+    assert_int_equal(open_prompts(NULL), 0);
+    assert_int_equal(world.asked, 0);
+    assert_int_equal(prompt_waiting(&vpb_a), 2);
+    world.needed = FALSE;
+    prompt_arrived(&vpb_a);
+    wait_until(&world.retried, 2);
+    assert_int_equal(world.asked, 0);
+    assert_int_equal(world.ended, 0);
+}
+
+static void
+robot__does_not_know_the_volume__asked_as_ever(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    world.robot = TRUE;
+    wait_for(&vpb_b, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(open_prompts(&info), 1);
+    assert_non_null(strstr(info.text, "ARCHIVE-B"));
+    assert_non_null(strstr(info.text, "empty"));
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+robot__gives_up__one_question_with_its_words__taken_back_when_cured(
+    void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    world.robot = TRUE;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    world.robot = FALSE;
+    world.says = "The door of library L is open. Close it.";
+    prompt_robot(&vpb_a, FALSE);
+    prompt_robot(&vpb_a, FALSE);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(world.asked, 1);
+    assert_int_equal(open_prompts(&info), 1);
+    assert_string_equal(info.text, "Volume ARCHIVE-A is needed. The door of "
+                                   "library L is open. Close it.");
+    world.says = "Another reason.";
+    prompt_robot_words(&vpb_a);
+    assert_int_equal(world.last, PROMPT_CHANGED);
+    world.robot = TRUE;
+    prompt_robot(&vpb_a, TRUE);
+    assert_int_equal(world.taken, 1);
+    assert_int_equal(open_prompts(NULL), 0);
+    assert_int_equal(prompt_answer(info.id, RI_CANCEL), -ENOENT);
+    assert_int_equal(world.failed, 0);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    assert_int_equal(world.failed, 2);
+}
+
+static void
+robot__gives_up_while_the_question_is_put__it_is_asked(void **state)
+{
+    (void) state;
+    world.robot = world.robot_changes = TRUE;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(world.asked, 1);
+    assert_int_equal(open_prompts(NULL), 1);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+robot__changed_elsewhere_or_protected__is_for_a_person(void **state)
+{
+    struct ri_prompt_info info;
+
+    (void) state;
+    world.robot = TRUE;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    prompt_reason(&vpb_a, STATUS_FILE_INVALID);
+    assert_int_equal(open_prompts(&info), 1);
+    assert_string_equal(info.answers, "use|retry|cancel");
+    prompt_robot(&vpb_a, TRUE);
+    assert_int_equal(open_prompts(NULL), 1);
+    wait_for(&vpb_a, STATUS_MEDIA_WRITE_PROTECTED);
+    assert_int_equal(open_prompts(NULL), 2);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+robot__works_longer_than_a_person_may__nothing_fails(void **state)
+{
+    (void) state;
+    clock_manual(true);
+    set_up(30);
+    world.robot = TRUE;
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    clock_advance_ms(60000);
+    assert_int_equal(world.failed, 0);
+    assert_true(prompt_age(&vpb_a) >= 60000);
+    world.robot = FALSE;
+    prompt_robot(&vpb_a, FALSE);
+    assert_int_equal(world.asked, 1);
+    /* From now on a person has that long. */
+    clock_advance_ms(29000);
+    assert_int_equal(world.failed, 0);
+    clock_advance_ms(2000);
+    wait_until(&world.failed, 1);
+    clock_manual(false);
+}
+
 int
 main(void)
 {
@@ -498,6 +641,18 @@ main(void)
                                before),
         cmocka_unit_test_setup(use__ends_the_prompt__once_it_could_be_done,
                                before),
+        cmocka_unit_test_setup(robot__brings_it__nobody_is_asked, before),
+        cmocka_unit_test_setup(robot__does_not_know_the_volume__asked_as_ever,
+                               before),
+        cmocka_unit_test_setup(
+            robot__gives_up__one_question_with_its_words__taken_back_when_cured,
+            before),
+        cmocka_unit_test_setup(
+            robot__gives_up_while_the_question_is_put__it_is_asked, before),
+        cmocka_unit_test_setup(
+            robot__changed_elsewhere_or_protected__is_for_a_person, before),
+        cmocka_unit_test_setup(
+            robot__works_longer_than_a_person_may__nothing_fails, before),
     };
 
     if (!NT_SUCCESS(io_init()))

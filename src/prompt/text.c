@@ -1,0 +1,169 @@
+/*
+ * text.c - prompts in words: what is asked, and what became of it
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "prompt/prompt_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/trace.h"
+
+static const struct text texts[] = {
+#define PROMPT_ROW(status, group, title, inserts, why, what)                   \
+    { status, group, title, inserts, why, what },
+#include "prompt/texts.def"
+#undef PROMPT_ROW
+};
+
+const struct text prompt_other = {
+    0,
+    GROUP_OTHER,
+    "Unknown Hard Error",
+    "",
+    "Volume %1$s%3$s in drive %2$s needs attention.",
+    "Check the drive."
+};
+
+/* A status that nobody knows, without a request. */
+static const char unknown_notice[] = "A part of the system reports a status "
+                                     "that has no text here.";
+
+const struct text *
+prompt_text_for(NTSTATUS status)
+{
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].status == status)
+            return &texts[i];
+    return &prompt_other;
+}
+
+/* --- pictures for people ------------------------------------------------------ */
+
+struct facts
+prompt_facts(const struct prompt *prompt)
+{
+    struct facts facts = { prompt->id,     prompt->vpb,      prompt->real,
+                           prompt->status, prompt->since_ms, prompt->waiting,
+                           prompt->used,   prompt->robot };
+
+    if (prompt->call != NULL) {
+        facts.called = TRUE;
+        memcpy(facts.volume, prompt->call->volume, sizeof facts.volume);
+        memcpy(facts.drive, prompt->call->drive, sizeof facts.drive);
+    }
+    return facts;
+}
+
+/* " (serial 1234-ABCD)", or nothing. */
+static void
+serial_of(PVPB vpb, char *out_text, size_t max)
+{
+    ULONG serial;
+    KIRQL irql;
+
+    out_text[0] = '\0';
+    if (vpb == NULL)
+        return;
+    IoAcquireVpbSpinLock(&irql);
+    serial = vpb->SerialNumber;
+    IoReleaseVpbSpinLock(irql);
+    if (serial != 0)
+        snprintf(out_text, max, " (serial %04X-%04X)",
+                 (unsigned) (serial >> 16), (unsigned) (serial & 0xFFFF));
+}
+
+/* Instead of what is said of a single drive. */
+static BOOLEAN
+describe_robot(const struct facts *facts, const char *serial,
+               struct ri_prompt_info *out)
+{
+    char says[RI_TEXT_MAX] = "";
+
+    if (facts->called || broker.host.robot_says == NULL ||
+        !prompt_for_robot(facts->status))
+        return FALSE;
+    broker.host.robot_says(broker.host.context, facts->vpb, says);
+    if (says[0] == '\0')
+        return FALSE;
+    snprintf(out->text, sizeof out->text, "Volume %s%s is needed. %.300s",
+             out->volume, serial, says);
+    return TRUE;
+}
+
+void
+prompt_describe(const struct facts *facts, struct ri_prompt_info *out)
+{
+    const struct text *text = prompt_text_for(facts->status);
+    const char *why =
+        facts->called && text == &prompt_other ? unknown_notice : text->why;
+    char serial[32];
+    int n;
+
+    memset(out, 0, sizeof *out);
+    out->id = facts->id;
+    out->status = (uint32_t) facts->status;
+    out->waiting = facts->waiting;
+    out->age_ms = clock_coarse_ms() - facts->since_ms;
+    memcpy(out->volume, facts->volume, sizeof facts->volume);
+    memcpy(out->drive, facts->drive, sizeof facts->drive);
+    if (!facts->called)
+        broker.host.describe(broker.host.context, facts->vpb, facts->real,
+                             out->volume, out->drive);
+    serial_of(facts->vpb, serial, sizeof serial);
+    snprintf(out->reason, sizeof out->reason, "%s", status_name(facts->status));
+    snprintf(out->title, sizeof out->title, "%s", text->title);
+    snprintf(out->answers, sizeof out->answers, "%sretry|cancel",
+             facts->status == STATUS_FILE_INVALID && !facts->called ? "use|"
+                                                                    : "");
+    if (describe_robot(facts, serial, out))
+        return;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    n = snprintf(out->text, sizeof out->text, why, out->volume, out->drive,
+                 serial);
+#pragma GCC diagnostic pop
+    if (n > 0 && (size_t) n < sizeof out->text)
+        snprintf(out->text + n, sizeof out->text - (size_t) n, " %s",
+                 text->what);
+}
+
+void
+prompt_tell(enum prompt_event event, const struct facts *facts)
+{
+    struct ri_prompt_info info;
+
+    if (facts->robot && event != PROMPT_TAKEN)
+        return; /* nobody knows of it */
+    prompt_describe(facts, &info);
+    TRACE(TRACE_PROMPT, "prompt %u %s: event %d", (unsigned) info.id,
+          info.reason, (int) event);
+    broker.host.event(broker.host.context, event, &info);
+}
+
+void
+prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
+                  char *out_text)
+{
+    static const char *const words[] = {
+        [PROMPT_STILL] = "still not there; the question stands",
+        [PROMPT_RETRIED] = "answered retry; its requests go on",
+        [PROMPT_CANCELLED] = "answered cancel; its requests fail",
+        [PROMPT_USED] = "answered use; its clients have to open it anew",
+        [PROMPT_ARRIVED] = "is back; its requests go on",
+        [PROMPT_TIMED_OUT] = "nobody answered in time; its requests fail",
+        [PROMPT_DROPPED] = "nobody waits for it any more",
+        [PROMPT_SUPPRESSED] = "questions are suppressed; its requests fail",
+        [PROMPT_TAKEN] = "is being brought by a robot; nobody is asked",
+    };
+
+    if (event == PROMPT_ASKED || event == PROMPT_CHANGED)
+        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: %.480s",
+                 (unsigned long long) prompt->id, prompt->text);
+    else
+        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: volume %s %s",
+                 (unsigned long long) prompt->id, prompt->volume, words[event]);
+}
