@@ -208,9 +208,10 @@ counts(struct ri_service *service, int *out_rc)
                            (json_int_t) json_array_size(drives), "ready",
                            count_equal(drives, "state", "ready"), "volumes",
                            (json_int_t) json_array_size(volumes), "absent",
-                           count_equal(volumes, "state", "absent"), "prompts",
-                           (json_int_t) json_array_size(prompts), "waiting",
-                           sum(volumes, "waiting"), "clients",
+                           count_equal(volumes, "state", "absent") +
+                               count_equal(volumes, "state", "cancelled"),
+                           "prompts", (json_int_t) json_array_size(prompts),
+                           "waiting", sum(volumes, "waiting"), "clients",
                            sum(volumes, "clients"));
     json_decref(drives);
     json_decref(volumes);

@@ -145,7 +145,8 @@ struct ri_volume_info {
     char uuid[RI_NAME_MAX];
     char type[32];              /* ext4, vfat, iso9660, gpt, unknown, blank */
     char state[32];             /* "mounted", "verifying", "ejecting", "absent",
-                                 * "replaying", "changed elsewhere" */
+                                 * "replaying", "changed elsewhere",
+                                 * "cancelled": absent, and given up */
     char drive[RI_NAME_MAX];    /* where it is, or was last seen */
     uint64_t size_bytes;
     uint32_t block_bytes;
@@ -550,6 +551,14 @@ struct ri_sense_info {
     unsigned retry_delay_s;
     char action[RI_TEXT_MAX];   /* what the class driver does, in words */
 };
+
+/* One way from a state of a volume to another: who takes it, and when. */
+struct ri_arrow {
+    const char *from, *to, *who, *when;
+};
+
+/* The ways that there are, by number from 0; false: no more. */
+bool ri_volume_arrow(size_t index, struct ri_arrow *out_arrow);
 
 /* -EINVAL: not sense data (the text says why). */
 int ri_sense_decode(const uint8_t *sense, size_t len,

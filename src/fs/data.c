@@ -261,7 +261,7 @@ lacks_writes(struct volume *volume)
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    yes = volume->gone == STATUS_SUCCESS && volume->state == VOL_ABSENT &&
+    yes = volume->gone == STATUS_SUCCESS && fs_state_away(volume->state) &&
           volume->reason == STATUS_MEDIA_WRITE_PROTECTED;
     KeReleaseSpinLock(&volume->lock, irql);
     return yes && fs_on_device(volume);
@@ -306,7 +306,7 @@ obstacle_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 {
     if (volume->gone != STATUS_SUCCESS)
         return volume->gone;
-    if (volume->state == VOL_ABSENT || volume->state == VOL_CHANGED)
+    if (fs_state_away(volume->state) || volume->state == VOL_CHANGED)
         return volume->reason;
     if (volume->state != VOL_MOUNTED ||
         (__atomic_load_n(&volume->real->Flags, __ATOMIC_ACQUIRE) &
@@ -433,7 +433,7 @@ verify_now(struct volume *volume, PIRP irp, ULONG generation)
         fs_volume_change(volume, generation, VOL_ABSENT, STATUS_WRONG_VOLUME);
         return TRUE;
     }
-    if (fs_volume_state(volume) == VOL_ABSENT ||
+    if (fs_state_away(fs_volume_state(volume)) ||
         fs_volume_state(volume) == VOL_CHANGED ||
         fs_volume_generation(volume) != generation)
         return TRUE;

@@ -226,18 +226,36 @@ fs_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 
 /* --- what the service asks for ------------------------------------------------ */
 
+/* Those whose place another medium had: that one is gone, too. */
+static BOOLEAN
+now_empty(void *context, struct volume *volume)
+{
+    ULONG generation = fs_volume_generation(volume);
+
+    if (fs_volume_state(volume) == VOL_ABSENT &&
+        __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) == context)
+        fs_volume_change(volume, generation, VOL_ABSENT,
+                         STATUS_NO_MEDIA_IN_DEVICE);
+    return TRUE;
+}
+
 void
 fs_media_gone(PDEVICE_OBJECT drive)
 {
     struct volume *volume = fs_volume_on(drive);
     ULONG generation, count;
 
+    if (fs_media_count(IoGetAttachedDevice(drive), &count) !=
+        STATUS_NO_MEDIA_IN_DEVICE)
+        return;
+    fs_each_volume(now_empty, drive);
     if (volume == NULL)
         return;
     generation = fs_volume_generation(volume);
-    if (fs_volume_state(volume) == VOL_ABSENT ||
+    if (fs_state_away(fs_volume_state(volume)) ||
         __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) != drive)
         return;
+    /* Asked after the generation was taken. */
     if (fs_media_count(IoGetAttachedDevice(drive), &count) ==
         STATUS_NO_MEDIA_IN_DEVICE)
         fs_volume_change(volume, generation, VOL_ABSENT,
@@ -353,7 +371,7 @@ begin_eject(struct volume *volume, ULONG *out_generation, ULONG *out_count)
         *out_generation = volume->generation;
         *out_count = volume->count;
         KeReleaseSpinLock(&volume->lock, irql);
-        if (state == VOL_ABSENT || state == VOL_CHANGED || fs_ending())
+        if (fs_state_away(state) || state == VOL_CHANGED || fs_ending())
             return FALSE;
         if (fs_volume_change(volume, *out_generation, VOL_EJECTING,
                              STATUS_SUCCESS))
@@ -371,7 +389,7 @@ fs_eject(PDEVICE_OBJECT drive)
     ULONG generation, count;
     NTSTATUS status;
 
-    if (volume == NULL || fs_volume_state(volume) == VOL_ABSENT ||
+    if (volume == NULL || fs_state_away(fs_volume_state(volume)) ||
         fs_volume_state(volume) == VOL_CHANGED)
         return flush_and_open(IoGetAttachedDevice(drive), NULL, NULL, 0);
     if (!begin_eject(volume, &generation, &count))
@@ -398,7 +416,7 @@ release_posted(void *context, struct volume *volume)
     (void) context;
     KeCancelTimer(&volume->refresh_timer);
     fs_unflushed_stop(volume);
-    if (fs_volume_state(volume) == VOL_ABSENT ||
+    if (fs_state_away(fs_volume_state(volume)) ||
         fs_volume_state(volume) == VOL_CHANGED)
         fs_keep(volume, STATUS_SYSTEM_SHUTDOWN);
     fs_post(volume, NULL);

@@ -17,13 +17,34 @@
 struct volume;
 
 enum vol_state {
-    VOL_MOUNTED,
-    VOL_VERIFYING,
-    VOL_EJECTING,
-    VOL_ABSENT,
+    VOL_MOUNTED,                   /* verified: requests go to its drive */
+    VOL_VERIFYING,                 /* a change may have happened */
+    VOL_EJECTING,                  /* let out; requests wait for the end */
+    VOL_ABSENT,                    /* in no drive that we know of */
     VOL_REPLAYING,                 /* compared, and written what it lacks */
     VOL_CHANGED,                   /* there, but written to elsewhere */
+    VOL_CANCELLED,                 /* absent, nobody brings it, lacks nothing */
+    VOL_DISMOUNTED,                /* for good */
+    VOL_UNMOUNTED,                 /* new, not yet in any list */
+    VOL_STATES
 };
+
+const char *fs_state_name(enum vol_state state);
+
+/* In no drive: somebody has to bring it. */
+static inline BOOLEAN
+fs_state_away(enum vol_state state)
+{
+    return state == VOL_ABSENT || state == VOL_CANCELLED;
+}
+
+/* One way from a state to another: who takes it, and when. */
+struct fs_arrow {
+    enum vol_state from, to;
+    const char *who, *when;
+};
+
+const struct fs_arrow *fs_arrows(size_t *out_count);
 
 DRIVER_INITIALIZE fs_driver_entry;
 
@@ -135,9 +156,12 @@ NTSTATUS fs_lack_each(const struct fs_lack *lack, fs_run_fn *fn,
  * then it is forgotten here. */
 typedef NTSTATUS fs_keeper_fn(void *context, const struct fs_lack *lack);
 void fs_set_keeper(fs_keeper_fn *fn, void *context);
-/* Nobody waits for the medium any more: what it lacks goes to the keeper.  If
- * that fails, it stays in memory.  Nothing happens to a mounted volume. */
+/* Nobody waits for the medium any more: what it lacks goes to the keeper, and
+ * the volume is CANCELLED.  If that fails, it stays in memory.  Nothing happens
+ * to a mounted volume. */
 void fs_give_up(struct volume *volume, NTSTATUS why);
+/* A person is asked for it again: CANCELLED is ABSENT. */
+void fs_wanted(struct volume *volume);
 /* A person wants the volume as it is now, with what was done to it elsewhere:
  * what it lacks goes to the keeper, and it is mounted.  What the keeper said;
  * STATUS_WRONG_VOLUME: still not the volume. */

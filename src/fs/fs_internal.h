@@ -36,7 +36,7 @@ struct volume {
     char key[96];                  /* never changes */
 
     KSPIN_LOCK lock;
-    enum vol_state state;
+    enum vol_state state;          /* volume_state.c alone writes it */
     NTSTATUS reason;
     PDEVICE_OBJECT real;           /* the drive; borrowed */
     PDEVICE_OBJECT target;         /* top of its stack */
@@ -101,6 +101,8 @@ struct volume {
     /* while the worker verifies: overdue.c */
     PIRP in_hand;                  /* the request that it does so for */
     BOOLEAN watch_on;
+    ULONG steps;                   /* commands of replays; atomic */
+    ULONG watch_steps;             /* at the last look */
     KTIMER watch_timer;
     KDPC watch_dpc;
     KEVENT watch_over;             /* the last look has ended */
@@ -128,9 +130,11 @@ struct fs {
 
 extern struct fs fs;
 
-/* volume.c */
-struct volume *fs_volume_new(PVPB vpb, const struct identity *id);
-void fs_volume_link(struct volume *volume);
+/* volume_state.c */
+/* The only writer of the state.  settles: what was decided before is void.
+ * FALSE: there is no such arrow, and nothing happened. */
+BOOLEAN fs_volume_move_locked(struct volume *volume, enum vol_state to,
+                              NTSTATUS why, BOOLEAN settles);
 /* Only while the volume was not settled anew since `generation`.  FALSE: it
  * was, or the transition is not allowed; nothing happened. */
 BOOLEAN NTAPI fs_volume_change(struct volume *volume, ULONG generation,
@@ -141,6 +145,15 @@ BOOLEAN fs_volume_set(struct volume *volume, ULONG generation,
 /* For who changed the fields under the lock: the observer, the waiters. */
 void NTAPI fs_volume_tell(struct volume *volume, enum vol_state state,
                           NTSTATUS why);
+/* Does what must hold in its state hold?  With the lock held. */
+BOOLEAN fs_volume_check(const struct volume *volume);
+#ifndef NDEBUG
+extern ULONG fs_arrows_taken[VOL_STATES][VOL_STATES];
+#endif
+
+/* volume.c */
+struct volume *fs_volume_new(PVPB vpb, const struct identity *id);
+void fs_volume_link(struct volume *volume);
 ULONG fs_volume_generation(struct volume *volume);
 enum vol_state fs_volume_state(struct volume *volume);
 NTSTATUS fs_absent_reason(NTSTATUS status);

@@ -250,11 +250,7 @@ settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
         to = volume->witness != NULL || volume->log.buckets != NULL
                  ? VOL_REPLAYING
                  : VOL_MOUNTED;
-        if (volume->state != to)
-            volume->since_ms = clock_coarse_ms();
-        __atomic_store_n(&volume->state, to, __ATOMIC_RELEASE);
-        volume->reason = STATUS_SUCCESS;
-        __atomic_store_n(&volume->generation, generation + 1, __ATOMIC_RELEASE);
+        ok = fs_volume_move_locked(volume, to, STATUS_SUCCESS, TRUE);
     }
     KeReleaseSpinLock(&volume->lock, irql);
     return ok;
@@ -358,7 +354,7 @@ look_for_voucher(void *context, struct volume *volume)
     KeAcquireSpinLock(&volume->lock, &irql);
     voucher->found =
         volume != voucher->self && volume->accept_unknown &&
-        volume->state == VOL_ABSENT && volume->real == voucher->real &&
+        fs_state_away(volume->state) && volume->real == voucher->real &&
         identity_compare(&volume->id, voucher->seen) == ID_CANNOT_TELL;
     KeReleaseSpinLock(&volume->lock, irql);
     return !voucher->found;
@@ -473,7 +469,7 @@ match_one(void *context, struct volume *volume)
 
     KeAcquireSpinLock(&volume->lock, &irql);
     same = match_locked(volume, search->seen, search->real) == ID_SAME;
-    there = volume->state != VOL_ABSENT && volume->real != search->real;
+    there = !fs_state_away(volume->state) && volume->real != search->real;
     KeReleaseSpinLock(&volume->lock, irql);
     if (!same)
         return TRUE;
@@ -702,8 +698,8 @@ fs_dismount(struct volume *volume, NTSTATUS status)
     IoReleaseVpbSpinLock(irql);
     if (spare != NULL)
         ExFreePool(spare);
-    while (!fs_volume_change(volume, fs_volume_generation(volume), VOL_ABSENT,
-                             status))
+    while (!fs_volume_change(volume, fs_volume_generation(volume),
+                             VOL_DISMOUNTED, status))
         ;
     fs_give_up(volume, status);
     return STATUS_SUCCESS;

@@ -5,7 +5,8 @@
  * may hold the drive meanwhile.  While the volume's worker verifies, a timer
  * runs; when it ends first, the volume counts as absent, and what waits for the
  * worker waits with the prompt broker instead.  The verification goes on: what
- * comes out of it answers the question, or says what it is about.
+ * comes out of it answers the question, or says what it is about.  A replay may
+ * take as long as it needs, but not one command of it.
  *
  * Context: begin and end on the volume's worker; the look on a critical worker,
  * so it never waits for the one it watches.
@@ -14,8 +15,6 @@
  */
 #include "fs/fs_internal.h"
 
-#include "base/clock.h"
-
 #define PATIENCE_MS 500
 
 static void
@@ -23,6 +22,7 @@ start_locked(struct volume *volume)
 {
     LARGE_INTEGER due = { .QuadPart = -PATIENCE_MS * 10000LL };
 
+    volume->watch_steps = __atomic_load_n(&volume->steps, __ATOMIC_RELAXED);
     KeSetTimer(&volume->watch_timer, due, &volume->watch_dpc);
 }
 
@@ -54,6 +54,16 @@ take_waiting_locked(struct volume *volume, PLIST_ENTRY out)
     }
 }
 
+/* Does it take too long? */
+static BOOLEAN
+is_overdue_locked(struct volume *volume)
+{
+    return volume->state == VOL_VERIFYING ||
+           (volume->state == VOL_REPLAYING &&
+            volume->watch_steps ==
+                __atomic_load_n(&volume->steps, __ATOMIC_RELAXED));
+}
+
 static VOID NTAPI
 look(PVOID parameter)
 {
@@ -65,14 +75,11 @@ look(PVOID parameter)
     InitializeListHead(&waiting);
     KeAcquireSpinLock(&volume->lock, &irql);
     on = volume->watch_on;
-    if (on && volume->state == VOL_VERIFYING) {
-        /* The generation stays: the verification is not void. */
-        __atomic_store_n(&volume->state, VOL_ABSENT, __ATOMIC_RELEASE);
-        volume->reason = STATUS_DEVICE_NOT_READY;
-        volume->since_ms = clock_coarse_ms();
-        told = TRUE;
-    }
-    if (on && volume->state == VOL_ABSENT)
+    /* The generation stays: the verification is not void. */
+    if (on && is_overdue_locked(volume))
+        told = fs_volume_move_locked(volume, VOL_ABSENT,
+                                     STATUS_DEVICE_NOT_READY, FALSE);
+    if (on && fs_state_away(volume->state))
         take_waiting_locked(volume, &waiting);
     KeReleaseSpinLock(&volume->lock, irql);
     if (told)

@@ -36,6 +36,13 @@ is_about_the_block(NTSTATUS status)
            status != STATUS_INSUFFICIENT_RESOURCES;
 }
 
+/* The drive answers, whatever it says. */
+static void
+note_step(struct volume *volume)
+{
+    __atomic_add_fetch(&volume->steps, 1, __ATOMIC_RELAXED);
+}
+
 static NTSTATUS
 compare_block(struct resuming *resuming, ULONG64 at, void *block)
 {
@@ -45,6 +52,7 @@ compare_block(struct resuming *resuming, ULONG64 at, void *block)
     BOOLEAN agrees;
     KIRQL irql;
 
+    note_step(volume);
     if (is_about_the_block(status))
         return STATUS_SUCCESS;
     if (!NT_SUCCESS(status))
@@ -96,6 +104,7 @@ replay_run(void *context, ULONG64 offset, const void *data, ULONG length)
     KeReleaseSpinLock(&volume->lock, irql);
     status = fs_write_device(resuming->target, resuming->count, offset, data,
                              length);
+    note_step(volume);
     if (touched) {
         /* Whatever became of it: the states are before, and this. */
         KeAcquireSpinLock(&volume->lock, &irql);
@@ -300,7 +309,8 @@ fs_keep(struct volume *volume, NTSTATUS why)
                           NULL);
     let_puts_end(volume);
     state = fs_volume_state(volume);
-    if (state == VOL_ABSENT || state == VOL_CHANGED ||
+    if (fs_state_away(state) || state == VOL_CHANGED ||
+        state == VOL_DISMOUNTED ||
         (fs_ending() &&
          __atomic_load_n(&volume->running, __ATOMIC_ACQUIRE) == 0))
         status = keep_locked(volume, why);
@@ -317,13 +327,44 @@ fs_set_keeper(fs_keeper_fn *fn, void *context)
     fs.keeper = fn;
 }
 
+static NTSTATUS
+absent_for(struct volume *volume)
+{
+    NTSTATUS reason;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    reason = volume->reason;
+    KeReleaseSpinLock(&volume->lock, irql);
+    return reason;
+}
+
 void
 fs_give_up(struct volume *volume, NTSTATUS why)
 {
+    ULONG generation = fs_volume_generation(volume);
     NTSTATUS status = fs_keep(volume, why);
 
     TRACE(TRACE_FS, "volume %s: given up: %s", volume->id.label,
           status_name(status));
+    if (NT_SUCCESS(status) && fs_volume_state(volume) == VOL_ABSENT)
+        fs_volume_change(volume, generation, VOL_CANCELLED, absent_for(volume));
+}
+
+void
+fs_wanted(struct volume *volume)
+{
+    BOOLEAN moved;
+    NTSTATUS why;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    why = volume->reason;
+    moved = volume->state == VOL_CANCELLED &&
+            fs_volume_move_locked(volume, VOL_ABSENT, why, FALSE);
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (moved)
+        fs_volume_tell(volume, VOL_ABSENT, why);
 }
 
 static void

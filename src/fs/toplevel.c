@@ -78,7 +78,10 @@ fs_perform_verify(struct volume *volume, PIRP irp, BOOLEAN allow_raw)
     PIRP top = IoGetTopLevelIrp();
     NTSTATUS status;
 
-    fs_volume_change(volume, generation, VOL_VERIFYING, STATUS_VERIFY_REQUIRED);
+    /* What is being replayed stays so. */
+    if (fs_volume_mounted(volume))
+        fs_volume_change(volume, generation, VOL_VERIFYING,
+                         STATUS_VERIFY_REQUIRED);
     IoSetTopLevelIrp(irp);
     status = IoVerifyVolume(real, allow_raw);
     IoSetTopLevelIrp(top);
@@ -106,9 +109,13 @@ fs_settle_control(struct volume *volume, PIRP irp)
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
     BOOLEAN create = own->MajorFunction == IRP_MJ_CREATE;
     BOOLEAN absolute = create && own->FileObject->RelatedFileObject == NULL;
-    NTSTATUS status = fs_perform_verify(
-        volume, irp, absolute && own->FileObject->FileName.Length == 0);
+    NTSTATUS status;
 
+    /* It waits to the end; but not those behind it. */
+    fs_watch_begin(volume, NULL);
+    status = fs_perform_verify(
+        volume, irp, absolute && own->FileObject->FileName.Length == 0);
+    fs_watch_end(volume);
     /* Cannot be, but must not go round in a circle. */
     if (status == STATUS_VERIFY_REQUIRED)
         status = STATUS_DEVICE_NOT_READY;

@@ -1,29 +1,6 @@
 /*
- * volume.c - a volume: its life, its state, who may look at it
- *
- *   MOUNTED   -> VERIFYING  its worker: a change may have happened
- *   MOUNTED   -> EJECTING   fs_eject; requests wait
- *   EJECTING  -> MOUNTED    the drive did not open
- *   any       -> REPLAYING  fs_verify, fs_mount: it is there, in any drive;
- *                           generation + 1
- *   any       -> MOUNTED    the same, of one that cannot be written to
- *   REPLAYING -> MOUNTED    fs_resume: it is what we knew, and has all data
- *   REPLAYING -> CHANGED    fs_resume: it was written to elsewhere
- *   REPLAYING -> VERIFYING  fs_resume: the medium may have been changed again
- *   any       -> ABSENT     no medium, another one, opened, not readable; or
- *                           what it lacks cannot be written to it
- *   any       -> ABSENT, and gone: fs_dismount; never back
- *
- * Only while MOUNTED requests go down.  In CHANGED and ABSENT they are asked
- * about, in the others they are posted.  The log changes while MOUNTED or
- * EJECTING alone, but for who holds resume_mutex.
- *
- *   VERIFYING -> ABSENT     overdue.c: not known yet, and somebody waits
- *
- * fs_volume_set, settle_in (mount.c) and look (overdue.c) are the only writers.
- * A decision names the generation that it was made for and is void once the
- * volume was settled anew: what drive A said late must not undo what was found
- * in drive B.
+ * volume.c - a volume: its life, who may look at it
+ * Its states are volume_state.c's.
  * The list of volumes and every volume stay until the service ends.
  *
  * SPDX-License-Identifier: MIT
@@ -33,76 +10,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/status.h"
-#include "base/trace.h"
-
-static const char *const state_names[] = {
-    [VOL_MOUNTED] = "mounted",     [VOL_VERIFYING] = "verifying",
-    [VOL_EJECTING] = "ejecting",   [VOL_ABSENT] = "absent",
-    [VOL_REPLAYING] = "replaying", [VOL_CHANGED] = "changed elsewhere",
-};
-
-/* From (row) to; REPLAYING and, where it may, MOUNTED by settle_in from any. */
-static const BOOLEAN allowed[6][6] = {
-    [VOL_MOUNTED] = { [VOL_MOUNTED] = 1,
-                      [VOL_VERIFYING] = 1,
-                      [VOL_EJECTING] = 1,
-                      [VOL_ABSENT] = 1 },
-    [VOL_VERIFYING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
-    [VOL_EJECTING] = { [VOL_MOUNTED] = 1, [VOL_ABSENT] = 1 },
-    [VOL_ABSENT] = { [VOL_ABSENT] = 1 },
-    [VOL_REPLAYING] = { [VOL_MOUNTED] = 1,
-                        [VOL_VERIFYING] = 1,
-                        [VOL_ABSENT] = 1,
-                        [VOL_CHANGED] = 1 },
-    [VOL_CHANGED] = { [VOL_ABSENT] = 1 },
-};
-
-void NTAPI
-fs_volume_tell(struct volume *volume, enum vol_state state, NTSTATUS why)
-{
-    KeSetEvent(&volume->idle, 0, FALSE);
-    TRACE(TRACE_FS, "volume %s: %s (%s)", volume->id.label, state_names[state],
-          status_name(why));
-    if (fs.observer != NULL)
-        fs.observer(fs.observer_context, volume, state);
-}
-
-BOOLEAN
-fs_volume_set(struct volume *volume, ULONG generation, enum vol_state to,
-              NTSTATUS why, BOOLEAN *out_changed)
-{
-    BOOLEAN ok, changed = FALSE;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&volume->lock, &irql);
-    ok = volume->generation == generation && allowed[volume->state][to];
-    if (ok) {
-        changed = volume->state != to || volume->reason != why;
-        if (volume->state != to)
-            volume->since_ms = clock_coarse_ms();
-        __atomic_store_n(&volume->state, to, __ATOMIC_RELEASE);
-        volume->reason = why;
-        if (to != VOL_VERIFYING && to != VOL_EJECTING)
-            __atomic_store_n(&volume->generation, generation + 1,
-                             __ATOMIC_RELEASE);
-    }
-    KeReleaseSpinLock(&volume->lock, irql);
-    *out_changed = changed;
-    return ok;
-}
-
-BOOLEAN NTAPI
-fs_volume_change(struct volume *volume, ULONG generation, enum vol_state to,
-                 NTSTATUS why)
-{
-    BOOLEAN changed;
-    BOOLEAN ok = fs_volume_set(volume, generation, to, why, &changed);
-
-    if (changed)
-        fs_volume_tell(volume, to, why);
-    return ok;
-}
 
 ULONG
 fs_volume_generation(struct volume *volume)
@@ -170,7 +77,7 @@ fs_volume_new(PVPB vpb, const struct identity *id)
     volume->id = *id;
     volume->size_bytes = id->size_bytes;
     volume->block_bytes = id->block_bytes;
-    volume->state = VOL_ABSENT;
+    volume->state = VOL_UNMOUNTED;
     volume->reason = STATUS_NO_MEDIA_IN_DEVICE;
     volume->since_ms = clock_coarse_ms();
     KeInitializeSpinLock(&volume->lock);

@@ -560,6 +560,8 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
         event = PROMPT_CHANGED;
     if (asked || changed)
         prompt_tell(event, &facts);
+    if (asked && broker.host.asked != NULL)
+        broker.host.asked(broker.host.context, vpb);
     if (fresh != NULL)
         unref(fresh);
     /* It may have given up, or begun, between its word and the question. */

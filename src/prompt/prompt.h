@@ -58,6 +58,8 @@ struct prompt_host {
     /* Why it cannot, and what to do: whole sentences, RI_TEXT_MAX, or "" for a
      * volume that no robot has to do with; may be NULL. */
     void (*robot_says)(void *context, PVPB vpb, char *out_text);
+    /* The question about it was put; may be NULL. */
+    void (*asked)(void *context, PVPB vpb);
     void (*retry)(PIRP irp);
     void (*fail)(PIRP irp, NTSTATUS status);
     void (*event)(void *context, enum prompt_event event,

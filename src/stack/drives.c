@@ -114,7 +114,7 @@ drive_look(struct drive *drive)
         volume = fs_volume_on(drive->fdo);
         if (volume != NULL && !must_verify(drive->fdo)) {
             fs_volume_info(volume, &info);
-            if (info.state != VOL_ABSENT) {
+            if (!fs_state_away(info.state)) {
                 __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S,
                                  __ATOMIC_RELAXED);
                 return;

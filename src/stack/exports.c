@@ -31,7 +31,7 @@ describe(struct ri_service *service, struct volume *volume,
              "%s volume%s%.100s%s%s, %s drive %s", info.type,
              info.label[0] != '\0' ? " " : "", info.label,
              info.uuid[0] != '\0' ? ", UUID " : "", info.uuid,
-             info.state == VOL_ABSENT ? "absent, last seen in" : "in",
+             fs_state_away(info.state) ? "absent, last seen in" : "in",
              drive != NULL ? drive->config.name : "?");
     out->size_bytes = info.size_bytes;
     out->block_bytes = info.block_bytes;
@@ -71,7 +71,8 @@ volume_in(struct drive *drive)
     if (volume == NULL)
         return NULL;
     fs_volume_info(volume, &info);
-    return info.state != VOL_ABSENT && info.drive == drive->fdo ? volume : NULL;
+    return !fs_state_away(info.state) && info.drive == drive->fdo ? volume
+                                                                  : NULL;
 }
 
 int

@@ -37,7 +37,7 @@ fill_drive(struct ri_service *service, struct drive *drive,
     snprintf(out->medium, sizeof out->medium, "%s", state.image);
     if (volume != NULL) {
         fs_volume_info(volume, &info);
-        if (info.state != VOL_ABSENT && info.drive == drive->fdo)
+        if (!fs_state_away(info.state) && info.drive == drive->fdo)
             volume_name(service, volume, out->volume);
     }
     if (unit.sense_len > 0 &&
@@ -69,11 +69,19 @@ ri_drives(struct ri_service *service, struct ri_drive_info **out_list,
     return 0;
 }
 
-static const char *const state_words[] = {
-    [VOL_MOUNTED] = "mounted",     [VOL_VERIFYING] = "verifying",
-    [VOL_EJECTING] = "ejecting",   [VOL_ABSENT] = "absent",
-    [VOL_REPLAYING] = "replaying", [VOL_CHANGED] = "changed elsewhere",
-};
+bool
+ri_volume_arrow(size_t index, struct ri_arrow *out_arrow)
+{
+    size_t count;
+    const struct fs_arrow *arrow = fs_arrows(&count) + index;
+
+    if (index >= count)
+        return false;
+    *out_arrow =
+        (struct ri_arrow){ fs_state_name(arrow->from), fs_state_name(arrow->to),
+                           arrow->who, arrow->when };
+    return true;
+}
 
 struct listing {
     struct ri_service *service;
@@ -97,7 +105,7 @@ fill_volume(void *context, struct volume *volume)
     snprintf(out->label, sizeof out->label, "%.127s", info.label);
     snprintf(out->uuid, sizeof out->uuid, "%s", info.uuid);
     snprintf(out->type, sizeof out->type, "%s", info.type);
-    snprintf(out->state, sizeof out->state, "%s", state_words[info.state]);
+    snprintf(out->state, sizeof out->state, "%s", fs_state_name(info.state));
     snprintf(out->drive, sizeof out->drive, "%s",
              drive != NULL ? drive->config.name : "");
     out->size_bytes = info.size_bytes;

@@ -54,8 +54,8 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
         return TRUE;
     /* These two are about a volume that is there. */
     if (status == STATUS_MEDIA_WRITE_PROTECTED)
-        return info.read_only || info.state == VOL_ABSENT;
-    return status == STATUS_IO_TIMEOUT || info.state == VOL_ABSENT;
+        return info.read_only || fs_state_away(info.state);
+    return status == STATUS_IO_TIMEOUT || fs_state_away(info.state);
 }
 
 static BOOLEAN
@@ -109,6 +109,16 @@ host_cancelled(void *context, PVPB vpb, NTSTATUS status)
 }
 
 static void
+host_asked(void *context, PVPB vpb)
+{
+    struct volume *volume = fs_volume_of(vpb);
+
+    (void) context;
+    if (volume != NULL)
+        fs_wanted(volume);
+}
+
+static void
 host_retry(PIRP irp)
 {
     if (request_stale(irp))
@@ -143,7 +153,8 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
     struct drive *drive;
     const char *where;
 
-    if (state != VOL_MOUNTED && state != VOL_ABSENT && state != VOL_CHANGED)
+    if (state != VOL_MOUNTED && state != VOL_ABSENT && state != VOL_CHANGED &&
+        state != VOL_DISMOUNTED)
         return;
     volume_name(service, volume, name);
     fs_volume_info(volume, &info);
@@ -220,6 +231,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
         .changed = host_changed,
         .use = host_use,
         .cancelled = host_cancelled,
+        .asked = host_asked,
         .retry = host_retry,
         .fail = io_harderr_fail,
         .event = host_event,

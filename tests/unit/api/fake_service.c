@@ -585,6 +585,20 @@ ri_exports(struct ri_service *service, struct ri_export_info **out_list,
  * ----------------------------------------------------------------------------------
  */
 
+bool
+ri_volume_arrow(size_t index, struct ri_arrow *out_arrow)
+{
+    static const struct ri_arrow arrows[] = {
+        { "mounted", "absent", "somebody", "it was taken out" },
+        { "absent", "mounted", "somebody else", "it is back" },
+    };
+
+    if (index >= sizeof arrows / sizeof arrows[0])
+        return false;
+    *out_arrow = arrows[index];
+    return true;
+}
+
 int
 ri_sense_decode(const uint8_t *sense, size_t len,
                 struct ri_sense_info *out_info, struct ri_error *out_error)

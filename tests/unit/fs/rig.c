@@ -271,8 +271,8 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
     if (info.dismounted)
         return FALSE;
     if (status == STATUS_MEDIA_WRITE_PROTECTED)
-        return info.read_only || info.state == VOL_ABSENT;
-    return status == STATUS_IO_TIMEOUT || info.state == VOL_ABSENT ||
+        return info.read_only || fs_state_away(info.state);
+    return status == STATUS_IO_TIMEOUT || fs_state_away(info.state) ||
            info.state == VOL_CHANGED;
 }
 
