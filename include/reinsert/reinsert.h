@@ -85,7 +85,8 @@ struct ri_config {
     enum ri_no_operator on_no_operator;   /* what the timeout does */
     uint64_t unflushed_bytes;             /* kept per volume; 0: written through */
     uint64_t unflushed_total_bytes;       /* of all volumes */
-    unsigned flush_idle_ms;               /* after the last write; 0: never */
+    unsigned flush_idle_ms;               /* after the last write; 0: never for that,
+                                         * only for want of room */
     char recovery_dir[RI_PATH_MAX];       /* "": see recovery.h */
     char *driver_values;        /* lines DRIVER/NAME=VALUE, or NULL; owned */
     struct ri_drive_config *drives;       /* owned */

@@ -300,6 +300,17 @@ modifies(PIRP irp, PIO_STACK_LOCATION own)
     return own->MajorFunction == IRP_MJ_WRITE || fs_trim_of(irp) != NULL;
 }
 
+/* Is it of somebody who knows the volume as it was, and not as it is used? */
+static BOOLEAN __attribute__((noinline))
+is_stale_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
+{
+    PFILE_OBJECT file = own->FileObject;
+
+    if (file != NULL && file->FsContext == volume)
+        return (ULONG_PTR) file->FsContext2 >> FS_HANDLE_USES != volume->uses;
+    return fs.stale != NULL && fs.stale(irp);
+}
+
 /* Why the request cannot go down; STATUS_SUCCESS: it can. */
 static NTSTATUS
 obstacle_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
@@ -312,6 +323,8 @@ obstacle_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
         (__atomic_load_n(&volume->real->Flags, __ATOMIC_ACQUIRE) &
          DO_VERIFY_VOLUME) != 0)
         return STATUS_VERIFY_REQUIRED;
+    if (volume->uses != 0 && is_stale_locked(volume, irp, own))
+        return STATUS_FILE_INVALID;
     if (volume->write_protected && modifies(irp, own))
         return STATUS_MEDIA_WRITE_PROTECTED;
     return must_refuse_locked(volume, irp, own) ? STATUS_NOT_SUPPORTED

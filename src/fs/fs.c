@@ -268,6 +268,7 @@ static void
 question_other(struct volume *volume, PDEVICE_OBJECT real)
 {
     struct volume *other = fs_volume_on(real);
+    enum identity_match match;
     struct identity *id;
     KIRQL irql;
 
@@ -280,7 +281,8 @@ question_other(struct volume *volume, PDEVICE_OBJECT real)
     *id = other->id;
     KeReleaseSpinLock(&other->lock, irql);
     KeAcquireSpinLock(&volume->lock, &irql);
-    if (identity_compare(&volume->id, id) == ID_CANNOT_TELL)
+    match = identity_compare(&volume->id, id);
+    if (match == ID_CANNOT_TELL || match == ID_CHANGED)
         InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
     KeReleaseSpinLock(&volume->lock, irql);
     ExFreePoolWithTag(id, FS_TAG);

@@ -126,7 +126,8 @@ NTSTATUS fs_eject(PDEVICE_OBJECT drive);
 struct fs_limits {
     ULONG64 unflushed_bytes;       /* per volume; 0: write through */
     ULONG64 unflushed_total_bytes;
-    ULONG flush_idle_ms;           /* without a write, then it is flushed */
+    ULONG flush_idle_ms;           /* without a write, then it is flushed; 0:
+                                    * not for that */
 };
 
 /* Before volumes are mounted. */
@@ -162,9 +163,15 @@ void fs_set_keeper(fs_keeper_fn *fn, void *context);
 void fs_give_up(struct volume *volume, NTSTATUS why);
 /* A person is asked for it again: CANCELLED is ABSENT. */
 void fs_wanted(struct volume *volume);
+/* What a client knows of the volume may be stale once it is used as it is: TRUE
+ * for a request of a client that has not opened it anew.  With the volume's lock
+ * held; asked of volumes alone that were used so. */
+typedef BOOLEAN fs_stale_fn(PIRP irp);
+void fs_set_stale(fs_stale_fn *fn);
 /* A person wants the volume as it is now, with what was done to it elsewhere:
- * what it lacks goes to the keeper, and it is mounted.  What the keeper said;
- * STATUS_WRONG_VOLUME: still not the volume. */
+ * what it lacks goes to the keeper, and it is mounted.  What was asked of it as
+ * it was fails with STATUS_FILE_INVALID (files opened before; fs_set_stale).
+ * What the keeper said; STATUS_WRONG_VOLUME: still not the volume. */
 NTSTATUS fs_use_as_it_is(struct volume *volume);
 
 /* Every request that waits here fails, and all that come later. */

@@ -56,7 +56,9 @@ struct volume {
     BOOLEAN vouched;               /* nothing to compare it with: new, or a
                                     * person's word */
     BOOLEAN vouched_changed;       /* ... though it was changed elsewhere */
+    BOOLEAN doubted;               /* it is there with another content */
     BOOLEAN as_it_is;              /* a person wants it whatever was changed */
+    ULONG uses;                    /* as it was; files know how often */
     BOOLEAN changed_elsewhere;     /* why it is not mounted */
     ULONG replays;
     struct witness *witness;       /* NULL: never seen on a writable medium */
@@ -122,6 +124,7 @@ struct fs {
     BOOLEAN shutting_down;         /* atomic */
     fs_observer_fn *observer;
     void *observer_context;
+    fs_stale_fn *stale;
     fs_keeper_fn *keeper;
     void *keeper_context;
     struct fs_limits limits;
@@ -195,8 +198,10 @@ BOOLEAN fs_watch_end(struct volume *volume);
 /* handle.c */
 NTSTATUS fs_create(struct volume *volume, PIRP irp);
 NTSTATUS fs_cleanup(struct volume *volume, PIRP irp);
-/* FS_HANDLE_* of an open file of ours. */
+/* FS_HANDLE_* of an open file of ours; above them, the volume's uses when it
+ * was opened. */
 #define FS_HANDLE_EXTENDED_DASD 1
+#define FS_HANDLE_USES          8
 ULONG_PTR NTAPI fs_handle_flags(struct volume *volume, PFILE_OBJECT file);
 /* Is it known that the volume is in its drive?  Asks the drive with `ask`.
  * STATUS_VERIFY_REQUIRED: to be verified. */

@@ -95,6 +95,7 @@ static NTSTATUS
 open_handle(struct volume *volume, PFILE_OBJECT file)
 {
     NTSTATUS status = STATUS_SUCCESS;
+    ULONG_PTR uses;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
@@ -104,10 +105,11 @@ open_handle(struct volume *volume, PFILE_OBJECT file)
         status = STATUS_ACCESS_DENIED;
     else
         volume->handles++;
+    uses = volume->uses;
     KeReleaseSpinLock(&volume->lock, irql);
     if (NT_SUCCESS(status)) {
         file->FsContext = volume;
-        file->FsContext2 = NULL;
+        file->FsContext2 = (PVOID) (uses << FS_HANDLE_USES);
     }
     return status;
 }

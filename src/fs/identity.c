@@ -435,7 +435,7 @@ identity_compare(const struct identity *known, const struct identity *seen)
         return match;
     if (match == ID_CANNOT_TELL)
         return ID_SAME; /* the numbers agree, the rest we wrote */
-    return match == ID_SAME ? ID_SAME : ID_CANNOT_TELL;
+    return match == ID_SAME ? ID_SAME : ID_CHANGED;
 }
 
 BOOLEAN NTAPI

@@ -62,13 +62,18 @@ NTSTATUS identity_read(identity_read_fn *read, void *context,
                        ULONG64 size_bytes, ULONG block_bytes,
                        BOOLEAN read_only, struct identity *out_id);
 
-enum identity_match { ID_DIFFERENT, ID_SAME, ID_CANNOT_TELL };
+enum identity_match {
+    ID_DIFFERENT,
+    ID_SAME,
+    ID_CANNOT_TELL,             /* nothing speaks for it, or against it */
+    ID_CHANGED,                 /* equal numbers over another content */
+};
 
 /*
  * Is what was seen now the volume that was known?  Equal numbers are not
  * enough: what we did not write ourselves since must also be what it was.
- * Numbers that are equal over another content are ID_CANNOT_TELL: a copy, or
- * the same medium written to elsewhere; a person decides.
+ * ID_CHANGED is a copy, or the same medium written to elsewhere; a person
+ * decides.
  */
 enum identity_match identity_compare(const struct identity *known,
                                      const struct identity *seen);

@@ -199,6 +199,7 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
                  PDEVICE_OBJECT target, struct medium *medium)
 {
     struct witness *witness = volume->witness;
+    enum identity_match match = identity_compare(&volume->id, &medium->id);
 
     __atomic_store_n(&volume->real, real, __ATOMIC_RELEASE);
     volume->target = target;
@@ -207,10 +208,9 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
     volume->write_protected = medium->write_protected;
     volume->write_through = medium->write_through;
     volume->logging = medium->write_through && volume->log.buckets != NULL;
-    volume->vouched =
-        volume->accept_unknown &&
-        identity_compare(&volume->id, &medium->id) == ID_CANNOT_TELL;
+    volume->vouched = volume->accept_unknown && match == ID_CANNOT_TELL;
     volume->vouched_changed = volume->vouched && volume->changed_elsewhere;
+    volume->doubted = match == ID_CHANGED && !volume->as_it_is;
     volume->sample = NULL;
     if (medium->witness != NULL &&
         (witness == NULL || volume->vouched || volume->as_it_is)) {
@@ -220,7 +220,7 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
     }
     volume->can_trim = medium->can_trim;
     volume->trim_zeroes = medium->trim_zeroes;
-    if (!volume->head_dirty)
+    if (!volume->head_dirty && !volume->doubted)
         volume->id = medium->id;
 }
 
@@ -247,7 +247,8 @@ settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
             take_over_locked(volume, real, target, medium);
         volume->accept_unknown = FALSE;
         volume->changed_elsewhere = FALSE;
-        to = volume->witness != NULL || volume->log.buckets != NULL
+        to = volume->witness != NULL || volume->log.buckets != NULL ||
+                     volume->doubted
                  ? VOL_REPLAYING
                  : VOL_MOUNTED;
         ok = fs_volume_move_locked(volume, to, STATUS_SUCCESS, TRUE);
@@ -312,15 +313,17 @@ fs_label_vpb(struct volume *volume)
     IoReleaseVpbSpinLock(irql);
 }
 
-/* A person may vouch for a medium that cannot be told, in one drive. */
+/* A person may vouch for a medium that cannot be told, or take one that was
+ * changed elsewhere as it is; in one drive. */
 static enum identity_match
 match_locked(struct volume *volume, const struct identity *seen,
              PDEVICE_OBJECT real)
 {
     enum identity_match match = identity_compare(&volume->id, seen);
 
-    if (match == ID_CANNOT_TELL && volume->accept_unknown &&
-        volume->real == real)
+    if (volume->real == real &&
+        ((match == ID_CANNOT_TELL && volume->accept_unknown) ||
+         (match == ID_CHANGED && volume->as_it_is)))
         return ID_SAME;
     return match;
 }
@@ -333,7 +336,8 @@ is_this(struct volume *volume, const struct identity *seen, PDEVICE_OBJECT real)
 
     KeAcquireSpinLock(&volume->lock, &irql);
     match = match_locked(volume, seen, real);
-    volume->changed_elsewhere = match == ID_CANNOT_TELL && !volume->id.unknown;
+    volume->changed_elsewhere =
+        match == ID_CHANGED || (match == ID_CANNOT_TELL && !volume->id.unknown);
     KeReleaseSpinLock(&volume->lock, irql);
     return match == ID_SAME;
 }
@@ -457,6 +461,7 @@ struct search {
     const struct identity *seen;
     PDEVICE_OBJECT real;
     struct volume *absent;    /* known, and not anywhere */
+    struct volume *changed;   /* the same, but for what is on it now */
     struct volume *elsewhere; /* known, and in another drive */
 };
 
@@ -464,21 +469,25 @@ static BOOLEAN
 match_one(void *context, struct volume *volume)
 {
     struct search *search = context;
-    BOOLEAN same, there;
+    enum identity_match match;
+    BOOLEAN there;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    same = match_locked(volume, search->seen, search->real) == ID_SAME;
+    match = match_locked(volume, search->seen, search->real);
     there = !fs_state_away(volume->state) && volume->real != search->real;
     KeReleaseSpinLock(&volume->lock, irql);
-    if (!same)
+    if (match != ID_SAME && match != ID_CHANGED)
         return TRUE;
     if (there) {
         search->elsewhere = volume;
         return TRUE;
     }
-    search->absent = volume;
-    return FALSE;
+    if (match == ID_SAME)
+        search->absent = volume;
+    else if (search->changed == NULL)
+        search->changed = volume;
+    return match != ID_SAME;
 }
 
 /* Is the volume really still in the drive where it was last?  Asks the drive;
@@ -599,6 +608,10 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
         KeWaitForSingleObject(&fs.mount_mutex, Executive, KernelMode, FALSE,
                               NULL);
         fs_each_volume(match_one, &search);
+        /* Of one that is not anywhere else, it is no copy: it is this one,
+         * and was changed elsewhere. */
+        if (search.absent == NULL && search.elsewhere == NULL)
+            search.absent = search.changed;
         if (search.absent != NULL) {
             *out_volume = search.absent;
             status = revive(search.absent, real, target, vpb, medium);

@@ -200,7 +200,7 @@ fs_resume(struct volume *volume)
 {
     struct resuming resuming = { .volume = volume };
     NTSTATUS status = STATUS_SUCCESS;
-    BOOLEAN trusted, wanted, changed;
+    BOOLEAN trusted, wanted, changed, doubted;
     ULONG generation;
     KIRQL irql;
 
@@ -213,10 +213,11 @@ fs_resume(struct volume *volume)
     wanted = volume->state == VOL_REPLAYING;
     trusted = volume->vouched || volume->as_it_is;
     changed = volume->vouched_changed;
+    doubted = volume->doubted;
     KeReleaseSpinLock(&volume->lock, irql);
     let_puts_end(volume);
     if (wanted && !trusted)
-        status = compare(&resuming);
+        status = doubted ? STATUS_WRONG_VOLUME : compare(&resuming);
     if (status == STATUS_WRONG_VOLUME) {
         KeAcquireSpinLock(&volume->lock, &irql);
         volume->changed_elsewhere = TRUE;
@@ -367,6 +368,12 @@ fs_wanted(struct volume *volume)
         fs_volume_tell(volume, VOL_ABSENT, why);
 }
 
+void
+fs_set_stale(fs_stale_fn *fn)
+{
+    fs.stale = fn;
+}
+
 static void
 want_as_it_is(struct volume *volume, BOOLEAN yes)
 {
@@ -374,6 +381,17 @@ want_as_it_is(struct volume *volume, BOOLEAN yes)
 
     KeAcquireSpinLock(&volume->lock, &irql);
     volume->as_it_is = yes;
+    KeReleaseSpinLock(&volume->lock, irql);
+}
+
+/* Before it is mounted: from then on nothing stale goes down. */
+static void
+count_use(struct volume *volume, int by)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    volume->uses += (ULONG) by;
     KeReleaseSpinLock(&volume->lock, irql);
 }
 
@@ -385,8 +403,11 @@ fs_use_as_it_is(struct volume *volume)
     if (!NT_SUCCESS(status))
         return status;
     want_as_it_is(volume, TRUE);
-    if (!fs_try_again(volume))
+    count_use(volume, 1);
+    if (!fs_try_again(volume)) {
         status = STATUS_WRONG_VOLUME;
+        count_use(volume, -1);
+    }
     want_as_it_is(volume, FALSE);
     return status;
 }

@@ -266,6 +266,7 @@ make_absent(PDEVICE_OBJECT drive, const char *key, const struct identity *id,
     PDEVICE_OBJECT target = IoGetAttachedDevice(drive);
     PVPB vpb = fs_new_vpb(drive);
     struct volume *volume;
+    BOOLEAN changed;
 
     if (vpb == NULL)
         return NULL;
@@ -281,6 +282,7 @@ make_absent(PDEVICE_OBJECT drive, const char *key, const struct identity *id,
     volume->read_only = read_only;
     snprintf(volume->key, sizeof volume->key, "%s", key);
     fs_label_vpb(volume);
+    fs_volume_set(volume, 0, VOL_ABSENT, STATUS_NO_MEDIA_IN_DEVICE, &changed);
     fs_volume_link(volume);
     return volume;
 }

@@ -24,6 +24,7 @@
 #include "base/trace.h"
 
 #define SAMPLE_EVERY 64
+#define UNLOCK_MS    1000 /* without a write, and flushed: where none is idle */
 
 /* --- the ranges of a change --------------------------------------------------- */
 
@@ -452,8 +453,9 @@ prevent(struct volume *volume, BOOLEAN yes)
 static ULONG
 tend_once(struct volume *volume)
 {
-    BOOLEAN mounted = fs_volume_mounted(volume), dirty, full;
-    ULONG idle_ms = fs.limits.flush_idle_ms;
+    BOOLEAN mounted = fs_volume_mounted(volume), dirty, full, calm;
+    BOOLEAN never = fs.limits.flush_idle_ms == 0;
+    ULONG idle_ms = never ? UNLOCK_MS : fs.limits.flush_idle_ms;
     ULONG64 quiet;
     KIRQL irql;
 
@@ -464,14 +466,15 @@ tend_once(struct volume *volume)
     KeReleaseSpinLock(&volume->log_lock, irql);
     if (mounted && dirty && volume->prevented == NULL)
         prevent(volume, TRUE);
-    if (mounted && dirty && (full || quiet >= idle_ms) &&
+    calm = quiet >= idle_ms;
+    if (mounted && dirty && (full || (calm && !never)) &&
         NT_SUCCESS(fs_flush_log(volume)))
         dirty = fs_unflushed_bytes(volume) != 0;
-    if (volume->prevented != NULL && ((!dirty && quiet >= idle_ms) || !mounted))
+    if (volume->prevented != NULL && ((!dirty && calm) || !mounted))
         prevent(volume, FALSE);
     if (!mounted || (!dirty && volume->prevented == NULL))
         return 0;
-    return quiet < idle_ms ? (ULONG) (idle_ms - quiet) + 1 : idle_ms + 1;
+    return !calm ? (ULONG) (idle_ms - quiet) + 1 : idle_ms + 1;
 }
 
 static VOID NTAPI

@@ -96,7 +96,8 @@ fs_volume_check(const struct volume *volume)
         return volume->reason == STATUS_SUCCESS;
     case VOL_REPLAYING:
         return volume->reason == STATUS_SUCCESS &&
-               (volume->witness != NULL || volume->log.buckets != NULL);
+               (volume->witness != NULL || volume->log.buckets != NULL ||
+                volume->doubted);
     case VOL_ABSENT:
     case VOL_VERIFYING:
         return !NT_SUCCESS(volume->reason);

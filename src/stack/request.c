@@ -516,7 +516,7 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
     return true;
 }
 
-bool
+BOOLEAN
 request_stale(PIRP irp)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);

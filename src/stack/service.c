@@ -244,6 +244,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     prompt_init(&host, config->prompt_timeout_s, config->on_no_operator);
     io_set_harderr_port(&port);
     fs_set_observer(volume_changed, service);
+    fs_set_stale(request_stale);
     keeper_start(service, config);
 }
 

@@ -117,7 +117,7 @@ void exports_cancel_all(struct ri_service *service);
 
 /* request.c */
 /* Is it of an export that is stale? */
-bool request_stale(PIRP irp);
+BOOLEAN request_stale(PIRP irp);
 struct ri_export {
     struct ri_export *next;
     struct ri_service *service;

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from house import MIB, REINSERT, SLOW, ApiError, Fio, bytes_at, until, volumes
+from house import MIB, REINSERT, SLOW, ApiError, Fio, bytes_at, steady, until, volumes
 
 NEVER = "3600"                          # seconds: nothing is flushed by itself
 
@@ -407,3 +407,62 @@ def test_P6_a_file_system_that_was_mounted_elsewhere(two, media, clients):
     again.write(model.offset, bytes(4096))
     again.flush()
     assert volumes.fsck(media.a) is None
+
+
+def test_P6_mounted_elsewhere_and_brought_to_another_drive(two, media):
+    """It is the volume that is known, not a second one with its name."""
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 50)
+    s.yank("left")
+    s.absent("ARCHIVE-A")
+    volumes.tool("debugfs", "-w", "-R", "mkdir /elsewhere", media.a)
+    before = volumes.checksum(media.a)
+    s.insert("right", media.a)
+    read = c.read_on(model.offset, 4096)
+    prompt = s.one_prompt("ARCHIVE-A", 3)
+    assert prompt["title"] == "Changed elsewhere"
+    assert [v["name"] for v in s.volumes()] == ["ARCHIVE-A"]
+    volume = s.volume("ARCHIVE-A")
+    assert (volume["state"], volume["drive"]) == ("changed elsewhere", "right")
+    # to look again is not to take it
+    assert s.answer(prompt, "retry")
+    read.waits()
+    assert volumes.checksum(media.a) == before
+    name = s.answer(s.one_prompt("ARCHIVE-A", 3), "use")["prompt"]["recovery"]
+    read.fails(errno.EIO)
+    assert files(s) == [os.path.basename(name)]
+    s.mounted("ARCHIVE-A")
+    assert volumes.checksum(media.a) == before
+
+
+def test_flush_idle_0_never_flushes_a_quiet_volume(two, media):
+    s, c = two(flush_idle="0")
+    model = Model(media.a)
+    model.write(c, 20)
+    kept = unflushed(s)
+    assert kept > 0
+    steady(lambda: unflushed(s) == kept, "unflushed", 2.5)
+    assert not model.on(media.a)
+    c.flush()
+    assert model.on(media.a)
+
+
+def test_cancelled_is_said_until_somebody_asks_again(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c, 20)
+    cancelled(s, c, model)
+    until(lambda: s.volume("ARCHIVE-A")["state"] == "cancelled", "cancelled")
+    def asks():
+        read = c.read_on(model.offset, 4096)
+        for _ in range(20):
+            read.turn()
+            if s.prompts() or read.over():
+                return None if read.over() else read
+        return None
+    read = until(asks, "a question", 6)
+    assert s.volume("ARCHIVE-A")["state"] == "absent"
+    s.insert("left", media.a)
+    read.good()
+    assert s.volume("ARCHIVE-A")["state"] == "mounted"

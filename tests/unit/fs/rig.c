@@ -575,6 +575,9 @@ req_send(struct req *req, PDEVICE_OBJECT device)
     req->returned = IoCallDriver(device, req->irp);
 }
 
+PFILE_OBJECT req_file;
+UCHAR req_flags;
+
 static PIO_STACK_LOCATION
 prepare(struct req *req, struct volume *volume, UCHAR major)
 {
@@ -585,6 +588,8 @@ prepare(struct req *req, struct volume *volume, UCHAR major)
     assert_non_null(req->irp);
     next = IoGetNextIrpStackLocation(req->irp);
     next->MajorFunction = major;
+    next->FileObject = req_file;
+    next->Flags = req_flags;
     return next;
 }
 
@@ -673,4 +678,74 @@ open_volume(struct drive_rig *d, PFILE_OBJECT *out_file)
 {
     return io_open_file(d->fdo, FILE_READ_DATA | FILE_WRITE_DATA, NULL,
                         out_file);
+}
+
+/* --- what is on media, and what is not yet ------------------------------------- */
+
+NTSTATUS
+flush_volume(struct volume *volume)
+{
+    struct req req;
+
+    req_start(&req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
+    return req_end(&req);
+}
+
+struct fs_volume_info
+info_of(struct volume *volume)
+{
+    struct fs_volume_info info;
+
+    fs_volume_info(volume, &info);
+    return info;
+}
+
+void
+assert_on_medium(const char *path, unsigned long at, const void *data,
+                 size_t len)
+{
+    static UCHAR seen[65536];
+
+    image_peek(path, at, seen, len);
+    assert_memory_equal(seen, data, len);
+}
+
+void
+assert_not_on_medium(const char *path, unsigned long at, const void *data,
+                     size_t len)
+{
+    static UCHAR seen[65536];
+
+    image_peek(path, at, seen, len);
+    assert_memory_not_equal(seen, data, len);
+}
+
+void
+limit(ULONG64 bytes, ULONG idle_ms)
+{
+    fs_set_limits(&(struct fs_limits){ .unflushed_bytes = bytes,
+                                       .unflushed_total_bytes = 256u << 20,
+                                       .flush_idle_ms = idle_ms });
+}
+
+static NTSTATUS
+take_run(void *context, ULONG64 offset, const void *data, ULONG length)
+{
+    struct kept *kept = context;
+
+    if (kept->runs++ == 0)
+        kept->first = offset;
+    kept->bytes += length;
+    kept->value = *(const UCHAR *) data;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS
+keep(void *context, const struct fs_lack *lack)
+{
+    struct kept *kept = context;
+
+    kept->calls++;
+    assert_int_equal(fs_lack_each(lack, take_run, kept), STATUS_SUCCESS);
+    return kept->answer;
 }

@@ -134,6 +134,10 @@ struct req {
     ULONG_PTR information;
 };
 
+/* Of the requests that are started next: their file, flags of their location. */
+extern PFILE_OBJECT req_file;
+extern UCHAR req_flags;
+
 void req_start(struct req *req, struct volume *volume, UCHAR major,
                ULONG64 offset, void *data, ULONG length);
 void req_control(struct req *req, struct volume *volume, PFILE_OBJECT file,
@@ -150,6 +154,29 @@ NTSTATUS write_volume(struct volume *volume, ULONG64 offset, void *data,
 NTSTATUS fsctl(PFILE_OBJECT file, ULONG code, void *buffer, ULONG in,
                ULONG out, ULONG_PTR *out_information);
 NTSTATUS open_volume(struct drive_rig *d, PFILE_OBJECT *out_file);
+
+/* --- what is on media, and what is not yet -------------------------------------- */
+
+NTSTATUS flush_volume(struct volume *volume);
+struct fs_volume_info info_of(struct volume *volume);
+/* At most 65536 bytes. */
+void assert_on_medium(const char *path, unsigned long at, const void *data,
+                      size_t len);
+void assert_not_on_medium(const char *path, unsigned long at,
+                          const void *data, size_t len);
+/* The limits of one test, of each volume and of all; NEVER: no idle flush. */
+void limit(ULONG64 bytes, ULONG idle_ms);
+#define NEVER 1000000000u
+
+struct kept {
+    NTSTATUS answer;
+    unsigned calls, runs;
+    ULONG64 bytes, first;
+    UCHAR value;
+};
+
+/* A keeper: remembers in a struct kept what it was given. */
+fs_keeper_fn keep;
 
 /* --- questions ------------------------------------------------------------------ */
 

@@ -19,7 +19,7 @@ static const struct {
     enum vol_state from;
     const char *word, *may;
 } rows[] = {
-    { VOL_UNMOUNTED, "unmounted", "mounted,replaying" },
+    { VOL_UNMOUNTED, "unmounted", "mounted,absent,replaying" },
     { VOL_MOUNTED, "mounted",
       "mounted,verifying,ejecting,absent,replaying,dismounted" },
     { VOL_VERIFYING, "verifying", "mounted,absent,replaying,dismounted" },
@@ -502,6 +502,22 @@ disc__cannot_be_written_to__nothing_to_replay(void **state)
     WENT(VOL_CANCELLED, VOL_MOUNTED);
 }
 
+static void
+restored__absent(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume = mounted_dirty(d, FAT("kept", "KEPT", "C0000007"));
+    static UCHAR record[FS_RECORD_MAX];
+    ULONG length = fs_volume_record(volume, record);
+
+    assert_true(length != 0);
+    fs_dismount(volume, STATUS_VOLUME_DISMOUNTED);
+    WENT(VOL_MOUNTED, VOL_DISMOUNTED);
+    assert_int_equal(fs_volume_restore(d->fdo, record, length, &volume),
+                     STATUS_SUCCESS);
+    WENT(VOL_UNMOUNTED, VOL_ABSENT);
+}
+
 /* The last: all of them together. */
 static void
 arrows__each_has_been_taken(void **state)
@@ -536,6 +552,7 @@ main(void)
         TEST(changed__looked_at__taken_out, rig_cached_disk),
         TEST(dismount__from_each_state, rig_cached_disk),
         TEST(disc__cannot_be_written_to__nothing_to_replay, rig_cdrom),
+        TEST(restored__absent, rig_cached_disk),
         cmocka_unit_test(arrows__each_has_been_taken),
     };
 

@@ -10,51 +10,6 @@
 
 static UCHAR buffer[65536], seen[65536];
 
-static NTSTATUS
-flush_volume(struct volume *volume)
-{
-    struct req req;
-
-    req_start(&req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
-    return req_end(&req);
-}
-
-static struct fs_volume_info
-info_of(struct volume *volume)
-{
-    struct fs_volume_info info;
-
-    fs_volume_info(volume, &info);
-    return info;
-}
-
-static void
-assert_on_medium(const char *path, unsigned long at, const void *data,
-                 size_t len)
-{
-    image_peek(path, at, seen, len);
-    assert_memory_equal(seen, data, len);
-}
-
-static void
-assert_not_on_medium(const char *path, unsigned long at, const void *data,
-                     size_t len)
-{
-    image_peek(path, at, seen, len);
-    assert_memory_not_equal(seen, data, len);
-}
-
-/* The limits of one test. */
-static void
-limit(ULONG64 bytes, ULONG idle_ms)
-{
-    fs_set_limits(&(struct fs_limits){ .unflushed_bytes = bytes,
-                                       .unflushed_total_bytes = 256u << 20,
-                                       .flush_idle_ms = idle_ms });
-}
-
-#define NEVER 1000000000u
-
 static struct drive_rig *
 begin(void **state, int drive)
 {
@@ -465,35 +420,6 @@ model__yanks_among_many_requests__nothing_lost(void **state)
 
 /* --- the keeper --------------------------------------------------------------------- */
 
-struct kept {
-    NTSTATUS answer;
-    unsigned calls, runs;
-    ULONG64 bytes, first;
-    UCHAR value;
-};
-
-static NTSTATUS
-take_run(void *context, ULONG64 offset, const void *data, ULONG length)
-{
-    struct kept *kept = context;
-
-    if (kept->runs++ == 0)
-        kept->first = offset;
-    kept->bytes += length;
-    kept->value = *(const UCHAR *) data;
-    return STATUS_SUCCESS;
-}
-
-static NTSTATUS
-keep(void *context, const struct fs_lack *lack)
-{
-    struct kept *kept = context;
-
-    kept->calls++;
-    assert_int_equal(fs_lack_each(lack, take_run, kept), STATUS_SUCCESS);
-    return kept->answer;
-}
-
 static void
 give_up__absent_with_data__the_keeper_has_them(void **state)
 {
@@ -612,111 +538,6 @@ replay__a_bad_block__the_keeper_has_all_and_the_volume_is_back(void **state)
     assert_on_medium(path, 2 * AT, buffer, 4096);
 }
 
-/* --- the witness ----------------------------------------------------------------------- */
-
-/* A boot block's code, and its messages, are no part of the numbers. */
-static void
-changed_elsewhere__begin(struct drive_rig *d, const char *path,
-                         struct volume **out_volume)
-{
-    put_in(d, path);
-    *out_volume = mount(d);
-    memset(buffer, 'C', sizeof buffer);
-    assert_int_equal(write_volume(*out_volume, AT, buffer, 4096),
-                     STATUS_SUCCESS);
-    /* So often that one of them is remembered. */
-    for (int i = 0; i < 200; i++)
-        assert_int_equal(read_volume(*out_volume, 2 * AT, seen, 4096),
-                         STATUS_SUCCESS);
-    pull_out(d);
-    image_poke(path, 2 * AT, "elsewhere", 9);
-    put_in(d, path);
-}
-
-static void
-changed_elsewhere__asked__used_as_it_is(void **state)
-{
-    struct drive_rig *d = begin(state, 0);
-    const char *path = FAT("use", "USE", "A0000030");
-    struct kept kept = { 0 };
-    struct volume *volume;
-    struct req req;
-
-    changed_elsewhere__begin(d, path, &volume);
-    req_start(&req, volume, IRP_MJ_READ, 2 * AT, seen, 4096);
-    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
-    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
-    assert_true(info_of(volume).changed_elsewhere);
-    assert_not_on_medium(path, AT, buffer, 4096);
-    /* Looking again finds the same. */
-    answer(RI_RETRY);
-    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
-    fs_set_keeper(keep, &kept);
-    assert_int_equal(fs_use_as_it_is(volume), STATUS_SUCCESS);
-    fs_set_keeper(NULL, NULL);
-    assert_int_equal(req_end(&req), STATUS_SUCCESS);
-    assert_memory_equal(seen, "elsewhere", 9);
-    assert_int_equal(kept.bytes, 4096);
-    assert_false(info_of(volume).changed_elsewhere);
-    /* From now on that is what it is. */
-    swap(d, path);
-    assert_int_equal(read_volume(volume, 2 * AT, seen, 4096), STATUS_SUCCESS);
-    assert_int_equal(asked(), 1);
-    pull_out(d);
-    assert_not_on_medium(path, AT, buffer, 4096);
-}
-
-static void
-changed_elsewhere__cancelled__nothing_is_written(void **state)
-{
-    struct drive_rig *d = begin(state, 0);
-    const char *path = FAT("leave", "LEAVE", "A0000031");
-    struct volume *volume;
-    struct req req;
-
-    changed_elsewhere__begin(d, path, &volume);
-    req_start(&req, volume, IRP_MJ_WRITE, 3 * AT, buffer, 4096);
-    the_prompt();
-    answer(RI_CANCEL);
-    assert_int_equal(req_end(&req), STATUS_WRONG_VOLUME);
-    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
-    assert_int_equal(info_of(volume).unflushed_bytes, 4096);
-    pull_out(d);
-    assert_not_on_medium(path, AT, buffer, 4096);
-    assert_not_on_medium(path, 3 * AT, buffer, 4096);
-}
-
-static void
-changed_elsewhere__right_one_put_in__resumed(void **state)
-{
-    struct drive_rig *d = begin(state, 0);
-    const char *path = FAT("clone", "CLONE", "A0000032");
-    const char *copy = image_copy("clone2", path);
-    struct volume *volume;
-    struct req req;
-
-    put_in(d, path);
-    volume = mount(d);
-    memset(buffer, 'O', sizeof buffer);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(write_volume(volume, AT, buffer, 4096),
-                         STATUS_SUCCESS);
-    for (int i = 0; i < 200; i++)
-        assert_int_equal(read_volume(volume, 2 * AT, seen, 4096),
-                         STATUS_SUCCESS);
-    image_poke(copy, 2 * AT, "of another day", 14);
-    swap(d, copy);
-    req_start(&req, volume, IRP_MJ_READ, AT, seen, 4096);
-    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
-    swap(d, path);
-    answer(RI_RETRY);
-    assert_int_equal(req_end(&req), STATUS_SUCCESS);
-    assert_memory_equal(seen, buffer, 4096);
-    pull_out(d);
-    assert_on_medium(path, AT, buffer, 4096);
-    assert_not_on_medium(copy, AT, buffer, 4096);
-}
-
 int
 main(void)
 {
@@ -745,9 +566,6 @@ main(void)
         TEST(shutdown__absent_with_data__the_keeper_has_them, rig_cached_disk),
         TEST(replay__a_bad_block__the_keeper_has_all_and_the_volume_is_back,
              rig_cached_disk),
-        TEST(changed_elsewhere__asked__used_as_it_is, rig_cached_disk),
-        TEST(changed_elsewhere__cancelled__nothing_is_written, rig_cached_disk),
-        TEST(changed_elsewhere__right_one_put_in__resumed, rig_cached_disk),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);

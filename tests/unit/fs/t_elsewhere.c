@@ -1,0 +1,339 @@
+/*
+ * t_elsewhere.c - a medium that was written to elsewhere: noticed, asked about,
+ * used as it is; and who knows it as it was
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "rig.h"
+
+#include "base/clock.h"
+
+#define AT (4ul << 20)
+
+static UCHAR buffer[65536], seen[65536];
+
+static struct drive_rig *
+begin(void **state, int drive)
+{
+    struct rig *rig = *state;
+
+    limit(64u << 20, NEVER);
+    return &rig->d[drive];
+}
+
+/* --- the witness ----------------------------------------------------------------------- */
+
+/* A boot block's code, and its messages, are no part of the numbers. */
+static void
+changed_elsewhere__begin(struct drive_rig *d, const char *path,
+                         struct volume **out_volume)
+{
+    put_in(d, path);
+    *out_volume = mount(d);
+    memset(buffer, 'C', sizeof buffer);
+    assert_int_equal(write_volume(*out_volume, AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    /* So often that one of them is remembered. */
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(read_volume(*out_volume, 2 * AT, seen, 4096),
+                         STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, 2 * AT, "elsewhere", 9);
+    put_in(d, path);
+}
+
+static void
+changed_elsewhere__asked__used_as_it_is(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("use", "USE", "A0000030");
+    struct kept kept = { 0 };
+    struct volume *volume;
+    struct req req;
+
+    changed_elsewhere__begin(d, path, &volume);
+    req_start(&req, volume, IRP_MJ_READ, 2 * AT, seen, 4096);
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    assert_true(info_of(volume).changed_elsewhere);
+    assert_not_on_medium(path, AT, buffer, 4096);
+    /* Looking again finds the same. */
+    answer(RI_RETRY);
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+    fs_set_keeper(keep, &kept);
+    assert_int_equal(fs_use_as_it_is(volume), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    assert_memory_equal(seen, "elsewhere", 9);
+    assert_int_equal(kept.bytes, 4096);
+    assert_false(info_of(volume).changed_elsewhere);
+    /* From now on that is what it is. */
+    swap(d, path);
+    assert_int_equal(read_volume(volume, 2 * AT, seen, 4096), STATUS_SUCCESS);
+    assert_int_equal(asked(), 1);
+    pull_out(d);
+    assert_not_on_medium(path, AT, buffer, 4096);
+}
+
+static void
+changed_elsewhere__cancelled__nothing_is_written(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("leave", "LEAVE", "A0000031");
+    struct volume *volume;
+    struct req req;
+
+    changed_elsewhere__begin(d, path, &volume);
+    req_start(&req, volume, IRP_MJ_WRITE, 3 * AT, buffer, 4096);
+    the_prompt();
+    answer(RI_CANCEL);
+    assert_int_equal(req_end(&req), STATUS_WRONG_VOLUME);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    assert_int_equal(info_of(volume).unflushed_bytes, 4096);
+    pull_out(d);
+    assert_not_on_medium(path, AT, buffer, 4096);
+    assert_not_on_medium(path, 3 * AT, buffer, 4096);
+    assert_not_on_medium(path, 3 * AT + 4096, buffer, 4096);
+}
+
+static void
+changed_elsewhere__right_one_put_in__resumed(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("clone", "CLONE", "A0000032");
+    const char *copy = image_copy("clone2", path);
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'O', sizeof buffer);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(write_volume(volume, AT, buffer, 4096),
+                         STATUS_SUCCESS);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(read_volume(volume, 2 * AT, seen, 4096),
+                         STATUS_SUCCESS);
+    image_poke(copy, 2 * AT, "of another day", 14);
+    swap(d, copy);
+    req_start(&req, volume, IRP_MJ_READ, AT, seen, 4096);
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+    swap(d, path);
+    answer(RI_RETRY);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    assert_memory_equal(seen, buffer, 4096);
+    pull_out(d);
+    assert_on_medium(path, AT, buffer, 4096);
+    assert_not_on_medium(copy, AT, buffer, 4096);
+}
+
+/* --- changed elsewhere, in another drive ------------------------------------------- */
+
+static BOOLEAN
+count_one(void *context, struct volume *volume)
+{
+    (void) volume;
+    ++*(size_t *) context;
+    return TRUE;
+}
+
+static size_t
+volumes(void)
+{
+    size_t n = 0;
+
+    fs_each_volume(count_one, &n);
+    return n;
+}
+
+/* What tells it is the same, what is beside that is not. */
+static void
+changed_elsewhere__in_another_drive__the_known_volume_asks(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("away", "AWAY", "A0000040");
+    struct kept kept = { 0 };
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'A', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, 0x1B0, "another machine", 15);
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    assert_int_equal(volumes(), 1);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    assert_ptr_equal(info_of(volume).drive, e->fdo);
+    req_start(&req, volume, IRP_MJ_READ, 0, seen, 512);
+    the_prompt();
+    assert_not_on_medium(path, AT, buffer, 4096);
+    fs_set_keeper(keep, &kept);
+    assert_int_equal(fs_use_as_it_is(volume), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    assert_memory_equal(seen + 0x1B0, "another machine", 15);
+    assert_int_equal(kept.bytes, 4096);
+    assert_int_equal(volumes(), 1);
+}
+
+static void
+same_numbers__the_known_one_is_elsewhere__a_copy(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("first", "FIRST", "A0000041");
+    const char *copy = image_copy("second", path);
+    struct volume *volume, *other;
+
+    image_poke(copy, 0x1B0, "another machine", 15);
+    put_in(d, path);
+    volume = mount(d);
+    put_in(e, copy);
+    other = mount(e);
+    assert_ptr_not_equal(other, volume);
+    assert_int_equal(volumes(), 2);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    assert_int_equal(fs_volume_state(other), VOL_MOUNTED);
+    assert_true(info_of(other).duplicate);
+}
+
+/* --- used as it is: what is stale ------------------------------------------------------ */
+
+static struct req past[2]; /* asked of the volume as it was */
+static LONG came;          /* atomic: how many of them */
+static struct volume *used;
+
+static BOOLEAN
+is_stale(PIRP irp)
+{
+    return irp == past[0].irp || irp == past[1].irp;
+}
+
+/* A client that was slow comes only now. */
+static void
+come_late(void)
+{
+    LONG i = InterlockedIncrement(&came) - 1;
+    PIRP top = IoGetTopLevelIrp();
+
+    /* It is another thread's, as it were. */
+    IoSetTopLevelIrp(NULL);
+    req_start(&past[i], used, IRP_MJ_WRITE, (ULONG64) 3 * AT + i * 4096, buffer,
+              4096);
+    IoSetTopLevelIrp(top);
+}
+
+/* One while it is verified, one as soon as it is mounted. */
+static BOOLEAN
+while_used(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+           NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    LONG have = __atomic_load_n(&came, __ATOMIC_ACQUIRE);
+
+    (void) watch;
+    (void) irp;
+    (void) out_status;
+    (void) out_information;
+    if (have == 0 && at->MajorFunction == IRP_MJ_READ)
+        come_late();
+    else if (have == 1 && at->MajorFunction == IRP_MJ_DEVICE_CONTROL &&
+             fs_volume_mounted(used))
+        come_late();
+    return FALSE;
+}
+
+static void
+use__asked_of_it_as_it_was__fails_and_is_not_carried_out(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("stale", "STALE", "A0000042");
+    struct kept kept = { 0 };
+
+    changed_elsewhere__begin(d, path, &used);
+    memset(past, 0, sizeof past);
+    came = 0;
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+    fs_set_stale(is_stale);
+    fs_set_keeper(keep, &kept);
+    __atomic_store_n(&d->watch.before, while_used, __ATOMIC_RELEASE);
+    assert_int_equal(fs_use_as_it_is(used), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(came, 2);
+    assert_int_equal(req_end(&past[0]), STATUS_FILE_INVALID);
+    assert_int_equal(req_end(&past[1]), STATUS_FILE_INVALID);
+    fs_set_stale(NULL);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    /* Whoever opened it anew goes on. */
+    assert_int_equal(write_volume(used, 2 * AT, buffer, 4096), STATUS_SUCCESS);
+    assert_int_equal(flush_volume(used), STATUS_SUCCESS);
+    pull_out(d);
+    assert_on_medium(path, 2 * AT, buffer, 4096);
+    assert_not_on_medium(path, 3 * AT, buffer, 4096);
+    assert_not_on_medium(path, 3 * AT + 4096, buffer, 4096);
+}
+
+static NTSTATUS
+read_file(PFILE_OBJECT file)
+{
+    struct req req;
+
+    req_file = file;
+    req_start(&req, fs_volume_of(file->Vpb), IRP_MJ_READ, 0, seen, 512);
+    req_file = NULL;
+    return req_end(&req);
+}
+
+static void
+use__file_opened_before__fails_until_opened_anew(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("files", "FILES", "A0000043");
+    struct kept kept = { 0 };
+    struct volume *volume;
+    PFILE_OBJECT before, after;
+    ULONG dirty;
+
+    put_in(d, path);
+    volume = mount(d);
+    assert_int_equal(open_volume(d, &before), STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, 0x1B0, "another machine", 15);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    fs_set_keeper(keep, &kept);
+    assert_int_equal(fs_use_as_it_is(volume), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(read_file(before), STATUS_FILE_INVALID);
+    assert_int_equal(open_volume(d, &after), STATUS_SUCCESS);
+    assert_int_equal(read_file(after), STATUS_SUCCESS);
+    assert_int_equal(
+        fsctl(before, FSCTL_IS_VOLUME_DIRTY, &dirty, 0, sizeof dirty, NULL),
+        STATUS_SUCCESS);
+    io_close_file(after);
+    io_close_file(before);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(changed_elsewhere__asked__used_as_it_is, rig_cached_disk),
+        TEST(changed_elsewhere__cancelled__nothing_is_written, rig_cached_disk),
+        TEST(changed_elsewhere__right_one_put_in__resumed, rig_cached_disk),
+        TEST(changed_elsewhere__in_another_drive__the_known_volume_asks,
+             rig_cached_disks),
+        TEST(same_numbers__the_known_one_is_elsewhere__a_copy,
+             rig_cached_disks),
+        TEST(use__asked_of_it_as_it_was__fails_and_is_not_carried_out,
+             rig_cached_disk),
+        TEST(use__file_opened_before__fails_until_opened_anew, rig_cached_disk),
+    };
+
+    return cmocka_run_group_tests(tests, rig_begin, rig_end);
+}

@@ -1,0 +1,216 @@
+/*
+ * t_limits.c - what is unflushed is bounded: per volume, of all, in time; and
+ * what a trim does to it
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "rig.h"
+
+#include "base/clock.h"
+
+#define AT (4ul << 20)
+
+static UCHAR buffer[65536], seen[65536];
+
+static struct drive_rig *
+begin(void **state, int drive)
+{
+    struct rig *rig = *state;
+
+    limit(64u << 20, NEVER);
+    return &rig->d[drive];
+}
+
+/* --- limits and times, by the manual clock --------------------------------------------- */
+
+static void
+idle_0__however_long__not_flushed_but_for_room(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct vscsi_state now;
+    struct volume *volume;
+
+    clock_manual(true);
+    limit(64 * 4096, 0);
+    put_in(d, FAT("never", "NEVER", "A0000044"));
+    volume = mount(d);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
+    watch_reset(&d->watch);
+    for (int i = 0; i < 100; i++) {
+        clock_advance_ms(60000);
+        usleep(500);
+    }
+    assert_int_equal(watch_count(&d->watch, IRP_MJ_FLUSH_BUFFERS), 0);
+    assert_int_equal(info_of(volume).unflushed_bytes, 4096);
+    /* Half of the room is used: flushed in the background. */
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(write_volume(volume, AT + i * 4096ul, buffer, 4096),
+                         STATUS_SUCCESS);
+    assert_true(EVENTUALLY(watch_count(&d->watch, IRP_MJ_FLUSH_BUFFERS) != 0));
+    /* A client's own flush lets the medium go, as soon as it is quiet. */
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    assert_true(EVENTUALLY((clock_advance_ms(1001), usleep(1000),
+                            vscsi_state(d->drive, &now), !now.prevented)));
+    clock_manual(false);
+}
+
+static void
+limit_of_all__reached_by_two_volumes__flushed_before_the_answer(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("all1", "ALL1", "A0000045");
+    const char *path2 = FAT("all2", "ALL2", "A0000046");
+    struct volume *volume, *other;
+
+    fs_set_limits(&(struct fs_limits){ .unflushed_bytes = 1u << 20,
+                                       .unflushed_total_bytes = 16 * 4096,
+                                       .flush_idle_ms = NEVER });
+    put_in(d, path);
+    volume = mount(d);
+    put_in(e, path2);
+    other = mount(e);
+    memset(buffer, 'a', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 12 * 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(info_of(volume).unflushed_bytes, 12 * 4096);
+    /* No room for all of it: on the medium before it is acknowledged. */
+    assert_int_equal(write_volume(other, AT, buffer, 12 * 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(info_of(other).unflushed_bytes, 0);
+    assert_true(info_of(volume).unflushed_bytes +
+                    info_of(other).unflushed_bytes <=
+                16 * 4096);
+    pull_out(e);
+    assert_on_medium(path2, AT, buffer, 12 * 4096);
+    /* What the first one has is still there, and room again after a flush. */
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    assert_int_equal(write_volume(volume, 2 * AT, buffer, 8 * 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(info_of(volume).unflushed_bytes, 8 * 4096);
+}
+
+static void
+no_room__the_flush_fails__so_does_the_write(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume;
+
+    limit(4 * 4096, NEVER);
+    put_in(d, FAT("flush", "FLUSH", "A0000047"));
+    volume = mount(d);
+    memset(buffer, 'x', sizeof buffer);
+    /* More often than anybody tries again. */
+    for (int i = 1; i <= 40; i++) {
+        char rule[64];
+
+        snprintf(rule, sizeof rule, "at %d flush do sense 4/44/00", i);
+        fault(d, rule);
+    }
+    assert_true(NT_ERROR(write_volume(volume, AT, buffer, 8 * 4096)));
+    assert_int_equal(asked(), 0);
+}
+
+static NTSTATUS
+trim_with(struct volume *volume, ULONG64 offset, ULONG length, UCHAR flags)
+{
+    struct dsm {
+        DEVICE_MANAGE_DATA_SET_ATTRIBUTES head;
+        DEVICE_DATA_SET_RANGE range;
+    } in = { { .Size = sizeof in.head,
+               .Action = DeviceDsmAction_Trim,
+               .DataSetRangesOffset = offsetof(struct dsm, range),
+               .DataSetRangesLength = sizeof in.range },
+             { (LONGLONG) offset, length } };
+    struct req req;
+
+    req_flags = flags;
+    req_control(&req, volume, NULL, IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES,
+                &in, sizeof in, 0);
+    req_flags = 0;
+    return req_end(&req);
+}
+
+static NTSTATUS
+trim(struct volume *volume, ULONG64 offset, ULONG length)
+{
+    return trim_with(volume, offset, length, 0);
+}
+
+static NTSTATUS
+zero(struct volume *volume, ULONG64 offset, ULONG length)
+{
+    return trim_with(volume, offset, length, FS_SL_MUST_ZERO);
+}
+
+/* Trimmed is gone: what was written there before must not come back over what
+ * is there then, and what is written after it must. */
+static void
+trim__then_yanked__old_data_are_not_replayed(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("trim", "TRIM", "A0000048");
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'o', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4 * 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(trim(volume, AT, 2 * 4096), STATUS_SUCCESS);
+    assert_int_equal(info_of(volume).unflushed_bytes, 2 * 4096);
+    memset(buffer, 'n', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    watch_reset(&d->watch);
+    swap(d, path);
+    assert_int_equal(read_volume(volume, AT, seen, 4096), STATUS_SUCCESS);
+    assert_memory_equal(seen, buffer, 4096);
+    assert_int_equal(info_of(volume).replays, 1);
+    /* Two runs: the new block, and the half that was not trimmed. */
+    assert_int_equal(watch_count(&d->watch, IRP_MJ_WRITE), 2);
+    pull_out(d);
+    assert_on_medium(path, AT, buffer, 4096);
+    memset(buffer, 'o', sizeof buffer);
+    assert_on_medium(path, AT + 2 * 4096, buffer, 2 * 4096);
+}
+
+/* Zeroes by trim are data: in the log as zeroes. */
+static void
+zero__then_yanked__zeroes_again(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("zero", "ZERO", "A0000049");
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'z', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4 * 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    memset(buffer, 0, sizeof buffer);
+    assert_int_equal(zero(volume, AT, 2 * 4096), STATUS_SUCCESS);
+    assert_int_equal(info_of(volume).unflushed_bytes, 2 * 4096);
+    swap(d, path);
+    assert_int_equal(read_volume(volume, AT, seen, 2 * 4096), STATUS_SUCCESS);
+    assert_memory_equal(seen, buffer, 2 * 4096);
+    pull_out(d);
+    assert_on_medium(path, AT, buffer, 2 * 4096);
+    memset(buffer, 'z', sizeof buffer);
+    assert_on_medium(path, AT + 2 * 4096, buffer, 2 * 4096);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(idle_0__however_long__not_flushed_but_for_room, rig_cached_disk),
+        TEST(limit_of_all__reached_by_two_volumes__flushed_before_the_answer,
+             rig_cached_disks),
+        TEST(no_room__the_flush_fails__so_does_the_write, rig_cached_disk),
+        TEST(trim__then_yanked__old_data_are_not_replayed, rig_cached_disk),
+        TEST(zero__then_yanked__zeroes_again, rig_cached_disk),
+    };
+
+    return cmocka_run_group_tests(tests, rig_begin, rig_end);
+}
