@@ -43,19 +43,28 @@ def serve_volume(serve, tmp_path, kind):
     return service, label, image, wrong
 
 
-def attach(machine, service, label):
+def counts(machine):
+    """What the kernel asked of /dev/nbd0 ever since: reads, writes, flushes."""
+    stat = machine.run("cat /sys/block/nbd0/stat").split()
+    return [int(stat[n]) for n in (0, 4, 15)]
+
+
+def attach(machine, service, label, *options):
     address = service.call("GET", "/v1/status")["service"]["nbd"][0]["address"]
     port = address.rsplit(":", 1)[1]
-    machine.run(f"nbd-client 10.0.2.2 {port} -N {label} /dev/nbd0 && "
-                "mkdir -p /mnt/v && until blockdev --getsize64 /dev/nbd0 | "
-                "grep -qv '^0$'; do sleep 0.1; done")
+    machine.run(f"nbd-client 10.0.2.2 {port} -N {label} /dev/nbd0 "
+                f"{' '.join(options)} && mkdir -p /mnt/v && "
+                "until [ $(blockdev --getsize64 /dev/nbd0) != 0 ]; do "
+                "sleep 0.1; done")
+    return counts(machine)
 
 
-def detach(machine):
+def detach(machine, before):
+    """The requests since."""
     machine.run("umount /mnt/v", 120)
-    stat = machine.run("cat /sys/block/nbd0/stat").split()
+    after = counts(machine)
     machine.run("nbd-client -d /dev/nbd0")
-    return int(stat[0]), int(stat[4]), int(stat[15])
+    return [a - b for a, b in zip(after, before)]
 
 
 def copying(machine):
@@ -79,12 +88,12 @@ def test_files_are_copied_while_the_medium_is_pulled(
         client, serve, tmp_path, tree, kind):
     began = time.monotonic()
     service, label, image, wrong = serve_volume(serve, tmp_path, kind)
-    attach(client, service, label)
+    before = attach(client, service, label)
     client.run(f"mount -t {kind} /dev/nbd0 /mnt/v", 60)
     hands = pulls.Hands(service, image, SEED, wrong)
     pulls.copy_under(hands, tree, copying(client), PULLS,
                      LONGER_THAN_THE_KERNELS_TIMER if kind == "ext4" else 0)
-    reads, writes, flushes = detach(client)
+    reads, writes, flushes = detach(client, before)
     said = hands.said()
     # vfat writes its last block without a flush: an idle volume gets one.
     until(lambda: hands.volume()["unflushed_bytes"] == 0, "flushed", 10)
