@@ -4,11 +4,13 @@ that nbdfuse makes of it, while its medium is pulled by the command line.
 SPDX-License-Identifier: MIT
 """
 import os
+import shlex
 import subprocess
 import time
 
 import pytest
 
+import pages
 import pulls
 from house import SLOW, until
 
@@ -54,21 +56,29 @@ class Job:
 
 
 class Mounted:
-    """folder/nbd/file is the export, folder/tree the file system on it."""
+    """folder/nbd/file is the export, folder/tree the file system on it; with
+    the command lines of docs/clients.md."""
 
-    def __init__(self, folder, uri):
+    def __init__(self, folder, service, export):
         self.folder = str(folder)
         self.file = os.path.join(self.folder, "nbd", "file")
         self.tree = os.path.join(self.folder, "tree")
+        self.names = {"socket": service.nbd, "export": export,
+                      "file": self.file, "folder": self.tree,
+                      "files": os.path.dirname(self.file)}
         self.jobs = []
         os.makedirs(os.path.dirname(self.file))
         os.makedirs(self.tree)
-        self._start("nbdfuse", self.file, uri)
+        self._start("nbdfuse /")
         until(lambda: os.path.exists(self.file), "nbdfuse", 20)
-        self._start("fuse2fs", "-f", self.file, self.tree)
+        self._start("fuse2fs ")
         until(lambda: os.path.ismount(self.tree), "fuse2fs", 20)
 
-    def _start(self, *words):
+    def _words(self, start):
+        return shlex.split(pages.command(start, **self.names))
+
+    def _start(self, start):
+        words = self._words(start)
         self.jobs.append(Job(self.folder, words[0], *words))
 
     def copy(self, part):
@@ -76,8 +86,8 @@ class Mounted:
                    'cp -r "$0" "$1" && sync "$1"', part, self.tree)
 
     def unmount(self):
-        for where in (self.tree, os.path.dirname(self.file)):
-            subprocess.run(["fusermount3", "-u", where], check=True,
+        for where in ("/mnt/archive", "/mnt/nbd"):
+            subprocess.run(self._words(f"fusermount3 -u {where}"), check=True,
                            timeout=60 * SLOW)
             self.jobs.pop().good()
 
@@ -103,7 +113,7 @@ def test_P2_files_are_copied_while_the_medium_is_pulled(serve, tmp_path,
                               "cache": "volatile"},
                      "right": {"type": "disk", "cache": "volatile"}})
     service.mounted("TREE")
-    mounted = Mounted(tmp_path / "m", service.uri("TREE"))
+    mounted = Mounted(tmp_path / "m", service, "TREE")
     clients.append(mounted)
     hands = pulls.Hands(service, image, SEED, wrong, cli=True)
     pulls.copy_under(hands, tree, mounted.copy, PULLS)

@@ -16,6 +16,7 @@ import time
 import zlib
 
 import nbd
+import pytest
 
 from house import MIB, Fio, bytes_at, volumes
 
@@ -153,10 +154,15 @@ def hurry(client, ledger, dice):
         pass
 
 
-def test_P8_what_was_flushed_survives_every_kill(serve, media, clients):
+# What a service has to be told to lose nothing that it acknowledged.
+THROUGH = {"unflushed_limit": "0"}
+
+
+@pytest.mark.parametrize("keys", [{}, THROUGH], ids=["flushed", "through"])
+def test_P8_what_was_promised_survives_every_kill(serve, media, keys):
     dice = random.Random(SEED)
     s = serve({"left": {"type": "disk", "medium": media.a,
-                        "cache": "volatile"}}, flush_idle=NEVER)
+                        "cache": "volatile"}}, flush_idle=NEVER, **keys)
     s.mounted("ARCHIVE-A")
     offset, _ = volumes.extent(media.a)
     c = s.client("ARCHIVE-A")
@@ -174,11 +180,11 @@ def test_P8_what_was_flushed_survives_every_kill(serve, media, clients):
             again(s)
             s.mounted("ARCHIVE-A", seconds=10)
             c = s.client("ARCHIVE-A")
-            ledger.check(c.read(offset, MIB), False)
+            ledger.check(c.read(offset, MIB), bool(keys))
     except AssertionError as broken:
         raise AssertionError(f"seed {SEED}, kill {n + 1}: {broken}\n"
                              f"{s.stderr()[-3000:]}") from broken
-    print(f"\nkills: seed {SEED}, {KILLS} kills, {yanks} yanks, "
+    print(f"\nkills {keys}: seed {SEED}, {KILLS} kills, {yanks} yanks, "
           f"{ledger.writes} writes, {ledger.flushes} flushes", flush=True)
     ledger.write(c)
     ledger.flush(c)

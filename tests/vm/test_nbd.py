@@ -10,11 +10,12 @@ import time
 
 import pytest
 
+import pages
 import pulls
 from house import until
 
 PULLS = 20
-LONGER_THAN_THE_KERNELS_TIMER = 36      # it looks every 30 s
+LONGER_THAN_THE_KERNELS_TIMER = 62      # it looks every 30 s
 SEED = int(os.environ.get("REINSERT_SEED", "20"))
 
 
@@ -52,18 +53,24 @@ def counts(machine):
 def attach(machine, service, label, *options):
     address = service.call("GET", "/v1/status")["service"]["nbd"][0]["address"]
     port = address.rsplit(":", 1)[1]
-    machine.run(f"nbd-client 10.0.2.2 {port} -N {label} /dev/nbd0 "
-                f"{' '.join(options)} && mkdir -p /mnt/v && "
+    line = pages.command("nbd-client 127.0.0.1 10809", host="10.0.2.2",
+                         port=port, export=label)
+    machine.run(f"{' '.join([line, *options])} && mkdir -p /mnt/v && "
                 "until [ $(blockdev --getsize64 /dev/nbd0) != 0 ]; do "
                 "sleep 0.1; done")
     return counts(machine)
 
 
+def mount(kind):
+    return pages.command("mount -t ext4", folder="/mnt/v").replace(
+        "ext4", kind)
+
+
 def detach(machine, before):
     """The requests since."""
-    machine.run("umount /mnt/v", 120)
+    machine.run(pages.command("umount /mnt", folder="/mnt/v"), 120)
     after = counts(machine)
-    machine.run("nbd-client -d /dev/nbd0")
+    machine.run(pages.command("nbd-client -d /dev/nbd0"))
     return [a - b for a, b in zip(after, before)]
 
 
@@ -89,7 +96,7 @@ def test_files_are_copied_while_the_medium_is_pulled(
     began = time.monotonic()
     service, label, image, wrong = serve_volume(serve, tmp_path, kind)
     before = attach(client, service, label)
-    client.run(f"mount -t {kind} /dev/nbd0 /mnt/v", 60)
+    client.run(mount(kind))
     hands = pulls.Hands(service, image, SEED, wrong)
     pulls.copy_under(hands, tree, copying(client), PULLS,
                      LONGER_THAN_THE_KERNELS_TIMER if kind == "ext4" else 0)
@@ -104,6 +111,56 @@ def test_files_are_copied_while_the_medium_is_pulled(
           flush=True)
     assert pulls.fsck(image) is None
     assert tree.differences(image, tmp_path / "found") == []
+    if kind == "ext4":
+        assert "Possible stuck request" in client.run("dmesg"), "no long wait"
     assert hands.pulls == hands.prompts == PULLS
     assert hands.offers > 0 and hands.untouched()
     assert hands.dirty > 0
+
+
+def test_a_timeout_gives_up(client, serve, tmp_path):
+    """Why docs/clients.md says: no -timeout."""
+    service, label, _, _ = serve_volume(serve, tmp_path, "ext4")
+    attach(client, service, label, "-timeout", "3")
+    service.yank("left")
+    job = client.begin("dd if=/dev/nbd0 of=/dev/null bs=4k skip=2000 count=1 "
+                       "iflag=direct")
+    service.one_prompt(label, 30)
+    assert job.wait(60) != 0 and "Input/output error" in job.output
+    assert service.alive()
+
+
+def test_P8_a_killed_service_is_a_power_cut(client, serve, tmp_path, tree):
+    """What was synced is there when it was started, attached and mounted
+    again; ext4 is clean."""
+    service, label, image, _ = serve_volume(serve, tmp_path, "ext4")
+    begin, synced = copying(client), []
+    parts = tree.parts[:6]
+    for done, broken in zip(parts[0::2], parts[1::2]):
+        attach(client, service, label)
+        client.run(mount("ext4"))
+        begin(done).good()
+        synced.append(done)
+        job = begin(broken)
+        until(lambda: service.volume(label)["unflushed_bytes"] or job.over(),
+              "something to lose", 30)
+        service.process.kill()
+        service.process.wait()
+        service.process.stdout.close()
+        job.wait()
+        client.run("umount -l /mnt/v; nbd-client -d /dev/nbd0")
+        until(lambda: client.begin("nbd-client -c /dev/nbd0").wait() != 0,
+              "nothing attached", 30)
+        service.start()
+        service.mounted(label)
+    attach(client, service, label)
+    client.run(mount("ext4"))
+    client.run("cat /sys/block/nbd0/bdi/max_ratio")
+    detach(client, [0, 0, 0])
+    service.stop()
+    assert pulls.fsck(image) is None
+    wrong = tree.differences(image, tmp_path / "found")
+    assert not [w for w in wrong if os.path.join(tree.folder, w).startswith(
+        tuple(p + os.sep for p in synced))]
+    print(f"\nkilled: seed {SEED}, {len(synced)} kills, {len(synced)} parts "
+          f"synced before", flush=True)
