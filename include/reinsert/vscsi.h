@@ -217,7 +217,8 @@ struct vscsi_library_times {    /* all in ms; 0: at once */
     uint32_t travel;            /* per element between two positions */
     uint32_t load, unload;      /* at a drive */
     uint32_t scan;              /* inventory, per slot */
-    uint32_t door;              /* the doors need so long to open or close */
+    uint32_t door;              /* mail slots need so long to open or close */
+    uint32_t clean;             /* a cleaning; 0: until the cartridge leaves */
 };
 
 struct vscsi_library_config {

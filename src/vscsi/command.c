@@ -11,11 +11,12 @@
 
 #include "vscsi/vscsi_internal.h"
 
-#define DISK   (1u << VSCSI_DISK)
-#define FLOPPY (1u << VSCSI_FLOPPY)
-#define CD     (1u << VSCSI_CDROM)
-#define DISKS  (DISK | FLOPPY)
-#define ALL    (DISK | FLOPPY | CD)
+#define DISK    (1u << VSCSI_DISK)
+#define FLOPPY  (1u << VSCSI_FLOPPY)
+#define CD      (1u << VSCSI_CDROM)
+#define DISKS   (DISK | FLOPPY)
+#define ALL     (DISK | FLOPPY | CD)
+#define CHANGER (1u << VSCSI_CHANGER)
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage)           \
     [code] = { handler, flags, length, types, name, usage },
 
@@ -23,10 +24,17 @@ const struct opcode vscsi_opcodes[256] = {
 #include "vscsi/opcodes.def"
 };
 
+const struct opcode vscsi_smc_opcodes[256] = {
+#include "vscsi/opcodes_smc.def"
+};
+
+const struct fault_effect fault_none = { .data_max = UINT32_MAX };
+
 #undef OPCODE_ROW
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage)           \
     _Static_assert(sizeof(usage) == (length), name ": usage bytes");
 #include "vscsi/opcodes.def"
+#include "vscsi/opcodes_smc.def"
 
 /* --- sense data ----------------------------------------------------------- */
 
@@ -216,35 +224,43 @@ admit(struct task *task, uint32_t *out_sense)
 }
 
 static inline void
-perform(struct task *task, uint32_t data_max, uint32_t recovered)
+perform(struct task *task)
 {
     struct vscsi_command *command = task->command;
     uint32_t sense = 0;
 
+    /* This status comes before any unit attention. */
+    if (__builtin_expect((task->op->flags & OP_RESERVED) != 0, 0) &&
+        reserve_conflict(task)) {
+        command->status = STATUS_CONFLICT;
+        command->attention =
+            (uint32_t) (atomic_load(&task->nexus->attention) >> 32);
+        return;
+    }
     if (admit(task, &sense)) {
-        sense = check_all(task, data_max);
+        sense = check_all(task, task->effect->data_max);
         if (sense == 0)
             sense = task->op->run(task);
         if (sense == 0)
-            sense = recovered;
+            sense = task->effect->recovered;
     }
-    if (__builtin_expect(sense != 0, 0))
+    if (__builtin_expect(sense != 0, 0) && sense != SENSE_PENDING)
         command_sense(task->drive, command, sense,
                       task->info_valid ? &task->info : NULL);
 }
 
 static void
-perform_alone(struct task *task, uint32_t data_max, uint32_t recovered)
+perform_alone(struct task *task)
 {
     gate_close(task->drive);
-    perform(task, data_max, recovered);
+    perform(task);
     gate_open(task->drive);
     drive_raise(task->drive, task->events);
 }
 
-void
+bool
 command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
-            uint32_t data_max, uint32_t recovered)
+            const struct fault_effect *effect)
 {
     struct vscsi_drive *drive = nexus->drive;
     struct task task;
@@ -253,34 +269,38 @@ command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
     task.nexus = nexus;
     task.command = command;
     task.medium = NULL;
-    task.op = &vscsi_opcodes[command->cdb[0]];
+    task.op = &drive->opcodes[command->cdb[0]];
     task.data = command->data;
     task.data_len = 0;
     task.info_valid = false;
     task.events = 0;
+    task.effect = effect;
+    task.motion = NULL;
     command->result = VSCSI_DONE;
     command->status = STATUS_GOOD;
     command->sense_len = 0;
     command->transferred = 0;
     atomic_fetch_add_explicit(&nexus->commands, 1, memory_order_relaxed);
     if (__builtin_expect((task.op->flags & OP_ALONE) != 0, 0)) {
-        perform_alone(&task, data_max, recovered);
-        return;
+        perform_alone(&task);
+        return true;
     }
     gate_enter(drive);
-    perform(&task, data_max, recovered);
+    perform(&task);
     gate_leave(drive);
+    return task.motion == NULL || motion_begin(task.motion);
 }
 
 static bool __attribute__((noinline))
 execute_under_rules(struct vscsi_nexus *nexus, struct vscsi_command *command)
 {
-    struct fault_effect effect = { UINT32_MAX, 0, false };
+    struct fault_effect effect = fault_none;
     bool completed;
 
     if (!fault_apply(nexus, command, &effect, &completed))
         return completed;
-    command_run(nexus, command, effect.data_max, effect.recovered);
+    if (!command_run(nexus, command, &effect))
+        return false;
     if (effect.overrun && command->result == VSCSI_DONE &&
         command->status == STATUS_GOOD)
         command->result = VSCSI_OVERRUN;
@@ -294,6 +314,5 @@ vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
                                               memory_order_acquire) != NULL,
                          0))
         return execute_under_rules(nexus, command);
-    command_run(nexus, command, UINT32_MAX, 0);
-    return true;
+    return command_run(nexus, command, &fault_none);
 }

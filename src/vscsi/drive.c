@@ -119,6 +119,14 @@ drive_raise(struct vscsi_drive *drive, unsigned events)
     pthread_mutex_unlock(&drive->lock);
 }
 
+void
+drive_tell_all(struct vscsi_drive *drive, uint32_t attentions)
+{
+    gate_close(drive);
+    drive_attention_all(drive, attentions, NULL);
+    gate_open(drive);
+}
+
 /* --- media come and go; the gate is closed -------------------------------- */
 
 static unsigned
@@ -149,6 +157,9 @@ load_fired(struct timer *timer)
     gate_close(drive);
     if (drive->state == DRIVE_LOADING && timer_now_ns() >= drive->ready_at_ns)
         events = become_ready(drive);
+    else if (drive->cleaning && drive->medium == NULL &&
+             timer_now_ns() >= drive->ready_at_ns)
+        drive->not_ready = drive_state_sense(drive->type, drive->state);
     gate_open(drive);
     drive_raise(drive, events);
 }
@@ -257,6 +268,14 @@ vscsi_insert(struct vscsi_drive *drive, const char *image, char *out_text,
     int error = 0;
     bool full;
 
+    if (drive->library != NULL) {
+        if (out_text != NULL && text_max != 0)
+            (void) snprintf(out_text, text_max,
+                            "%s is a robot: media go into its slots and "
+                            "drives",
+                            drive->name);
+        return -EINVAL;
+    }
     pthread_mutex_lock(&drive->lock);
     full = drive->medium != NULL;
     pthread_mutex_unlock(&drive->lock);
@@ -285,6 +304,41 @@ vscsi_insert(struct vscsi_drive *drive, const char *image, char *out_text,
     }
     drive_raise(drive, events);
     return 0;
+}
+
+/* A robot does by itself what a hand or START STOP UNIT would do before. */
+uint32_t
+drive_robot_unload(struct vscsi_drive *drive, bool force)
+{
+    unsigned events = 0;
+    uint32_t sense = 0;
+
+    gate_close(drive);
+    if (drive->medium != NULL)
+        sense = drive->prevents != 0 && !force ? SENSE_PREVENTED
+                                               : drive_flush(drive);
+    if (sense == 0 || force)
+        events = drive_take_out(drive);
+    gate_open(drive);
+    drive_raise(drive, events);
+    return sense;
+}
+
+void
+drive_clean(struct vscsi_drive *drive, uint32_t sense, uint32_t ms)
+{
+    gate_close(drive);
+    if (drive->medium == NULL) {
+        drive->not_ready =
+            sense != 0 ? sense : drive_state_sense(drive->type, drive->state);
+        drive->cleaning = sense != 0 && ms != 0;
+        drive->ready_at_ns = timer_now_ns() + ms * UINT64_C(1000000);
+        if (drive->cleaning)
+            (void) timer_add(&drive->load, drive->ready_at_ns, load_fired);
+        else
+            timer_forget(&drive->load);
+    }
+    gate_open(drive);
 }
 
 int
@@ -329,6 +383,8 @@ vscsi_reset(struct vscsi_drive *drive)
         at->prevents = false;
     pthread_mutex_unlock(&drive->lock);
     drive_attention_all(drive, UA_RESET, NULL);
+    if (drive->reservations != NULL)
+        reserve_reset(drive);
     gate_open(drive);
 }
 
@@ -357,21 +413,30 @@ shift_of(const struct vscsi_config *config)
 struct vscsi_drive *
 vscsi_new(const struct vscsi_config *config)
 {
-    const char *name = config->name != NULL ? config->name : "";
-    size_t size = sizeof(struct vscsi_drive) + strlen(name) + 1;
     unsigned shift = shift_of(config);
-    struct vscsi_drive *drive;
 
     if (shift == 0) {
         errno = EINVAL;
         return NULL;
     }
+    return drive_new(config, shift);
+}
+
+struct vscsi_drive *
+drive_new(const struct vscsi_config *config, unsigned shift)
+{
+    const char *name = config->name != NULL ? config->name : "";
+    size_t size = sizeof(struct vscsi_drive) + strlen(name) + 1;
+    struct vscsi_drive *drive;
+
     drive = aligned_alloc(64, (size + 63) & ~(size_t) 63);
     if (drive == NULL)
         return NULL;
     memset(drive, 0, size);
     strcpy(drive->name, name);
     drive->type = config->type;
+    drive->opcodes =
+        config->type == VSCSI_CHANGER ? vscsi_smc_opcodes : vscsi_opcodes;
     drive->block_shift = shift;
     drive->write_protect = config->write_protect;
     drive->load_ms = config->load_ms;
@@ -408,6 +473,7 @@ vscsi_free(struct vscsi_drive *drive)
     gate_open(drive);
     timer_quiesce(drive);
     cache_free(drive->cache);
+    reserve_free(drive->reservations);
     free(drive->tray_image);
     pthread_mutex_destroy(&drive->fault_lock);
     pthread_cond_destroy(&drive->moved);

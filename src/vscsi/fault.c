@@ -29,6 +29,7 @@ enum action {
     DO_OVERRUN,
     DO_SHORT,
     DO_LOADING,
+    DO_ROBOT,
 };
 
 enum match { MATCH_ANY, MATCH_DATA, MATCH_FLAGS, MATCH_OPCODE };
@@ -66,12 +67,18 @@ static const struct {
     { "write", MATCH_FLAGS, OP_FAULT_WRITE },
     { "flush", MATCH_FLAGS, OP_FAULT_FLUSH },
     { "tur", MATCH_OPCODE, 0x00 },
+    { "move", MATCH_OPCODE, 0xA5 },
+    { "exchange", MATCH_OPCODE, 0xA6 },
+    { "status", MATCH_OPCODE, 0xB8 },
+    { "position", MATCH_OPCODE, 0x2B },
+    { "inventory", MATCH_FLAGS, OP_FAULT_INVENTORY },
 };
 
 enum operand {
     TAKES_NOTHING,
     TAKES_SENSE,
     TAKES_NUMBER,
+    TAKES_VALUE, /* besides the number of the row */
     TAKES_STATUS,
     TAKES_IMAGE,
 };
@@ -104,6 +111,20 @@ static const struct {
     { "overrun", DO_OVERRUN, TAKES_NOTHING, 0 },
     { "short", DO_SHORT, TAKES_NUMBER, 0 },
     { "becoming-ready", DO_LOADING, TAKES_NUMBER, 0 },
+    { "stuck", DO_ROBOT, TAKES_NOTHING, ROBOT_STUCK },
+    { "wrong-medium", DO_ROBOT, TAKES_NOTHING, ROBOT_WRONG },
+    { "no-answer", DO_ROBOT, TAKES_NOTHING, ROBOT_SILENT },
+    { "half", DO_ROBOT, TAKES_NOTHING, ROBOT_HALF },
+    { "unreadable", DO_ROBOT, TAKES_NOTHING, ROBOT_UNREADABLE },
+    { "not-loaded", DO_ROBOT, TAKES_NOTHING, ROBOT_NOT_LOADED },
+    { "door", DO_ROBOT, TAKES_NOTHING, ROBOT_DOOR },
+    { "lie-cut", DO_ROBOT, TAKES_VALUE, ROBOT_LIE_CUT },
+    { "lie-count", DO_ROBOT, TAKES_VALUE, ROBOT_LIE_COUNT },
+    { "lie-length", DO_ROBOT, TAKES_VALUE, ROBOT_LIE_LENGTH },
+    { "lie-overlap", DO_ROBOT, TAKES_NOTHING, ROBOT_LIE_OVERLAP },
+    { "lie-avoltag", DO_ROBOT, TAKES_NOTHING, ROBOT_LIE_AVOLTAG },
+    { "lie-twice", DO_ROBOT, TAKES_NOTHING, ROBOT_LIE_TWICE },
+    { "lie-noise", DO_ROBOT, TAKES_VALUE, ROBOT_LIE_NOISE },
 };
 
 /* Takes `word` off the text when it is the next one. */
@@ -186,8 +207,9 @@ parse_match(const char **text, struct fault_rule *rule)
         rule->match = MATCH_OPCODE;
         rule->value = (unsigned) opcode;
     } else {
-        return "what to match is any, data, read, write, flush, tur or an "
-               "opcode such as 0x28";
+        return "what to match is any, data, read, write, flush, tur, move, "
+               "exchange, status, position, inventory or an opcode such as "
+               "0x28";
     }
     if (!accept(text, "lba"))
         return NULL;
@@ -260,7 +282,9 @@ parse_action(const char **text, struct fault_rule *rule, const char **out_image)
                "swap, reset, busy, queue-full, reservation-conflict, status, "
                "selection-timeout, invalid-lun, no-device, phase-error, "
                "parity-error, bus-free, timeout, flushed, overrun, short, "
-               "becoming-ready";
+               "becoming-ready; of a library stuck, wrong-medium, no-answer, "
+               "half, unreadable, not-loaded, door, lie-cut, lie-count, "
+               "lie-length, lie-overlap, lie-avoltag, lie-twice, lie-noise";
     rule->action = actions[i].action;
     rule->number = actions[i].number;
     switch (actions[i].operand) {
@@ -275,6 +299,10 @@ parse_action(const char **text, struct fault_rule *rule, const char **out_image)
         if (!number(text, 10, UINT32_MAX - 1, &value))
             return "this action takes a number";
         rule->number = (uint32_t) value;
+        break;
+    case TAKES_VALUE:
+        if (!number(text, 10, UINT32_MAX, &rule->info))
+            return "this action takes a number";
         break;
     case TAKES_IMAGE:
         while (isspace((unsigned char) **text))
@@ -339,9 +367,10 @@ vscsi_fault_clear(struct vscsi_drive *drive)
 /* --- matching ------------------------------------------------------------- */
 
 static bool
-rule_matches(const struct fault_rule *rule, const uint8_t *cdb)
+rule_matches(const struct vscsi_drive *drive, const struct fault_rule *rule,
+             const uint8_t *cdb)
 {
-    const struct opcode *op = &vscsi_opcodes[cdb[0]];
+    const struct opcode *op = &drive->opcodes[cdb[0]];
     uint32_t blocks;
     uint64_t lba;
 
@@ -376,9 +405,10 @@ struct fired {
 };
 
 static bool
-fires_now(struct fault_rule *rule, const uint8_t *cdb)
+fires_now(const struct vscsi_drive *drive, struct fault_rule *rule,
+          const uint8_t *cdb)
 {
-    if (!rule_matches(rule, cdb))
+    if (!rule_matches(drive, rule, cdb))
         return false;
     rule->seen++;
     return rule->seen == rule->at || (rule->onwards && rule->seen > rule->at);
@@ -399,7 +429,7 @@ collect(struct vscsi_drive *drive, const uint8_t *cdb,
 
     pthread_mutex_lock(&drive->fault_lock);
     for (rule = atomic_load(&drive->rules); rule != NULL; rule = next) {
-        bool fires = fires_now(rule, cdb);
+        bool fires = fires_now(drive, rule, cdb);
         bool mechanism = is_mechanism(rule->action);
 
         next = rule->next;
@@ -439,8 +469,8 @@ delay_fired(struct timer *timer)
 {
     struct vscsi_command *command = command_of(timer);
 
-    command_run(timer->owner, command, UINT32_MAX, 0);
-    command->done(command);
+    if (command_run(timer->owner, command, &fault_none))
+        command->done(command);
 }
 
 static bool
@@ -488,6 +518,8 @@ void
 fault_abort_drive(struct vscsi_drive *drive)
 {
     abort_all(same_drive, drive);
+    if (drive->library != NULL)
+        library_abort_all(drive->library, NULL);
 }
 
 void
@@ -495,6 +527,8 @@ fault_abort_nexus(struct vscsi_nexus *nexus)
 {
     abort_all(same_nexus, nexus);
     timer_quiesce(nexus);
+    if (nexus->drive->library != NULL)
+        library_abort_all(nexus->drive->library, nexus);
 }
 
 /* The command is only compared until it has been found waiting: it may have
@@ -505,10 +539,13 @@ vscsi_abort(struct vscsi_nexus *nexus, struct vscsi_command *command)
     const void *key = (char *) command + offsetof(struct vscsi_command, priv);
     struct timer *timer = timer_take(same_command, key);
 
-    if (timer != NULL)
+    if (timer != NULL) {
         abort_command(timer);
-    else
-        timer_quiesce(key);
+        return;
+    }
+    timer_quiesce(key);
+    if (nexus->drive->library != NULL)
+        (void) library_abort(nexus->drive->library, command);
 }
 
 /* --- acting --------------------------------------------------------------- */
@@ -530,6 +567,10 @@ act_on_mechanism(struct vscsi_drive *drive, const struct fired *rule)
 {
     unsigned events;
 
+    if (rule->action == DO_LOADING && drive->library != NULL) {
+        library_not_ready_for(drive->library, rule->number);
+        return;
+    }
     if (rule->action == DO_LOADING) {
         gate_close(drive);
         events = drive_not_ready_for(drive, rule->number);
@@ -611,6 +652,10 @@ fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
     if (decisive->action == DO_RECOVERED)
         out_effect->recovered = decisive->number;
     out_effect->overrun = decisive->action == DO_OVERRUN;
+    if (decisive->action == DO_ROBOT) {
+        out_effect->robot = (uint8_t) decisive->number;
+        out_effect->robot_value = (uint32_t) decisive->info;
+    }
     *out_completed =
         decisive->action != DO_DELAY && decisive->action != DO_LOSE;
     return act(nexus, command, decisive);

@@ -14,6 +14,7 @@
 #define DISK   (1u << VSCSI_DISK)
 #define FLOPPY (1u << VSCSI_FLOPPY)
 #define CD     (1u << VSCSI_CDROM)
+#define ROBOT  (1u << VSCSI_CHANGER)
 #define ALL    (DISK | FLOPPY | CD)
 
 struct page {
@@ -48,8 +49,10 @@ fill_control(const struct vscsi_drive *drive, uint8_t *body,
              enum mode_control control)
 {
     if (control == CHANGEABLE) {
-        body[0] = 0x04;                                  /* D_SENSE */
-        body[2] = drive->type == VSCSI_CDROM ? 0 : 0x08; /* SWP */
+        body[0] = 0x04; /* D_SENSE */
+        body[2] = drive->type == VSCSI_CDROM || drive->type == VSCSI_CHANGER
+                      ? 0
+                      : 0x08; /* SWP */
     } else if (control == CURRENT) {
         body[0] = atomic_load(&drive->d_sense) ? 0x04 : 0;
         body[2] = drive->software_wp ? 0x08 : 0;
@@ -84,8 +87,8 @@ static const struct page pages[] = {
     { 0x01, ALL, 10, fill_recovery },
     { 0x05, FLOPPY, 30, floppy_fill_page },
     { 0x08, DISK | FLOPPY, 18, fill_caching },
-    { 0x0A, ALL, 10, fill_control },
-    { 0x1C, ALL, 10, fill_exceptions },
+    { 0x0A, ALL | ROBOT, 10, fill_control },
+    { 0x1C, ALL | ROBOT, 10, fill_exceptions },
     { 0x2A, CD, 20, fill_capabilities },
 };
 
@@ -111,6 +114,13 @@ put_pages(const struct vscsi_drive *drive, uint8_t *to, uint8_t code,
         len += 2u + pages[i].length;
     }
     return len;
+}
+
+size_t
+mode_put_pages(const struct vscsi_drive *drive, uint8_t *to, uint8_t code,
+               unsigned control)
+{
+    return put_pages(drive, to, code, (enum mode_control) control);
 }
 
 /* WP, and DPOFUA for drives that take FUA. */

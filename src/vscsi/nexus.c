@@ -14,19 +14,33 @@
 
 #include "vscsi/vscsi_internal.h"
 
+static const struct {
+    uint32_t bit, sense;
+} attentions[] = {
+    { UA_RESET, SENSE(6, 0x29, 0x00) },
+    { UA_MEDIUM, SENSE(6, 0x28, 0x00) },
+    { UA_MODE, SENSE(6, 0x2A, 0x01) },
+    { UA_EJECT, SENSE(6, 0x5A, 0x01) },
+    { UA_MAIL, SENSE(6, 0x28, 0x01) },
+    { UA_MAIL_CHANGED, SENSE(6, 0x28, 0x03) },
+    { UA_MAGAZINE_OUT, SENSE(6, 0x3B, 0x12) },
+    { UA_MAGAZINE_IN, SENSE(6, 0x3B, 0x13) },
+    { UA_DRIVE_OUT, SENSE(6, 0x3B, 0x1A) },
+    { UA_DRIVE_IN, SENSE(6, 0x3B, 0x1B) },
+    { UA_PREEMPTED, SENSE(6, 0x2A, 0x03) },
+    { UA_RELEASED, SENSE(6, 0x2A, 0x04) },
+    { UA_UNREGISTERED, SENSE(6, 0x2A, 0x05) },
+};
+
 uint32_t
 attention_sense(uint32_t bit)
 {
-    switch (bit) {
-    case UA_RESET:
-        return SENSE(6, 0x29, 0x00);
-    case UA_MEDIUM:
-        return SENSE(6, 0x28, 0x00);
-    case UA_MODE:
-        return SENSE(6, 0x2A, 0x01);
-    default:
-        return SENSE(6, 0x5A, 0x01);
-    }
+    size_t i = 0;
+
+    while (i + 1 < sizeof attentions / sizeof attentions[0] &&
+           attentions[i].bit != bit)
+        i++;
+    return attentions[i].sense;
 }
 
 /* Takes the first pending condition for reporting; false: there is none. */
@@ -77,6 +91,10 @@ vscsi_nexus_new(struct vscsi_drive *drive, vscsi_event_fn *event, void *context)
     nexus->event = event;
     nexus->context = context;
     atomic_store(&nexus->attention, UA_RESET);
+    if (drive->library != NULL && !smc_nexus_new(nexus)) {
+        free(nexus);
+        return NULL;
+    }
     pthread_mutex_lock(&drive->lock);
     nexus->next = drive->nexuses;
     drive->nexuses = nexus;
@@ -95,6 +113,11 @@ vscsi_nexus_free(struct vscsi_nexus *nexus)
         return;
     drive = nexus->drive;
     fault_abort_nexus(nexus);
+    if (drive->reservations != NULL) {
+        gate_close(drive);
+        reserve_forget(drive, nexus);
+        gate_open(drive);
+    }
     pthread_mutex_lock(&drive->lock);
     while (nexus->in_callback != 0)
         pthread_cond_wait(&drive->moved, &drive->lock);
@@ -105,5 +128,6 @@ vscsi_nexus_free(struct vscsi_nexus *nexus)
         drive->prevents--;
     drive->commands_gone += atomic_load(&nexus->commands);
     pthread_mutex_unlock(&drive->lock);
+    smc_nexus_free(nexus);
     free(nexus);
 }

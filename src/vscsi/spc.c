@@ -44,7 +44,15 @@ static const char *const products[] = {
     [VSCSI_DISK] = "REMOVABLE DISK",
     [VSCSI_FLOPPY] = "FLOPPY DISK",
     [VSCSI_CDROM] = "CD/DVD-ROM",
+    [VSCSI_CHANGER] = "MEDIA LIBRARY",
 };
+
+void
+spc_product(const struct vscsi_drive *drive, const char *out_texts[2])
+{
+    out_texts[0] = "REINSERT";
+    out_texts[1] = products[drive->type];
+}
 
 /* Left-justified ASCII in a field of spaces. */
 static void
@@ -58,25 +66,35 @@ put_text(uint8_t *field, size_t size, const char *text)
 static uint8_t
 device_type(const struct vscsi_drive *drive)
 {
-    return drive->type == VSCSI_CDROM ? 0x05 : 0x00;
+    return drive->type == VSCSI_CHANGER ? 0x08
+           : drive->type == VSCSI_CDROM ? 0x05
+                                        : 0x00;
 }
 
 static uint32_t
 inquiry_standard(struct task *task, size_t alloc)
 {
+    const char *texts[3] = { "REINSERT", products[task->drive->type],
+                             REINSERT_VERSION };
     uint8_t data[66] = { 0 };
+    bool reader = false;
 
+    if (task->drive->library != NULL)
+        library_identity(task->drive->library, texts, &reader);
     data[0] = device_type(task->drive);
     data[1] = 0x80; /* removable */
     data[2] = 0x06; /* SPC-4 */
     data[3] = 0x02;
     data[4] = sizeof data - 5;
-    put_text(data + 8, 8, "REINSERT");
-    put_text(data + 16, 16, products[task->drive->type]);
-    put_text(data + 32, 4, REINSERT_VERSION);
+    put_text(data + 8, 8, texts[0]);
+    put_text(data + 16, 16, texts[1]);
+    put_text(data + 32, 4, texts[2]);
+    data[55] = reader;        /* BarC, as libraries have it */
     put16(data + 58, 0x00A0); /* SAM-5 */
     put16(data + 60, 0x0460); /* SPC-4 */
-    put16(data + 62, task->drive->type == VSCSI_CDROM ? 0x0420 : 0x04C0);
+    put16(data + 62, task->drive->type == VSCSI_CHANGER ? 0x0480 /* SMC-3 */
+                     : task->drive->type == VSCSI_CDROM ? 0x0420
+                                                        : 0x04C0);
     return reply(task, data, sizeof data, alloc);
 }
 
@@ -151,11 +169,12 @@ vpd_thin(const struct vscsi_drive *drive, uint8_t *body)
 
 #define DISKS (1u << VSCSI_DISK | 1u << VSCSI_FLOPPY)
 #define ALL   (DISKS | 1u << VSCSI_CDROM)
+#define ROBOT (1u << VSCSI_CHANGER)
 
 static const struct vpd vpds[] = {
-    { 0x00, ALL, vpd_list },
-    { 0x80, ALL, vpd_serial },
-    { 0x83, ALL, vpd_identification },
+    { 0x00, ALL | ROBOT, vpd_list },
+    { 0x80, ALL | ROBOT, vpd_serial },
+    { 0x83, ALL | ROBOT, vpd_identification },
     { 0xB0, DISKS, vpd_limits },
     { 0xB1, DISKS, vpd_characteristics },
     { 0xB2, DISKS, vpd_thin },
@@ -273,45 +292,68 @@ spc_report_luns(struct task *task)
     return reply(task, data, cdb[2] == 0x01 ? 8 : 16, get32(cdb + 6));
 }
 
-static uint32_t
-report_all_opcodes(struct task *task, size_t alloc)
+#define TIMEOUTS_BYTES 12
+
+/* The time a command should be given; 0 seconds say nothing. */
+static size_t
+put_timeouts(struct vscsi_drive *drive, uint8_t code, uint8_t *to)
 {
-    uint8_t data[4 + 256 * 8] = { 0 };
+    uint32_t seconds =
+        drive->library != NULL ? library_timeout_s(drive->library, code) : 0;
+
+    put16(to, TIMEOUTS_BYTES - 2);
+    put32(to + 4, 0);
+    put32(to + 8, seconds);
+    return TIMEOUTS_BYTES;
+}
+
+static uint32_t
+report_all_opcodes(struct task *task, bool timeouts, size_t alloc)
+{
+    uint8_t data[4 + 256 * (8 + TIMEOUTS_BYTES)] = { 0 };
     size_t len = 4;
 
     for (unsigned code = 0; code < 256; code++) {
-        const struct opcode *op = &vscsi_opcodes[code];
+        const struct opcode *op = &task->drive->opcodes[code];
 
         if (op->run == NULL || !(op->types >> task->drive->type & 1))
             continue;
         data[len] = (uint8_t) code;
+        data[len + 5] = timeouts ? 0x02 : 0; /* CTDP */
         put16(data + len + 6, op->length);
         len += 8;
+        if (timeouts)
+            len += put_timeouts(task->drive, (uint8_t) code, data + len);
     }
     put32(data, (uint32_t) len - 4);
     return reply(task, data, len, alloc);
 }
 
-/* Options 0 (all) and 1 (one, without service action). */
+/* Options 0 (all) and 1 (one, without service action), with or without RCTD. */
 uint32_t
 spc_maintenance_in(struct task *task)
 {
     const uint8_t *cdb = task->command->cdb;
-    const struct opcode *op = &vscsi_opcodes[cdb[3]];
-    uint8_t data[4 + 16] = { 0 };
+    const struct opcode *op = &task->drive->opcodes[cdb[3]];
+    uint8_t data[4 + 16 + TIMEOUTS_BYTES] = { 0 };
+    bool timeouts = cdb[2] & 0x80;
+    size_t len;
 
     if ((cdb[1] & 0x1f) != 0x0C)
         return SENSE_CDB_FIELD;
-    if ((cdb[2] & 0x87) == 0x00)
-        return report_all_opcodes(task, get32(cdb + 6));
-    if ((cdb[2] & 0x87) != 0x01)
+    if ((cdb[2] & 0x07) == 0x00)
+        return report_all_opcodes(task, timeouts, get32(cdb + 6));
+    if ((cdb[2] & 0x07) != 0x01)
         return SENSE_CDB_FIELD;
     data[1] = 0x01; /* not supported */
     if (op->run == NULL || !(op->types >> task->drive->type & 1))
         return reply(task, data, 4, get32(cdb + 6));
-    data[1] = 0x03;
+    data[1] = (uint8_t) (0x03 | (cdb[2] & 0x80));
     put16(data + 2, op->length);
     data[4] = cdb[3];
     memcpy(data + 5, op->usage, op->length - 1u);
-    return reply(task, data, 4u + op->length, get32(cdb + 6));
+    len = 4u + op->length;
+    if (timeouts)
+        len += put_timeouts(task->drive, cdb[3], data + len);
+    return reply(task, data, len, get32(cdb + 6));
 }

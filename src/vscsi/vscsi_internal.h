@@ -102,7 +102,12 @@ enum {
     SENSE_MISCOMPARE = 0x0E1D00,
 };
 
-enum { STATUS_GOOD = 0x00, STATUS_CHECK = 0x02, STATUS_BUSY = 0x08 };
+enum {
+    STATUS_GOOD = 0x00,
+    STATUS_CHECK = 0x02,
+    STATUS_BUSY = 0x08,
+    STATUS_CONFLICT = 0x18,
+};
 
 /* --- medium.c: an image, open and locked ---------------------------------- */
 
@@ -204,6 +209,16 @@ enum {
     UA_MEDIUM = 1u << 1,        /* 28/00 */
     UA_MODE = 1u << 2,          /* 2A/01 */
     UA_EJECT = 1u << 3,         /* 5A/01 */
+    /* of a library: */
+    UA_MAIL = 1u << 4,          /* 28/01 */
+    UA_MAIL_CHANGED = 1u << 5,  /* 28/03 */
+    UA_MAGAZINE_OUT = 1u << 6,  /* 3B/12 */
+    UA_MAGAZINE_IN = 1u << 7,   /* 3B/13 */
+    UA_DRIVE_OUT = 1u << 8,     /* 3B/1A */
+    UA_DRIVE_IN = 1u << 9,      /* 3B/1B */
+    UA_PREEMPTED = 1u << 10,    /* 2A/03 */
+    UA_RELEASED = 1u << 11,     /* 2A/04 */
+    UA_UNREGISTERED = 1u << 12, /* 2A/05 */
 };
 
 /* Events for GET EVENT STATUS NOTIFICATION, in the order they are told. */
@@ -217,6 +232,11 @@ enum {
 #define GATE_CLOSED (UINT64_C(1) << 63)
 
 struct fault_rule;
+struct fault_effect;
+struct motion;
+struct opcode;
+struct reservations;
+struct smc_nexus;
 
 /*
  * Lock order: gate, lock, fault_lock.  The timers', the cache's and the image
@@ -238,6 +258,9 @@ struct vscsi_drive {
     _Atomic bool d_sense;       /* mode page 0A, D_SENSE */
     struct cache *cache;        /* or NULL */
     _Atomic(struct fault_rule *) rules;
+    const struct opcode *opcodes;   /* 256 of them */
+    struct vscsi_library *library;  /* whose robot it is, or NULL */
+    struct reservations *reservations;  /* reserve.c, or NULL */
 
     pthread_mutex_t lock;       /* nexus list, events, state for onlookers */
     pthread_cond_t moved;       /* gate opened or drained, callback returned */
@@ -247,6 +270,7 @@ struct vscsi_drive {
     char *tray_image;           /* what lies on the open tray, or NULL */
     struct timer load;
     uint64_t ready_at_ns;
+    bool cleaning;              /* `load` runs for a cleaning cartridge */
     uint32_t load_ms;
     uint16_t profile;           /* of the last medium, MMC; 0 before any */
     pthread_mutex_t fault_lock;
@@ -265,6 +289,7 @@ struct vscsi_nexus {
     unsigned in_callback;
     unsigned gesn;              /* GESN_* not yet told */
     bool prevents;
+    struct smc_nexus *smc;      /* of a library's robot: smc_tags.c */
 };
 
 /* The only writer of state; the gate is closed.  Takes `lock`. */
@@ -276,6 +301,9 @@ bool drive_state_allowed(enum drive_state from, enum drive_state to);
 
 /* --- drive.c: gate and mechanism ------------------------------------------ */
 
+/* NULL: no memory. */
+struct vscsi_drive *drive_new(const struct vscsi_config *config,
+                              unsigned block_shift);
 void gate_wait_enter(struct vscsi_drive *drive);
 void gate_signal(struct vscsi_drive *drive);
 /* Waits for running commands to end, holds back new ones. */
@@ -314,6 +342,15 @@ unsigned drive_close_tray(struct vscsi_drive *drive);
 /* Writes the cache out, then ejects; sense when that fails. */
 uint32_t drive_eject(struct vscsi_drive *drive, unsigned *out_events);
 void drive_raise(struct vscsi_drive *drive, unsigned events);
+/* Closes the gate for it. */
+void drive_tell_all(struct vscsi_drive *drive, uint32_t attentions);
+/* A robot takes the medium: 0, SENSE_PREVENTED, or why the cache cannot be
+ * written out; with `force` it takes it all the same.  With no medium in there
+ * is nothing to do. */
+uint32_t drive_robot_unload(struct vscsi_drive *drive, bool force);
+/* A cleaning cartridge is in an empty drive, which says so for so long (ms 0:
+ * until the next call); sense 0: it is out again. */
+void drive_clean(struct vscsi_drive *drive, uint32_t sense, uint32_t ms);
 
 /* --- command.c: from CDB to handler --------------------------------------- */
 
@@ -330,9 +367,14 @@ struct task {
     uint64_t info;              /* LBA for the sense data */
     bool info_valid;
     unsigned events;            /* to raise afterwards */
+    const struct fault_effect *effect;
+    struct motion *motion;      /* to begin past the gate: SENSE_PENDING */
 };
 
 typedef uint32_t opcode_fn(struct task *task);
+
+/* Returned by handlers whose command completes later. */
+#define SENSE_PENDING UINT32_MAX
 
 enum {
     OP_IN = 1u << 0,            /* data to the initiator */
@@ -346,22 +388,27 @@ enum {
     OP_FAULT_READ = 1u << 8,    /* "read" of a fault rule */
     OP_FAULT_WRITE = 1u << 9,
     OP_FAULT_FLUSH = 1u << 10,
+    OP_FAULT_INVENTORY = 1u << 11,
+    OP_RESERVED = 1u << 12,     /* asks the reservations; and then: */
+    OP_SHARED = 1u << 13,       /* ... those that exclude writing let it in */
 };
 
 struct opcode {
     opcode_fn *run;             /* NULL: no such command */
-    uint16_t flags;
+    uint32_t flags;
     uint8_t length;
     uint8_t types;              /* 1 << enum vscsi_type */
     const char *name;
     const char *usage;          /* CDB usage bits from byte 1 on */
 };
 
-extern const struct opcode vscsi_opcodes[256];
+extern const struct opcode vscsi_opcodes[256], vscsi_smc_opcodes[256];
+extern const struct fault_effect fault_none;
 
-/* Carries the command out now; rules have been applied. */
-void command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
-                 uint32_t data_max, uint32_t recovered);
+/* Carries the command out now; rules have been applied.  False: it completes
+ * later, and its done is called then. */
+bool command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
+                 const struct fault_effect *effect);
 void command_sense(struct vscsi_drive *drive, struct vscsi_command *command,
                    uint32_t sense, const uint64_t *info);
 size_t sense_build(uint8_t *out, bool descriptor, uint32_t sense,
@@ -384,7 +431,29 @@ struct fault_effect {
     uint32_t data_max;          /* bytes that are moved at most */
     uint32_t recovered;         /* sense to report although all is well */
     bool overrun;               /* the transport says that it was too much */
+    uint8_t robot;              /* enum robot_fault */
+    uint32_t robot_value;
 };
+
+/* What a rule does to a motion, or to the element data. */
+enum robot_fault {
+    ROBOT_WELL,
+    ROBOT_STUCK,                /* the medium stays in the transport */
+    ROBOT_WRONG,                /* another medium is delivered */
+    ROBOT_SILENT,               /* done, and never answered */
+    ROBOT_HALF,                 /* stops after the first medium */
+    ROBOT_UNREADABLE,           /* its label cannot be read from now on */
+    ROBOT_NOT_LOADED,           /* lies in the drive, which does not load it */
+    ROBOT_DOOR,                 /* the door opens on the way */
+    ROBOT_LIE_CUT,              /* element data: so many bytes too few */
+    ROBOT_LIE_COUNT,            /* ... byte counts larger than the data */
+    ROBOT_LIE_LENGTH,           /* ... this descriptor length */
+    ROBOT_LIE_OVERLAP,          /* ... every page begins in the one before */
+    ROBOT_LIE_AVOLTAG,          /* ... a flag for a field that is not there */
+    ROBOT_LIE_TWICE,            /* ... each address twice */
+    ROBOT_LIE_NOISE,            /* ... bytes changed at random, by this seed */
+};
+
 
 /* True: carry the command out now, with the effect.  Else *out_completed says
  * whether it is over already. */
@@ -393,6 +462,45 @@ bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
 /* Ends every delayed or lost command of a drive, or of one nexus. */
 void fault_abort_drive(struct vscsi_drive *drive);
 void fault_abort_nexus(struct vscsi_nexus *nexus);
+
+/* --- reserve.c: RESERVE and PERSISTENT RESERVE ---------------------------- */
+
+/* NULL: no memory. */
+struct reservations *reserve_new(void);
+void reserve_free(struct reservations *all);
+/* May this command not be carried out?  Past the gate. */
+bool reserve_conflict(const struct task *task);
+/* The gate is closed for these two. */
+void reserve_forget(struct vscsi_drive *drive, const struct vscsi_nexus *nexus);
+void reserve_reset(struct vscsi_drive *drive);
+
+/* --- what the other files ask of a library -------------------------------- */
+
+/* Past the gate: begins; true when the command has completed by then. */
+bool motion_begin(struct motion *motion);
+/* Ends commands of motions: of one command, one nexus, or all. */
+bool library_abort(struct vscsi_library *library,
+                   const struct vscsi_command *command);
+void library_abort_all(struct vscsi_library *library,
+                       const struct vscsi_nexus *nexus);
+void library_not_ready_for(struct vscsi_library *library, uint32_t ms);
+/* The identity of INQUIRY, and its byte 55. */
+void library_identity(const struct vscsi_library *library,
+                      const char *out_texts[3], bool *out_reader);
+/* Seconds that a command should be given; 0: nothing special. */
+uint32_t library_timeout_s(struct vscsi_library *library, uint8_t opcode);
+bool smc_nexus_new(struct vscsi_nexus *nexus);
+void smc_nexus_free(struct vscsi_nexus *nexus);
+
+/* --- spc.c ---------------------------------------------------------------- */
+
+/* Vendor and product of INQUIRY. */
+void spc_product(const struct vscsi_drive *drive, const char *out_texts[2]);
+
+/* --- mode.c --------------------------------------------------------------- */
+
+size_t mode_put_pages(const struct vscsi_drive *drive, uint8_t *to,
+                      uint8_t code, unsigned control);
 
 /* --- thin.c --------------------------------------------------------------- */
 
@@ -419,6 +527,7 @@ uint16_t mmc_profile(const struct medium *medium);
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
     opcode_fn handler;
 #include "vscsi/opcodes.def"
+#include "vscsi/opcodes_smc.def"
 #undef OPCODE_ROW
 
 #endif
