@@ -266,14 +266,8 @@ static uint32_t
 check(struct motion *motion)
 {
     struct vscsi_library *library = motion->library;
-    uint32_t sense;
 
     library_look_locked(library);
-    sense = motion->own ? 0 : library_not_ready_locked(library);
-    if (motion->stopped)
-        return SENSE_DOOR;
-    if (sense != 0)
-        return sense;
     switch (motion->want.kind) {
     case MOTION_MOVE:
     case MOTION_EXCHANGE:
@@ -344,8 +338,12 @@ begin_locked(struct motion *motion)
 {
     struct motion_want *want = &motion->want;
 
-    if (library_has(motion->library, P_BUSY) && !motion->own &&
-        others_run(motion)) {
+    if (!motion->own)
+        motion->sense = library_not_ready_locked(motion->library);
+    if (motion->sense != 0) {
+        /* said at once, whoever has the arm */
+    } else if (library_has(motion->library, P_BUSY) && !motion->own &&
+               others_run(motion)) {
         motion->sense = SENSE_SCANNING;
     } else if (needs_arm(motion)) {
         motion->arm = free_arm(motion);

@@ -29,9 +29,8 @@ inquiry__of_a_robot__is_a_removable_changer_with_a_reader(void **state)
 static void
 mode_sense__element_addresses__tells_first_and_count_of_each_kind(void **state)
 {
-    static const uint8_t page[20] = { 0x1D, 0x12, 0, 1,    0, 1, 0x10,
-                                      0,    0,    8, 0,    16, 0, 2,
-                                      1,    0,    0, 2,    0, 0 };
+    static const uint8_t page[20] = { 0x1D, 0x12, 0, 1, 0, 1, 0x10, 0, 0, 8,
+                                      0,    16,   0, 2, 1, 0, 0,    2, 0, 0 };
     struct house *house = *state;
 
     assert_int_equal(IN(&house->rig, 255, 0x1A, 8, 0x1D, 0, 255, 0), 0);
@@ -39,8 +38,8 @@ mode_sense__element_addresses__tells_first_and_count_of_each_kind(void **state)
     assert_int_equal(house->rig.data[0], 23);
     assert_int_equal(house->rig.data[3], 0);
     assert_memory_equal(house->rig.data + 4, page, sizeof page);
-    assert_int_equal(
-        IN(&house->rig, 255, 0x5A, 8, 0x1D, 0, 0, 0, 0, 0, 255, 0), 0);
+    assert_int_equal(IN(&house->rig, 255, 0x5A, 8, 0x1D, 0, 0, 0, 0, 0, 255, 0),
+                     0);
     assert_memory_equal(house->rig.data + 8, page, sizeof page);
     /* Changeable values: nothing. */
     assert_int_equal(IN(&house->rig, 255, 0x1A, 8, 0x5D, 0, 255, 0), 0);
@@ -67,8 +66,7 @@ mode_sense__transports_and_capabilities__agree_with_what_works(void **state)
     assert_int_equal(data[7] & 0x0e, 0x0e);
     assert_int_equal(data[13] & 0x0a, 0x0a);
     assert_int_equal(IN(&house->rig, 255, 0x1A, 8, 0x3F, 0, 255, 0), 0);
-    assert_int_equal(IN(&house->rig, 255, 0x1A, 8, 0x2A, 0, 255, 0),
-                     0x052400);
+    assert_int_equal(IN(&house->rig, 255, 0x1A, 8, 0x2A, 0, 255, 0), 0x052400);
     assert_int_equal(IN(&house->rig, 255, 0x1A, 8, 0xDD, 0, 255, 0),
                      0x053900); /* saved values */
 }
@@ -96,8 +94,7 @@ read_status__of_one_kind__has_header_page_and_descriptors(void **state)
         assert_int_equal(at[9] & 0x80, 0);            /* no source */
         if (i == 2)
             assert_memory_equal(at + 12,
-                                "VOL003L6                        \0\0\0\0",
-                                36);
+                                "VOL003L6                        \0\0\0\0", 36);
         if (i > 4)
             assert_memory_equal(at + 12, "                ", 16);
     }
@@ -327,8 +324,7 @@ position_and_rezero__of_an_idle_robot__succeed(void **state)
     struct house *house = *state;
     struct rig *rig = &house->rig;
 
-    assert_int_equal(
-        NONE(rig, 0x2B, 0, 0, 1, HI(SLOT), 3, 0, 0, 0, 0), 0);
+    assert_int_equal(NONE(rig, 0x2B, 0, 0, 1, HI(SLOT), 3, 0, 0, 0, 0), 0);
     assert_int_equal(NONE(rig, 0x2B, 0, 0, 1, 0, 99, 0, 0, 0, 0), 0x052101);
     assert_int_equal(NONE(rig, 0x2B, 0, 0, 1, 0, 1, 0, 0, 0, 0), 0x052101);
     assert_int_equal(NONE(rig, 0x2B, 0, 0, 1, HI(SLOT), 3, 0, 0, 1, 0),
@@ -343,10 +339,8 @@ initialize__all_or_a_range__succeeds_and_knows_its_elements(void **state)
     struct rig *rig = &house->rig;
 
     assert_int_equal(NONE(rig, 0x07, 0, 0, 0, 0, 0), 0);
-    assert_int_equal(
-        NONE(rig, 0x37, 1, HI(SLOT), 0, 0, 0, 0, 2, 0, 0), 0);
-    assert_int_equal(
-        NONE(rig, 0xE7, 1, HI(SLOT), 0, 0, 0, 0, 2, 0, 0x80), 0);
+    assert_int_equal(NONE(rig, 0x37, 1, HI(SLOT), 0, 0, 0, 0, 2, 0, 0), 0);
+    assert_int_equal(NONE(rig, 0xE7, 1, HI(SLOT), 0, 0, 0, 0, 2, 0, 0x80), 0);
     assert_int_equal(NONE(rig, 0x37, 1, 0, 99, 0, 0, 0, 2, 0, 0), 0x052101);
     assert_int_equal(NONE(rig, 0x37, 0, 0, 99, 0, 0, 0, 2, 0, 0), 0);
 }
@@ -404,19 +398,16 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        HTEST(inquiry__of_a_robot__is_a_removable_changer_with_a_reader,
-              plain),
+        HTEST(inquiry__of_a_robot__is_a_removable_changer_with_a_reader, plain),
         HTEST(mode_sense__element_addresses__tells_first_and_count_of_each_kind,
               plain),
         HTEST(mode_sense__transports_and_capabilities__agree_with_what_works,
               plain),
-        HTEST(read_status__of_one_kind__has_header_page_and_descriptors,
-              plain),
+        HTEST(read_status__of_one_kind__has_header_page_and_descriptors, plain),
         HTEST(read_status__without_voltag__has_no_tag_field, plain),
         HTEST(read_status__of_all_kinds__is_in_the_order_of_the_addresses,
               plain),
-        HTEST(read_status__start_and_number__count_elements_that_exist,
-              plain),
+        HTEST(read_status__start_and_number__count_elements_that_exist, plain),
         HTEST(read_status__small_allocation__cuts_the_data_and_not_the_counts,
               plain),
         HTEST(read_status__dvcid__names_the_drives, plain),
