@@ -219,6 +219,17 @@ counts(struct ri_service *service, int *out_rc)
     return object;
 }
 
+static json_t *
+unflushed_log(struct ri_service *service)
+{
+    struct ri_unflushed_log_info info;
+
+    ri_unflushed_log(service, &info);
+    return json_pack("{s:s, s:o, s:o, s:o}", "state", info.state, "dir",
+                     api_string(info.dir), "problem", api_string(info.problem),
+                     "warning", api_string(info.warning));
+}
+
 void
 api_get_status(struct api_call *call)
 {
@@ -230,12 +241,13 @@ api_get_status(struct api_call *call)
         fail_errno(call, rc != 0 ? rc : -ENOMEM, NULL);
         return;
     }
-    answer(call,
-           json_pack("{s:{s:s, s:i, s:I, s:o, s:o}, s:o}", "service", "version",
-                     ri_version(), "pid", (int) getpid(), "uptime_ms",
-                     (json_int_t) (api_now_ms() - server->start_ms), "control",
-                     api_string(server->path), "nbd", listeners(server),
-                     "counts", numbers));
+    answer(call, json_pack("{s:{s:s, s:i, s:I, s:o, s:o, s:o}, s:o}", "service",
+                           "version", ri_version(), "pid", (int) getpid(),
+                           "uptime_ms",
+                           (json_int_t) (api_now_ms() - server->start_ms),
+                           "control", api_string(server->path), "nbd",
+                           listeners(server), "unflushed_log",
+                           unflushed_log(server->service), "counts", numbers));
 }
 
 /* --- one drive

@@ -249,6 +249,19 @@ stop_all(struct serving *s)
  * ----------------------------------------------------------------------------
  */
 
+/* What was found before anybody could hear of events. */
+static void
+say_warnings(struct serving *s)
+{
+    struct ri_unflushed_log_info info;
+    char *rest = info.warning, *line;
+
+    ri_unflushed_log(s->service, &info);
+    while ((line = strsep(&rest, "\n")) != NULL)
+        if (line[0] != '\0')
+            cli_say("serve: warning: %s", line);
+}
+
 static int
 start_all(const struct cli *cli, const struct ri_config *config,
           struct serving *s)
@@ -260,6 +273,7 @@ start_all(const struct cli *cli, const struct ri_config *config,
         listeners[i] = config->nbd[i];
     if (ri_service_start(config, &s->service, &error) != 0)
         goto failed;
+    say_warnings(s);
     if (!cli->quiet)
         s->log = eventlog_start(s->service);
     if (api_server_start(s->service, config->control, &s->api, &error) != 0)

@@ -45,6 +45,37 @@ static const struct table_column volume_columns[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Nothing without one. */
+static void
+print_unflushed_log(const struct cli *cli, const json_t *log)
+{
+    static const char *const fields[] = { "state", "dir", "problem",
+                                          "warning" };
+
+    if (json_text(log, "dir")[0] == '\0')
+        return;
+    if (!cli->tty) {
+        printf("unflushed-log");
+        for (size_t i = 0; i < COUNT(fields); i++) {
+            putchar('\t');
+            print_clean(json_text(log, fields[i]));
+        }
+        putchar('\n');
+        return;
+    }
+    printf("Unflushed data are logged in ");
+    print_clean(json_text(log, "dir"));
+    putchar('\n');
+    for (size_t i = 2; i < COUNT(fields); i++) {
+        if (json_text(log, fields[i])[0] == '\0')
+            continue;
+        printf("Warning: %s",
+               i == 2 ? "it fails, each write is flushed: " : "");
+        print_clean(json_text(log, fields[i]));
+        putchar('\n');
+    }
+}
+
 static void
 print_service(const struct cli *cli, const json_t *service)
 {
@@ -65,6 +96,7 @@ print_service(const struct cli *cli, const json_t *service)
             print_clean(json_text(row, "address"));
             printf("\t%s\n", json_text(row, "uri"));
         }
+        print_unflushed_log(cli, json_object_get(service, "unflushed_log"));
         return;
     }
     format_age(json_number(service, "uptime_ms"), age, sizeof age);
@@ -74,6 +106,7 @@ print_service(const struct cli *cli, const json_t *service)
     {
         printf("NBD at %s\n", json_text(row, "uri"));
     }
+    print_unflushed_log(cli, json_object_get(service, "unflushed_log"));
 }
 
 static void

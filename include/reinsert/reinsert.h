@@ -88,6 +88,7 @@ struct ri_config {
     unsigned flush_idle_ms;               /* after the last write; 0: never for that,
                                          * only for want of room */
     char recovery_dir[RI_PATH_MAX];       /* "": see recovery.h */
+    char unflushed_log[RI_PATH_MAX];      /* a folder; "": none on disk */
     char *driver_values;        /* lines DRIVER/NAME=VALUE, or NULL; owned */
     struct ri_drive_config *drives;       /* owned */
     size_t drive_count;
@@ -193,6 +194,18 @@ int ri_prompts(struct ri_service *service, struct ri_prompt_info **out_list,
 /* Oldest first. */
 int ri_recovery(struct ri_service *service, struct ri_recovery_info **out_list,
                 size_t *out_count);
+
+/* The log on disk of what is acknowledged and not flushed. */
+struct ri_unflushed_log_info {
+    char dir[RI_PATH_MAX];      /* "": there is none */
+    char state[32];             /* "off", "logging", "flush-through": it cannot
+                                 * be written, so each write is flushed */
+    char problem[RI_TEXT_MAX];  /* why, or "" */
+    char warning[4 * RI_TEXT_MAX];      /* found at the start, a line each */
+};
+
+void ri_unflushed_log(struct ri_service *service,
+                      struct ri_unflushed_log_info *out_info);
 
 #define RI_DUMP_MAX 200
 

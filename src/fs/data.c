@@ -180,7 +180,10 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
                                       status == STATUS_IO_DEVICE_ERROR;
     end_running(volume, own->MinorFunction);
     if (!settle)
-        return STATUS_SUCCESS;
+        return (own->MinorFunction & FS_LOGGED) != 0 && NT_SUCCESS(status) &&
+                       fs_on_disk() && fs_commit_done(volume, irp)
+                   ? STATUS_MORE_PROCESSING_REQUIRED
+                   : STATUS_SUCCESS;
     if ((own->MinorFunction & FS_RECURSIVE) != 0 && !NT_SUCCESS(status)) {
         irp->IoStatus.Status = recursive_status(irp, status);
         irp->IoStatus.Information = 0;
@@ -352,6 +355,11 @@ send_down(struct volume *volume, PIRP irp, BOOLEAN settled)
             fs_set_verify(volume);
         return hold_back(volume, irp, status, settled);
     }
+    if (fs_on_disk() && fs_intent_due_locked(volume, irp)) {
+        KeReleaseSpinLock(&volume->lock, irql);
+        fs_commit_intent(volume, irp);
+        return STATUS_PENDING;
+    }
     target = volume->target;
     count = volume->count;
     through = volume->write_through && !volume->logging;
@@ -369,6 +377,12 @@ void
 fs_send_again(struct volume *volume, PIRP irp)
 {
     send_down(volume, irp, TRUE);
+}
+
+void
+fs_send_first(struct volume *volume, PIRP irp)
+{
+    send_down(volume, irp, FALSE);
 }
 
 /* Before a flush is acknowledged we know the volume by what it is now: a new
@@ -524,6 +538,8 @@ settle(struct volume *volume, PIRP irp)
     }
     if ((own->MinorFunction & FS_NEEDS_FLUSH) != 0) {
         status = fs_flush_for(volume, irp);
+        if (NT_SUCCESS(status) && fs_commit_flushed(volume, irp))
+            return;
         if (NT_SUCCESS(status)) {
             irp->IoStatus.Status = status;
             IoCompleteRequest(irp, IO_DISK_INCREMENT);

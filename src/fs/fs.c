@@ -345,6 +345,8 @@ flush_and_open(PDEVICE_OBJECT target, struct volume *volume, const ULONG *count,
 
     if (NT_SUCCESS(status) && sealed != 0)
         fs_flushed(volume, sealed, generation);
+    if (volume != NULL)
+        fs_commit_now(volume);
     if (status == STATUS_VERIFY_REQUIRED)
         return STATUS_MEDIA_CHANGED; /* a hand was faster */
     if (!NT_SUCCESS(status) && status != STATUS_NO_MEDIA_IN_DEVICE)

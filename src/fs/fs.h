@@ -174,6 +174,64 @@ void fs_set_stale(fs_stale_fn *fn);
  * What the keeper said; STATUS_WRONG_VOLUME: still not the volume. */
 NTSTATUS fs_use_as_it_is(struct volume *volume);
 
+/* --- the log on disk ---------------------------------------------------------- */
+
+enum fs_record_kind { FS_RECORD_DATA, FS_RECORD_ZEROES, FS_RECORD_DROP };
+
+struct fs_record {
+    enum fs_record_kind kind;
+    ULONG64 offset, length;
+    const void *data;              /* of DATA */
+    ULONG epoch;
+};
+
+/* What the volume is known by.  identity: bytes to be given back as they are. */
+struct fs_log_head {
+    const void *identity;
+    ULONG identity_bytes;
+    const struct fs_witness_entry *witness;
+    ULONG witness_count;
+};
+
+struct fs_log_batch {
+    const struct fs_record *records;
+    ULONG count;
+    const struct fs_log_head *head; /* NULL: as it was, and no flush */
+    BOOLEAN flush;                 /* records up to epoch `flushed` are void */
+    ULONG flushed;
+};
+
+struct fs_log_state {
+    ULONG64 live_bytes;            /* of records that still count */
+    BOOLEAN filling;               /* it should be flushed soon */
+};
+
+/* Who keeps logs on disk.  *log is the keeper's, one per volume, NULL at first.
+ * Called at PASSIVE_LEVEL, for one volume once at a time; may wait for a disk.
+ * Success: all of it is on disk. */
+struct fs_log_disk {
+    void *context;
+    NTSTATUS (*commit)(void *context, struct volume *volume, void **log,
+                       const struct fs_log_batch *batch,
+                       struct fs_log_state *out_state);
+    void (*close)(void *context, struct volume *volume, void **log);
+};
+/* Before volumes are mounted.  NULL: there is none. */
+void fs_set_log_disk(const struct fs_log_disk *disk);
+
+/*
+ * A volume that is known from its log alone: absent, last seen in `drive`.
+ * Begin, a call for each record in their order, then end; before anything is
+ * mounted.  STATUS_INVALID_PARAMETER: the identity is none of ours.  good FALSE:
+ * nothing is left of it, and its log is the caller's again.
+ */
+NTSTATUS fs_known_begin(PDEVICE_OBJECT drive, const struct fs_log_head *head,
+                        ULONG64 live_bytes, struct volume **out_volume);
+NTSTATUS fs_known_record(struct volume *volume, const struct fs_record *record);
+void fs_known_end(struct volume *volume, void *log, BOOLEAN good);
+/* The epoch that the records of such a volume get. */
+#define FS_KNOWN_EPOCH 1
+
 /* Every request that waits here fails, and all that come later. */
 void fs_shutdown(void);
 /* After fs_shutdown: flushes the volume if it is mounted; what cannot be flushed

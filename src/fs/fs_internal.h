@@ -100,6 +100,21 @@ struct volume {
                                     * DeviceLock, outside of spin locks; held
                                     * over requests to the drive */
 
+    /* The log on disk, if there is one: commit.c.  commit_mutex: one batch at a
+     * time; held over the disk, inside resume_mutex or alone; nothing that
+     * serves requests waits for it. */
+    KMUTEX commit_mutex;
+    void *disk_log;                /* with commit_mutex */
+    ULONG64 disk_live;             /* atomic: bytes of it that count */
+    LIST_ENTRY committing;         /* with log_lock: IRPs for the next batch */
+    BOOLEAN commit_queued;         /* with log_lock: commit_work is */
+    BOOLEAN commit_running;        /* with log_lock: it looks again */
+    BOOLEAN flush_due;             /* with log_lock: the log is to be told of */
+    ULONG disk_flushed;            /* this flush */
+    BOOLEAN disk_filling;          /* atomic: a flush should make room */
+    BOOLEAN id_on_disk;            /* with lock: the head on disk counts */
+    WORK_QUEUE_ITEM commit_work;
+
     /* while the worker verifies: overdue.c */
     PIRP in_hand;                  /* the request that it does so for */
     BOOLEAN watch_on;
@@ -128,6 +143,7 @@ struct fs {
     fs_keeper_fn *keeper;
     void *keeper_context;
     struct fs_limits limits;
+    struct fs_log_disk disk;       /* commit NULL: no log on disk */
     LONG64 unflushed_pages;        /* of all logs; atomic */
 };
 
@@ -274,6 +290,52 @@ ULONG64 fs_unflushed_bytes(struct volume *volume);
 void fs_unflushed_stop(struct volume *volume);
 /* At the end of the service, with nothing below us. */
 void fs_unflushed_last(struct volume *volume);
+
+/* FALSE from fn ends it. */
+typedef BOOLEAN fs_range_fn(void *context, ULONG64 offset, ULONG64 length);
+/* The ranges of a write or a trim; FALSE if it was ended. */
+BOOLEAN fs_each_range(struct volume *volume, PIRP irp, fs_range_fn *fn,
+                      void *context);
+const void *fs_data_of(PIRP irp);
+void fs_tend_soon(struct volume *volume);
+
+/* What a volume is recognised by, in the head of its log on disk. */
+struct fs_known {
+    char key[sizeof(((struct volume *) 0)->key)];
+    struct identity id;
+};
+
+/* commit.c: the log on disk */
+void fs_commit_init(struct volume *volume);
+static inline BOOLEAN
+fs_on_disk(void)
+{
+    return fs.disk.commit != NULL;
+}
+/* Is a change, or a flush, that succeeded to wait for the log on disk before it
+ * is acknowledged?  Then it is in its hands.  <= DISPATCH_LEVEL. */
+BOOLEAN NTAPI fs_commit_done(struct volume *volume, PIRP irp);
+/* A request whose flush of our own succeeded: TRUE as above. */
+BOOLEAN fs_commit_flushed(struct volume *volume, PIRP irp);
+/* With volume.lock held, before a change is sent: is the log on disk to be told
+ * first, because it knows the volume by what will change? */
+BOOLEAN NTAPI fs_intent_due_locked(struct volume *volume, PIRP irp);
+/* Tells it, then sends the request again. */
+void NTAPI fs_commit_intent(struct volume *volume, PIRP irp);
+/* With log_lock held: a flush up to that epoch is done. */
+void fs_commit_flush_due_locked(struct volume *volume, ULONG flushed);
+/* Brings to disk what is due; waits for it. */
+void fs_commit_now(struct volume *volume);
+void fs_commit_soon(struct volume *volume);
+/* Lets go of an empty log. */
+void fs_commit_close(struct volume *volume);
+ULONG64 fs_disk_live(struct volume *volume);
+/* data.c: as if it had just come. */
+void fs_send_first(struct volume *volume, PIRP irp);
+/* replay.c: what the witness says, into WITNESS_MAX entries; mark: for a head
+ * on disk. */
+ULONG fs_copy_witness_locked(struct volume *volume,
+                             struct fs_witness_entry *out, BOOLEAN mark);
 
 /* replay.c */
 /* A volume that settled in as REPLAYING: compares, replays, and sets what came

@@ -159,6 +159,8 @@ forget_replayed(struct volume *volume, ULONG generation)
 
     if (sealed != 0)
         fs_flushed(volume, sealed, generation);
+    /* Before a change that no log hears of can be acknowledged. */
+    fs_commit_now(volume);
 }
 
 static NTSTATUS
@@ -252,25 +254,37 @@ fs_lack_each(const struct fs_lack *lack, fs_run_fn *fn, void *context)
     return status;
 }
 
-static ULONG
-copy_witness(struct volume *volume, struct fs_witness_entry *out)
+ULONG
+fs_copy_witness_locked(struct volume *volume, struct fs_witness_entry *out,
+                       BOOLEAN mark)
 {
-    const struct witness *witness;
+    struct witness *witness = volume->witness;
     ULONG count = 0;
-    KIRQL irql;
 
-    KeAcquireSpinLock(&volume->lock, &irql);
-    witness = volume->witness;
     for (ULONG i = 0; witness != NULL && i < witness->count; i++) {
-        const struct witness_state *entry = &witness->entry[i];
+        struct witness_state *entry = &witness->entry[i];
 
-        if (entry->states == 0 || entry->blurred || entry->writing != 0)
+        if (entry->states == 0 || entry->blurred || entry->writing != 0 ||
+            (mark && entry->hot))
             continue;
+        if (mark)
+            entry->on_disk = TRUE;
         out[count].at = witness->at[i];
         out[count].states = entry->states;
         RtlCopyMemory(out[count].hash, entry->hash, sizeof entry->hash);
         count++;
     }
+    return count;
+}
+
+static ULONG
+copy_witness(struct volume *volume, struct fs_witness_entry *out)
+{
+    ULONG count;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    count = fs_copy_witness_locked(volume, out, FALSE);
     KeReleaseSpinLock(&volume->lock, irql);
     return count;
 }
@@ -295,8 +309,10 @@ keep_locked(struct volume *volume, NTSTATUS why)
     lack.witness_count = copy_witness(volume, entries);
     status = fs.keeper(fs.keeper_context, &lack);
     ExFreePoolWithTag(entries, FS_TAG);
-    if (NT_SUCCESS(status))
+    if (NT_SUCCESS(status)) {
         fs_forget(volume);
+        fs_commit_now(volume);
+    }
     return status;
 }
 
@@ -310,10 +326,13 @@ fs_keep(struct volume *volume, NTSTATUS why)
                           NULL);
     let_puts_end(volume);
     state = fs_volume_state(volume);
-    if (fs_state_away(state) || state == VOL_CHANGED ||
-        state == VOL_DISMOUNTED ||
-        (fs_ending() &&
-         __atomic_load_n(&volume->running, __ATOMIC_ACQUIRE) == 0))
+    /* It is all in the log on disk, for the next service. */
+    if (fs_ending() && fs_disk_live(volume) != 0)
+        status = STATUS_SUCCESS;
+    else if (fs_state_away(state) || state == VOL_CHANGED ||
+             state == VOL_DISMOUNTED ||
+             (fs_ending() &&
+              __atomic_load_n(&volume->running, __ATOMIC_ACQUIRE) == 0))
         status = keep_locked(volume, why);
     else if (fs_unflushed_bytes(volume) != 0)
         status = STATUS_DEVICE_BUSY;

@@ -28,12 +28,9 @@
 
 /* --- the ranges of a change --------------------------------------------------- */
 
-/* FALSE ends it; returns FALSE if it was ended. */
-typedef BOOLEAN range_fn(void *context, ULONG64 offset, ULONG64 length);
-
 /* A trim that cannot be understood may be of anything. */
 static BOOLEAN
-each_trim_range(struct volume *volume, PIRP irp, range_fn *fn, void *context)
+each_trim_range(struct volume *volume, PIRP irp, fs_range_fn *fn, void *context)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
     const DEVICE_MANAGE_DATA_SET_ATTRIBUTES *dsm = fs_trim_of(irp);
@@ -54,8 +51,8 @@ each_trim_range(struct volume *volume, PIRP irp, range_fn *fn, void *context)
     return TRUE;
 }
 
-static BOOLEAN
-each_range(struct volume *volume, PIRP irp, range_fn *fn, void *context)
+BOOLEAN
+fs_each_range(struct volume *volume, PIRP irp, fs_range_fn *fn, void *context)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
 
@@ -66,8 +63,8 @@ each_range(struct volume *volume, PIRP irp, range_fn *fn, void *context)
     return each_trim_range(volume, irp, fn, context);
 }
 
-static const void *
-data_of(PIRP irp)
+const void *
+fs_data_of(PIRP irp)
 {
     return irp->MdlAddress == NULL ? NULL
                                    : MmGetSystemAddressForMdlSafe(
@@ -124,7 +121,7 @@ fs_track_sent_locked(struct volume *volume, PIRP irp)
     if (volume->logging)
         own->MinorFunction |= FS_LOGGED;
     if (volume->witness != NULL)
-        each_range(volume, irp, touch_range, &touching);
+        fs_each_range(volume, irp, touch_range, &touching);
     if (touching.touched)
         own->MinorFunction |= FS_TOUCHES_WITNESS;
 }
@@ -169,6 +166,7 @@ fs_flushed(struct volume *volume, ULONG sealed, ULONG generation)
         account_locked(volume, before);
         if ((LONG) (sealed - volume->flushed) > 0)
             volume->flushed = sealed;
+        fs_commit_flush_due_locked(volume, sealed);
     }
     KeReleaseSpinLock(&volume->log_lock, irql);
     if (!ok)
@@ -184,13 +182,15 @@ void
 fs_forget(struct volume *volume)
 {
     KIRQL irql;
-    ULONG before;
+    ULONG before, sealed;
 
     KeAcquireSpinLock(&volume->log_lock, &irql);
     if (volume->log.buckets != NULL) {
         before = volume->log.pages;
-        log_flushed(&volume->log, log_seal(&volume->log));
+        sealed = log_seal(&volume->log);
+        log_flushed(&volume->log, sealed);
         account_locked(volume, before);
+        fs_commit_flush_due_locked(volume, sealed);
     }
     KeReleaseSpinLock(&volume->log_lock, irql);
 }
@@ -244,16 +244,15 @@ put_locked(struct volume *volume, PIRP irp)
     ULONG before = log->pages;
     BOOLEAN room;
 
-    putting.data = write ? data_of(irp) : NULL;
+    putting.data = write ? fs_data_of(irp) : NULL;
     putting.drop = write ? (own->Flags & SL_WRITE_THROUGH) != 0
                          : (own->Flags & FS_SL_MUST_ZERO) == 0;
     room = (!write || putting.drop || putting.data != NULL) &&
-           each_range(volume, irp, put_range_locked, &putting);
+           fs_each_range(volume, irp, put_range_locked, &putting);
     account_locked(volume, before);
-    if (!room) {
+    if (!room)
         own->MinorFunction |= FS_NEEDS_FLUSH;
-        irp->Tail.Overlay.DriverContext[0] = (PVOID) (ULONG_PTR) log->epoch;
-    }
+    irp->Tail.Overlay.DriverContext[0] = (PVOID) (ULONG_PTR) log->epoch;
     volume->written_ms = clock_coarse_ms();
     if (log->pages > before && (before == 0 || log->pages * 2 > log->limit))
         tend_soon_locked(volume, TRUE);
@@ -311,10 +310,10 @@ witness_done(struct volume *volume, PIRP irp, BOOLEAN known, ULONG epoch,
     KIRQL irql;
 
     if (known && own->MajorFunction == IRP_MJ_WRITE)
-        wrote.data = data_of(irp);
+        wrote.data = fs_data_of(irp);
     KeAcquireSpinLock(&volume->lock, &irql);
     wrote.witness = volume->witness;
-    each_range(volume, irp, wrote_range, &wrote);
+    fs_each_range(volume, irp, wrote_range, &wrote);
     KeReleaseSpinLock(&volume->lock, irql);
 }
 
@@ -324,7 +323,7 @@ sample_done(struct volume *volume, PIRP irp, BOOLEAN known)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
     ULONG64 offset = (ULONG64) own->Parameters.Read.ByteOffset.QuadPart;
-    const void *data = data_of(irp);
+    const void *data = fs_data_of(irp);
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->log_lock, &irql);
@@ -384,6 +383,7 @@ fs_flush_log(struct volume *volume)
     status = fs_flush_device(target, &count);
     if (NT_SUCCESS(status) && !fs_flushed(volume, sealed, generation))
         status = STATUS_VERIFY_REQUIRED;
+    fs_commit_soon(volume);
     return status;
 }
 
@@ -461,7 +461,8 @@ tend_once(struct volume *volume)
 
     KeAcquireSpinLock(&volume->log_lock, &irql);
     dirty = !log_empty(&volume->log);
-    full = volume->log.pages * 2 > volume->log.limit;
+    full = volume->log.pages * 2 > volume->log.limit ||
+           __atomic_load_n(&volume->disk_filling, __ATOMIC_RELAXED);
     quiet = clock_coarse_ms() - volume->written_ms;
     KeReleaseSpinLock(&volume->log_lock, irql);
     if (mounted && dirty && volume->prevented == NULL)
@@ -472,6 +473,11 @@ tend_once(struct volume *volume)
         dirty = fs_unflushed_bytes(volume) != 0;
     if (volume->prevented != NULL && ((!dirty && calm) || !mounted))
         prevent(volume, FALSE);
+    /* What a log on disk could not be told of. */
+    if (mounted && !dirty && fs_disk_live(volume) != 0) {
+        fs_commit_soon(volume);
+        return idle_ms + 1;
+    }
     if (!mounted || (!dirty && volume->prevented == NULL))
         return 0;
     return !calm ? (ULONG) (idle_ms - quiet) + 1 : idle_ms + 1;
@@ -515,6 +521,16 @@ tend_soon_locked(struct volume *volume, BOOLEAN again)
     ExQueueWorkItem(&volume->tend_work, DelayedWorkQueue);
 }
 
+void
+fs_tend_soon(struct volume *volume)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->log_lock, &irql);
+    tend_soon_locked(volume, TRUE);
+    KeReleaseSpinLock(&volume->log_lock, irql);
+}
+
 static VOID NTAPI
 tend_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
 {
@@ -544,6 +560,7 @@ fs_unflushed_init(struct volume *volume)
     KeInitializeTimer(&volume->tend_timer);
     KeInitializeDpc(&volume->tend_dpc, tend_dpc, volume);
     KeInitializeMutex(&volume->resume_mutex, 0);
+    fs_commit_init(volume);
 }
 
 void
@@ -577,6 +594,8 @@ fs_unflushed_last(struct volume *volume)
     if (NT_ERROR(status))
         TRACE(TRACE_FS, "volume %s: not flushed: %s", volume->id.label,
               status_name(status));
+    fs_commit_now(volume);
+    fs_commit_close(volume);
     if (volume->prevented != NULL)
         prevent(volume, FALSE);
 }

@@ -123,6 +123,46 @@ witness_writing(struct witness *witness, ULONG64 offset, ULONG64 length)
     return touched;
 }
 
+BOOLEAN
+witness_withdraw(struct witness *witness, ULONG64 offset, ULONG64 length)
+{
+    BOOLEAN known = FALSE;
+
+    for (ULONG i = 0; i < witness->count; i++) {
+        struct witness_state *entry = &witness->entry[i];
+
+        if (witness->at[i] - offset >= length || !entry->on_disk)
+            continue;
+        entry->on_disk = FALSE;
+        entry->hot = TRUE;
+        known = TRUE;
+    }
+    return known;
+}
+
+void
+witness_not_on_disk(struct witness *witness)
+{
+    for (ULONG i = 0; i < witness->count; i++)
+        witness->entry[i].on_disk = witness->entry[i].hot = FALSE;
+}
+
+void
+witness_restore(struct witness *witness, ULONG64 at, const ULONG64 *hash,
+                ULONG states, ULONG epoch)
+{
+    ULONG i = witness->count;
+
+    if (i == witness->limit || states == 0 || states > WITNESS_STATES)
+        return;
+    witness->count++;
+    witness->at[i] = at;
+    witness->entry[i] =
+        (struct witness_state){ .states = (UCHAR) states, .epoch = epoch };
+    RtlCopyMemory(witness->entry[i].hash, hash, sizeof witness->entry[i].hash);
+    mark_zones(witness);
+}
+
 static void
 add_state(struct witness_state *entry, ULONG64 hash, ULONG epoch, BOOLEAN kept)
 {

@@ -41,6 +41,8 @@ struct witness {
         BOOLEAN blurred;        /* more states than are kept */
         BOOLEAN contested;      /* two writes at once: either may be last */
         BOOLEAN firm;
+        BOOLEAN on_disk;        /* the head of a log on disk has it */
+        BOOLEAN hot;            /* no further head is to have it */
     } entry[WITNESS_MAX];
 };
 
@@ -82,6 +84,15 @@ witness_may_touch(const struct witness *witness, ULONG64 offset,
  * be told by exactly one of the next two. */
 BOOLEAN witness_writing(struct witness *witness, ULONG64 offset,
                         ULONG64 length);
+/* The range is going to be written: TRUE if a head on disk knows it by what is
+ * there now; the next one will not. */
+BOOLEAN witness_withdraw(struct witness *witness, ULONG64 offset,
+                         ULONG64 length);
+/* No head on disk counts. */
+void witness_not_on_disk(struct witness *witness);
+/* An entry as it was remembered elsewhere. */
+void witness_restore(struct witness *witness, ULONG64 at, const ULONG64 *hash,
+                     ULONG states, ULONG epoch);
 /* It succeeded.  data NULL: what is there now is not known.  epoch: the first
  * flush that covers it; kept: the medium has it already. */
 void witness_wrote(struct witness *witness, ULONG64 offset, const void *data,

@@ -290,6 +290,15 @@ set_recovery_dir(struct reading *r, const char *key, const char *value)
     return 1;
 }
 
+static int
+set_unflushed_log(struct reading *r, const char *key, const char *value)
+{
+    if (value[0] != '\0' && value[0] != '/')
+        return wrong(r, "%s: \"%.150s\" is not an absolute path", key, value);
+    return copy_text(r, key, value, r->config->unflushed_log,
+                     sizeof r->config->unflushed_log);
+}
+
 static struct ri_drive_config *
 this_drive(struct reading *r)
 {
@@ -475,6 +484,7 @@ static const struct key {
     { "service", "unflushed-total", false, set_unflushed_total },
     { "service", "flush-idle", false, set_flush_idle },
     { "service", "recovery-dir", false, set_recovery_dir },
+    { "service", "unflushed-log", false, set_unflushed_log },
     { "drive", "type", false, set_type },
     { "drive", "port", false, set_port },
     { "drive", "medium", false, set_medium },

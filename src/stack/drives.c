@@ -99,6 +99,8 @@ drive_look(struct drive *drive)
     struct fs_volume_info info;
     struct volume *volume;
 
+    if (!__atomic_load_n(&drive->service->looking, __ATOMIC_ACQUIRE))
+        return; /* at the start, all are */
     if (status == STATUS_NO_MEDIA_IN_DEVICE) {
         fs_media_gone(drive->fdo);
         return;
@@ -233,7 +235,6 @@ drive_start(struct ri_service *service, struct drive *drive,
     if (!NT_SUCCESS(status))
         return ri_fail(out_error, -EIO, "drive %s: cannot be started: %s",
                        drive->config.name, status_name(status));
-    drive_look(drive);
     return 0;
 }
 

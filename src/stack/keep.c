@@ -137,6 +137,19 @@ remember(struct ri_service *service, struct kept *kept)
     pthread_mutex_unlock(&service->keep_lock);
 }
 
+void
+kept_add(struct ri_service *service, struct volume *volume,
+         const struct ri_recovery_info *info)
+{
+    struct kept *kept = calloc(1, sizeof *kept);
+
+    if (kept == NULL)
+        return;
+    kept->volume = volume;
+    kept->info = *info;
+    remember(service, kept);
+}
+
 static NTSTATUS
 keep(void *context, const struct fs_lack *lack)
 {
@@ -246,17 +259,19 @@ int
 ri_recovery(struct ri_service *service, struct ri_recovery_info **out_list,
             size_t *out_count)
 {
+    size_t n = 0, waiting = disklog_waiting(service, 0, NULL);
     struct ri_recovery_info *list;
-    size_t n = 0;
 
     pthread_mutex_lock(&service->keep_lock);
-    list = calloc(service->kept_count + 1, sizeof *list);
+    list = calloc(service->kept_count + waiting + 1, sizeof *list);
     for (struct kept *kept = service->kept; list != NULL && kept != NULL;
          kept = kept->next)
         list[n++] = kept->info;
     pthread_mutex_unlock(&service->keep_lock);
     if (list == NULL)
         return -ENOMEM;
+    if (waiting != 0)
+        n += disklog_waiting(service, waiting, list + n);
     *out_list = list;
     *out_count = n;
     return 0;

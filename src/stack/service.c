@@ -272,6 +272,8 @@ ri_service_start(const struct ri_config *config,
                      status_name(status));
     else
         connect_rooms(service, config);
+    if (rc == 0)
+        rc = disklog_start(service, config, out_error);
     for (size_t i = 0; rc == 0 && i < config->drive_count; i++) {
         struct drive *drive = &service->drives[i];
 
@@ -281,6 +283,11 @@ ri_service_start(const struct ri_config *config,
         rc = drive_start(service, drive, out_error);
         drive->config.faults = drive->config.parameters = NULL;
     }
+    if (rc == 0)
+        rc = disklog_find(service, out_error);
+    __atomic_store_n(&service->looking, rc == 0, __ATOMIC_RELEASE);
+    for (size_t i = 0; rc == 0 && i < config->drive_count; i++)
+        drive_look(&service->drives[i]);
     if (rc != 0) {
         ri_service_shutdown(service);
         ri_service_free(service);
@@ -317,6 +324,7 @@ ri_service_free(struct ri_service *service)
     io_set_harderr_port(NULL);
     io_tell_shutdown();
     fs_dismount_all();
+    disklog_stop(service);
     keeper_stop(service);
     for (size_t i = 0; i < service->drive_count; i++)
         drive_stop(&service->drives[i]);

@@ -56,6 +56,8 @@ struct ri_service {
 
     char recovery_dir[RI_PATH_MAX];
     pthread_mutex_t keep_lock;
+    struct disklog *disklog;            /* NULL: no log on disk */
+    bool looking;                       /* atomic: drives may be looked at */
     struct kept *kept;                  /* recovery files, oldest first */
     size_t kept_count;
 };
@@ -105,6 +107,22 @@ void keeper_stop(struct ri_service *service);
 /* The volume's newest recovery file (RI_PATH_MAX) and its number, or "" and 0. */
 uint64_t kept_newest(struct ri_service *service, struct volume *volume,
                      char *out_file);
+
+/* In the list of recovery files. */
+void kept_add(struct ri_service *service, struct volume *volume,
+              const struct ri_recovery_info *info);
+
+/* disklog.c */
+/* Takes the folder, if one is configured. */
+int disklog_start(struct ri_service *service, const struct ri_config *config,
+                  struct ri_error *out_error);
+void disklog_stop(struct ri_service *service);
+/* disklog_find.c */
+/* Makes the volumes that logs tell of, before any drive is looked at. */
+int disklog_find(struct ri_service *service, struct ri_error *out_error);
+/* Logs whose volume is still away, into `list` (of max; or NULL): how many. */
+size_t disklog_waiting(struct ri_service *service, size_t max,
+                       struct ri_recovery_info *list);
 
 /* exports.c */
 /* A volume's content changed under those who have it open: they get EIO until

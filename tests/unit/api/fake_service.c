@@ -232,6 +232,16 @@ SNAPSHOT(ri_volumes, ri_volume_info, volume)
 SNAPSHOT(ri_prompts, ri_prompt_info, prompt)
 SNAPSHOT(ri_recovery, ri_recovery_info, kept)
 
+void
+ri_unflushed_log(struct ri_service *service,
+                 struct ri_unflushed_log_info *out_info)
+{
+    (void) service;
+    *out_info = (struct ri_unflushed_log_info){ .dir = "/log",
+                                                .state = "flush-through",
+                                                .problem = "full" };
+}
+
 /* One entry, always the same. */
 int
 ri_error_log(struct ri_service *service, uint64_t after_seq,

@@ -109,11 +109,13 @@ def test_status_in_a_pipe_is_tab_separated(service):
     r = service.run("status")
     assert r.returncode == 0, r.stderr
     rows = [line.split("\t") for line in r.stdout.splitlines()]
-    assert [row[0] for row in rows] == ["service", "nbd", "drive", "volume"]
-    assert rows[2][1:7] == ["disk0", "disk", "ready",
+    assert [row[0] for row in rows] == ["service", "nbd", "unflushed-log",
+                                        "drive", "volume"]
+    assert rows[2][1:] == ["flush-through", "/log", "full", ""]
+    assert rows[3][1:7] == ["disk0", "disk", "ready",
                             f"{service.folder}/A.img", "A", str(64 << 20)]
-    assert len(rows[2]) == 13 and len(rows[3]) == 16
-    assert rows[3][1:3] == ["A", "mounted"]
+    assert len(rows[3]) == 13 and len(rows[4]) == 16
+    assert rows[4][1:3] == ["A", "mounted"]
 
 
 def test_status_json_has_all(service):

@@ -1,0 +1,44 @@
+/*
+ * disklog.h - the folder of logs, between its two files
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef STACK_DISKLOG_H
+#define STACK_DISKLOG_H
+
+#include "stack/stack_internal.h"
+
+#include <unflushed.h>
+
+#define DISKLOG_LOCK "lock"
+
+/* A log that was there at the start, and its volume. */
+struct found {
+    struct volume *volume;
+    char path[RI_PATH_MAX];
+};
+
+struct disklog {
+    struct ri_service *service;
+    char dir[RI_PATH_MAX];
+    int lock_file;
+    uint64_t ring_bytes;
+    struct found *found; /* fixed after the start */
+    size_t found_count;
+
+    pthread_mutex_t lock;
+    bool failing, stale;
+    uint64_t again_ms; /* not before */
+    char problem[RI_TEXT_MAX];
+    char warning[4 * RI_TEXT_MAX]; /* of the start, a line each */
+};
+
+void disklog_name(struct ri_service *service, struct volume *volume,
+                  char *out_name, char *out_drive);
+/* As it is in the list of recovery files. */
+void disklog_describe(struct disklog *d, struct volume *volume,
+                      const char *path, struct ri_recovery_info *out);
+void disklog_warn(struct disklog *d, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
