@@ -66,7 +66,8 @@ is_ours(const struct dirent *entry)
 {
     const char *dot = strrchr(entry->d_name, '.');
 
-    return dot != NULL && strcmp(dot, ".recovery") == 0;
+    return dot != NULL &&
+           (strcmp(dot, ".recovery") == 0 || strcmp(dot, ".unflushed") == 0);
 }
 
 /* A file that is not one of ours is passed over; one that cannot be read is
@@ -341,7 +342,8 @@ const struct cli_verb cli_verb_recover = {
         "A recovery file holds what clients were told is written and the "
         "medium still\nlacks.  apply compares the medium with what the file "
         "was made for, and refuses\nanother one, or one that was changed "
-        "since.\n",
+        "since.  A log of unflushed data (unflushed-log) is such a file as "
+        "well.\n",
     .options = OPT_JSON | OPT_TO | OPT_FORCE | OPT_DRY_RUN,
     .args_min = 1,
     .args_max = 2,

@@ -81,8 +81,7 @@ fs_known_begin(PDEVICE_OBJECT drive, const struct fs_log_head *head,
     if (head->identity_bytes != sizeof known)
         return STATUS_INVALID_PARAMETER;
     memcpy(&known, head->identity, sizeof known);
-    if (!is_text(known.key, sizeof known.key) ||
-        !identity_is_sound(&known.id))
+    if (!is_text(known.key, sizeof known.key) || !identity_is_sound(&known.id))
         return STATUS_INVALID_PARAMETER;
     vpb = fs_new_vpb(drive);
     if (vpb == NULL)

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "recovery/format.h"
+#include "recovery/ulog_items.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@ struct rec_reader {
     struct rec_about about;
     unsigned char *buffer;
     size_t room;
+    struct ulog_items *log; /* it is a log of unflushed data */
     char path[4096];
 };
 
@@ -115,6 +117,13 @@ rec_open(const char *path, struct rec_reader **out_reader,
         r->size = (uint64_t) st.st_size;
     if (status == 0)
         status = read_head(r, error);
+    if (status == -EINVAL && r->size != 0) {
+        struct rec_error other;
+        int rc = ulog_items_open(path, &r->log, &r->about, &other);
+
+        if (rc != -EINVAL)
+            status = rc == 0 ? 0 : rec_fail(error, rc, "%s", other.text);
+    }
     if (status != 0) {
         rec_close(r);
         return status;
@@ -132,7 +141,7 @@ rec_about(const struct rec_reader *r)
 uint64_t
 rec_position(const struct rec_reader *r)
 {
-    return r->at;
+    return r->log != NULL ? ulog_items_position(r->log) : r->at;
 }
 
 uint64_t
@@ -148,6 +157,7 @@ rec_close(struct rec_reader *r)
         return;
     if (r->file >= 0)
         close(r->file);
+    ulog_items_free(r->log);
     free(r->buffer);
     free(r);
 }
@@ -249,6 +259,8 @@ rec_next(struct rec_reader *r, struct rec_item *out_item,
     uint64_t from = r->at, padded;
     int status;
 
+    if (r->log != NULL)
+        return ulog_items_next(r->log, out_item);
     if (r->ended)
         return 0;
     status = read_mark(r, &mark, error);

@@ -186,6 +186,34 @@ def test_an_orderly_end_while_it_is_away_keeps_the_log(logged, media):
     assert model.on(media.a)
 
 
+def recover(*words):
+    return subprocess.run([REINSERT, "recover", *words], text=True,
+                          capture_output=True, timeout=30 * SLOW)
+
+
+def test_recover_reads_a_log_without_a_service(logged, media):
+    s, c = logged(flush_idle=NEVER)
+    model = Model(media.a)
+    read_much(c, model)
+    model.write(c)
+    c.write(model.offset, b"f" * 4096, nbd.CMD_FLAG_FUA)
+    model.content[:4096] = b"f" * 4096
+    s.kill()
+    listed = recover("list", s.logs).stdout.rstrip("\n").split("\t")
+    assert listed[0] == "recovery" and listed[2] == "ARCHIVE-A"
+    name = listed[1]
+    assert os.path.basename(name) in logs(s)
+    assert recover("show", name).stdout.startswith("data\t")
+    assert recover("apply", name, "--to", media.c).returncode == 1
+    r = recover("apply", name, "--to", media.a)
+    assert r.returncode == 0, r.stderr
+    assert model.on(media.a)
+    s.start()
+    s.mounted("ARCHIVE-A")
+    flushed(s)
+    assert model.on(media.a) and not s.prompts()
+
+
 def test_what_was_flushed_is_not_replayed(logged, media):
     s, c = logged(flush_idle=NEVER)
     model = Model(media.a)

@@ -151,3 +151,11 @@ seed("nbd", "slow", b"\3" + request(0, 0, 512) * 4 + LAST)
 seed("nbd", "failing", b"\5" + request(0, 1 << 19, 512) + LAST)
 seed("nbd", "shake", b"\0\0\0\0\3IHAVEOPT" + struct.pack(">II", 3, 0)
      + b"IHAVEOPT" + struct.pack(">II", 7, 7) + b"\0\0\0\1A\0\0")
+
+# --- ulog: flags, then offset (24 bits), what to xor, how many bytes
+
+for name, flags, at in [("slot", 1, 40), ("record", 1, 65536 + 16),
+                        ("length", 1, 65536 + 24), ("data", 0, 65536 + 100),
+                        ("witness", 1, 92)]:
+    seed("ulog", name, bytes([flags]) + struct.pack("<I", at)[:3]
+         + bytes([0x40, 0]))
