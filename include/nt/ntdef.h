@@ -46,7 +46,7 @@
 #define CONST const
 typedef void           VOID, *PVOID;
 typedef const void    *PCVOID;
-typedef char           CHAR, *PCHAR, *PSTR, CCHAR;
+typedef char           CHAR, *PCHAR, *PSTR, CCHAR, *PCCHAR;
 typedef const char    *PCSTR, *PCSZ;
 typedef unsigned char  UCHAR, *PUCHAR, BOOLEAN, *PBOOLEAN, BYTE;
 typedef int16_t        SHORT, *PSHORT, CSHORT;

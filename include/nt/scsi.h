@@ -269,6 +269,118 @@ typedef union _CDB {
         UCHAR Reserved2[1];
         UCHAR Control;
     } REPORT_LUNS;
+    struct _LOGSENSE {
+        UCHAR OperationCode;
+        UCHAR SPBit : 1;
+        UCHAR PPCBit : 1;
+        UCHAR Reserved1 : 3;
+        UCHAR LogicalUnitNumber : 3;
+        UCHAR PageCode : 6;
+        UCHAR PCBit : 2;
+        union {
+            UCHAR SubPageCode;
+            UCHAR Reserved2;
+        };
+        UCHAR Reserved3;
+        UCHAR ParameterPointer[2];
+        UCHAR AllocationLength[2];
+        UCHAR Control;
+    } LOGSENSE;
+    struct _INIT_ELEMENT_STATUS {
+        UCHAR OperationCode;
+        UCHAR Reserved1 : 5;
+        UCHAR LogicalUnitNubmer : 3;
+        UCHAR Reserved2[3];
+        UCHAR Reserved3 : 7;
+        UCHAR NoBarCode : 1;
+    } INIT_ELEMENT_STATUS;
+    struct _INITIALIZE_ELEMENT_RANGE {
+        UCHAR OperationCode;
+        UCHAR Range : 1;
+        UCHAR Reserved1 : 4;
+        UCHAR LogicalUnitNubmer : 3;
+        UCHAR FirstElementAddress[2];
+        UCHAR Reserved2[2];
+        UCHAR NumberOfElements[2];
+        UCHAR Reserved3;
+        UCHAR Reserved4 : 7;
+        UCHAR NoBarCode : 1;
+    } INITIALIZE_ELEMENT_RANGE;
+    struct _POSITION_TO_ELEMENT {
+        UCHAR OperationCode;
+        UCHAR Reserved1 : 5;
+        UCHAR LogicalUnitNumber : 3;
+        UCHAR TransportElementAddress[2];
+        UCHAR DestinationElementAddress[2];
+        UCHAR Reserved2[2];
+        UCHAR Flip : 1;
+        UCHAR Reserved3 : 7;
+        UCHAR Control;
+    } POSITION_TO_ELEMENT;
+    struct _MOVE_MEDIUM {
+        UCHAR OperationCode;
+        UCHAR Reserved1 : 5;
+        UCHAR LogicalUnitNumber : 3;
+        UCHAR TransportElementAddress[2];
+        UCHAR SourceElementAddress[2];
+        UCHAR DestinationElementAddress[2];
+        UCHAR Reserved2[2];
+        UCHAR Flip : 1;
+        UCHAR Reserved3 : 7;
+        UCHAR Control;
+    } MOVE_MEDIUM;
+    /* SCSI's INV1, of the first destination, is the bit called Flip2. */
+    struct _EXCHANGE_MEDIUM {
+        UCHAR OperationCode;
+        UCHAR Reserved1 : 5;
+        UCHAR LogicalUnitNumber : 3;
+        UCHAR TransportElementAddress[2];
+        UCHAR SourceElementAddress[2];
+        UCHAR Destination1ElementAddress[2];
+        UCHAR Destination2ElementAddress[2];
+        UCHAR Flip1 : 1;
+        UCHAR Flip2 : 1;
+        UCHAR Reserved3 : 6;
+        UCHAR Control;
+    } EXCHANGE_MEDIUM;
+    struct _READ_ELEMENT_STATUS {
+        UCHAR OperationCode;
+        UCHAR ElementType : 4;
+        UCHAR VolTag : 1;
+        UCHAR LogicalUnitNumber : 3;
+        UCHAR StartingElementAddress[2];
+        UCHAR NumberOfElements[2];
+        UCHAR Reserved1;
+        UCHAR AllocationLength[3];
+        UCHAR Reserved2;
+        UCHAR Control;
+    } READ_ELEMENT_STATUS;
+    struct _SEND_VOLUME_TAG {
+        UCHAR OperationCode;
+        UCHAR ElementType : 4;
+        UCHAR Reserved1 : 1;
+        UCHAR LogicalUnitNumber : 3;
+        UCHAR StartingElementAddress[2];
+        UCHAR Reserved2;
+        UCHAR ActionCode : 5;
+        UCHAR Reserved3 : 3;
+        UCHAR Reserved4[2];
+        UCHAR ParameterListLength[2];
+        UCHAR Reserved5;
+        UCHAR Control;
+    } SEND_VOLUME_TAG;
+    struct _REQUEST_VOLUME_ELEMENT_ADDRESS {
+        UCHAR OperationCode;
+        UCHAR ElementType : 4;
+        UCHAR VolTag : 1;
+        UCHAR LogicalUnitNumber : 3;
+        UCHAR StartingElementAddress[2];
+        UCHAR NumberElements[2];
+        UCHAR Reserved1;
+        UCHAR AllocationLength[3];
+        UCHAR Reserved2;
+        UCHAR Control;
+    } REQUEST_VOLUME_ELEMENT_ADDRESS;
     UCHAR AsByte[16];
     ULONG AsUlong[4];
 } CDB, *PCDB;

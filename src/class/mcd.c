@@ -96,6 +96,14 @@ is_running(class_device *dev)
     return __atomic_load_n(&dev->mcd.running, __ATOMIC_ACQUIRE);
 }
 
+/* A changer's media are in its elements; what its driver wants to know of them
+ * it asks, and nobody else asks for it. */
+static BOOLEAN
+has_no_medium(class_device *dev)
+{
+    return dev->fdo->DeviceType == FILE_DEVICE_CHANGER;
+}
+
 /* --- the state ------------------------------------------------------------ */
 
 VOID NTAPI
@@ -106,6 +114,8 @@ class_set_state(class_device *dev, ULONG state, BOOLEAN known, BOOLEAN swapped)
     ULONG old;
     KIRQL irql;
 
+    if (has_no_medium(dev))
+        return;
     KeAcquireSpinLock(&mcd->lock, &irql);
     old = mcd->state;
     mcd->state = state;
@@ -420,7 +430,8 @@ class_mcd_start(class_device *dev)
     struct class_request *request;
     KIRQL irql;
 
-    if (!dev->removable || mcd->suppressed || is_running(dev))
+    if (!dev->removable || mcd->suppressed || is_running(dev) ||
+        has_no_medium(dev))
         return STATUS_SUCCESS;
     request = class_request_new(dev, NULL);
     if (request == NULL)

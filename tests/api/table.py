@@ -39,6 +39,14 @@ def declared(top):
     return names
 
 
+def callbacks(top):
+    """Documented routines that drivers have: members of the records in which
+    they hand them over."""
+    with open(os.path.join(top, "include/nt/mcd.h"), encoding="utf-8") as file:
+        record = re.search(r"struct _MCD_INIT_DATA \{(.*?)\}", file.read(), re.S)
+    return set(re.findall(r"^\s+CHANGER_\w+ (\w+);", record[1], re.M))
+
+
 def exported(build):
     libraries = glob.glob(os.path.join(build, "src/**/lib*.a"), recursive=True)
     run = subprocess.run(["nm", "-g", "--defined-only", *libraries],
@@ -73,6 +81,7 @@ def check(top, build):
     wrong = []
     known = {}
     names, symbols = declared(top), exported(build)
+    names.update(dict.fromkeys(callbacks(top), "mcd.h"))
     before = ("", "")
     for (file, line), name, state, note in rows(top):
         place = f"api/{file}:{line}: {name}"

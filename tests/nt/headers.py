@@ -14,7 +14,8 @@ INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
 STRICT = ['-Wall', '-Wextra', '-Wstrict-prototypes', '-Wundef', '-Werror',
           '-fsyntax-only', '-x', 'c', '-']
 # Takes a variable argument list, which the other convention passes otherwise.
-NATIVE = {'DbgPrint', 'DbgPrintEx', 'vDbgPrintEx'}
+NATIVE = {'ChangerClassDebugPrint', 'DbgPrint', 'DbgPrintEx',
+          'vDbgPrintEx'}
 
 
 def compiles(compiler, header):

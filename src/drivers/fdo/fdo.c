@@ -1,5 +1,5 @@
 /*
- * fdo.c - what the disk and CD drivers do alike: arrive, leave, complete
+ * fdo.c - what disk, CD and changer drivers do alike: arrive, leave, complete
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,11 +10,13 @@
 #include <string.h>
 
 /* <ntddstor.h> declares them; whoever included it did so before <initguid.h>,
- * so they are defined here, for both drivers. */
+ * so they are defined here, for all of them. */
 DEFINE_GUID(GUID_DEVINTERFACE_DISK, 0x53f56307, 0xb6bf, 0x11d0, 0x94, 0xf2,
             0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
 DEFINE_GUID(GUID_DEVINTERFACE_CDROM, 0x53f56308, 0xb6bf, 0x11d0, 0x94, 0xf2,
             0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
+DEFINE_GUID(GUID_DEVINTERFACE_MEDIUMCHANGER, 0x53f56310, 0xb6bf, 0x11d0, 0x94,
+            0xf2, 0x00, 0xa0, 0xc9, 0x1e, 0xfb, 0x8b);
 
 /* Makes the directory that the name lies in, unless that is \Device.  It goes
  * with its handle. */
@@ -88,7 +90,7 @@ fdo_data_of(PDEVICE_OBJECT fdo)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
 
-    return ext->CommonExtension.DriverData;
+    return (struct fdo_data *) (ext + 1);
 }
 
 /* A device that cannot be found by its class works all the same. */

@@ -1,5 +1,5 @@
 /*
- * fdo.h - what the disk and CD drivers do alike
+ * fdo.h - what disk, CD and changer drivers do alike
  *
  * Written against the WDK headers alone, like the drivers themselves.
  *
@@ -17,7 +17,8 @@ struct fdo_name {
     const GUID *class_guid;     /* what programs find such devices by */
 };
 
-/* What lies first in the extension behind its documented part. */
+/* What lies first in the extension behind its documented part; DriverData, to
+ * begin with, and wherever a driver lets that point later. */
 struct fdo_data {
     UNICODE_STRING link;        /* empty: none could be had */
 };
