@@ -12,7 +12,7 @@ import pytest
 
 import pages
 import pulls
-from house import until
+from house import until, volumes
 
 PULLS = 20
 LONGER_THAN_THE_KERNELS_TIMER = 62      # it looks every 30 s
@@ -50,11 +50,14 @@ def counts(machine):
     return [int(stat[n]) for n in (0, 4, 15)]
 
 
-def attach(machine, service, label, *options):
+def port_of(service):
     address = service.call("GET", "/v1/status")["service"]["nbd"][0]["address"]
-    port = address.rsplit(":", 1)[1]
+    return address.rsplit(":", 1)[1]
+
+
+def attach(machine, service, label, *options):
     line = pages.command("nbd-client 127.0.0.1 10809", host="10.0.2.2",
-                         port=port, export=label)
+                         port=port_of(service), export=label)
     machine.run(f"{' '.join([line, *options])} && mkdir -p /mnt/v && "
                 "until [ $(blockdev --getsize64 /dev/nbd0) != 0 ]; do "
                 "sleep 0.1; done")
@@ -128,6 +131,24 @@ def test_a_timeout_gives_up(client, serve, tmp_path):
     service.one_prompt(label, 30)
     assert job.wait(60) != 0 and "Input/output error" in job.output
     assert service.alive()
+
+
+def test_a_disc_is_read_with_its_block_size(client, serve, tmp_path):
+    """As docs/clients.md says; without it nothing can be read."""
+    iso = volumes.make_iso(str(tmp_path / "disc.iso"), "DISC", 1)
+    service = serve({"cd": {"type": "cdrom", "medium": iso}},
+                    nbd=["tcp:127.0.0.1:0"])
+    service.mounted("DISC")
+    client.modprobe("isofs")
+    line = pages.command("nbd-client -unix /run/reinsert/nbd.sock -N DISC ")
+    line = line.replace("-unix /run/reinsert/nbd.sock",
+                        f"10.0.2.2 {port_of(service)}")
+    client.run(line.replace("/dev/nbd1", "/dev/nbd0"))
+    client.run("mkdir -p /mnt/v && mount -t iso9660 /dev/nbd0 /mnt/v")
+    assert client.run("wc -c </mnt/v/content.bin").strip() == str(1 << 20)
+    client.run("umount /mnt/v")
+    assert client.run("sha256sum </dev/nbd0").split()[0] == volumes.checksum(
+        iso)
 
 
 def test_P8_a_killed_service_is_a_power_cut(client, serve, tmp_path, tree):
