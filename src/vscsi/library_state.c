@@ -10,7 +10,7 @@
  * is written as a whole beside its old version and renamed, whenever a medium
  * has left an element or has come to one: a process that is killed finds
  * every cartridge in one place again, at worst in the transport, from where it
- * goes back to its slot at the next start.
+ * goes to its slot, or to a free one, at the next start.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -455,6 +455,24 @@ place_rest(struct vscsi_library *library, struct roll *roll, char *out_text,
     return 0;
 }
 
+/* Where it came from, or else a free slot; NULL: the library is full. */
+static struct element *
+home_of(struct vscsi_library *library, const struct element *hand)
+{
+    struct element *home =
+        hand->source >= 0 ? library_element(library, (unsigned) hand->source)
+                          : NULL;
+
+    if (home != NULL && home->kind != VSCSI_ELEMENT_TRANSPORT &&
+        home->cartridge == NULL)
+        return home;
+    for (unsigned i = 0;
+         (home = library_nth(library, VSCSI_ELEMENT_SLOT, i)) != NULL; i++)
+        if (home->cartridge == NULL)
+            return home;
+    return NULL;
+}
+
 /* As a robot does when it starts: what it still holds goes home. */
 static void
 put_away(struct vscsi_library *library)
@@ -462,23 +480,19 @@ put_away(struct vscsi_library *library)
     for (unsigned i = 0; i < library->count[VSCSI_ELEMENT_TRANSPORT]; i++) {
         struct element *hand = library_nth(library, VSCSI_ELEMENT_TRANSPORT, i);
         struct cartridge *cartridge = hand->cartridge;
-        struct element *home =
-            hand->source >= 0
-                ? library_element(library, (unsigned) hand->source)
-                : NULL;
+        struct element *home;
 
         if (cartridge == NULL)
             continue;
-        if (home == NULL || home->cartridge != NULL ||
-            home->kind == VSCSI_ELEMENT_TRANSPORT) {
+        home = home_of(library, hand);
+        if (home == NULL) {
             tell(library, "cartridge %s is still in transport %u",
                  cartridge->file, i + 1);
             continue;
         }
         library_place_locked(library, cartridge, home);
         tell(library,
-             "a motion was interrupted: cartridge %s is back in %s "
-             "%u",
+             "a motion was interrupted: cartridge %s is put into %s %u",
              cartridge->file, library_kind_name(home->kind), home->index + 1);
     }
 }
