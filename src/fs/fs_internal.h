@@ -64,7 +64,8 @@ struct volume {
     struct witness *witness;       /* NULL: never seen on a writable medium */
     PIRP sample;                   /* a read for the witness, if no write was
                                     * below us since it was sent; borrowed */
-    ULONG reads;                   /* since the last sample */
+    ULONG asked;                   /* requests since the last sample */
+    ULONG sample_every;            /* of so many one is the next */
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
     BOOLEAN marked_dirty;          /* FSCTL_MARK_VOLUME_DIRTY */

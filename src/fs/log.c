@@ -255,6 +255,38 @@ log_flushed(struct log *log, ULONG sealed)
     }
 }
 
+/* The first aligned block of the page that is written as a whole; LOG_PAGE:
+ * none. */
+static ULONG
+whole_block(const struct log_page *page, ULONG block)
+{
+    ULONG at = 0;
+
+    while (at + block <= LOG_PAGE &&
+           (page->written & units_of(at, block)) != units_of(at, block))
+        at += block;
+    return at + block <= LOG_PAGE ? at : LOG_PAGE;
+}
+
+void
+log_newest(const struct log *log, ULONG sealed, ULONG block, ULONG most,
+           log_page_fn *fn, void *context)
+{
+    PLIST_ENTRY entry;
+
+    if (log->pages == 0 || block > LOG_PAGE)
+        return;
+    for (entry = log->age.Blink; entry != &log->age && most > 0;
+         entry = entry->Blink, most--) {
+        const struct log_page *page =
+            CONTAINING_RECORD(entry, struct log_page, age);
+        ULONG at = whole_block(page, block);
+
+        if ((LONG) (page->epoch - sealed) <= 0 && at < LOG_PAGE)
+            fn(context, page->number * LOG_PAGE + at, page->data + at);
+    }
+}
+
 BOOLEAN
 log_covers(const struct log *log, ULONG64 offset, ULONG64 length)
 {

@@ -64,6 +64,12 @@ log_bytes(const struct log *log)
     return (ULONG64) log->pages * LOG_PAGE;
 }
 
+/* Of up to `most` pages, the last written ones that a flush of `sealed` covers:
+ * the first `block` bytes that are written as a whole. */
+typedef void log_page_fn(void *context, ULONG64 offset, const void *data);
+void log_newest(const struct log *log, ULONG sealed, ULONG block, ULONG most,
+                log_page_fn *fn, void *context);
+
 /* Is any of the range in the log? */
 BOOLEAN log_covers(const struct log *log, ULONG64 offset, ULONG64 length);
 

@@ -22,10 +22,11 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/trace.h"
+#include "fs/metadata.h"
 
 #define READ_TRIES    5
 #define REFRESH_MS    300
-#define FIRM_PER_READ 16 /* blocks of each read for the witness */
+#define FIRM_PER_READ 8 /* blocks of each read for the witness, evenly */
 
 struct reader {
     PDEVICE_OBJECT target;
@@ -62,10 +63,17 @@ read_range(void *context, ULONG64 offset, void *buffer, ULONG length)
     struct witness *witness = reader->witness;
     NTSTATUS status =
         fs_read_device(reader->target, reader->count, offset, buffer, length);
-    ULONG step;
+    ULONG places[METADATA_MAX], count, step;
 
     if (!NT_SUCCESS(status) || witness == NULL)
         return status;
+    count = metadata_places(buffer, length, places);
+    for (ULONG i = 0; i < count; i++) {
+        ULONG at = places[i] / witness->block_bytes * witness->block_bytes;
+
+        witness_saw(witness, offset + at, (const UCHAR *) buffer + at,
+                    length - at, TRUE);
+    }
     step = length / FIRM_PER_READ / witness->block_bytes * witness->block_bytes;
     if (step == 0)
         step = witness->block_bytes;
@@ -165,7 +173,8 @@ look_once(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
         medium->witness = ExAllocatePoolWithTag(
             NonPagedPool, sizeof *medium->witness, FS_TAG);
     if (medium->witness != NULL)
-        witness_init(medium->witness, medium->block_bytes, FALSE);
+        witness_init(medium->witness, medium->block_bytes,
+                     real->DeviceType == FILE_DEVICE_CD_ROM);
     reader.witness = medium->witness;
     return identity_read(read_range, &reader, medium->size_bytes,
                          medium->block_bytes, medium->read_only, &medium->id);

@@ -17,7 +17,10 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-#define RUN_MOST (1u << 20)
+#define RUN_MOST   (1u << 20)
+#define RUN_READ   65536u /* of one read for the witness; a block, at least */
+#define RUN_BLOCKS 64u
+#define GAP_MOST   16384u /* between two blocks of one read */
 
 struct resuming {
     struct volume *volume;
@@ -44,19 +47,11 @@ note_step(struct volume *volume)
 }
 
 static NTSTATUS
-compare_block(struct resuming *resuming, ULONG64 at, void *block)
+check_block(struct volume *volume, ULONG64 at, const void *block)
 {
-    struct volume *volume = resuming->volume;
-    NTSTATUS status = fs_read_device(resuming->target, resuming->count, at,
-                                     block, volume->block_bytes);
     BOOLEAN agrees;
     KIRQL irql;
 
-    note_step(volume);
-    if (is_about_the_block(status))
-        return STATUS_SUCCESS;
-    if (!NT_SUCCESS(status))
-        return status;
     KeAcquireSpinLock(&volume->lock, &irql);
     agrees = witness_agrees(volume->witness, at, block);
     KeReleaseSpinLock(&volume->lock, irql);
@@ -67,11 +62,87 @@ compare_block(struct resuming *resuming, ULONG64 at, void *block)
 }
 
 static NTSTATUS
+compare_block(struct resuming *resuming, ULONG64 at, void *block)
+{
+    struct volume *volume = resuming->volume;
+    NTSTATUS status = fs_read_device(resuming->target, resuming->count, at,
+                                     block, volume->block_bytes);
+
+    note_step(volume);
+    if (is_about_the_block(status))
+        return STATUS_SUCCESS;
+    return NT_SUCCESS(status) ? check_block(volume, at, block) : status;
+}
+
+/* Blocks `at` of one read. */
+struct run {
+    ULONG64 at[RUN_BLOCKS];
+    ULONG count;
+};
+
+static BOOLEAN
+joins(const struct run *run, ULONG64 at, ULONG block)
+{
+    return run->count > 0 && run->count < RUN_BLOCKS &&
+           at - (run->at[run->count - 1] + block) <= GAP_MOST &&
+           at + block - run->at[0] <= RUN_READ;
+}
+
+/* One read; where that does not go, each by itself. */
+static NTSTATUS
+compare_run(struct resuming *resuming, const struct run *run, UCHAR *buffer)
+{
+    struct volume *volume = resuming->volume;
+    ULONG block = volume->block_bytes;
+    NTSTATUS status = STATUS_SUCCESS;
+    ULONG length;
+
+    if (run->count == 0)
+        return STATUS_SUCCESS;
+    length = (ULONG) (run->at[run->count - 1] - run->at[0]) + block;
+    if (run->count > 1) {
+        status = fs_read_device(resuming->target, resuming->count, run->at[0],
+                                buffer, length);
+        note_step(volume);
+        if (NT_SUCCESS(status)) {
+            for (ULONG i = 0; i < run->count && NT_SUCCESS(status); i++)
+                status = check_block(volume, run->at[i],
+                                     buffer + (run->at[i] - run->at[0]));
+            return status;
+        }
+        if (!is_about_the_block(status))
+            return status;
+        status = STATUS_SUCCESS;
+    }
+    for (ULONG i = 0; i < run->count && NT_SUCCESS(status); i++)
+        status = compare_block(resuming, run->at[i], buffer);
+    return status;
+}
+
+/* All entries, in the order of the medium. */
+static NTSTATUS
+compare_all(struct resuming *resuming, const ULONG64 *at, ULONG count,
+            UCHAR *buffer)
+{
+    struct run run = { .count = 0 };
+    NTSTATUS status = STATUS_SUCCESS;
+
+    for (ULONG i = 0; i < count && NT_SUCCESS(status); i++) {
+        if (!joins(&run, at[i], resuming->volume->block_bytes)) {
+            status = compare_run(resuming, &run, buffer);
+            run.count = 0;
+        }
+        run.at[run.count++] = at[i];
+    }
+    return NT_SUCCESS(status) ? compare_run(resuming, &run, buffer) : status;
+}
+
+static NTSTATUS
 compare(struct resuming *resuming)
 {
     struct volume *volume = resuming->volume;
     ULONG64 *at = ExAllocatePoolWithTag(
-        NonPagedPool, WITNESS_MAX * sizeof *at + volume->block_bytes, FS_TAG);
+        NonPagedPool, WITNESS_MAX * sizeof *at + RUN_READ, FS_TAG);
     NTSTATUS status = STATUS_SUCCESS;
     ULONG count;
     KIRQL irql;
@@ -81,8 +152,7 @@ compare(struct resuming *resuming)
     KeAcquireSpinLock(&volume->lock, &irql);
     count = volume->witness != NULL ? witness_list(volume->witness, at) : 0;
     KeReleaseSpinLock(&volume->lock, irql);
-    for (ULONG i = 0; i < count && NT_SUCCESS(status); i++)
-        status = compare_block(resuming, at[i], at + WITNESS_MAX);
+    status = compare_all(resuming, at, count, (UCHAR *) (at + WITNESS_MAX));
     ExFreePoolWithTag(at, FS_TAG);
     return status;
 }

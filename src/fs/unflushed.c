@@ -23,7 +23,9 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-#define SAMPLE_EVERY 64
+#define SAMPLE_EVERY 64   /* reads, and writes without a log */
+#define SAMPLE_FIRST 4    /* the same, as long as there is room for more */
+#define SAMPLE_FLUSH 8    /* pages of each flush */
 #define UNLOCK_MS    1000 /* without a write, and flushed: where none is idle */
 
 /* --- the ranges of a change --------------------------------------------------- */
@@ -88,6 +90,20 @@ touch_range(void *context, ULONG64 offset, ULONG64 length)
     return TRUE;
 }
 
+/* Is it this one's turn?  Only while no write is below us. */
+static BOOLEAN
+is_sample_locked(struct volume *volume)
+{
+    if (volume->asked++ < volume->sample_every ||
+        __atomic_load_n(&volume->running, __ATOMIC_RELAXED) >= RUNNING_WRITE)
+        return FALSE;
+    volume->asked = 0;
+    volume->sample_every = volume->witness->count < volume->witness->limit
+                               ? SAMPLE_FIRST
+                               : SAMPLE_EVERY;
+    return TRUE;
+}
+
 /* With volume.lock held, before the request is counted as running. */
 void NTAPI
 fs_track_sent_locked(struct volume *volume, PIRP irp)
@@ -97,11 +113,8 @@ fs_track_sent_locked(struct volume *volume, PIRP irp)
 
     own->MinorFunction &= FS_TOUCHES_IDENTITY | FS_RECURSIVE | FS_FROM_CACHE;
     if (own->MajorFunction == IRP_MJ_READ) {
-        if (volume->witness != NULL && volume->reads++ >= SAMPLE_EVERY &&
-            volume->sample == NULL && own->Parameters.Read.Length != 0 &&
-            __atomic_load_n(&volume->running, __ATOMIC_RELAXED) <
-                RUNNING_WRITE) {
-            volume->reads = 0;
+        if (volume->witness != NULL && volume->sample == NULL &&
+            own->Parameters.Read.Length != 0 && is_sample_locked(volume)) {
             volume->sample = irp;
             own->MinorFunction |= FS_SAMPLED;
         }
@@ -120,6 +133,11 @@ fs_track_sent_locked(struct volume *volume, PIRP irp)
     volume->sample = NULL;
     if (volume->logging)
         own->MinorFunction |= FS_LOGGED;
+    else if (volume->witness != NULL && own->MajorFunction == IRP_MJ_WRITE &&
+             is_sample_locked(volume))
+        witness_expect(volume->witness,
+                       (ULONG64) own->Parameters.Write.ByteOffset.QuadPart,
+                       own->Parameters.Write.Length);
     if (volume->witness != NULL)
         fs_each_range(volume, irp, touch_range, &touching);
     if (touching.touched)
@@ -151,6 +169,33 @@ account_locked(struct volume *volume, ULONG before)
         __atomic_add_fetch(&fs.unflushed_pages, grown, __ATOMIC_RELAXED);
 }
 
+static void
+saw_page(void *context, ULONG64 offset, const void *data)
+{
+    struct witness *witness = context;
+
+    witness_saw(witness, offset, data, witness->block_bytes, FALSE);
+}
+
+/* What is on the medium now is remembered while its data are at hand; unless a
+ * write is below us that may be newer. */
+static void
+see_flushed(struct volume *volume, ULONG sealed, ULONG generation)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    if (volume->witness != NULL && volume->generation == generation &&
+        __atomic_load_n(&volume->running, __ATOMIC_RELAXED) < RUNNING_WRITE) {
+        KeAcquireSpinLockAtDpcLevel(&volume->log_lock);
+        if (volume->log.buckets != NULL)
+            log_newest(&volume->log, sealed, volume->block_bytes, SAMPLE_FLUSH,
+                       saw_page, volume->witness);
+        KeReleaseSpinLockFromDpcLevel(&volume->log_lock);
+    }
+    KeReleaseSpinLock(&volume->lock, irql);
+}
+
 BOOLEAN
 fs_flushed(struct volume *volume, ULONG sealed, ULONG generation)
 {
@@ -158,6 +203,7 @@ fs_flushed(struct volume *volume, ULONG sealed, ULONG generation)
     ULONG before;
     KIRQL irql;
 
+    see_flushed(volume, sealed, generation);
     KeAcquireSpinLock(&volume->log_lock, &irql);
     ok = __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE) == generation;
     if (ok && volume->log.buckets != NULL) {

@@ -108,6 +108,21 @@ witness_saw(struct witness *witness, ULONG64 offset, const void *data,
     mark_zones(witness);
 }
 
+void
+witness_expect(struct witness *witness, ULONG64 offset, ULONG64 length)
+{
+    ULONG i;
+
+    if (length < witness->block_bytes || find(witness, offset) < witness->count)
+        return;
+    i = place_for(witness);
+    if (i == witness->limit)
+        return;
+    witness->at[i] = offset;
+    witness->entry[i] = (struct witness_state){ .states = 0 };
+    mark_zones(witness);
+}
+
 BOOLEAN
 witness_writing(struct witness *witness, ULONG64 offset, ULONG64 length)
 {

@@ -55,6 +55,10 @@ void witness_init(struct witness *witness, ULONG block_bytes, BOOLEAN optical);
 void witness_saw(struct witness *witness, ULONG64 offset, const void *data,
                  ULONG length, BOOLEAN firm);
 
+/* A write is about to be sent, and none is under way: its first block becomes
+ * an entry, if there is none. */
+void witness_expect(struct witness *witness, ULONG64 offset, ULONG64 length);
+
 static inline ULONG
 witness_zone(ULONG64 at)
 {

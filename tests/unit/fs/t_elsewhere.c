@@ -199,11 +199,168 @@ same_numbers__the_known_one_is_elsewhere__a_copy(void **state)
     assert_true(info_of(other).duplicate);
 }
 
+static struct volume *used;
+
+/* --- what is remembered -------------------------------------------------------------- */
+
+/* Written, flushed, never read. */
+static void
+witness__of_a_flushed_write__noticed(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("wflush", "WFLUSH", "A0000050");
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'w', sizeof buffer);
+    assert_int_equal(write_volume(volume, 2 * AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, 2 * AT, "elsewhere", 9);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+}
+
+/* On a drive without a volatile cache. */
+static void
+witness__of_a_write_without_a_log__noticed(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("wwrite", "WWRITE", "A0000051");
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'w', sizeof buffer);
+    assert_int_equal(write_volume(volume, 2 * AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    memset(buffer, 'x', sizeof buffer);
+    assert_int_equal(write_volume(volume, 2 * AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    swap(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    pull_out(d);
+    image_poke(path, 2 * AT, "elsewhere", 9);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+}
+
+/* Only just mounted, and the end of the first FAT is what is different. */
+static void
+witness__of_metadata__noticed_without_any_request(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path =
+        image("wmeta", 262144, "mkfs.vfat -F 16 -s 8 -n WMETA -i A0000052 %s");
+    UCHAR boot[512];
+    struct volume *volume;
+    unsigned long end;
+
+    put_in(d, path);
+    volume = mount(d);
+    pull_out(d);
+    image_peek(path, 0, boot, sizeof boot);
+    end = (boot[14] + (boot[22] | boot[23] << 8)) * 512ul;
+    /* Beyond what the fingerprint has. */
+    assert_true(end > 68 * 1024);
+    image_poke(path, end - 8, "elsewhere", 8);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+}
+
+static struct {
+    unsigned reads;
+    ULONG64 last, bytes;
+    BOOLEAN backward;
+} pass;
+
+static BOOLEAN
+see_compare(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+            NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    ULONG64 offset = (ULONG64) at->Parameters.Read.ByteOffset.QuadPart;
+
+    (void) watch;
+    (void) irp;
+    (void) out_status;
+    (void) out_information;
+    if (at->MajorFunction == IRP_MJ_READ &&
+        fs_volume_state(used) == VOL_REPLAYING) {
+        pass.reads++;
+        pass.backward |= offset < pass.last;
+        pass.last = offset + at->Parameters.Read.Length;
+        pass.bytes += at->Parameters.Read.Length;
+    }
+    return FALSE;
+}
+
+static void
+witness__compared__one_pass_neighbours_in_one_read(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("pass", "PASS", "A0000053");
+    ULONG64 at[WITNESS_MAX];
+    ULONG count;
+
+    put_in(d, path);
+    used = mount(d);
+    /* Neighbours, then far and wide. */
+    for (unsigned i = 0; i < 3000; i++)
+        assert_int_equal(read_volume(used, AT + i % 128 * 512, seen, 512),
+                         STATUS_SUCCESS);
+    for (unsigned i = 0; i < 6000; i++)
+        assert_int_equal(
+            read_volume(used, 2 * AT + i % 60 * 65536ul, seen, 512),
+            STATUS_SUCCESS);
+    count = witness_list(used->witness, at);
+    assert_true(count > 128);
+    swap(d, path);
+    memset(&pass, 0, sizeof pass);
+    __atomic_store_n(&d->watch.before, see_compare, __ATOMIC_RELEASE);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
+    assert_true(pass.reads > 0 && pass.reads < count / 2);
+    assert_true(pass.reads <= WITNESS_MAX);
+    assert_false(pass.backward);
+}
+
+/* In a run of blocks one cannot be read: the others are compared all the same. */
+static void
+witness__a_bad_block_among_neighbours__the_rest_counts(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("badrun", "BADRUN", "A0000054");
+
+    put_in(d, path);
+    used = mount(d);
+    for (unsigned i = 0; i < 3000; i++)
+        assert_int_equal(read_volume(used, AT + i % 64 * 512, seen, 512),
+                         STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, AT + 40 * 512, "elsewhere", 9);
+    fault(d, "at 1 read lba 8200-8201 do sense 3/11/00");
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+}
+
 /* --- used as it is: what is stale ------------------------------------------------------ */
 
 static struct req past[2]; /* asked of the volume as it was */
 static LONG came;          /* atomic: how many of them */
-static struct volume *used;
 
 static BOOLEAN
 is_stale(PIRP irp)
@@ -330,6 +487,13 @@ main(void)
              rig_cached_disks),
         TEST(same_numbers__the_known_one_is_elsewhere__a_copy,
              rig_cached_disks),
+        TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
+        TEST(witness__of_a_write_without_a_log__noticed, rig_disk),
+        TEST(witness__of_metadata__noticed_without_any_request, rig_disk),
+        TEST(witness__compared__one_pass_neighbours_in_one_read,
+             rig_cached_disk),
+        TEST(witness__a_bad_block_among_neighbours__the_rest_counts,
+             rig_cached_disk),
         TEST(use__asked_of_it_as_it_was__fails_and_is_not_carried_out,
              rig_cached_disk),
         TEST(use__file_opened_before__fails_until_opened_anew, rig_cached_disk),

@@ -126,6 +126,23 @@ two_writes_at_once__either_may_be_last(void **state)
 }
 
 static void
+expected_write__an_entry_once_it_is_done(void **state)
+{
+    ULONG64 at[WITNESS_MAX];
+
+    (void) state;
+    witness_expect(&w, 4096, 4 * BLOCK);
+    assert_int_equal(witness_list(&w, at), 0);
+    write_block(4096, a, 1, TRUE);
+    assert_int_equal(witness_list(&w, at), 1);
+    assert_true(witness_agrees(&w, 4096, a));
+    assert_false(witness_agrees(&w, 4096, b));
+    /* Of one that is known nothing is forgotten. */
+    witness_expect(&w, 4096, BLOCK);
+    assert_false(witness_agrees(&w, 4096, b));
+}
+
+static void
 full__what_identifies_the_volume_stays(void **state)
 {
     ULONG64 at[WITNESS_MAX];
@@ -184,6 +201,7 @@ main(void)
         TEST(write_that_failed__says_nothing_until_seen_again),
         TEST(many_writes__says_nothing_until_the_flush),
         TEST(two_writes_at_once__either_may_be_last),
+        TEST(expected_write__an_entry_once_it_is_done),
         TEST(full__what_identifies_the_volume_stays),
         TEST(optical__no_more_than_64_reads),
         TEST(zones__far_and_wide_ranges),
