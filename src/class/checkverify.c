@@ -40,7 +40,9 @@ class_check_verify(class_device *dev, PIRP irp)
     if (request == NULL)
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
     request->finish = check_verify_finish;
-    request->flags |= REQ_REPORT;
+    /* With the attention number: a change that somebody else was told of, by a
+     * command of his own, is one all the same. */
+    request->flags |= REQ_REPORT | REQ_STAMPED;
     class_command(request, cdb, sizeof cdb, NULL, 0, FALSE);
     if (code == IOCTL_STORAGE_CHECK_VERIFY2)
         request->srb.SrbFlags |= SRB_CLASS_FLAGS_LOW_PRIORITY;

@@ -35,7 +35,10 @@ ask_number(class_device *dev)
     ExQueueWorkItem(&request->work, CriticalWorkQueue);
 }
 
-static BOOLEAN
+enum taken { TOOK_NOTHING, TOOK_PERHAPS, TOOK_ATTENTION };
+
+/* A caller that wants no sense data does not say what it was told either. */
+static enum taken
 took_attention(PIRP irp)
 {
     PSCSI_PASS_THROUGH pass = irp->AssociatedIrp.SystemBuffer;
@@ -44,27 +47,31 @@ took_attention(PIRP irp)
 
     /* ScsiStatus and the lengths are at the same place in both forms. */
     if (pass == NULL || room < sizeof *pass ||
-        pass->ScsiStatus != SCSISTAT_CHECK_CONDITION ||
-        pass->SenseInfoOffset > room ||
-        pass->SenseInfoLength > room - pass->SenseInfoOffset)
-        return FALSE;
-    return class_parse_sense((const UCHAR *) pass + pass->SenseInfoOffset,
-                             pass->SenseInfoLength, &sense) &&
-           sense.key == SCSI_SENSE_UNIT_ATTENTION;
+        pass->ScsiStatus != SCSISTAT_CHECK_CONDITION)
+        return TOOK_NOTHING;
+    if (pass->SenseInfoOffset > room ||
+        pass->SenseInfoLength > room - pass->SenseInfoOffset ||
+        !class_parse_sense((const UCHAR *) pass + pass->SenseInfoOffset,
+                           pass->SenseInfoLength, &sense))
+        return TOOK_PERHAPS;
+    return sense.key == SCSI_SENSE_UNIT_ATTENTION ? TOOK_ATTENTION
+                                                  : TOOK_NOTHING;
 }
 
 static NTSTATUS NTAPI
 pass_through_done(PDEVICE_OBJECT fdo, PIRP irp, PVOID context)
 {
     class_device *dev = context;
+    enum taken taken = TOOK_NOTHING;
 
     if (irp->PendingReturned)
         IoMarkIrpPending(irp);
-    if (NT_SUCCESS(irp->IoStatus.Status) && took_attention(irp)) {
-        if (dev->removable)
-            (void) class_require_verify(dev);
+    if (NT_SUCCESS(irp->IoStatus.Status))
+        taken = took_attention(irp);
+    if (taken == TOOK_ATTENTION && dev->removable)
+        (void) class_require_verify(dev);
+    if (taken != TOOK_NOTHING)
         ask_number(dev);
-    }
     class_settle(dev, irp, irp->IoStatus.Status, irp->IoStatus.Information);
     return STATUS_SUCCESS;
 }

@@ -282,7 +282,7 @@ static struct {
     unsigned reads;
     ULONG64 last, bytes;
     BOOLEAN backward;
-} pass;
+} seen_pass;
 
 static BOOLEAN
 see_compare(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
@@ -296,10 +296,10 @@ see_compare(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
     (void) out_information;
     if (at->MajorFunction == IRP_MJ_READ &&
         fs_volume_state(used) == VOL_REPLAYING) {
-        pass.reads++;
-        pass.backward |= offset < pass.last;
-        pass.last = offset + at->Parameters.Read.Length;
-        pass.bytes += at->Parameters.Read.Length;
+        seen_pass.reads++;
+        seen_pass.backward |= offset < seen_pass.last;
+        seen_pass.last = offset + at->Parameters.Read.Length;
+        seen_pass.bytes += at->Parameters.Read.Length;
     }
     return FALSE;
 }
@@ -325,15 +325,15 @@ witness__compared__one_pass_neighbours_in_one_read(void **state)
     count = witness_list(used->witness, at);
     assert_true(count > 128);
     swap(d, path);
-    memset(&pass, 0, sizeof pass);
+    memset(&seen_pass, 0, sizeof seen_pass);
     __atomic_store_n(&d->watch.before, see_compare, __ATOMIC_RELEASE);
     set_flag(d);
     IoVerifyVolume(d->fdo, TRUE);
     __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
     assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
-    assert_true(pass.reads > 0 && pass.reads < count / 2);
-    assert_true(pass.reads <= WITNESS_MAX);
-    assert_false(pass.backward);
+    assert_true(seen_pass.reads > 0 && seen_pass.reads < count / 2);
+    assert_true(seen_pass.reads <= WITNESS_MAX);
+    assert_false(seen_pass.backward);
 }
 
 /* In a run of blocks one cannot be read: the others are compared all the same. */
@@ -355,6 +355,81 @@ witness__a_bad_block_among_neighbours__the_rest_counts(void **state)
     set_flag(d);
     IoVerifyVolume(d->fdo, TRUE);
     assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+}
+
+/* --- somebody else took the drive's word ------------------------------------------------- */
+
+/* A pass-through command without room for sense data. */
+static BOOLEAN
+eat_attention(struct drive_rig *d)
+{
+    SCSI_PASS_THROUGH pass = { .Length = sizeof pass,
+                               .CdbLength = 6,
+                               .DataIn = SCSI_IOCTL_DATA_UNSPECIFIED,
+                               .TimeOutValue = 10 };
+    IO_STATUS_BLOCK iosb = { 0 };
+    KEVENT event;
+    PIRP irp;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    irp = IoBuildDeviceIoControlRequest(IOCTL_SCSI_PASS_THROUGH, d->fdo, &pass,
+                                        sizeof pass, &pass, sizeof pass, FALSE,
+                                        &event, &iosb);
+    assert_non_null(irp);
+    if (IoCallDriver(d->fdo, irp) == STATUS_PENDING)
+        KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
+    assert_int_equal(iosb.Status, STATUS_SUCCESS);
+    return pass.ScsiStatus == SCSISTAT_CHECK_CONDITION;
+}
+
+/* Until it is this command that was told, and not who looks after arrivals. */
+static void
+swap_and_eat(struct drive_rig *d, const char *path)
+{
+    for (int i = 0; i < 1000; i++) {
+        swap(d, path);
+        if (eat_attention(d))
+            return;
+    }
+    fail_msg("the command is never told");
+}
+
+static void
+eaten_attention__the_medium_in_another_drive__is_the_volume(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("eaten", "EATEN", "A0000060");
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    swap_and_eat(d, FAT("eaten2", "EATEN2", "A0000061"));
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    assert_ptr_equal(info_of(volume).drive, e->fdo);
+    assert_int_equal(volumes(), 1);
+}
+
+static void
+eaten_attention__a_write__does_not_reach_the_other_medium(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("eaten3", "EATEN3", "A0000062");
+    const char *other = FAT("eaten4", "EATEN4", "A0000063");
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, path);
+    volume = mount(d);
+    swap_and_eat(d, other);
+    memset(buffer, 'e', sizeof buffer);
+    req_start(&req, volume, IRP_MJ_WRITE, AT, buffer, 4096);
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+    swap(d, path);
+    answer(RI_RETRY);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    assert_not_on_medium(other, AT, buffer, 4096);
 }
 
 /* --- used as it is: what is stale ------------------------------------------------------ */
@@ -493,6 +568,10 @@ main(void)
         TEST(witness__compared__one_pass_neighbours_in_one_read,
              rig_cached_disk),
         TEST(witness__a_bad_block_among_neighbours__the_rest_counts,
+             rig_cached_disk),
+        TEST(eaten_attention__the_medium_in_another_drive__is_the_volume,
+             rig_cached_disks),
+        TEST(eaten_attention__a_write__does_not_reach_the_other_medium,
              rig_cached_disk),
         TEST(use__asked_of_it_as_it_was__fails_and_is_not_carried_out,
              rig_cached_disk),
