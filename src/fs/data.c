@@ -112,7 +112,10 @@ fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
     if (fs_ending())
         return finish(irp, STATUS_SYSTEM_SHUTDOWN);
     IoMarkIrpPending(irp);
-    irp->IoStatus.Status = reason;
+    /* A gone drive is raised as an empty one, for that is what a person can do
+     * something about; the words are its own. */
+    irp->IoStatus.Status =
+        fs_is_gone(reason) ? STATUS_NO_MEDIA_IN_DEVICE : reason;
     irp->IoStatus.Information = 0;
     if (thread != NULL)
         IoSetDeviceToVerify(thread, NULL);
@@ -175,9 +178,10 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     if ((own->MinorFunction & TRACKED) != 0)
         status = fs_track_done(volume, irp, status);
     irp->IoStatus.Status = status;
-    settle = NT_SUCCESS(status) ? (own->MinorFunction & FS_NEEDS_FLUSH) != 0
-                                : IoIsErrorUserInduced(status) ||
-                                      status == STATUS_IO_DEVICE_ERROR;
+    settle = NT_SUCCESS(status)
+                 ? (own->MinorFunction & FS_NEEDS_FLUSH) != 0
+                 : IoIsErrorUserInduced(status) ||
+                       status == STATUS_IO_DEVICE_ERROR || fs_is_gone(status);
     end_running(volume, own->MinorFunction);
     if (!settle)
         return (own->MinorFunction & FS_LOGGED) != 0 && NT_SUCCESS(status) &&
@@ -285,6 +289,8 @@ hold_back(struct volume *volume, PIRP irp, NTSTATUS status, BOOLEAN settled)
             IoSetHardErrorOrVerifyDevice(irp, volume->vpb->RealDevice);
         return finish(irp, recursive_status(irp, status));
     }
+    if (fs_is_gone(status))
+        return fs_wait_for_medium(volume, irp, status);
     switch (fs_decide(status, NULL, TRUE)) {
     case FS_VERIFY:
         irp->IoStatus.Status = status;
@@ -488,9 +494,9 @@ decide(NTSTATUS status, BOOLEAN settled_since, BOOLEAN on_device)
         (status == STATUS_VERIFY_REQUIRED || status == STATUS_IO_DEVICE_ERROR ||
          status == STATUS_NO_MEDIA_IN_DEVICE ||
          status == STATUS_DEVICE_NOT_READY ||
-         status == STATUS_UNRECOGNIZED_MEDIA))
+         status == STATUS_UNRECOGNIZED_MEDIA || fs_is_gone(status)))
         return SEND_AGAIN;
-    if (status == STATUS_NO_MEDIA_IN_DEVICE ||
+    if (fs_is_gone(status) || status == STATUS_NO_MEDIA_IN_DEVICE ||
         status == STATUS_DEVICE_NOT_READY ||
         status == STATUS_UNRECOGNIZED_MEDIA)
         return MARK_ABSENT;
@@ -567,7 +573,9 @@ settle(struct volume *volume, PIRP irp)
             send_down(volume, irp, TRUE);
         break;
     case MARK_ABSENT:
-        fs_volume_change(volume, generation, VOL_ABSENT, status);
+        fs_volume_change(volume, generation, VOL_ABSENT,
+                         fs_is_gone(status) ? STATUS_DEVICE_DOES_NOT_EXIST
+                                            : status);
         send_down(volume, irp, TRUE);
         break;
     case SEND_AGAIN:

@@ -262,6 +262,25 @@ fs_media_gone(PDEVICE_OBJECT drive)
                          STATUS_NO_MEDIA_IN_DEVICE);
 }
 
+static BOOLEAN
+now_gone(void *context, struct volume *volume)
+{
+    enum vol_state state = fs_volume_state(volume);
+
+    while (__atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) == context &&
+           state != VOL_CANCELLED && state != VOL_DISMOUNTED &&
+           !fs_volume_change(volume, fs_volume_generation(volume), VOL_ABSENT,
+                             STATUS_DEVICE_DOES_NOT_EXIST))
+        state = fs_volume_state(volume);
+    return TRUE;
+}
+
+void
+fs_drive_gone(PDEVICE_OBJECT drive)
+{
+    fs_each_volume(now_gone, drive);
+}
+
 /* What was mounted in the drive instead, only because a medium without any mark
  * could not be told from a new one, is looked at again. */
 static void
@@ -457,6 +476,7 @@ fs_dismount_all(void)
         IoReleaseVpbSpinLock(irql);
         if (last)
             ExFreePool(vpb);
+        fs_let_drive(volume->real, volume->target);
         IoDeleteDevice(volume->device);
     }
 }

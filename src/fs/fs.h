@@ -113,6 +113,9 @@ struct volume *fs_volume_with_key(const char *key);
 
 /* The drive said that its medium left: asks it, and lets its volume wait. */
 void fs_media_gone(PDEVICE_OBJECT drive);
+/* The drive itself was taken away; what is open of it stays until it is closed,
+ * and so does the device. */
+void fs_drive_gone(PDEVICE_OBJECT drive);
 /* A person says that the medium now in the volume's drive is the right one: a
  * medium that cannot be recognised (blank, unknown) is accepted once, if
  * nothing speaks against it.  Tries at once; TRUE when the volume is back. */

@@ -38,7 +38,8 @@ struct volume {
     KSPIN_LOCK lock;
     enum vol_state state;          /* volume_state.c alone writes it */
     NTSTATUS reason;
-    PDEVICE_OBJECT real;           /* the drive; borrowed */
+    PDEVICE_OBJECT real;           /* the drive; both hold a reference, for it
+                                    * may be taken away */
     PDEVICE_OBJECT target;         /* top of its stack */
     ULONG count;
     ULONG generation;              /* moves with every verification */
@@ -174,6 +175,9 @@ extern ULONG fs_arrows_taken[VOL_STATES][VOL_STATES];
 /* volume.c */
 struct volume *fs_volume_new(PVPB vpb, const struct identity *id);
 void fs_volume_link(struct volume *volume);
+/* A reference to each; either may be NULL. */
+void fs_hold_drive(PDEVICE_OBJECT real, PDEVICE_OBJECT target);
+void fs_let_drive(PDEVICE_OBJECT real, PDEVICE_OBJECT target);
 ULONG fs_volume_generation(struct volume *volume);
 enum vol_state fs_volume_state(struct volume *volume);
 NTSTATUS fs_absent_reason(NTSTATUS status);
@@ -360,6 +364,14 @@ NTSTATUS fs_verify(struct volume *volume);
 void NTAPI fs_refresh_soon(struct volume *volume);
 void fs_refresh_init(struct volume *volume);
 NTSTATUS NTAPI fs_refresh(struct volume *volume);
+
+/* Not the medium, the drive is gone.  Asked about as of an absent volume. */
+static inline BOOLEAN
+fs_is_gone(NTSTATUS status)
+{
+    return status == STATUS_DEVICE_DOES_NOT_EXIST ||
+           status == STATUS_NO_SUCH_DEVICE || status == STATUS_DELETE_PENDING;
+}
 
 static inline BOOLEAN
 fs_ending(void)

@@ -243,17 +243,22 @@ static BOOLEAN
 settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
           PDEVICE_OBJECT target, struct medium *medium)
 {
+    PDEVICE_OBJECT let_real = real, let_target = target;
     enum vol_state to;
     BOOLEAN ok;
     KIRQL irql;
 
     if (medium->write_through)
         fs_unflushed_prepare(volume);
+    fs_hold_drive(real, target);
     KeAcquireSpinLock(&volume->lock, &irql);
     ok = volume->generation == generation && volume->gone == STATUS_SUCCESS;
     if (ok) {
-        if (!medium->unchanged)
+        if (!medium->unchanged) {
+            let_real = volume->real;
+            let_target = volume->target;
             take_over_locked(volume, real, target, medium);
+        }
         volume->accept_unknown = FALSE;
         volume->changed_elsewhere = FALSE;
         to = volume->witness != NULL || volume->log.buckets != NULL ||
@@ -263,6 +268,7 @@ settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
         ok = fs_volume_move_locked(volume, to, STATUS_SUCCESS, TRUE);
     }
     KeReleaseSpinLock(&volume->lock, irql);
+    fs_let_drive(let_real, let_target);
     return ok;
 }
 

@@ -277,6 +277,7 @@ make_absent(PDEVICE_OBJECT drive, const char *key, const struct identity *id,
     }
     volume->device->StackSize = (CCHAR) (target->StackSize + 1);
     volume->device->SectorSize = (USHORT) id->block_bytes;
+    fs_hold_drive(drive, target);
     volume->real = drive;
     volume->target = target;
     volume->read_only = read_only;

@@ -11,6 +11,24 @@
 
 #include "base/clock.h"
 
+void
+fs_hold_drive(PDEVICE_OBJECT real, PDEVICE_OBJECT target)
+{
+    if (real != NULL)
+        ObReferenceObject(real);
+    if (target != NULL)
+        ObReferenceObject(target);
+}
+
+void
+fs_let_drive(PDEVICE_OBJECT real, PDEVICE_OBJECT target)
+{
+    if (target != NULL)
+        ObDereferenceObject(target);
+    if (real != NULL)
+        ObDereferenceObject(real);
+}
+
 ULONG
 fs_volume_generation(struct volume *volume)
 {
@@ -25,13 +43,16 @@ fs_volume_state(struct volume *volume)
 
 /*
  * The reason that a person is told for a volume that could not be verified: one
- * of the user-induced statuses, for only they can be asked about.
+ * of the user-induced statuses, for only they can be asked about, or
+ * STATUS_DEVICE_DOES_NOT_EXIST, which is asked about as if the drive were empty.
  */
 NTSTATUS
 fs_absent_reason(NTSTATUS status)
 {
     if (NT_SUCCESS(status))
         return STATUS_WRONG_VOLUME;
+    if (fs_is_gone(status))
+        return STATUS_DEVICE_DOES_NOT_EXIST;
     if (status == STATUS_VERIFY_REQUIRED || status == STATUS_IO_TIMEOUT ||
         status == STATUS_MEDIA_WRITE_PROTECTED)
         return STATUS_DEVICE_NOT_READY;

@@ -513,6 +513,9 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     if (broker.host.changed != NULL &&
         broker.host.changed(broker.host.context, vpb))
         status = STATUS_FILE_INVALID;
+    else if (broker.host.gone != NULL &&
+             broker.host.gone(broker.host.context, vpb))
+        status = STATUS_DEVICE_DOES_NOT_EXIST;
     fresh = new_prompt(vpb, real, status);
     if (fresh == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wdmguid.h>
 
 #include "base/status.h"
 #include "io/io.h"
@@ -130,6 +131,16 @@ drive_look(struct drive *drive)
                    drive->config.name, status_name(status));
 }
 
+static void
+drive_gone(struct drive *drive)
+{
+    if (drive->service->stopping)
+        return;
+    event_send(drive->service, "drive", drive->config.name, "", 0,
+               "drive %s: was taken away", drive->config.name);
+    fs_drive_gone(drive->fdo);
+}
+
 static NTSTATUS NTAPI
 media_changed(PVOID structure, PVOID context)
 {
@@ -139,6 +150,9 @@ media_changed(PVOID structure, PVOID context)
     if (IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_ARRIVAL) ||
         IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_REMOVAL))
         drive_look(drive);
+    else if (IsEqualGUID(&notification->Event,
+                         &GUID_TARGET_DEVICE_REMOVE_COMPLETE))
+        drive_gone(drive);
     else if (IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_EJECT_REQUEST) &&
              !drive->service->stopping)
         ri_eject(drive->service, drive->config.name, NULL);

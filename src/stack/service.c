@@ -80,6 +80,20 @@ host_changed(void *context, PVPB vpb)
     return info.changed_elsewhere;
 }
 
+static BOOLEAN
+host_gone(void *context, PVPB vpb)
+{
+    struct volume *volume = fs_volume_of(vpb);
+    struct fs_volume_info info;
+
+    (void) context;
+    if (volume == NULL)
+        return FALSE;
+    fs_volume_info(volume, &info);
+    return fs_state_away(info.state) &&
+           info.reason == STATUS_DEVICE_DOES_NOT_EXIST;
+}
+
 static int
 host_use(void *context, PVPB vpb)
 {
@@ -229,6 +243,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
         .needed = host_needed,
         .try_again = host_try_again,
         .changed = host_changed,
+        .gone = host_gone,
         .use = host_use,
         .cancelled = host_cancelled,
         .asked = host_asked,

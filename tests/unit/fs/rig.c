@@ -277,6 +277,16 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
 }
 
 static BOOLEAN
+host_gone(void *context, PVPB vpb)
+{
+    struct fs_volume_info info;
+
+    (void) context;
+    fs_volume_info(fs_volume_of(vpb), &info);
+    return info.reason == STATUS_DEVICE_DOES_NOT_EXIST;
+}
+
+static BOOLEAN
 host_try_again(void *context, PVPB vpb)
 {
     (void) context;
@@ -363,6 +373,7 @@ connect(struct rig *rig)
         .describe = host_describe,
         .needed = host_needed,
         .try_again = host_try_again,
+        .gone = host_gone,
         .retry = io_harderr_retry,
         .fail = io_harderr_fail,
         .event = host_event,

@@ -1,0 +1,211 @@
+/*
+ * t_gone.c - not the medium, the drive goes: its volume is absent, and may come
+ * back in any drive
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "rig.h"
+
+#define AT (4ul << 20)
+
+static UCHAR buffer[65536], seen[65536];
+
+static struct drive_rig *
+begin(void **state, int drive)
+{
+    struct rig *rig = *state;
+
+    limit(64u << 20, NEVER);
+    return &rig->d[drive];
+}
+
+/* As the service does, which keeps each drive open for its notifications: so
+ * the device objects stay until the end. */
+static PFILE_OBJECT kept_open;
+
+static int
+one(void **state)
+{
+    struct rig *rig;
+
+    if (rig_cached_disks(state) != 0)
+        return 1;
+    rig = *state;
+    return io_open_device(rig->d[0].fdo, FILE_READ_ATTRIBUTES, &kept_open);
+}
+
+static int
+over(void **state)
+{
+    fs_shutdown();
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    ke_shutdown();
+    fs_dismount_all();
+    io_close_file(kept_open);
+    return rig_free(state);
+}
+
+static void
+assert_asks_for_the_drive(struct volume *volume)
+{
+    struct ri_prompt_info prompt = the_prompt();
+
+    assert_int_equal(prompt.status, (uint32_t) STATUS_DEVICE_DOES_NOT_EXIST);
+    assert_non_null(strstr(prompt.text, "is gone"));
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+}
+
+static void
+drive_removed__requests_wait__back_in_another_drive(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("gone1", "GONE1", "E0000001");
+    struct volume *volume;
+    struct req read, write;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'g', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_int_equal(io_surprise_remove_device(d->pdo), STATUS_SUCCESS);
+    pull_out(d);
+    req_start(&read, volume, IRP_MJ_READ, AT, seen, 4096);
+    assert_asks_for_the_drive(volume);
+    req_start(&write, volume, IRP_MJ_WRITE, AT + 8192, buffer, 4096);
+    assert_true(EVENTUALLY(the_prompt().waiting == 2));
+    assert_int_equal(asked(), 1);
+    /* A person who says that it is there again is told the truth. */
+    answer(RI_RETRY);
+    assert_asks_for_the_drive(volume);
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    assert_int_equal(req_end(&read), STATUS_SUCCESS);
+    assert_memory_equal(seen, buffer, 4096);
+    assert_int_equal(req_end(&write), STATUS_SUCCESS);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    assert_int_equal(prompts(NULL), 0);
+    pull_out(e);
+    assert_on_medium(path, AT, buffer, 4096);
+    assert_on_medium(path, AT + 8192, buffer, 4096);
+}
+
+static void
+drive_removed__told__absent_before_anybody_asks(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct fs_volume_info info;
+    struct volume *volume;
+
+    put_in(d, FAT("gone5", "GONE5", "E0000005"));
+    volume = mount(d);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    io_surprise_remove_device(d->pdo);
+    fs_drive_gone(d->fdo);
+    fs_volume_info(volume, &info);
+    assert_int_equal(info.state, VOL_ABSENT);
+    assert_int_equal(info.reason, STATUS_DEVICE_DOES_NOT_EXIST);
+    assert_int_equal(info.unflushed_bytes, 4096);
+    assert_int_equal(asked(), 0);
+}
+
+static void
+drive_removed__cancelled__the_keeper_has_the_data(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct kept kept = { 0 };
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, FAT("gone2", "GONE2", "E0000002"));
+    volume = mount(d);
+    memset(buffer, 'g', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    io_surprise_remove_device(d->pdo);
+    req_start(&req, volume, IRP_MJ_READ, AT, seen, 4096);
+    assert_asks_for_the_drive(volume);
+    answer(RI_CANCEL);
+    assert_true(NT_ERROR(req_end(&req)));
+    fs_set_keeper(keep, &kept);
+    fs_give_up(volume, STATUS_DEVICE_DOES_NOT_EXIST);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(kept.bytes, 4096);
+    assert_int_equal(fs_volume_state(volume), VOL_CANCELLED);
+}
+
+/* The end of the system, with one waiting: nothing is left behind. */
+static struct req left;
+
+static void
+drive_removed__request_waits_at_the_end__ends_with_it(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume;
+
+    put_in(d, FAT("gone3", "GONE3", "E0000003"));
+    volume = mount(d);
+    io_surprise_remove_device(d->pdo);
+    req_start(&left, volume, IRP_MJ_READ, AT, seen, 4096);
+    assert_asks_for_the_drive(volume);
+    fs_shutdown();
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    assert_int_equal(req_end(&left), STATUS_SYSTEM_SHUTDOWN);
+}
+
+/* The adapter says so, and the device objects are still there. */
+static LONG answers; /* atomic: how many more say that there is no drive */
+static NTSTATUS no_drive;
+
+static BOOLEAN
+say_no_drive(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+             NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) watch;
+    (void) irp;
+    (void) at;
+    *out_status = no_drive;
+    *out_information = 0;
+    return __atomic_load_n(&answers, __ATOMIC_ACQUIRE) != 0;
+}
+
+static void
+adapter_says_gone__each_status__asked__and_on_when_it_is_back(void **state)
+{
+    static const NTSTATUS each[] = { STATUS_DEVICE_DOES_NOT_EXIST,
+                                     STATUS_NO_SUCH_DEVICE,
+                                     STATUS_DELETE_PENDING };
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, FAT("gone4", "GONE4", "E0000004"));
+    volume = mount(d);
+    d->watch.before = say_no_drive;
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+        no_drive = each[i];
+        __atomic_store_n(&answers, 1, __ATOMIC_RELEASE);
+        req_start(&req, volume, IRP_MJ_READ, AT, seen, 4096);
+        assert_asks_for_the_drive(volume);
+        assert_false(req_is_done(&req));
+        __atomic_store_n(&answers, 0, __ATOMIC_RELEASE);
+        answer(RI_RETRY);
+        assert_int_equal(req_end(&req), STATUS_SUCCESS);
+        assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    }
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+}
+
+#define GONE(test) cmocka_unit_test_setup_teardown(test, one, over)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        GONE(drive_removed__requests_wait__back_in_another_drive),
+        GONE(drive_removed__told__absent_before_anybody_asks),
+        GONE(drive_removed__cancelled__the_keeper_has_the_data),
+        GONE(drive_removed__request_waits_at_the_end__ends_with_it),
+        GONE(adapter_says_gone__each_status__asked__and_on_when_it_is_back),
+    };
+
+    return cmocka_run_group_tests(tests, rig_begin, rig_end);
+}
