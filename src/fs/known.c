@@ -39,6 +39,7 @@ free_known(struct volume *volume)
     PVPB vpb = volume->vpb;
 
     fs_unflushed_free(volume);
+    fs_let_drive(volume->real, volume->target);
     ExFreePool(vpb);
     IoDeleteDevice(volume->device);
 }
@@ -91,6 +92,7 @@ fs_known_begin(PDEVICE_OBJECT drive, const struct fs_log_head *head,
         ExFreePool(vpb);
         return STATUS_INSUFFICIENT_RESOURCES;
     }
+    fs_hold_drive(drive, target);
     volume->real = drive;
     volume->target = target;
     volume->device->StackSize = (CCHAR) (target->StackSize + 1);
