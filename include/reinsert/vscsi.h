@@ -170,7 +170,8 @@ void vscsi_reset(struct vscsi_drive *drive);
  *   N      the N-th command that matches from now on; "N+" that and all later;
  *          "*" every one.
  *   MATCH  any | data | read | write | flush | tur | 0xHH (opcode),
- *          optionally with "lba FIRST-LAST".
+ *          optionally with "lba FIRST-LAST"; of a library move | exchange |
+ *          status (READ ELEMENT STATUS) | position | inventory.
  *   ACTION sense K/ASC/ASCQ (hex; the command is not carried out)
  *          | recovered K/ASC/ASCQ (it is carried out, and the sense reported)
  *          | delay MS | lose | yank | swap IMAGE | reset | short BYTES
@@ -180,6 +181,15 @@ void vscsi_reset(struct vscsi_drive *drive);
  *          | selection-timeout | invalid-lun | no-device | phase-error
  *          | parity-error | bus-free | timeout | flushed (VSCSI_STALE)
  *          | overrun (it is carried out)
+ *          Of a motion: stuck (the medium stays in the transport) |
+ *          wrong-medium (from another slot) | no-answer (it is done, the
+ *          command never ends by itself) | half (an exchange's first medium
+ *          only) | unreadable (the label, from now on; of an inventory the
+ *          first full slot's) | not-loaded (it lies in the drive, which stays
+ *          empty) | door (opens on the way).
+ *          Of element data: lie-cut BYTES | lie-count N (too many) |
+ *          lie-length N (of a descriptor) | lie-overlap | lie-avoltag |
+ *          lie-twice | lie-noise SEED.
  * Sense may be followed by any of: descriptor (that format, whatever D_SENSE
  * says), deferred, ili, info N (the information field; not of recovered),
  * bytes N (1 to 31: only so many bytes of it arrive).

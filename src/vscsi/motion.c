@@ -6,282 +6,16 @@
  * one element to another.  The elements are claimed meanwhile, so the steps
  * need no lock over the work of a drive.  The command is answered at the end,
  * or earlier when somebody aborts it; the motion itself goes on then.
- *
- *      WAITING --> RUNNING --> ANSWERING --> gone
- *         |           |
- *         |           +--> SILENT (a fault rule) --> gone
- *         +--> gone (aborted)
+ * The states are in motion.h, plan and checks in motion_plan.c.
  *
  * SPDX-License-Identifier: MIT
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vscsi/library.h"
+#include "vscsi/motion.h"
 
-enum motion_state { WAITING, RUNNING, ANSWERING, SILENT };
-
-struct step {
-    enum { STEP_WAIT, STEP_TRANSFER, STEP_POSITION, STEP_SCAN, STEP_MAIL } kind;
-    struct element *from, *to;
-    uint64_t delay_ms;
-};
-
-#define STEPS 6
-
-struct motion {
-    struct timer timer;
-    struct motion *next;
-    struct vscsi_library *library;
-    struct vscsi_nexus *nexus; /* of `command` */
-    struct motion_want want;
-    struct element *arm;      /* NULL: none needed, or none yet */
-    struct element *mistaken; /* taken from instead of the source */
-    bool own;                 /* nobody's command */
-    struct step steps[STEPS];
-    unsigned count, at;
-    uint8_t fault; /* enum robot_fault */
-    uint32_t recovered;
-    uint32_t sense;
-    /* under the library's lock */
-    enum motion_state state;
-    struct vscsi_command *command; /* NULL: nobody waits for it */
-    const struct vscsi_command *answering;
-    pthread_t thread; /* that answers */
-    bool at_once;     /* its command has not returned yet */
-    bool timed;       /* waits for its timer */
-    bool delayed;     /* ... has waited for this step */
-    bool stopped;     /* the door was opened */
-};
-
-/* --- the plan ------------------------------------------------------------- */
-
-static bool
-needs_arm(const struct motion *motion)
-{
-    return motion->want.kind != MOTION_MAIL;
-}
-
-static uint64_t
-way_ms(const struct motion *motion, unsigned from, const struct element *to)
-{
-    const struct vscsi_library *library = motion->library;
-    unsigned there = (unsigned) (to - library->elements);
-
-    return (uint64_t) library->times.travel *
-           (from > there ? from - there : there - from);
-}
-
-static unsigned *
-position_of(const struct motion *motion)
-{
-    return &motion->library->position[motion->arm->index];
-}
-
-static void
-add_step(struct motion *motion, struct step step)
-{
-    assert(motion->count < STEPS);
-    motion->steps[motion->count++] = step;
-}
-
-static void
-plan_take(struct motion *motion, struct element *from, unsigned where)
-{
-    uint64_t delay = way_ms(motion, where, from);
-
-    if (from->drive != NULL)
-        delay += motion->library->times.unload;
-    add_step(motion, (struct step){ STEP_TRANSFER, from, motion->arm, delay });
-}
-
-/* From `where` to the element; then the drive needs its time. */
-static void
-plan_put(struct motion *motion, struct element *from, struct element *to,
-         const struct element *where)
-{
-    const struct vscsi_library_times *times = &motion->library->times;
-    unsigned at = (unsigned) (where - motion->library->elements);
-
-    add_step(motion, (struct step){ STEP_TRANSFER, from, to,
-                                    times->move + way_ms(motion, at, to) });
-    if (to->drive != NULL && times->load != 0)
-        add_step(motion, (struct step){ STEP_WAIT, NULL, NULL, times->load });
-}
-
-static void
-plan_move(struct motion *motion)
-{
-    struct element *from = motion->want.source, *to = motion->want.first;
-
-    if (from == to) {
-        add_step(motion,
-                 (struct step){ STEP_POSITION, NULL, to,
-                                way_ms(motion, *position_of(motion), to) });
-        return;
-    }
-    if (from != motion->arm)
-        plan_take(motion, from, *position_of(motion));
-    if (to != motion->arm)
-        plan_put(motion, motion->arm, to,
-                 from != motion->arm
-                     ? from
-                     : &motion->library->elements[*position_of(motion)]);
-}
-
-/* First what is in the way; the arm holds it while media change places. */
-static void
-plan_exchange(struct motion *motion)
-{
-    struct element *source = motion->want.source;
-    struct element *first = motion->want.first;
-    struct element *second = motion->want.second;
-    unsigned home = (unsigned) (second - motion->library->elements);
-
-    plan_take(motion, first, *position_of(motion));
-    if (second == source) {
-        plan_put(motion, source, first, source);
-        plan_put(motion, motion->arm, source, first);
-        return;
-    }
-    plan_put(motion, motion->arm, second, first);
-    plan_take(motion, source, home);
-    plan_put(motion, motion->arm, first, source);
-}
-
-static uint64_t
-scan_ms(const struct motion *motion)
-{
-    const struct vscsi_library *library = motion->library;
-    uint64_t slots = 0;
-
-    for (unsigned i = 0; i < library->elements_count; i++) {
-        const struct element *element = &library->elements[i];
-
-        slots += element->kind == VSCSI_ELEMENT_SLOT &&
-                 element->address >= motion->want.range_first &&
-                 element->address - motion->want.range_first <
-                     motion->want.range_count;
-    }
-    return slots * library->times.scan;
-}
-
-static void
-plan(struct motion *motion)
-{
-    switch (motion->want.kind) {
-    case MOTION_MOVE:
-        plan_move(motion);
-        break;
-    case MOTION_EXCHANGE:
-        plan_exchange(motion);
-        break;
-    case MOTION_POSITION:
-    case MOTION_HOME:
-        add_step(motion, (struct step){ STEP_POSITION, NULL, motion->want.first,
-                                        way_ms(motion, *position_of(motion),
-                                               motion->want.first) });
-        break;
-    case MOTION_SCAN:
-        add_step(motion,
-                 (struct step){ STEP_SCAN, NULL, NULL, scan_ms(motion) });
-        break;
-    case MOTION_MAIL:
-        add_step(motion, (struct step){ STEP_MAIL, NULL, NULL,
-                                        motion->library->times.door });
-        break;
-    }
-}
-
-/* --- may it begin? -------------------------------------------------------- */
-
-static uint32_t
-check_there(const struct vscsi_library *library, const struct element *element)
-{
-    if (element->absent)
-        return element->drive != NULL ? SENSE_NO_DRIVE : SENSE_NO_MAGAZINE;
-    if (element->kind == VSCSI_ELEMENT_MAIL && library->mail_open)
-        return SENSE_MAIL_OPEN;
-    return 0;
-}
-
-static uint32_t
-check_source(struct motion *motion, const struct element *element)
-{
-    const struct vscsi_library *library = motion->library;
-    uint32_t sense = check_there(library, element);
-    bool medium;
-
-    if (sense != 0)
-        return sense;
-    medium = element->drive != NULL && library_drive_full(element->drive);
-    if (element->cartridge == NULL && medium)
-        return SENSE_DRIVE_FAILED; /* a stranger that a hand put in */
-    if (element->cartridge == NULL ||
-        (element->claim != NULL && element->claim != motion))
-        return SENSE_SOURCE_EMPTY;
-    if (medium && element->drive->prevents != 0)
-        return SENSE_PREVENTED;
-    if (medium && library_has(library, P_EJECT_FIRST))
-        return SENSE_NOT_EJECTED;
-    return 0;
-}
-
-static uint32_t
-check_dest(struct motion *motion, const struct element *element)
-{
-    uint32_t sense = check_there(motion->library, element);
-
-    if (sense != 0)
-        return sense;
-    if (element->cartridge != NULL ||
-        (element->claim != NULL && element->claim != motion) ||
-        (element->drive != NULL && library_drive_full(element->drive)))
-        return SENSE_DEST_FULL;
-    return 0;
-}
-
-static uint32_t
-check_media(struct motion *motion)
-{
-    struct motion_want *want = &motion->want;
-    uint32_t sense = check_source(motion, want->source);
-
-    if (sense == 0 && want->source != motion->arm &&
-        motion->arm->cartridge != NULL)
-        sense = SENSE_TRANSPORT_FULL;
-    if (sense != 0)
-        return sense;
-    if (want->kind == MOTION_MOVE)
-        return want->first == want->source ? 0
-                                           : check_dest(motion, want->first);
-    sense = check_source(motion, want->first);
-    if (sense == 0 && want->second != want->source)
-        sense = check_dest(motion, want->second);
-    return sense;
-}
-
-static uint32_t
-check(struct motion *motion)
-{
-    struct vscsi_library *library = motion->library;
-
-    library_look_locked(library);
-    switch (motion->want.kind) {
-    case MOTION_MOVE:
-    case MOTION_EXCHANGE:
-        return check_media(motion);
-    case MOTION_POSITION:
-        return check_there(library, motion->want.first);
-    case MOTION_MAIL:
-        return motion->want.open && library->robot->prevents != 0
-                   ? SENSE_MAIL_LOCKED
-                   : 0;
-    default:
-        return 0;
-    }
-}
+/* --- whose turn it is ----------------------------------------------------- */
 
 static void
 claim(struct motion *motion, struct element *element)
@@ -312,7 +46,7 @@ free_arm(const struct motion *motion)
             continue;
         while (
             older != motion &&
-            !(older->state == WAITING && needs_arm(older) &&
+            !(older->state == WAITING && motion_needs_arm(older) &&
               (older->want.transport == NULL || older->want.transport == arm)))
             older = older->next;
         if (older == motion)
@@ -345,14 +79,14 @@ begin_locked(struct motion *motion)
     } else if (library_has(motion->library, P_BUSY) && !motion->own &&
                others_run(motion)) {
         motion->sense = SENSE_SCANNING;
-    } else if (needs_arm(motion)) {
+    } else if (motion_needs_arm(motion)) {
         motion->arm = free_arm(motion);
         if (motion->arm == NULL)
             return false;
     }
     motion->state = RUNNING;
     if (motion->sense == 0)
-        motion->sense = check(motion);
+        motion->sense = motion_check(motion);
     if (motion->sense != 0) {
         motion->arm = NULL;
         return true;
@@ -366,7 +100,7 @@ begin_locked(struct motion *motion)
     }
     if (want->kind == MOTION_SCAN)
         motion->library->scanning = true;
-    plan(motion);
+    motion_plan(motion);
     return true;
 }
 
@@ -395,7 +129,7 @@ static void
 stop_locked(struct vscsi_library *library)
 {
     for (struct motion *at = library->motions; at != NULL; at = at->next)
-        if (at->state == RUNNING && needs_arm(at))
+        if (at->state == RUNNING && motion_needs_arm(at))
             at->stopped = true;
     hurry_locked(library);
 }
@@ -447,7 +181,7 @@ arrive_locked(struct motion *motion, struct element *from, struct element *to)
         if (motion->fault == ROBOT_UNREADABLE)
             cartridge->unreadable = true;
     }
-    *position_of(motion) =
+    *motion_position(motion) =
         (unsigned) ((to == motion->arm ? from : to) - library->elements);
 }
 
@@ -573,7 +307,8 @@ perform(struct motion *motion, const struct step *step)
         if (motion->stopped)
             sense = SENSE_DOOR;
         else
-            *position_of(motion) = (unsigned) (step->to - library->elements);
+            *motion_position(motion) =
+                (unsigned) (step->to - library->elements);
         pthread_mutex_unlock(&library->lock);
         return sense;
     case STEP_SCAN:
@@ -586,8 +321,8 @@ perform(struct motion *motion, const struct step *step)
 
 /* --- the end -------------------------------------------------------------- */
 
-static void
-unlink_locked(struct motion *motion)
+void
+motion_unlink_locked(struct motion *motion)
 {
     struct motion **at = &motion->library->motions;
 
@@ -658,7 +393,7 @@ finish(struct motion *motion)
         command->done(command);
         pthread_mutex_lock(&library->lock);
     }
-    unlink_locked(motion);
+    motion_unlink_locked(motion);
     pthread_mutex_unlock(&library->lock);
     free(motion);
     return at_once;
@@ -861,83 +596,4 @@ motion_count_locked(const struct vscsi_library *library)
     for (const struct motion *at = library->motions; at != NULL; at = at->next)
         count += at->state == WAITING || at->state == RUNNING;
     return count;
-}
-
-/* --- aborting ------------------------------------------------------------- */
-
-struct which {
-    const struct vscsi_command *command; /* NULL: any */
-    const struct vscsi_nexus *nexus;     /* NULL: any */
-};
-
-static bool
-meant(const struct which *which, const struct motion *motion,
-      const struct vscsi_command *command)
-{
-    return command != NULL &&
-           (which->command == NULL || which->command == command) &&
-           (which->nexus == NULL || which->nexus == motion->nexus);
-}
-
-static void
-answer_aborted(const struct vscsi_nexus *nexus, struct vscsi_command *command)
-{
-    command->result = VSCSI_ABORTED;
-    command->status = STATUS_GOOD;
-    command->sense_len = 0;
-    command->transferred = 0;
-    command->attention = (uint32_t) (atomic_load(&nexus->attention) >> 32);
-    command->done(command);
-}
-
-/* Waits for those whose done runs right now, on other threads. */
-static unsigned
-abort_these(struct vscsi_library *library, const struct which *which)
-{
-    struct vscsi_command *command;
-    struct vscsi_nexus *nexus;
-    struct motion *at;
-    unsigned ended = 0;
-
-    pthread_mutex_lock(&library->lock);
-    for (at = library->motions; at != NULL;) {
-        if (at->state == ANSWERING && meant(which, at, at->answering) &&
-            !pthread_equal(at->thread, pthread_self())) {
-            pthread_cond_wait(&library->moved, &library->lock);
-            at = library->motions;
-            continue;
-        }
-        if (at->at_once || !meant(which, at, at->command)) {
-            at = at->next;
-            continue;
-        }
-        command = at->command;
-        nexus = at->nexus;
-        at->command = NULL;
-        if (at->state == WAITING || at->state == SILENT) {
-            unlink_locked(at);
-            free(at);
-        }
-        pthread_mutex_unlock(&library->lock);
-        answer_aborted(nexus, command);
-        ended++;
-        pthread_mutex_lock(&library->lock);
-        at = library->motions;
-    }
-    pthread_mutex_unlock(&library->lock);
-    return ended;
-}
-
-bool
-library_abort(struct vscsi_library *library,
-              const struct vscsi_command *command)
-{
-    return abort_these(library, &(struct which){ command, NULL }) != 0;
-}
-
-void
-library_abort_all(struct vscsi_library *library,
-                  const struct vscsi_nexus *nexus)
-{
-    (void) abort_these(library, &(struct which){ NULL, nexus });
 }
