@@ -124,7 +124,7 @@ vscsi_library_take(struct vscsi_library *library, enum vscsi_element_kind kind,
     if (error == 0 && cartridge == NULL)
         error = library_refuse(out_text, text_max, -ENOENT, "%s %u is empty",
                                library_kind_name(kind), index + 1);
-    if (error == 0) {
+    if (error == 0 && cartridge != NULL) {
         if (out_file != NULL)
             memcpy(out_file, cartridge->file, sizeof cartridge->file);
         library_place_locked(library, cartridge, NULL);

@@ -149,7 +149,7 @@ static unsigned
 put_identifier(const struct vscsi_library *library,
                const struct element *element, uint8_t to[ID_MAX])
 {
-    const char *name = element->drive->name, *texts[2];
+    const char *texts[2], *name = element->drive->name;
     bool serial_only = library_has(library, P_SERIAL_ONLY);
     size_t len = strnlen(name, 32), at = 4;
 
@@ -195,7 +195,7 @@ put_element(const struct vscsi_library *library, const struct form *form,
         (void) library_alternate_tag(element, at);
         at += TAG_BYTES;
     }
-    if (form->id_bytes != 0)
+    if (form->id_bytes != 0 && element->drive != NULL)
         memcpy(at, id, put_identifier(library, element, id));
 }
 

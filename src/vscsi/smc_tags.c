@@ -108,7 +108,8 @@ smc_request_address(struct task *task)
 
 /* --- assigning ------------------------------------------------------------ */
 
-enum { ASSERT = 0x08, REPLACE = 0x0A, UNDEFINE = 0x0C };
+/* Besides these, 0Ah and 0Bh replace; the odd ones are for the alternate tag. */
+enum { ASSERT = 0x08, UNDEFINE = 0x0C };
 
 static uint32_t
 assign_locked(struct vscsi_library *library, struct element *element,
@@ -124,12 +125,9 @@ assign_locked(struct vscsi_library *library, struct element *element,
         return SENSE_CDB_FIELD; /* the label is what it is */
     tag = alternate ? &element->cartridge->alternate
                     : &element->cartridge->primary;
-    switch (action & 0x0e) {
-    case ASSERT:
-        if (tag->set)
-            return SENSE_SEQUENCE;
-        break;
-    case UNDEFINE:
+    if ((action & 0x0e) == ASSERT && tag->set)
+        return SENSE_SEQUENCE;
+    if (list == NULL) { /* undefined */
         tag->set = false;
         library->changes++;
         return 0;
