@@ -22,7 +22,7 @@ from house import MIB, Fio, bytes_at, volumes
 
 SEED = int(os.environ.get("REINSERT_SEED",
                           str(random.SystemRandom().randrange(1 << 32))))
-KILLS = int(os.environ.get("REINSERT_KILLS", "25"))
+KILLS = int(os.environ.get("REINSERT_KILLS", "15"))
 NEVER = "3600"                          # seconds: nothing is flushed by itself
 SECTOR = 512
 HEAD = struct.Struct("<8sQQI")          # mark, sector, number, CRC of the rest
@@ -136,11 +136,16 @@ class Killer(threading.Thread):
             self.s.process.send_signal(signal.SIGKILL)
 
 
-def again(service):
-    """After a kill."""
-    service.process.wait()
-    service.process.stdout.close()
-    service.start()
+def again(service, dice):
+    """After a kill; at times it is killed while it mounts, or replays."""
+    while True:
+        service.process.wait()
+        service.process.stdout.close()
+        service.start()
+        if dice.random() < 0.7:
+            return
+        time.sleep(dice.random() * 0.02)
+        service.process.kill()
 
 
 def hurry(client, ledger, dice):
@@ -154,15 +159,20 @@ def hurry(client, ledger, dice):
         pass
 
 
-# What a service has to be told to lose nothing that it acknowledged.
-THROUGH = {"unflushed_limit": "0"}
+def keys_of(kind, folder):
+    """What the service is told, so that a kill loses no more than this kind:
+    flushed: what was not flushed; the others: nothing acknowledged."""
+    return {"flush_idle": NEVER,
+            **{"flushed": {}, "through": {"unflushed_limit": "0"},
+               "logged": {"unflushed_log": str(folder / "log")}}[kind]}
 
 
-@pytest.mark.parametrize("keys", [{}, THROUGH], ids=["flushed", "through"])
-def test_P8_what_was_promised_survives_every_kill(serve, media, keys):
+@pytest.mark.parametrize("kind", ["flushed", "through", "logged"])
+def test_P8_what_was_promised_survives_every_kill(serve, media, tmp_path,
+                                                  kind):
     dice = random.Random(SEED)
     s = serve({"left": {"type": "disk", "medium": media.a,
-                        "cache": "volatile"}}, flush_idle=NEVER, **keys)
+                        "cache": "volatile"}}, **keys_of(kind, tmp_path))
     s.mounted("ARCHIVE-A")
     offset, _ = volumes.extent(media.a)
     c = s.client("ARCHIVE-A")
@@ -177,14 +187,14 @@ def test_P8_what_was_promised_survives_every_kill(serve, media, keys):
             assert killer.error is None, killer.error
             yanks += killer.done
             c.close()
-            again(s)
+            again(s, dice)
             s.mounted("ARCHIVE-A", seconds=10)
             c = s.client("ARCHIVE-A")
-            ledger.check(c.read(offset, MIB), bool(keys))
+            ledger.check(c.read(offset, MIB), kind != "flushed")
     except AssertionError as broken:
         raise AssertionError(f"seed {SEED}, kill {n + 1}: {broken}\n"
                              f"{s.stderr()[-3000:]}") from broken
-    print(f"\nkills {keys}: seed {SEED}, {KILLS} kills, {yanks} yanks, "
+    print(f"\nkills, {kind}: seed {SEED}, {KILLS} kills, {yanks} yanks, "
           f"{ledger.writes} writes, {ledger.flushes} flushes", flush=True)
     ledger.write(c)
     ledger.flush(c)
@@ -194,10 +204,12 @@ def test_P8_what_was_promised_survives_every_kill(serve, media, keys):
 
 
 class Phases:
-    """What fio wrote to the end, and a client flushed, range by range."""
+    """What fio wrote to the end, and a client flushed if there is no log,
+    range by range."""
 
-    def __init__(self, service, image, dice):
-        self.s, self.dice = service, dice
+    def __init__(self, service, image, dice, logged):
+        self.s, self.dice, self.logged = service, dice, logged
+        self.fsync = 0 if logged else 64
         self.offset, _ = volumes.extent(image)
         self.done = {}
         self.count = 0
@@ -213,29 +225,34 @@ class Phases:
                 "bs": self.dice.choice(["4k", "16k"]),
                 "iodepth": self.dice.choice([1, 8, 32])}
         self.count += 1
-        return keys, self.fio(place, keys, do_verify=0, fsync=64)
+        return keys, self.fio(place, keys, do_verify=0, fsync=self.fsync)
+
+    def ended(self, place, keys):
+        if not self.logged:
+            c = self.s.client("ARCHIVE-A")
+            c.flush()
+            c.close()
+        self.done[place] = keys
 
     def verify(self, places):
         for place in places:
             self.fio(place, self.done[place], verify_only=1).good()
 
 
-def test_P8_fio_finds_what_was_flushed_after_every_kill(serve, media,
-                                                        clients):
+@pytest.mark.parametrize("kind", ["flushed", "logged"])
+def test_P8_fio_finds_what_it_wrote_after_every_kill(serve, media, clients,
+                                                     tmp_path, kind):
     dice = random.Random(SEED)
     s = serve({"left": {"type": "disk", "medium": media.a,
-                        "cache": "volatile"}}, flush_idle=NEVER)
+                        "cache": "volatile"}}, **keys_of(kind, tmp_path))
     s.mounted("ARCHIVE-A")
-    phases = Phases(s, media.a, dice)
+    phases = Phases(s, media.a, dice, kind == "logged")
     verified = yanks = 0
     for _ in range(max(3, KILLS // 4)):
         whole, broken = dice.sample(range(12), 2)
         keys, job = phases.write(whole)
         job.good()
-        c = s.client("ARCHIVE-A")
-        c.flush()
-        c.close()
-        phases.done[whole] = keys
+        phases.ended(whole, keys)
         _, job = phases.write(broken)
         clients.append(job)
         killer = Killer(s, media.a, dice)
@@ -244,14 +261,14 @@ def test_P8_fio_finds_what_was_flushed_after_every_kill(serve, media,
         assert killer.error is None, killer.error
         yanks += killer.done
         job.wait()
-        again(s)
+        again(s, dice)
         s.mounted("ARCHIVE-A", seconds=10)
         places = {whole, dice.choice(sorted(phases.done))}
         phases.verify(places)
         verified += len(places)
     phases.verify(phases.done)
     verified += len(phases.done)
-    print(f"\nfio: seed {SEED}, {max(3, KILLS // 4)} kills, {yanks} yanks, "
+    print(f"\nfio, {kind}: seed {SEED}, {max(3, KILLS // 4)} kills, {yanks} yanks, "
           f"{phases.count} runs, {verified} verified", flush=True)
     s.stop()
     assert volumes.fsck(media.a) is None
