@@ -44,6 +44,7 @@ class QemuIo:
         line = pages.command("qemu-io ", socket=service.nbd)
         words = re.sub(r"-c '.*'", "", line).split()
         words[-1] = ",".join([words[-1], *options])
+        words += ["-t", "writeback"]    # else it flushes after each write
         self.process = subprocess.Popen(
             words, cwd=service.folder, text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
