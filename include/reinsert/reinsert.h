@@ -36,9 +36,17 @@ enum ri_drive_type { RI_DISK, RI_FLOPPY, RI_CDROM };
 enum ri_cache { RI_CACHE_NONE, RI_CACHE_VOLATILE };
 enum ri_no_operator { RI_NO_OPERATOR_WAIT, RI_NO_OPERATOR_CANCEL };
 
+/* Emulated drives over images, or drives that nobody here wrote. */
+enum ri_port { RI_PORT_VIRTUAL, RI_PORT_ISCSI };
+
 struct ri_drive_config {
     char name[RI_NAME_MAX];
-    enum ri_drive_type type;
+    enum ri_port port;
+    enum ri_drive_type type;    /* of real drives they say it themselves */
+    char url[RI_PATH_MAX];      /* iscsi: iscsi://HOST[:PORT]/TARGET/LUN */
+    char user[RI_NAME_MAX];     /* iscsi: of CHAP, or "" */
+    char secret_file[RI_PATH_MAX];  /* ... "": from REINSERT_ISCSI_SECRET */
+    char initiator[256];        /* iscsi: our name; "": made of the host's */
     enum ri_cache cache;
     bool readonly;              /* media are write protected in this drive */
     char medium[RI_PATH_MAX];   /* image inserted at the start, or "" */

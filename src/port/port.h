@@ -25,6 +25,27 @@ DRIVER_INITIALIZE port_driver_entry;
  */
 NTSTATUS port_add_virtual(PDRIVER_OBJECT driver, struct vscsi_drive *drive,
                           const char *name, PDEVICE_OBJECT *out_pdo);
+/* Where a logical unit of an iSCSI target is.  All texts are borrowed. */
+struct port_iscsi_config {
+    const char *url;            /* iscsi://HOST[:PORT]/TARGET/LUN */
+    const char *initiator;      /* our name: iqn... */
+    const char *user, *secret;  /* of CHAP, or "" */
+    /* On the session's thread, each time a session ends or begins. */
+    void (*turned)(void *context);
+    void *context;
+    char *out_text;             /* why it failed */
+    size_t text_max;
+};
+
+/*
+ * PASSIVE.  A unit for it; waits for the session's first login, 6 s at most.
+ * STATUS_INVALID_PARAMETER: the URL is none; STATUS_DEVICE_NOT_CONNECTED: no
+ * session, out_text says why.  Once it is made, it stays: while the target is
+ * away commands fail with SRB_STATUS_SELECTION_TIMEOUT.
+ */
+NTSTATUS port_add_iscsi(PDRIVER_OBJECT driver,
+                        const struct port_iscsi_config *config,
+                        const char *name, PDEVICE_OBJECT *out_pdo);
 /*
  * PASSIVE, after the stack above the unit was removed, not from a completion
  * routine of one of its requests.  What still waits in it completes with
@@ -46,6 +67,8 @@ struct port_unit_info {
     unsigned waiting;           /* commands that the drive has not answered */
 };
 
+/* Peripheral device type: DIRECT_ACCESS_DEVICE, ... */
+UCHAR port_unit_type(PDEVICE_OBJECT pdo);
 /* <= DISPATCH. */
 void port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info);
 

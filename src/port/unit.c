@@ -227,6 +227,12 @@ port_remove_unit(PDEVICE_OBJECT pdo)
     IoDeleteDevice(pdo);
 }
 
+UCHAR
+port_unit_type(PDEVICE_OBJECT pdo)
+{
+    return unit_of(pdo)->inquiry.DeviceType;
+}
+
 void
 port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
 {

@@ -320,10 +320,63 @@ set_type(struct reading *r, const char *key, const char *value)
 static int
 set_port(struct reading *r, const char *key, const char *value)
 {
-    if (strcmp(value, "virtual") != 0)
-        return wrong(r, "%s: \"%.60s\" is not a port; there is \"virtual\"",
-                     key, value);
+    static const char *const words[] = { "virtual", "iscsi", NULL };
+    int n = 0;
+
+    if (!one_of(r, key, value, words, &n))
+        return 0;
+    this_drive(r)->port = (enum ri_port) n;
     return 1;
+}
+
+static int
+set_url(struct reading *r, const char *key, const char *value)
+{
+    if (strncmp(value, "iscsi://", 8) != 0)
+        return wrong(r, "%s: \"%.100s\" is no iscsi://HOST[:PORT]/TARGET/LUN",
+                     key, value);
+    /* It is shown in many places. */
+    if (strchr(value, '@') != NULL)
+        return wrong(r,
+                     "%s: a user and a secret do not belong here; see "
+                     "chap-user and chap-secret",
+                     key);
+    return copy_text(r, key, value, this_drive(r)->url,
+                     sizeof this_drive(r)->url);
+}
+
+static int
+set_chap_user(struct reading *r, const char *key, const char *value)
+{
+    return copy_text(r, key, value, this_drive(r)->user,
+                     sizeof this_drive(r)->user);
+}
+
+static int
+set_chap_secret(struct reading *r, const char *key, const char *value)
+{
+    struct stat st;
+
+    if (value[0] != '/')
+        return wrong(r, "%s: names a file, by an absolute path", key);
+    if (stat(value, &st) != 0)
+        return wrong(r, "%s: %.150s: %s", key, value, strerror(errno));
+    if ((st.st_mode & 077) != 0)
+        return wrong(r,
+                     "%s: %.150s can be read by others; its mode should be "
+                     "0600",
+                     key, value);
+    return copy_text(r, key, value, this_drive(r)->secret_file,
+                     sizeof this_drive(r)->secret_file);
+}
+
+static int
+set_initiator(struct reading *r, const char *key, const char *value)
+{
+    if (strncmp(value, "iqn.", 4) != 0 && strncmp(value, "eui.", 4) != 0)
+        return wrong(r, "%s: \"%.100s\" is no iqn. or eui. name", key, value);
+    return copy_text(r, key, value, this_drive(r)->initiator,
+                     sizeof this_drive(r)->initiator);
 }
 
 static int
@@ -487,6 +540,10 @@ static const struct key {
     { "service", "unflushed-log", false, set_unflushed_log },
     { "drive", "type", false, set_type },
     { "drive", "port", false, set_port },
+    { "drive", "url", false, set_url },
+    { "drive", "chap-user", false, set_chap_user },
+    { "drive", "chap-secret", false, set_chap_secret },
+    { "drive", "initiator", false, set_initiator },
     { "drive", "medium", false, set_medium },
     { "drive", "cache", false, set_cache },
     { "drive", "readonly", false, set_readonly },
@@ -631,6 +688,35 @@ take_key(void *user, const char *section, const char *name, const char *value)
     return set_key(r, name, value != NULL ? value : "");
 }
 
+/* What belongs together, now that all of it is known. */
+static void
+check_drives(struct reading *r)
+{
+    for (size_t i = 0; r->rc == 0 && i < r->config->drive_count; i++) {
+        const struct ri_drive_config *drive = &r->config->drives[i];
+        bool real = drive->port != RI_PORT_VIRTUAL;
+
+        r->line = drive->line;
+        if (real && (drive->medium[0] != '\0' || drive->faults != NULL ||
+                     drive->load_ms != 0 || drive->block_bytes != 0 ||
+                     drive->cache != RI_CACHE_NONE || drive->readonly))
+            wrong(r,
+                  "drive %s: medium, cache, readonly, load-ms, block-size "
+                  "and fault are of emulated drives",
+                  drive->name);
+        else if (real && drive->url[0] == '\0')
+            wrong(r, "drive %s: port = iscsi needs url = iscsi://...",
+                  drive->name);
+        else if (!real &&
+                 (drive->url[0] != '\0' || drive->user[0] != '\0' ||
+                  drive->secret_file[0] != '\0' || drive->initiator[0] != '\0'))
+            wrong(r,
+                  "drive %s: url, chap-user, chap-secret and initiator "
+                  "need port = iscsi",
+                  drive->name);
+    }
+}
+
 int
 ri_config_load(const char *path, struct ri_config *out_config,
                struct ri_error *out_error)
@@ -655,6 +741,8 @@ ri_config_load(const char *path, struct ri_config *out_config,
         r.line = r.line > 0 ? r.line : 1;
         wrong(&r, "no [drive NAME] is given");
     }
+    if (r.rc == 0)
+        check_drives(&r);
     if (r.rc != 0) {
         ri_config_free(&config);
         return r.rc;

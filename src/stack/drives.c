@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <ioevent.h>
 #include <ntddstor.h>
+#include <scsi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "base/status.h"
 #include "io/io.h"
 #include "port/port.h"
+#include "stack/iscsi.h"
 #include "stack/stack_internal.h"
 
 struct drive *
@@ -91,6 +93,17 @@ drive_look_later(struct drive *drive)
 }
 
 void
+drive_look_soon(struct drive *drive)
+{
+    LARGE_INTEGER now = { .QuadPart = -1 };
+
+    __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&drive->service->looking, __ATOMIC_ACQUIRE) &&
+        !__atomic_load_n(&drive->service->stopping, __ATOMIC_ACQUIRE))
+        KeSetTimer(&drive->look_timer, now, &drive->look_dpc);
+}
+
+void
 drive_look(struct drive *drive)
 {
     ULONG count = 0;
@@ -100,6 +113,7 @@ drive_look(struct drive *drive)
     struct fs_volume_info info;
     struct volume *volume;
 
+    __atomic_store_n(&drive->found, status, __ATOMIC_RELEASE);
     if (!__atomic_load_n(&drive->service->looking, __ATOMIC_ACQUIRE))
         return; /* at the start, all are */
     if (status == STATUS_NO_MEDIA_IN_DEVICE) {
@@ -217,25 +231,66 @@ set_parameters(struct drive *drive)
     return status;
 }
 
+/* Real drives say what they are. */
+static int
+take_type(struct drive *drive, struct ri_error *out_error)
+{
+    switch (port_unit_type(drive->pdo)) {
+    case DIRECT_ACCESS_DEVICE:
+    case OPTICAL_DEVICE:
+        drive->config.type = RI_DISK;
+        return 0;
+    case READ_ONLY_DIRECT_ACCESS_DEVICE:
+        drive->config.type = RI_CDROM;
+        return 0;
+    default:
+        return ri_fail(out_error, -ENOTSUP,
+                       "drive %s: is neither a disk nor a CD drive (device "
+                       "type %02x)",
+                       drive->config.name, port_unit_type(drive->pdo));
+    }
+}
+
+static int
+make_unit(struct ri_service *service, struct drive *drive,
+          struct ri_error *out_error)
+{
+    char text[RI_TEXT_MAX - 80] = "";
+    NTSTATUS status;
+
+    if (drive->config.port == RI_PORT_ISCSI)
+        status = iscsi_unit(service, drive, text, sizeof text);
+    else
+        status = port_add_virtual(service->port, drive->device,
+                                  drive->config.name, &drive->pdo);
+    if (!NT_SUCCESS(status))
+        return ri_fail(out_error, -EIO, "drive %s: %s", drive->config.name,
+                       text[0] != '\0' ? text : status_name(status));
+    return drive->config.port == RI_PORT_VIRTUAL ? 0
+                                                 : take_type(drive, out_error);
+}
+
 /* The names of the start are the configuration's business. */
 int
 drive_start(struct ri_service *service, struct drive *drive,
             struct ri_error *out_error)
 {
-    PDRIVER_OBJECT driver =
-        drive->config.type == RI_CDROM ? service->cdrom : service->disk;
+    PDRIVER_OBJECT driver;
     NTSTATUS status;
-    int rc = make_device(drive, out_error);
+    int rc;
 
-    if (rc != 0)
-        return rc;
     KeInitializeTimer(&drive->look_timer);
     KeInitializeDpc(&drive->look_dpc, look_dpc, drive);
     drive->look_delay_s = LOOK_FIRST_S;
-    status = port_add_virtual(service->port, drive->device, drive->config.name,
-                              &drive->pdo);
-    if (NT_SUCCESS(status))
-        status = set_parameters(drive);
+    rc = drive->config.port == RI_PORT_VIRTUAL ? make_device(drive, out_error)
+                                               : 0;
+
+    if (rc == 0)
+        rc = make_unit(service, drive, out_error);
+    if (rc != 0)
+        return rc;
+    driver = drive->config.type == RI_CDROM ? service->cdrom : service->disk;
+    status = set_parameters(drive);
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
         drive->fdo = IoGetAttachedDevice(drive->pdo);
@@ -270,6 +325,26 @@ drive_stop(struct drive *drive)
 
 /* --- what an operator does ------------------------------------------------------- */
 
+static int
+by_hand(const struct drive *drive, struct ri_error *out_error)
+{
+    return ri_fail(out_error, -ENOTSUP,
+                   "drive %s is a real drive: its media are moved by hand",
+                   drive->config.name);
+}
+
+static bool
+has_medium(const struct drive *drive)
+{
+    struct vscsi_state state;
+
+    if (drive->device == NULL)
+        return __atomic_load_n(&drive->found, __ATOMIC_ACQUIRE) !=
+               STATUS_NO_MEDIA_IN_DEVICE;
+    vscsi_state(drive->device, &state);
+    return state.medium;
+}
+
 int
 ri_insert(struct ri_service *service, const char *name, const char *image,
           struct ri_error *out_error)
@@ -280,6 +355,8 @@ ri_insert(struct ri_service *service, const char *name, const char *image,
 
     if (drive == NULL)
         return -ENODEV;
+    if (drive->device == NULL)
+        return by_hand(drive, out_error);
     rc = vscsi_insert(drive->device, image, text, sizeof text);
     if (rc != 0)
         return ri_fail(out_error, rc, "%s", text);
@@ -297,6 +374,8 @@ ri_yank(struct ri_service *service, const char *name,
 
     if (drive == NULL)
         return -ENODEV;
+    if (drive->device == NULL)
+        return by_hand(drive, out_error);
     if (vscsi_yank(drive->device) != 0)
         return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
     event_send(service, "drive", drive->config.name, "", 0,
@@ -324,13 +403,11 @@ ri_eject(struct ri_service *service, const char *name,
          struct ri_error *out_error)
 {
     struct drive *drive = drive_find(service, name, out_error);
-    struct vscsi_state state;
     NTSTATUS status;
 
     if (drive == NULL)
         return -ENODEV;
-    vscsi_state(drive->device, &state);
-    if (!state.medium)
+    if (!has_medium(drive))
         return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
     status = fs_eject(drive->fdo);
     if (!NT_SUCCESS(status))

@@ -15,6 +15,35 @@
 #include "prompt/prompt.h"
 #include "stack/stack_internal.h"
 
+/* What the last look at it found. */
+static void
+fill_real(struct drive *drive, struct volume *volume, struct ri_drive_info *out)
+{
+    static const struct {
+        NTSTATUS status;
+        const char *word;
+    } words[] = {
+        { STATUS_SUCCESS, "ready" },
+        { STATUS_NO_MEDIA_IN_DEVICE, "empty" },
+        { STATUS_DEVICE_NOT_CONNECTED, "away" },
+        { STATUS_DEVICE_DOES_NOT_EXIST, "away" },
+    };
+    NTSTATUS found = __atomic_load_n(&drive->found, __ATOMIC_ACQUIRE);
+    struct fs_volume_info info;
+    const char *word = "not ready";
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (words[i].status == found)
+            word = words[i].word;
+    snprintf(out->state, sizeof out->state, "%s", word);
+    if (found != STATUS_SUCCESS || volume == NULL)
+        return;
+    fs_volume_info(volume, &info);
+    out->size_bytes = info.size_bytes;
+    out->block_bytes = info.block_bytes;
+    out->write_protected = info.read_only;
+}
+
 static void
 fill_drive(struct ri_service *service, struct drive *drive,
            struct ri_drive_info *out)
@@ -23,9 +52,10 @@ fill_drive(struct ri_service *service, struct drive *drive,
     struct fs_volume_info info;
     struct port_unit_info unit;
     struct ri_sense_info sense;
-    struct vscsi_state state;
+    struct vscsi_state state = { 0 };
 
-    vscsi_state(drive->device, &state);
+    if (drive->device != NULL)
+        vscsi_state(drive->device, &state);
     port_unit_info(drive->pdo, &unit);
     snprintf(out->name, sizeof out->name, "%s", drive->config.name);
     out->type = drive->config.type;
@@ -51,7 +81,9 @@ fill_drive(struct ri_service *service, struct drive *drive,
     out->change_count = __atomic_load_n(&drive->count, __ATOMIC_RELAXED);
     out->age_ms = clock_coarse_ms() - unit.last_answer_ms;
     out->write_protected = state.write_protected;
-    out->locked = state.prevented;
+    out->locked = unit.locked;
+    if (drive->device == NULL)
+        fill_real(drive, volume, out);
 }
 
 int

@@ -27,6 +27,7 @@ struct drive {
     LONG look_queued;                   /* atomic */
     ULONG look_delay_s;                 /* atomic */
     ULONG count;                        /* at the last look; atomic */
+    NTSTATUS found;                     /* by the last look; atomic */
 };
 
 struct subscriber {
@@ -82,6 +83,8 @@ void drive_stop(struct drive *drive);
 /* Looks what is in the drive now, and lets the file system settle it. */
 void drive_look(struct drive *drive);
 /* The same in some seconds; for what no event will tell of. */
+/* At once, on a worker; callable where nothing may wait. */
+void drive_look_soon(struct drive *drive);
 void drive_look_later(struct drive *drive);
 
 /* names.c */

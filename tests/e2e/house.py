@@ -98,7 +98,7 @@ class Service:
                 file.write(f"[{title}]\n")
                 for key, value in keys.items():
                     for one in value if isinstance(value, list) else [value]:
-                        file.write(f"{key} = {one}\n")
+                        file.write(f"{key.replace('_', '-')} = {one}\n")
 
     def start(self, *words):
         env = dict(os.environ)

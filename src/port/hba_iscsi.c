@@ -1,0 +1,604 @@
+/*
+ * hba_iscsi.c - host adapter for logical units of iSCSI targets
+ *
+ * The attention number of a unit counts the UNIT ATTENTION conditions that it
+ * reported, and the sessions that were lost: after each of them another medium
+ * may be in it.  A command that was meant for an earlier number is not sent; if
+ * it was on its way meanwhile, what it brought is not believed, and it ends as
+ * one that was not carried out, for its owner to verify and to give again.
+ *
+ * A target tells one command of a change and carries out those behind it, on
+ * whatever medium is there now.  So while the medium can leave (no PREVENT is
+ * in force), a command that writes goes alone: nothing before it can take the
+ * unit attention, nothing is behind it.  And what a read brought counts only
+ * when all that was sent before it has ended.
+ *
+ * Context: submit and abort <= DISPATCH, any thread; all else on the session's
+ * thread.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "port/iscsi.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/trace.h"
+
+C_ASSERT(sizeof(struct iscsi_command) <= HBA_PRIVATE_BYTES);
+
+static struct iscsi_command *
+command_of(struct hba_request *request)
+{
+    return (struct iscsi_command *) request->private;
+}
+
+static struct iscsi_command *
+linked(PLIST_ENTRY entry)
+{
+    return CONTAINING_RECORD(entry, struct iscsi_command, link);
+}
+
+static uint32_t
+attention_of(const struct iscsi_unit *unit)
+{
+    return __atomic_load_n(&unit->attention, __ATOMIC_ACQUIRE);
+}
+
+/* The medium may be another one from here on, and nothing keeps it in. */
+static uint32_t
+could_have_changed(struct iscsi_unit *unit)
+{
+    __atomic_store_n(&unit->locked, false, __ATOMIC_RELEASE);
+    return __atomic_add_fetch(&unit->attention, 1, __ATOMIC_ACQ_REL);
+}
+
+/* --- answers ------------------------------------------------------------------- */
+
+static void
+finish(struct iscsi_command *command, const struct hba_answer *answer)
+{
+    struct hba_request *request = command->request;
+
+    hba_set_answer(request, answer);
+    hba_done(request);
+}
+
+static void
+end_with(struct iscsi_command *command, uint8_t srb_status)
+{
+    finish(command, &(struct hba_answer){ .srb_status = srb_status });
+}
+
+/* As if it had not been carried out: its medium has to be looked at. */
+static void
+end_stale(struct iscsi_command *command)
+{
+    finish(command,
+           &(struct hba_answer){ .srb_status = SRB_STATUS_REQUEST_FLUSHED,
+                                 .attention = attention_of(command->unit) });
+}
+
+static unsigned
+sense_key(const uint8_t *sense, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if ((sense[0] & 0x7Fu) >= 0x72)
+        return len > 1 ? sense[1] & 0xFu : 0;
+    return len > 2 ? sense[2] & 0xFu : 0;
+}
+
+/* A length in front of it, as the standard of iSCSI has it. */
+static const uint8_t *
+sense_of(const struct scsi_task *task, size_t *out_len)
+{
+    size_t len, there = (size_t) task->datain.size;
+
+    *out_len = 0;
+    if (task->datain.data == NULL || there < 2)
+        return NULL;
+    len = (size_t) task->datain.data[0] << 8 | task->datain.data[1];
+    *out_len = len < there - 2 ? len : there - 2;
+    if (*out_len > 255)
+        *out_len = 255;
+    return task->datain.data + 2;
+}
+
+static void
+check_condition(struct iscsi_command *command, const struct scsi_task *task)
+{
+    struct hba_answer answer = { .srb_status = SRB_STATUS_ERROR,
+                                 .scsi_status = SCSISTAT_CHECK_CONDITION };
+    size_t len;
+
+    answer.sense = sense_of(task, &len);
+    answer.sense_len = (uint8_t) len;
+    answer.attention = sense_key(answer.sense, len) == SCSI_SENSE_UNIT_ATTENTION
+                           ? could_have_changed(command->unit)
+                           : attention_of(command->unit);
+    finish(command, &answer);
+}
+
+static uint32_t
+transferred(const struct iscsi_command *command, const struct scsi_task *task)
+{
+    uint32_t wanted = command->request->srb->DataTransferLength;
+
+    if (task->residual_status != SCSI_RESIDUAL_UNDERFLOW)
+        return wanted;
+    return task->residual < wanted ? wanted - (uint32_t) task->residual : 0;
+}
+
+/* What the adapter itself has to know of a command that went well. */
+static void
+learn(struct iscsi_command *command, uint32_t len)
+{
+    const SCSI_REQUEST_BLOCK *srb = command->request->srb;
+    const uint8_t *data = srb->DataBuffer;
+
+    if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
+        __atomic_store_n(&command->unit->locked, (srb->Cdb[4] & 1) != 0,
+                         __ATOMIC_RELEASE);
+    else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1)
+        command->unit->removable = (data[1] & 0x80) != 0;
+}
+
+/* Did it run on the medium that it was meant for? */
+static bool
+is_stale(const struct iscsi_command *command)
+{
+    return command->request->srb->QueueSortKey != 0 &&
+           command->attention != attention_of(command->unit);
+}
+
+static void
+answer_command(struct iscsi_command *command, int status,
+               const struct scsi_task *task)
+{
+    uint32_t len;
+
+    switch (status) {
+    case SCSI_STATUS_GOOD:
+    case SCSI_STATUS_CONDITION_MET:
+        if (is_stale(command)) {
+            end_stale(command);
+            return;
+        }
+        len = transferred(command, task);
+        learn(command, len);
+        finish(command, &(struct hba_answer){ .srb_status = SRB_STATUS_SUCCESS,
+                                              .transferred = len });
+        return;
+    case SCSI_STATUS_CHECK_CONDITION:
+        check_condition(command, task);
+        return;
+    case SCSI_STATUS_CANCELLED:
+    case SCSI_STATUS_ERROR:
+    case SCSI_STATUS_TIMEOUT:
+    case SCSI_STATUS_TASK_ABORTED:
+        end_with(command, __atomic_load_n(&command->abort, __ATOMIC_ACQUIRE)
+                              ? SRB_STATUS_ABORTED
+                              : SRB_STATUS_BUS_RESET);
+        return;
+    default:
+        finish(command,
+               &(struct hba_answer){ .srb_status = SRB_STATUS_ERROR,
+                                     .scsi_status = (uint8_t) status });
+    }
+}
+
+/* --- on their way --------------------------------------------------------------- */
+
+static bool
+can_leave(const struct iscsi_unit *unit)
+{
+    return unit->removable && !__atomic_load_n(&unit->locked, __ATOMIC_ACQUIRE);
+}
+
+/* Commands that change the medium, or let it go. */
+static bool
+goes_alone(const struct iscsi_unit *unit, const SCSI_REQUEST_BLOCK *srb)
+{
+    if (!can_leave(unit))
+        return false;
+    switch (srb->Cdb[0]) {
+    case SCSIOP_FORMAT_UNIT:
+    case SCSIOP_ERASE:
+    case SCSIOP_WRITE_FILEMARKS:
+    case SCSIOP_START_STOP_UNIT:
+        return true;
+    default:
+        return (srb->SrbFlags & SRB_FLAGS_DATA_OUT) != 0;
+    }
+}
+
+static void send_held(struct iscsi_unit *unit);
+
+static bool
+is_behind_another(const struct iscsi_command *command)
+{
+    for (PLIST_ENTRY at = command->link.Blink; at != &command->unit->sent;
+         at = at->Blink)
+        if (!linked(at)->done)
+            return true;
+    return false;
+}
+
+static void
+end_sent(struct iscsi_command *command)
+{
+    struct scsi_task *task = command->task;
+
+    RemoveEntryList(&command->link);
+    if (command->alone)
+        command->unit->lonely = false;
+    answer_command(command, command->status, task);
+    scsi_free_scsi_task(task);
+}
+
+/* Those that waited for an earlier one, which may have told of a change. */
+static void
+end_ordered(struct iscsi_unit *unit)
+{
+    for (PLIST_ENTRY at = unit->sent.Flink, next; at != &unit->sent;
+         at = next) {
+        next = at->Flink;
+        if (!linked(at)->done)
+            return;
+        end_sent(linked(at));
+    }
+}
+
+static void
+task_done(struct iscsi_context *iscsi, int status, void *data, void *context)
+{
+    struct iscsi_command *command = context;
+    struct iscsi_unit *unit = command->unit;
+
+    (void) iscsi;
+    (void) data;
+    command->status = status;
+    command->done = true;
+    if (!command->ordered || !is_behind_another(command))
+        end_sent(command);
+    end_ordered(unit);
+    send_held(unit);
+}
+
+static int
+direction(const SCSI_REQUEST_BLOCK *srb)
+{
+    if (srb->DataTransferLength == 0)
+        return SCSI_XFER_NONE;
+    if (srb->SrbFlags & SRB_FLAGS_DATA_IN)
+        return SCSI_XFER_READ;
+    return srb->SrbFlags & SRB_FLAGS_DATA_OUT ? SCSI_XFER_WRITE
+                                              : SCSI_XFER_NONE;
+}
+
+static struct scsi_task *
+make_task(struct iscsi_command *command)
+{
+    SCSI_REQUEST_BLOCK *srb = command->request->srb;
+    int way = direction(srb);
+    int len = way == SCSI_XFER_NONE ? 0 : (int) srb->DataTransferLength;
+    struct scsi_task *task =
+        scsi_create_task(srb->CdbLength, srb->Cdb, way, len);
+
+    if (task == NULL || len == 0)
+        return task;
+    command->iov =
+        (struct scsi_iovec){ .iov_base = srb->DataBuffer, .iov_len = len };
+    if (way == SCSI_XFER_READ)
+        scsi_task_set_iov_in(task, &command->iov, 1);
+    else
+        scsi_task_set_iov_out(task, &command->iov, 1);
+    return task;
+}
+
+static void
+send_command(struct iscsi_command *command)
+{
+    struct iscsi_unit *unit = command->unit;
+
+    command->attention = attention_of(unit);
+    command->done = false;
+    command->ordered = can_leave(unit);
+    command->task = make_task(command);
+    if (command->task == NULL) {
+        command->request->srb->InternalStatus =
+            (ULONG) STATUS_INSUFFICIENT_RESOURCES;
+        end_with(command, SRB_STATUS_INTERNAL_ERROR);
+        return;
+    }
+    InsertTailList(&unit->sent, &command->link);
+    unit->lonely = command->alone;
+    __atomic_fetch_add(&unit->commands, 1, __ATOMIC_RELAXED);
+    if (iscsi_scsi_command_async(unit->session->iscsi, unit->lun, command->task,
+                                 task_done, NULL, command) == 0)
+        return;
+    RemoveEntryList(&command->link);
+    unit->lonely = false;
+    scsi_free_scsi_task(command->task);
+    end_with(command, SRB_STATUS_BUS_RESET);
+}
+
+static bool
+may_go(const struct iscsi_unit *unit, const struct iscsi_command *command)
+{
+    return !unit->lonely && (!command->alone || IsListEmpty(&unit->sent));
+}
+
+/* FALSE: it has ended without being sent. */
+static bool
+is_wanted(struct iscsi_command *command)
+{
+    uint32_t meant = command->request->srb->QueueSortKey;
+
+    if (__atomic_load_n(&command->abort, __ATOMIC_ACQUIRE))
+        end_with(command, SRB_STATUS_ABORTED);
+    else if (meant != 0 && meant != attention_of(command->unit))
+        end_stale(command);
+    else if (command->unit->session->state != ISCSI_UP)
+        end_with(command, SRB_STATUS_SELECTION_TIMEOUT);
+    else
+        return true;
+    return false;
+}
+
+/* In their order, as far as they may go. */
+static void
+send_held(struct iscsi_unit *unit)
+{
+    while (!IsListEmpty(&unit->held)) {
+        struct iscsi_command *command = linked(unit->held.Flink);
+
+        command->alone = goes_alone(unit, command->request->srb);
+        if (unit->session->state == ISCSI_UP && !may_go(unit, command))
+            return;
+        RemoveEntryList(&command->link);
+        if (is_wanted(command))
+            send_command(command);
+    }
+}
+
+void
+iscsi_unit_start(struct iscsi_command *command)
+{
+    InsertTailList(&command->unit->held, &command->link);
+    send_held(command->unit);
+}
+
+/* --- ending them -------------------------------------------------------------------- */
+
+static void
+tmf_done(struct iscsi_context *iscsi, int status, void *data, void *context)
+{
+    (void) iscsi;
+    (void) status;
+    (void) data;
+    (void) context;
+}
+
+/* The first of the list that is to end, or NULL; each ends the search, because
+ * what follows from its end may change the list. */
+static struct iscsi_command *
+find_aborted(PLIST_ENTRY list)
+{
+    for (PLIST_ENTRY at = list->Flink; at != list; at = at->Flink)
+        if (__atomic_load_n(&linked(at)->abort, __ATOMIC_ACQUIRE) &&
+            !linked(at)->ending && !linked(at)->done)
+            return linked(at);
+    return NULL;
+}
+
+static void
+end_aborted(struct iscsi_unit *unit)
+{
+    struct iscsi_context *iscsi = unit->session->iscsi;
+    struct iscsi_command *command;
+
+    while ((command = find_aborted(&unit->held)) != NULL) {
+        RemoveEntryList(&command->link);
+        end_with(command, SRB_STATUS_ABORTED);
+    }
+    /* Whether it was carried out is not known; its owner is told so. */
+    while (iscsi != NULL && (command = find_aborted(&unit->sent)) != NULL) {
+        command->ending = true;
+        if (iscsi_task_mgmt_abort_task_async(iscsi, command->task, tmf_done,
+                                             NULL) != 0)
+            iscsi_scsi_cancel_task(iscsi, command->task);
+    }
+    send_held(unit);
+}
+
+static struct iscsi_command *
+find_running(const struct iscsi_unit *unit)
+{
+    for (PLIST_ENTRY at = unit->sent.Flink; at != &unit->sent; at = at->Flink)
+        if (!linked(at)->ending && !linked(at)->done)
+            return linked(at);
+    return NULL;
+}
+
+static void
+do_reset(struct iscsi_unit *unit)
+{
+    struct iscsi_context *iscsi = unit->session->iscsi;
+    struct iscsi_command *command;
+
+    could_have_changed(unit);
+    if (iscsi == NULL)
+        return;
+    iscsi_task_mgmt_async(iscsi, unit->lun, ISCSI_TM_LUN_RESET, 0xFFFFFFFF, 0,
+                          tmf_done, NULL);
+    while ((command = find_running(unit)) != NULL) {
+        command->ending = true;
+        iscsi_scsi_cancel_task(iscsi, command->task);
+    }
+}
+
+void
+iscsi_unit_look(struct iscsi_unit *unit)
+{
+    if (__atomic_exchange_n(&unit->reset, false, __ATOMIC_ACQ_REL))
+        do_reset(unit);
+    if (__atomic_exchange_n(&unit->aborts, false, __ATOMIC_ACQ_REL))
+        end_aborted(unit);
+    send_held(unit);
+}
+
+void
+iscsi_unit_lost(struct iscsi_unit *unit)
+{
+    could_have_changed(unit);
+    send_held(unit);
+    unit->turned(unit->context);
+}
+
+void
+iscsi_unit_up(struct iscsi_unit *unit)
+{
+    unit->turned(unit->context);
+}
+
+/* --- the seam ------------------------------------------------------------------------- */
+
+static bool NTAPI
+iscsi_submit(void *hba, struct hba_request *request)
+{
+    struct iscsi_unit *unit = hba;
+    struct iscsi_session *session = unit->session;
+    struct iscsi_command *command = command_of(request);
+
+    command->unit = unit;
+    command->request = request;
+    command->task = NULL;
+    command->abort = false;
+    command->ending = false;
+    pthread_mutex_lock(&session->lock);
+    InsertTailList(&session->incoming, &command->link);
+    pthread_mutex_unlock(&session->lock);
+    iscsi_session_wake(session);
+    return false;
+}
+
+static void
+iscsi_abort(void *hba, struct hba_request *request)
+{
+    struct iscsi_unit *unit = hba;
+
+    __atomic_store_n(&command_of(request)->abort, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&unit->aborts, true, __ATOMIC_RELEASE);
+    iscsi_session_wake(unit->session);
+}
+
+static void
+iscsi_reset(void *hba)
+{
+    struct iscsi_unit *unit = hba;
+
+    __atomic_store_n(&unit->reset, true, __ATOMIC_RELEASE);
+    iscsi_session_wake(unit->session);
+}
+
+static void
+iscsi_info(void *hba, struct hba_info *out_info)
+{
+    struct iscsi_unit *unit = hba;
+
+    out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
+    out_info->prevented = __atomic_load_n(&unit->locked, __ATOMIC_ACQUIRE);
+}
+
+static void
+iscsi_close(void *hba)
+{
+    struct iscsi_unit *unit = hba;
+
+    iscsi_session_remove(unit->session, unit);
+    iscsi_session_put(unit->session);
+    ExFreePoolWithTag(unit, PORT_TAG);
+}
+
+/* --- making one ------------------------------------------------------------------------- */
+
+static NTSTATUS
+parse(const struct port_iscsi_config *config, struct iscsi_url **out_url)
+{
+    struct iscsi_context *iscsi = iscsi_create_context(config->initiator);
+    struct iscsi_url *url =
+        iscsi != NULL ? iscsi_parse_full_url(iscsi, config->url) : NULL;
+    const char *wrong = NULL;
+
+    if (url == NULL)
+        wrong = "is no iscsi://HOST[:PORT]/TARGET/LUN";
+    else if (strchr(config->url, '@') != NULL)
+        wrong = "has a user in it, which belongs into iscsi-user and a file";
+    if (iscsi != NULL)
+        iscsi_destroy_context(iscsi);
+    if (wrong == NULL) {
+        *out_url = url;
+        return STATUS_SUCCESS;
+    }
+    snprintf(config->out_text, config->text_max, "%s %s", config->url, wrong);
+    if (url != NULL)
+        iscsi_destroy_url(url);
+    return STATUS_INVALID_PARAMETER;
+}
+
+static NTSTATUS
+iscsi_open(void *context, void *port_unit, void **out_hba)
+{
+    const struct port_iscsi_config *config = context;
+    struct iscsi_unit *unit;
+    struct iscsi_url *url;
+    NTSTATUS status = parse(config, &url);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    unit = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof *unit, PORT_TAG);
+    if (unit == NULL) {
+        iscsi_destroy_url(url);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    RtlZeroMemory(unit, sizeof *unit);
+    unit->turned = config->turned;
+    unit->context = config->context;
+    unit->lun = url->lun;
+    unit->removable = true;
+    unit->attention = 1;
+    InitializeListHead(&unit->held);
+    InitializeListHead(&unit->sent);
+    status =
+        iscsi_session_get(config, url->portal, url->target, &unit->session);
+    iscsi_destroy_url(url);
+    if (!NT_SUCCESS(status)) {
+        ExFreePoolWithTag(unit, PORT_TAG);
+        return status;
+    }
+    iscsi_session_add(unit->session, unit);
+    *out_hba = unit;
+    return STATUS_SUCCESS;
+}
+
+static const struct hba_ops iscsi_ops = {
+    .name = "iscsi",
+    .max_transfer_bytes = 1024 * 1024,
+    .bus_type = BusTypeiScsi,
+    .submit = iscsi_submit,
+    .abort = iscsi_abort,
+    .reset = iscsi_reset,
+    .info = iscsi_info,
+    .close = iscsi_close,
+};
+
+NTSTATUS
+port_add_iscsi(PDRIVER_OBJECT driver, const struct port_iscsi_config *config,
+               const char *name, PDEVICE_OBJECT *out_pdo)
+{
+    /* Only read, and only while this runs. */
+    return port_unit_new(driver, &iscsi_ops, iscsi_open, (void *) config, name,
+                         out_pdo);
+}

@@ -1,0 +1,109 @@
+/*
+ * iscsi.h - sessions with iSCSI targets, and what travels on them
+ *
+ * A session is one connection to one target and one thread, shared by the
+ * units (LUNs) that are used of it.  iscsi_session.c is the connection and the
+ * thread, hba_iscsi.c the units and their commands.  Everything but what is
+ * marked belongs to the thread.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PORT_ISCSI_H
+#define PORT_ISCSI_H
+
+#include <pthread.h>
+
+#include <iscsi/iscsi.h>
+#include <iscsi/scsi-lowlevel.h>
+
+#include "port/port_internal.h"
+
+struct iscsi_unit;
+
+/* Lives in struct hba_request. */
+struct iscsi_command {
+    LIST_ENTRY link;            /* session->incoming (its lock), or held/sent */
+    struct iscsi_unit *unit;
+    struct hba_request *request;
+    struct scsi_task *task;     /* while it is on its way */
+    uint32_t attention;         /* the unit's when it was sent */
+    bool alone;                 /* changes the medium: see hba_iscsi.c */
+    bool abort;                 /* atomic: somebody wants it to end */
+    bool ending;                /* ... and it has been told to */
+    bool ordered;               /* ends after those that were sent before */
+    bool done;                  /* it waits for them, with this status */
+    int status;
+    struct scsi_iovec iov;
+};
+
+enum iscsi_state { ISCSI_DOWN, ISCSI_CONNECTING, ISCSI_UP };
+
+struct iscsi_session {
+    /* The registry's lock. */
+    struct iscsi_session *next;
+    unsigned users;
+
+    char portal[128], target[256], initiator[256], user[128], secret[256];
+    pthread_t thread;
+    int wake_fd;
+    bool sleeping;              /* atomic: a new command has to wake it */
+
+    pthread_mutex_t lock;       /* the next six; a leaf */
+    pthread_cond_t changed;     /* state, or a unit came or went */
+    LIST_ENTRY incoming;
+    LIST_ENTRY units;
+    bool walking;               /* the thread goes through `units` */
+    bool stop;
+    enum iscsi_state state;     /* written by the thread */
+    char error[256];            /* why it is down */
+
+    struct iscsi_context *iscsi;    /* NULL while down */
+    uint64_t next_ms;           /* down: the next attempt; else the deadline of
+                                 * the login, or the next sign of life */
+    unsigned pause_ms;          /* between attempts */
+};
+
+struct iscsi_unit {
+    LIST_ENTRY link;            /* session->units; its lock */
+    struct iscsi_session *session;
+    void (*turned)(void *context);
+    void *context;
+    int lun;
+    uint32_t attention;         /* atomic; written by the thread */
+    bool aborts;                /* atomic: look for commands to end */
+    bool reset;                 /* atomic: a reset is wanted */
+    uint64_t commands;          /* atomic: sent so far */
+    bool locked;                /* atomic: PREVENT is in force */
+
+    LIST_ENTRY held;            /* commands that wait for others to end */
+    LIST_ENTRY sent;
+    bool removable;
+    bool lonely;                /* a command that goes alone is on its way */
+};
+
+/* --- iscsi_session.c ---------------------------------------------------------- */
+
+/* PASSIVE.  Finds or makes the session, and waits for its first login. */
+NTSTATUS iscsi_session_get(const struct port_iscsi_config *config,
+                           const char *portal, const char *target,
+                           struct iscsi_session **out_session);
+void iscsi_session_put(struct iscsi_session *session);
+/* Units of the thread's rounds; PASSIVE. */
+void iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit);
+void iscsi_session_remove(struct iscsi_session *session,
+                          struct iscsi_unit *unit);
+/* Any thread: the session's thread looks at what it has to do. */
+void iscsi_session_wake(struct iscsi_session *session);
+
+/* --- hba_iscsi.c: called by the session's thread -------------------------------- */
+
+/* A command that was taken from `incoming`. */
+void iscsi_unit_start(struct iscsi_command *command);
+/* Aborts and resets that are wanted. */
+void iscsi_unit_look(struct iscsi_unit *unit);
+/* There is a session again. */
+void iscsi_unit_up(struct iscsi_unit *unit);
+/* The connection is gone, or going: what is on its way will be cancelled. */
+void iscsi_unit_lost(struct iscsi_unit *unit);
+
+#endif

@@ -1,0 +1,444 @@
+/*
+ * iscsi_session.c - a session with an iSCSI target, and its thread
+ *
+ * The thread sends what arrives in `incoming`, all of it in one go, and takes
+ * in answers, all that are there, before it sleeps again.  libiscsi's own way
+ * of connecting anew, which sends again what was on its way, is off: after a
+ * lost session nothing is sent again here.  A new session is tried with longer
+ * and longer pauses; until then commands fail at once.
+ *
+ * Context: PASSIVE.  Lock: the registry's, then a session's; none is held over
+ * a completion.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "port/iscsi.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/trace.h"
+
+#define LOGIN_LIMIT_MS   5000
+#define PAUSE_FIRST_MS   250
+#define PAUSE_LONGEST_MS 8000
+#define LIFE_MS          5000 /* between signs of life */
+#define LIFE_MISSING     3    /* so many without an answer: it is gone */
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct iscsi_session *registry;
+
+/* Real time: a peer does not wait for a clock that tests move. */
+static uint64_t
+now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+}
+
+static void
+set_state(struct iscsi_session *session, enum iscsi_state state)
+{
+    pthread_mutex_lock(&session->lock);
+    session->state = state;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+    TRACE(TRACE_PORT, "target=%s state=%d %s", session->target, (int) state,
+          session->error);
+}
+
+/* --- connecting --------------------------------------------------------------- */
+
+static void
+say_why(struct iscsi_session *session, const char *what)
+{
+    pthread_mutex_lock(&session->lock);
+    snprintf(session->error, sizeof session->error, "%s%s%s", what,
+             session->iscsi != NULL ? ": " : "",
+             session->iscsi != NULL ? iscsi_get_error(session->iscsi) : "");
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* Whoever adds or removes a unit waits until the walk is over. */
+static void
+for_each_unit(struct iscsi_session *session, void (*fn)(struct iscsi_unit *))
+{
+    PLIST_ENTRY at;
+
+    pthread_mutex_lock(&session->lock);
+    session->walking = true;
+    pthread_mutex_unlock(&session->lock);
+    for (at = session->units.Flink; at != &session->units; at = at->Flink)
+        fn(CONTAINING_RECORD(at, struct iscsi_unit, link));
+    pthread_mutex_lock(&session->lock);
+    session->walking = false;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* Destroying the context cancels what is on its way. */
+static void
+go_down(struct iscsi_session *session, const char *why)
+{
+    say_why(session, why);
+    set_state(session, ISCSI_DOWN);
+    for_each_unit(session, iscsi_unit_lost);
+    if (session->iscsi != NULL)
+        iscsi_destroy_context(session->iscsi);
+    session->iscsi = NULL;
+    session->next_ms = now_ms() + session->pause_ms;
+    session->pause_ms *= 2;
+    if (session->pause_ms > PAUSE_LONGEST_MS)
+        session->pause_ms = PAUSE_LONGEST_MS;
+}
+
+static void
+logged_in(struct iscsi_context *iscsi, int status, void *data, void *context)
+{
+    struct iscsi_session *session = context;
+
+    (void) iscsi;
+    (void) data;
+    if (status != SCSI_STATUS_GOOD) {
+        session->next_ms = 0; /* seen by the caller of iscsi_service */
+        return;
+    }
+    session->pause_ms = PAUSE_FIRST_MS;
+    session->next_ms = now_ms() + LIFE_MS;
+    set_state(session, ISCSI_UP);
+    for_each_unit(session, iscsi_unit_up);
+}
+
+/* Not libiscsi's connect in one go: its TEST UNIT READY would take the unit
+ * attention that is meant for us. */
+static void
+connected(struct iscsi_context *iscsi, int status, void *data, void *context)
+{
+    struct iscsi_session *session = context;
+
+    (void) data;
+    if (status != SCSI_STATUS_GOOD ||
+        iscsi_login_async(iscsi, logged_in, session) != 0)
+        session->next_ms = 0;
+}
+
+static void
+connect_to_target(struct iscsi_session *session)
+{
+    struct iscsi_context *iscsi = iscsi_create_context(session->initiator);
+
+    session->iscsi = iscsi;
+    session->next_ms = now_ms() + LOGIN_LIMIT_MS;
+    if (iscsi == NULL) {
+        go_down(session, "out of memory");
+        return;
+    }
+    iscsi_set_noautoreconnect(iscsi, 1);
+    iscsi_set_targetname(iscsi, session->target);
+    iscsi_set_session_type(iscsi, ISCSI_SESSION_NORMAL);
+    iscsi_set_header_digest(iscsi, ISCSI_HEADER_DIGEST_NONE_CRC32C);
+    if (session->user[0] != '\0')
+        iscsi_set_initiator_username_pwd(iscsi, session->user, session->secret);
+    set_state(session, ISCSI_CONNECTING);
+    if (iscsi_connect_async(iscsi, session->portal, connected, session) != 0)
+        go_down(session, "connect");
+}
+
+/* --- rounds ------------------------------------------------------------------------ */
+
+static void
+nop_done(struct iscsi_context *iscsi, int status, void *data, void *context)
+{
+    (void) iscsi;
+    (void) status;
+    (void) data;
+    (void) context;
+}
+
+/* What is due by the clock; in how many ms something is next. */
+static int
+by_the_clock(struct iscsi_session *session)
+{
+    uint64_t now = now_ms();
+
+    if (session->next_ms > now)
+        return (int) (session->next_ms - now);
+    if (session->state == ISCSI_DOWN) {
+        connect_to_target(session);
+    } else if (session->state == ISCSI_CONNECTING) {
+        go_down(session, "login");
+    } else if (iscsi_get_nops_in_flight(session->iscsi) >= LIFE_MISSING) {
+        go_down(session, "the target does not answer");
+    } else {
+        iscsi_nop_out_async(session->iscsi, nop_done, NULL, 0, NULL);
+        session->next_ms = now + LIFE_MS;
+    }
+    now = now_ms();
+    return session->next_ms > now ? (int) (session->next_ms - now) : 0;
+}
+
+static void
+take_in(struct iscsi_session *session)
+{
+    LIST_ENTRY mine;
+
+    pthread_mutex_lock(&session->lock);
+    InitializeListHead(&mine);
+    while (!IsListEmpty(&session->incoming))
+        InsertTailList(&mine, RemoveHeadList(&session->incoming));
+    pthread_mutex_unlock(&session->lock);
+    while (!IsListEmpty(&mine))
+        iscsi_unit_start(CONTAINING_RECORD(RemoveHeadList(&mine),
+                                           struct iscsi_command, link));
+}
+
+static bool
+may_sleep(struct iscsi_session *session)
+{
+    bool empty;
+
+    __atomic_store_n(&session->sleeping, true, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&session->lock);
+    empty = IsListEmpty(&session->incoming);
+    pthread_mutex_unlock(&session->lock);
+    if (!empty)
+        __atomic_store_n(&session->sleeping, false, __ATOMIC_SEQ_CST);
+    return empty;
+}
+
+static void
+wait_and_serve(struct iscsi_session *session, int timeout_ms)
+{
+    struct pollfd fds[2] = { { .fd = session->wake_fd, .events = POLLIN },
+                             { .fd = -1 } };
+    uint64_t count;
+
+    if (session->iscsi != NULL) {
+        fds[1].fd = iscsi_get_fd(session->iscsi);
+        fds[1].events = (short) iscsi_which_events(session->iscsi);
+    }
+    poll(fds, 2, may_sleep(session) ? timeout_ms : 0);
+    __atomic_store_n(&session->sleeping, false, __ATOMIC_SEQ_CST);
+    if (fds[0].revents & POLLIN &&
+        read(session->wake_fd, &count, sizeof count) < 0)
+        TRACE(TRACE_PORT, "eventfd: %d", errno);
+    if (session->iscsi == NULL)
+        return;
+    if (fds[1].revents != 0 &&
+        iscsi_service(session->iscsi, fds[1].revents) < 0)
+        go_down(session, "the session ended");
+    else if (session->next_ms == 0)
+        go_down(session, "login");
+}
+
+static bool
+stopped(struct iscsi_session *session)
+{
+    bool stop;
+
+    pthread_mutex_lock(&session->lock);
+    stop = session->stop;
+    pthread_mutex_unlock(&session->lock);
+    return stop;
+}
+
+static void
+say_goodbye(struct iscsi_session *session)
+{
+    if (session->iscsi == NULL)
+        return;
+    if (session->state == ISCSI_UP) {
+        iscsi_set_timeout(session->iscsi, 1);
+        iscsi_logout_sync(session->iscsi);
+    }
+    iscsi_destroy_context(session->iscsi);
+    session->iscsi = NULL;
+}
+
+static void *
+run(void *context)
+{
+    struct iscsi_session *session = context;
+
+    while (!stopped(session)) {
+        int timeout_ms = by_the_clock(session);
+
+        for_each_unit(session, iscsi_unit_look);
+        take_in(session);
+        wait_and_serve(session, timeout_ms);
+    }
+    say_goodbye(session);
+    return NULL;
+}
+
+void
+iscsi_session_wake(struct iscsi_session *session)
+{
+    uint64_t one = 1;
+
+    if (__atomic_exchange_n(&session->sleeping, false, __ATOMIC_SEQ_CST) &&
+        write(session->wake_fd, &one, sizeof one) < 0)
+        TRACE(TRACE_PORT, "eventfd: %d", errno);
+}
+
+/* --- life ------------------------------------------------------------------------------ */
+
+static void
+session_free(struct iscsi_session *session)
+{
+    if (session->wake_fd >= 0)
+        close(session->wake_fd);
+    pthread_cond_destroy(&session->changed);
+    pthread_mutex_destroy(&session->lock);
+    explicit_bzero(session->secret, sizeof session->secret);
+    free(session);
+}
+
+static struct iscsi_session *
+session_new(const struct port_iscsi_config *config, const char *portal,
+            const char *target)
+{
+    struct iscsi_session *session = calloc(1, sizeof *session);
+    pthread_condattr_t attr;
+
+    if (session == NULL)
+        return NULL;
+    snprintf(session->portal, sizeof session->portal, "%s", portal);
+    snprintf(session->target, sizeof session->target, "%s", target);
+    snprintf(session->initiator, sizeof session->initiator, "%s",
+             config->initiator);
+    snprintf(session->user, sizeof session->user, "%s", config->user);
+    snprintf(session->secret, sizeof session->secret, "%s", config->secret);
+    session->pause_ms = PAUSE_FIRST_MS;
+    InitializeListHead(&session->incoming);
+    InitializeListHead(&session->units);
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&session->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    session->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (session->wake_fd < 0 ||
+        pthread_create(&session->thread, NULL, run, session) != 0) {
+        session_free(session);
+        return NULL;
+    }
+    return session;
+}
+
+/* The first login, or why there is none. */
+static bool
+wait_for_login(struct iscsi_session *session,
+               const struct port_iscsi_config *config)
+{
+    struct timespec limit;
+    bool up;
+
+    clock_gettime(CLOCK_MONOTONIC, &limit);
+    limit.tv_sec += LOGIN_LIMIT_MS / 1000 + 1;
+    pthread_mutex_lock(&session->lock);
+    while (session->state != ISCSI_UP &&
+           pthread_cond_timedwait(&session->changed, &session->lock, &limit) ==
+               0)
+        ;
+    up = session->state == ISCSI_UP;
+    if (!up)
+        snprintf(config->out_text, config->text_max, "%s at %s: %s",
+                 session->target, session->portal,
+                 session->error[0] != '\0' ? session->error : "no answer");
+    pthread_mutex_unlock(&session->lock);
+    return up;
+}
+
+static struct iscsi_session *
+find_locked(const char *portal, const char *target)
+{
+    struct iscsi_session *session = registry;
+
+    while (session != NULL && (strcmp(session->portal, portal) != 0 ||
+                               strcmp(session->target, target) != 0))
+        session = session->next;
+    return session;
+}
+
+NTSTATUS
+iscsi_session_get(const struct port_iscsi_config *config, const char *portal,
+                  const char *target, struct iscsi_session **out_session)
+{
+    struct iscsi_session *session;
+
+    pthread_mutex_lock(&registry_lock);
+    session = find_locked(portal, target);
+    if (session == NULL) {
+        session = session_new(config, portal, target);
+        if (session != NULL) {
+            session->next = registry;
+            registry = session;
+        }
+    }
+    if (session != NULL)
+        session->users++;
+    pthread_mutex_unlock(&registry_lock);
+    if (session == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    if (!wait_for_login(session, config)) {
+        iscsi_session_put(session);
+        return STATUS_DEVICE_NOT_CONNECTED;
+    }
+    *out_session = session;
+    return STATUS_SUCCESS;
+}
+
+void
+iscsi_session_put(struct iscsi_session *session)
+{
+    struct iscsi_session **at = &registry;
+
+    pthread_mutex_lock(&registry_lock);
+    if (--session->users != 0) {
+        pthread_mutex_unlock(&registry_lock);
+        return;
+    }
+    while (*at != session)
+        at = &(*at)->next;
+    *at = session->next;
+    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_lock(&session->lock);
+    session->stop = true;
+    pthread_mutex_unlock(&session->lock);
+    iscsi_session_wake(session);
+    pthread_join(session->thread, NULL);
+    session_free(session);
+}
+
+static void
+lock_list(struct iscsi_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    while (session->walking)
+        pthread_cond_wait(&session->changed, &session->lock);
+}
+
+void
+iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit)
+{
+    lock_list(session);
+    InsertTailList(&session->units, &unit->link);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void
+iscsi_session_remove(struct iscsi_session *session, struct iscsi_unit *unit)
+{
+    lock_list(session);
+    RemoveEntryList(&unit->link);
+    pthread_mutex_unlock(&session->lock);
+}

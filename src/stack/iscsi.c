@@ -1,0 +1,86 @@
+/*
+ * iscsi.c - drives of iSCSI targets: names and secrets
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "stack/iscsi.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "port/port.h"
+
+#define SECRET_MAX 256
+
+/* Its first line. */
+static NTSTATUS
+read_secret(const struct ri_drive_config *config, char *out_secret,
+            char *out_text, size_t text_max)
+{
+    const char *given = getenv("REINSERT_ISCSI_SECRET");
+    FILE *file;
+
+    out_secret[0] = '\0';
+    if (config->user[0] == '\0')
+        return STATUS_SUCCESS;
+    if (config->secret_file[0] == '\0' && given == NULL) {
+        snprintf(out_text, text_max,
+                 "chap-user needs chap-secret, or REINSERT_ISCSI_SECRET in the "
+                 "environment");
+        return STATUS_INVALID_PARAMETER;
+    }
+    if (config->secret_file[0] == '\0') {
+        snprintf(out_secret, SECRET_MAX, "%s", given);
+        return STATUS_SUCCESS;
+    }
+    file = fopen(config->secret_file, "re");
+    if (file == NULL || fgets(out_secret, SECRET_MAX, file) == NULL) {
+        snprintf(out_text, text_max, "%.200s: %s", config->secret_file,
+                 file == NULL ? strerror(errno) : "is empty");
+        if (file != NULL)
+            fclose(file);
+        return STATUS_INVALID_PARAMETER;
+    }
+    fclose(file);
+    out_secret[strcspn(out_secret, "\r\n")] = '\0';
+    return STATUS_SUCCESS;
+}
+
+/* It is away, or what it has may be another medium now. */
+static void
+turned(void *context)
+{
+    drive_look_soon(context);
+}
+
+NTSTATUS
+iscsi_unit(struct ri_service *service, struct drive *drive, char *out_text,
+           size_t text_max)
+{
+    const struct ri_drive_config *config = &drive->config;
+    char host[64] = "localhost", initiator[256], secret[SECRET_MAX];
+    NTSTATUS status = read_secret(config, secret, out_text, text_max);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    gethostname(host, sizeof host - 1);
+    if (config->initiator[0] != '\0')
+        snprintf(initiator, sizeof initiator, "%s", config->initiator);
+    else
+        snprintf(initiator, sizeof initiator, "iqn.2026-11.reinsert:%s", host);
+    status = port_add_iscsi(service->port,
+                            &(struct port_iscsi_config){ .url = config->url,
+                                                         .initiator = initiator,
+                                                         .user = config->user,
+                                                         .secret = secret,
+                                                         .turned = turned,
+                                                         .context = drive,
+                                                         .out_text = out_text,
+                                                         .text_max = text_max },
+                            config->name, &drive->pdo);
+    explicit_bzero(secret, sizeof secret);
+    return status;
+}

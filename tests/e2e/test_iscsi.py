@@ -1,0 +1,172 @@
+"""Drives of an iSCSI target that nobody here wrote.
+
+tgt's disks never report that their medium changed; what they do report is the
+power-on condition of a new session, and that a drive is empty.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import random
+
+import pytest
+
+from house import MIB, Fio, bytes_at, steady, until, volumes
+from tgt import Target
+
+HEAD = 8 * MIB
+
+
+@pytest.fixture
+def target(tmp_path):
+    t = Target(tmp_path)
+    yield t
+    t.kill()
+
+
+def drive(target, lun, **more):
+    return {"port": "iscsi", "url": target.url(lun), **more}
+
+
+@pytest.fixture
+def one(serve, media, target, clients):
+    """(service, client) with ARCHIVE-A in drive d1"""
+    target.add(1, media.a)
+    target.start()
+    s = serve({"d1": drive(target, 1)})
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    return s, c
+
+
+def content(media_file):
+    with open(media_file, "rb") as file:
+        return file.read()
+
+
+def test_real_disk_reads_and_writes(one, media):
+    s, c = one
+    at, _ = volumes.extent(media.a)
+    dice = random.Random(6)
+    data = dice.randbytes(3 * MIB)
+    c.write(at, data)
+    c.flush()
+    assert c.read(at, len(data)) == data
+    assert bytes_at(media.a, at, len(data)) == data
+    assert s.drives()["d1"]["state"] == "ready"
+
+
+def test_medium_is_locked_while_it_lacks_writes(one, target, media):
+    s, c = one
+    at, _ = volumes.extent(media.a)
+    c.write(at, b"x" * 4096)
+    until(lambda: s.drives()["d1"]["locked"], "the lock", 2)
+    assert target.update(1, "online=0", ok=False) != 0
+
+
+def test_P2_P3_target_dies_and_comes_back(one, target, media, tmp_path):
+    """fio goes on by itself, and what it wrote is there."""
+    s, c = one
+    at, length = volumes.extent(media.a)
+    fio = Fio(s.uri("ARCHIVE-A"), at, 16 * MIB, tmp_path, loops=3)
+    try:
+        until(lambda: content(media.a)[at:at + MIB].count(0) < MIB,
+              "fio's first writes", 20)
+        target.kill()
+        question = s.one_prompt("ARCHIVE-A", 2)
+        assert "d1" in question["text"]
+        until(lambda: s.drives()["d1"]["state"] == "away", "away", 3)
+        steady(fio.running, "fio waits")
+        target.start()
+        s.no_prompt(20)
+        fio.good(90)
+    finally:
+        fio.close()
+
+
+def test_P1_medium_exchanged_while_the_target_was_away(one, target, media):
+    s, c = one
+    at, _ = volumes.extent(media.a)
+    c.write(at, b"1" * 4096)
+    target.kill()
+    waiting = c.write_on(at, b"2" * 4096)
+    s.one_prompt("ARCHIVE-A", 2)
+    before = content(media.b)
+    target.put(1, media.b)
+    target.start()
+    until(lambda: s.volume("ARCHIVE-B"), "the other volume is seen", 20)
+    waiting.waits(0.5)
+    assert content(media.b) == before
+    target.kill()
+    target.put(1, media.a)
+    target.start()
+    waiting.good(30)
+    c.flush()
+    assert bytes_at(media.a, at, 4096) == b"2" * 4096
+    assert content(media.b) == before
+
+
+def test_disc_is_exchanged_in_a_drive_that_says_nothing(
+        serve, target, media, clients):
+    """It is out for a while: that is what is noticed."""
+    target.add(1, media.cd, "cd")
+    target.start()
+    s = serve({"cd": drive(target, 1)})
+    s.mounted("DISC")
+    c = s.client("DISC")
+    clients.append(c)
+    first = c.read(0x8000, 2048)
+    target.update(1, "online=0")
+    s.absent("DISC", 10)
+    waiting = c.read_on(0x8000, 2048)
+    s.one_prompt("DISC", 3)
+    target.update(1, "online=1")
+    assert waiting.good(20) == first
+
+
+def test_two_units_of_one_target(serve, target, media, clients):
+    target.add(1, media.a)
+    target.add(2, media.cd, "cd")
+    target.start()
+    s = serve({"d1": drive(target, 1), "d2": drive(target, 2)})
+    s.mounted("ARCHIVE-A", "DISC")
+    kinds = {name: d["type"] for name, d in s.drives().items()}
+    assert kinds == {"d1": "disk", "d2": "cdrom"}
+
+
+def test_chap_secret_from_a_file(serve, target, media, tmp_path):
+    target.add(1, media.a)
+    target.chap = ("archive", "correct-horse-99")
+    target.start()
+    secret = tmp_path / "secret"
+    secret.write_text("correct-horse-99\n")
+    secret.chmod(0o600)
+    s = serve({"d1": drive(target, 1, chap_user="archive",
+                           chap_secret=str(secret))})
+    s.mounted("ARCHIVE-A")
+    shown = s.run("status", "--json").stdout + s.stderr()
+    assert "correct-horse" not in shown
+
+
+@pytest.mark.parametrize("change, say", [
+    ({"url": "iscsi://127.0.0.1:{port}/iqn.2026-11.nobody/1"}, "nobody"),
+    ({"url": "iscsi://a%b@127.0.0.1/x/1"}, "chap-user"),
+    ({"url": "nonsense"}, "line|url"),
+    ({"medium": "/dev/null"}, "emulated"),
+])
+def test_bad_configuration_is_named(serve, target, media, change, say):
+    target.add(1, media.a)
+    target.start()
+    keys = drive(target, 1)
+    keys.update({k: v.format(port=target.port) for k, v in change.items()})
+    with pytest.raises(AssertionError) as failure:
+        serve({"d1": keys})
+    assert any(word in str(failure.value) for word in say.split("|"))
+
+
+def test_hands_on_a_real_drive_are_refused(one, media):
+    s, _ = one
+    done = s.run("yank", "d1")
+    assert done.returncode != 0 and "real drive" in done.stderr
+    done = s.run("insert", "d1", media.b)
+    assert done.returncode != 0 and "real drive" in done.stderr

@@ -1,0 +1,104 @@
+"""tgt.py - an iSCSI target that nobody here wrote: tgtd on 127.0.0.1
+
+Both its control port and its TCP port are free ones; it is ended by its pid
+(it ignores SIGTERM while it is serving).
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import random
+import signal
+import socket
+import subprocess
+
+from house import until
+
+NAME = "iqn.2026-11.reinsert.test:t1"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Target:
+    def __init__(self, folder):
+        self.log = os.path.join(str(folder), "tgtd.log")
+        self.port = free_port()
+        self.process = None
+        self.luns = {}          # lun: (image, kind)
+        self.chap = None
+
+    def url(self, lun):
+        return f"iscsi://127.0.0.1:{self.port}/{NAME}/{lun}"
+
+    def admin(self, *words, ok=True):
+        done = subprocess.run(
+            ["tgtadm", "-C", str(self.control), "--lld", "iscsi", *words],
+            text=True, capture_output=True, timeout=20)
+        assert not ok or done.returncode == 0, done.stderr
+        return done.returncode
+
+    def _begin(self):
+        """True: it runs, and the control port is really its own."""
+        self.control = random.randrange(100, 30000)
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                ["tgtd", "-f", "-C", str(self.control), "--iscsi",
+                 f"portal=127.0.0.1:{self.port}"], stdout=log, stderr=log)
+        until(lambda: self.process.poll() is not None or os.path.exists(
+            f"/run/tgtd/socket.{self.control}"), "tgtd")
+        with open(self.log, encoding="utf-8") as log:
+            said = log.read()
+        return self.process.poll() is None and "another tgtd" not in said
+
+    def start(self):
+        for _ in range(5):
+            if self._begin():
+                break
+            self.kill()
+        until(lambda: self.admin("--op", "show", "--mode", "sys",
+                                 ok=False) == 0, "tgtd's control port")
+        self.admin("--op", "new", "--mode", "target", "--tid", "1", "-T", NAME)
+        for lun, (image, kind) in self.luns.items():
+            self._new(lun, image, kind)
+        if self.chap:
+            user, secret = self.chap
+            self.admin("--op", "new", "--mode", "account", "--user", user,
+                       "--password", secret)
+            self.admin("--op", "bind", "--mode", "account", "--tid", "1",
+                       "--user", user)
+        self.admin("--op", "bind", "--mode", "target", "--tid", "1",
+                   "-I", "ALL")
+        return self
+
+    def _new(self, lun, image, kind):
+        self.admin("--op", "new", "--mode", "logicalunit", "--tid", "1",
+                   "--lun", str(lun), "-b", str(image),
+                   f"--device-type={kind}")
+        if kind == "disk":
+            self.update(lun, f"removable=1,scsi_sn=D{lun:03}")
+
+    def add(self, lun, image, kind="disk"):
+        self.luns[lun] = (image, kind)
+        if self.process:
+            self._new(lun, image, kind)
+
+    def update(self, lun, params, ok=True):
+        return self.admin("--op", "update", "--mode", "logicalunit", "--tid",
+                          "1", "--lun", str(lun), "--params", params, ok=ok)
+
+    def put(self, lun, image):
+        """Another medium while the target is away, or the drive is empty."""
+        self.luns[lun] = (image, self.luns[lun][1])
+
+    def kill(self):
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def restart(self):
+        self.kill()
+        self.start()
