@@ -39,6 +39,7 @@ enum cli_option {
     OPT_TO = 128,
     OPT_FORCE = 256,
     OPT_DRY_RUN = 512,
+    OPT_LIBRARY = 1024,
 };
 
 /* The parsed command line. */
@@ -49,6 +50,7 @@ struct cli {
     const char *control; /* as given, or NULL */
     const char *config;
     const char *to;
+    const char *library;
     const char *nbd[RI_LISTEN_MAX];
     size_t nbd_count;
     char **args; /* without options */
@@ -68,7 +70,8 @@ struct cli_verb {
 extern const struct cli_verb cli_verb_serve, cli_verb_status, cli_verb_insert,
     cli_verb_eject, cli_verb_yank, cli_verb_prompts, cli_verb_answer,
     cli_verb_events, cli_verb_errors, cli_verb_recover,
-    cli_verb_sense, cli_verb_states, cli_verb_version, cli_verb_help;
+    cli_verb_changer, cli_verb_sense, cli_verb_states, cli_verb_version,
+    cli_verb_help;
 
 /* --- main.c ------------------------------------------------------------------
  */
@@ -77,6 +80,11 @@ extern const struct cli_verb *const cli_verbs[]; /* ends with NULL */
 const struct cli_verb *cli_verb_find(const char *name);
 /* "reinsert: " and a line, on stderr. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- cmd_changer.c: as `mtx`, called by that name
+ * ----------------------------------------------------------------------- */
+
+int cli_run_mtx(int argc, char **argv);
 
 /* --- options.c
  * ----------------------------------------------------------------- */
@@ -111,6 +119,13 @@ void client_close(struct client *client);
 int client_get(struct client *client, const char *path, json_t **out_reply);
 int client_post(struct client *client, const char *path, const json_t *body,
                 json_t **out_reply);
+/* An answer of the API that says no is an answer here, and nothing is said. */
+int client_try(struct client *client, const char *path, const json_t *body,
+               json_t **out_reply);
+/* Called now and then, about once a second, while an answer is waited for. */
+typedef void client_wait_fn(void *context);
+void client_on_wait(struct client *client, client_wait_fn *tick,
+                    void *context);
 /* "/v1/drives/" NAME "/eject", with the name escaped; free(). */
 char *client_path(const char *before, const char *name, const char *after);
 

@@ -21,6 +21,8 @@ struct client {
     char path[RI_PATH_MAX];
     const char *verb;
     CURL *curl; /* kept connected between requests */
+    client_wait_fn *tick;
+    void *tick_context;
 };
 
 struct buffer {
@@ -147,40 +149,94 @@ api_failure(const struct client *client, long http, const json_t *reply)
     return CLI_FAILED;
 }
 
+static int
+on_progress(void *context, curl_off_t down_all, curl_off_t down,
+            curl_off_t up_all, curl_off_t up)
+{
+    struct client *client = context;
+
+    (void) down_all;
+    (void) down;
+    (void) up_all;
+    (void) up;
+    client->tick(client->tick_context);
+    return 0;
+}
+
+void
+client_on_wait(struct client *client, client_wait_fn *tick, void *context)
+{
+    client->tick = tick;
+    client->tick_context = context;
+}
+
 /* One request; body NULL makes it a GET. */
 static int
-request(struct client *client, const char *path, const char *body,
-        json_t **out_reply)
+exchange(struct client *client, const char *path, const char *body,
+         long *out_http, json_t **out_reply)
 {
     CURL *curl = client->curl;
     struct buffer buffer = { 0 };
     struct curl_slist *headers = NULL;
-    json_t *reply = NULL;
-    long http = 0;
     CURLcode code;
     int rc = 0;
 
     prepare(client, curl, path);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
+    if (client->tick != NULL) {
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+    }
     if (body != NULL) {
         headers = curl_slist_append(headers, "Content-Type: application/json");
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     }
     code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
-    if (buffer.data != NULL)
-        reply = json_loadb(buffer.data, buffer.len, 0, NULL);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, out_http);
     if (code != CURLE_OK)
         rc = transport_failure(client, curl, code);
-    else if (http != 200 || reply == NULL)
-        rc = api_failure(client, http, reply);
+    else
+        *out_reply = buffer.data == NULL
+                         ? NULL
+                         : json_loadb(buffer.data, buffer.len, 0, NULL);
     curl_slist_free_all(headers);
     free(buffer.data);
-    if (rc != 0)
+    return rc;
+}
+
+static int
+request(struct client *client, const char *path, const char *body,
+        json_t **out_reply)
+{
+    json_t *reply = NULL;
+    long http = 0;
+    int rc = exchange(client, path, body, &http, &reply);
+
+    if (rc == 0 && (http != 200 || reply == NULL)) {
+        rc = api_failure(client, http, reply);
         json_decref(reply);
-    else
+    } else if (rc == 0) {
+        *out_reply = reply;
+    }
+    return rc;
+}
+
+int
+client_try(struct client *client, const char *path, const json_t *body,
+           json_t **out_reply)
+{
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_t *reply = NULL;
+    long http = 0;
+    int rc = exchange(client, path, text, &http, &reply);
+
+    free(text);
+    if (rc == 0 && reply == NULL)
+        rc = api_failure(client, http, NULL);
+    if (rc == 0)
         *out_reply = reply;
     return rc;
 }

@@ -23,6 +23,8 @@ static const struct option_row {
     { OPT_CONTROL, 's', "control", "PATH", "unix socket of the control API" },
     { OPT_QUIET, 'q', "quiet", NULL, "do not print events" },
     { OPT_WATCH, 'w', "watch", NULL, "go on, and show changes as they happen" },
+    { OPT_LIBRARY, 'f', "library", "NAME",
+      "the library; needed where there are several" },
     { OPT_TO, 't', "to", "IMAGE|DEVICE", "where it is written" },
     { OPT_FORCE, 'f', "force", NULL,
       "write although the medium is not as it was,\n"
@@ -105,6 +107,9 @@ set_option(struct cli *cli, const struct option_row *row, const char *value)
     case OPT_DRY_RUN:
         cli->dry_run = true;
         break;
+    case OPT_LIBRARY:
+        cli->library = value;
+        break;
     case OPT_NBD:
         if (cli->nbd_count == RI_LISTEN_MAX) {
             cli_say("--nbd: at most %d addresses", RI_LISTEN_MAX);
@@ -160,7 +165,7 @@ cli_parse(struct cli *cli, int argc, char **argv)
         if (c == ':' || c == '?')
             return complain(cli, c, argv[optind - 1]);
         for (size_t i = 0; i < ROW_COUNT; i++)
-            if (rows[i].letter == c)
+            if (rows[i].letter == c && takes(cli->verb, &rows[i]))
                 rc = set_option(cli, &rows[i], optarg);
         if (rc != 0)
             return rc;
