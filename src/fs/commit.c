@@ -199,6 +199,18 @@ struct intent {
 };
 
 static BOOLEAN
+is_less_certain(const struct identity *now, const struct identity *before)
+{
+    BOOLEAN yes =
+        now->touched != before->touched ||
+        memcmp(now->uncertain, before->uncertain, sizeof now->uncertain) != 0;
+
+    for (USHORT i = 0; i < now->parts; i++)
+        yes |= now->part[i].touched != before->part[i].touched;
+    return yes;
+}
+
+static BOOLEAN
 announce_range(void *context, ULONG64 offset, ULONG64 length)
 {
     struct intent *intent = context;
@@ -212,7 +224,7 @@ announce_range(void *context, ULONG64 offset, ULONG64 length)
         return TRUE;
     before = volume->id;
     identity_touch(&volume->id, offset, length);
-    intent->due |= memcmp(&before, &volume->id, sizeof before) != 0;
+    intent->due |= is_less_certain(&volume->id, &before);
     return TRUE;
 }
 

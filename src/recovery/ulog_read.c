@@ -34,7 +34,7 @@ static int
 load(struct ulog_reader *r, struct rec_error *error)
 {
     int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
+    struct stat st = { .st_size = 0 };
     uint64_t got = 0;
     int rc = 0;
 
