@@ -65,8 +65,14 @@ class Kernel:
                            run("apt-cache", "depends", "linux-image-amd64"))
         if not names:
             raise Missing("apt knows no linux-image-amd64: apt-get update?")
-        run("apt-get", "-qq", "download", names[0], cwd=self.cache)
-        return glob.glob(os.path.join(self.cache, "linux-image-*.deb"))[0]
+        half = os.path.join(self.cache, "download")
+        shutil.rmtree(half, ignore_errors=True)
+        os.makedirs(half)
+        run("apt-get", "-qq", "download", names[0], cwd=half)
+        name, = os.listdir(half)
+        path = os.path.join(self.cache, name)
+        os.rename(os.path.join(half, name), path)
+        return path
 
     def modules(self, *names):
         """The files of these modules and of what they need, in order."""
