@@ -171,11 +171,20 @@ put_identifier(const struct vscsi_library *library,
 }
 
 static void
+put_id(const struct vscsi_library *library, const struct element *element,
+       uint8_t *to)
+{
+    uint8_t id[ID_MAX];
+    unsigned len = put_identifier(library, element, id);
+
+    memcpy(to, id, len);
+}
+
+static void
 put_element(const struct vscsi_library *library, const struct form *form,
             const struct element *element, uint8_t to[DESC_MAX])
 {
     uint8_t *at = to + 12;
-    uint8_t id[ID_MAX];
 
     memset(to, 0, DESC_MAX);
     put16(to, element->address);
@@ -196,7 +205,7 @@ put_element(const struct vscsi_library *library, const struct form *form,
         at += TAG_BYTES;
     }
     if (form->id_bytes != 0 && element->drive != NULL)
-        memcpy(at, id, put_identifier(library, element, id));
+        put_id(library, element, at);
 }
 
 /* --- pages ---------------------------------------------------------------- */
