@@ -83,6 +83,9 @@ json_t *api_encode_recovery(const struct ri_recovery_info *recovery);
 json_t *api_encode_export(const struct ri_export_info *export_);
 json_t *api_encode_event(const struct ri_event *event);
 json_t *api_encode_log_entry(const struct ri_log_entry *entry);
+json_t *api_encode_library(const struct ri_library_info *library);
+json_t *api_encode_element(const struct ri_element_info *element);
+json_t *api_encode_result(const struct ri_library_result *result);
 
 /* --- server.c ---------------------------------------------------------------
  */
@@ -122,9 +125,17 @@ struct api_call {
     json_t *reply; /* owned */
 };
 
+enum api_field_kind {
+    API_TEXT,   /* a string that must be there */
+    API_WORD,   /* ... that may be there */
+    API_NUMBER, /* an integer from 0 to 2^31 - 1 that may be there */
+    API_FLAG,   /* true or false, may be there */
+};
+
 struct api_field {
-    const char *name; /* NULL ends the list; all are strings */
+    const char *name; /* NULL ends the list */
     const char *text;
+    enum api_field_kind kind;
 };
 
 enum {
@@ -132,7 +143,7 @@ enum {
     API_STREAM = 2, /* events */
 };
 
-#define API_FIELDS_MAX 2
+#define API_FIELDS_MAX 16
 
 struct api_route {
     const char *method;
@@ -169,5 +180,17 @@ void api_post_answer(struct api_call *call);
 void api_post_insert(struct api_call *call);
 void api_post_eject(struct api_call *call);
 void api_post_yank(struct api_call *call);
+
+/* handlers.c: errno of the service as a reply. */
+void api_fail_errno(struct api_call *call, int rc,
+                    const struct ri_error *error);
+
+/* --- libraries.c
+ * ---------------------------------------------------------- */
+
+void api_get_libraries(struct api_call *call);
+void api_get_library(struct api_call *call);
+void api_post_library(struct api_call *call);
+void api_post_hand(struct api_call *call);
 
 #endif

@@ -12,7 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { TEXT, TEXT_PTR, U32, U64, BOOLEAN, DRIVE_TYPE, DUMP, ANSWERS };
+enum kind {
+    TEXT,
+    TEXT_PTR,
+    U32,
+    U64,
+    BOOLEAN,
+    DRIVE_TYPE,
+    DUMP,
+    ANSWERS,
+    ELEMENT_TYPE,
+    HOME,
+};
 
 struct column {
     const char *name;
@@ -60,6 +71,7 @@ static const struct column export_columns[] = {
 static const struct column event_columns[] = {
     E(seq, U64),         E(time_ms, U64), E(kind, TEXT_PTR), E(drive, TEXT_PTR),
     E(volume, TEXT_PTR), E(prompt, U64),  E(text, TEXT_PTR),
+    E(library, TEXT_PTR), E(action, TEXT_PTR),
 };
 
 #define L(field, kind) { #field, kind, offsetof(struct ri_log_entry, field) }
@@ -76,7 +88,62 @@ static const struct column recovery_columns[] = {
     R(volume, TEXT), R(drive, TEXT), R(file, TEXT),
     R(reason, TEXT), R(bytes, U64),  R(time_ms, U64),
 };
+
+#define Y(field, kind) { #field, kind, offsetof(struct ri_library_info, field) }
+static const struct column library_columns[] = {
+    Y(name, TEXT),        Y(vendor, TEXT),      Y(product, TEXT),
+    Y(revision, TEXT),    Y(serial, TEXT),      Y(state, TEXT),
+    Y(reason, TEXT),      Y(sense, TEXT),       Y(slots, U32),
+    Y(mail_slots, U32),   Y(drives, U32),       Y(transports, U32),
+    Y(full_slots, U32),   Y(full_drives, U32),  Y(full_mail_slots, U32),
+    Y(features0, U32),    Y(features1, U32),    Y(age_ms, U64),
+    Y(motions, U64),      Y(failures, U64),     Y(stray, U64),
+    Y(bar_codes, BOOLEAN), Y(exchange, BOOLEAN),
+    Y(mail_open_close, BOOLEAN), Y(lockable, BOOLEAN),
+    Y(locked, BOOLEAN),   Y(adopt, BOOLEAN),
+};
+
+#define M(field, kind) { #field, kind, offsetof(struct ri_element_info, field) }
+static const struct column element_columns[] = {
+    M(type, ELEMENT_TYPE), M(number, U32),      M(address, U32),
+    M(full, BOOLEAN),     M(unknown, BOOLEAN),  M(access, BOOLEAN),
+    M(except, BOOLEAN),   M(except_code, U32),  M(except_text, TEXT),
+    M(imported, BOOLEAN), M(import_enabled, BOOLEAN),
+    M(export_enabled, BOOLEAN), M(inverted, BOOLEAN),
+    M(tag_present, BOOLEAN), M(tag_valid, BOOLEAN),
+    M(alternate_present, BOOLEAN), M(tag, TEXT), M(alternate, TEXT),
+    M(barcode, TEXT),     M(duplicate, BOOLEAN), M(cleaning, BOOLEAN),
+    { "home_from", HOME, offsetof(struct ri_element_info, home_from) },
+    M(home, U32),         M(home_of, TEXT),     M(drive, TEXT),
+    M(drive_serial, TEXT), M(drive_set_aside, BOOLEAN),
+    M(volume, TEXT),      M(identity, TEXT),    M(label, TEXT),
+    M(uses, U32),         M(errors, U32),       M(drive_uses, U32),
+    M(drive_errors, U32), M(cleanings, U32),    M(expired, BOOLEAN),
+    M(marked, BOOLEAN),   M(in_drive_ms, U64),
+};
+
+#define Z(field, kind) { #field, kind, offsetof(struct ri_library_result, field) }
+static const struct column result_columns[] = {
+    Z(status, U32),       Z(status_name, TEXT), Z(source_address, U32),
+    Z(destination_address, U32), Z(source, U32), Z(destination, U32),
+    Z(maybe_moved, BOOLEAN), Z(repeatable, BOOLEAN), Z(barcode, TEXT),
+    Z(text, TEXT),        Z(duration_ms, U64),
+};
 /* clang-format on */
+
+static const char *const element_words[] = {
+    [RI_DRIVE] = "drive",
+    [RI_SLOT] = "slot",
+    [RI_MAIL_SLOT] = "mail-slot",
+    [RI_TRANSPORT] = "transport",
+};
+
+static const char *const home_words[] = {
+    [RI_HOME_UNKNOWN] = "unknown",
+    [RI_HOME_LIBRARY] = "library",
+    [RI_HOME_LEDGER] = "ledger",
+    [RI_HOME_ADOPTED] = "adopted",
+};
 
 static const char *const type_words[] = {
     [RI_DISK] = "disk",
@@ -157,6 +224,10 @@ encode_value(enum kind kind, const void *at)
         return encode_dump(at);
     case ANSWERS:
         return encode_words(at);
+    case ELEMENT_TYPE:
+        return json_string(element_words[*(const enum ri_element_type *) at]);
+    case HOME:
+        return json_string(home_words[*(const enum ri_home *) at]);
     }
     return NULL;
 }
@@ -214,4 +285,48 @@ json_t *
 api_encode_event(const struct ri_event *event)
 {
     return encode(event_columns, COUNT(event_columns), event);
+}
+
+static json_t *
+encode_hex(const uint8_t *bytes, size_t len)
+{
+    char hex[2 * 64 + 1] = "";
+
+    for (size_t i = 0; i < len && i < 64; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    return json_string(hex);
+}
+
+json_t *
+api_encode_library(const struct ri_library_info *library)
+{
+    json_t *object = encode(library_columns, COUNT(library_columns), library);
+
+    json_object_set_new(object, "sense_bytes",
+                        encode_hex(library->sense_bytes, library->sense_len));
+    return object;
+}
+
+json_t *
+api_encode_element(const struct ri_element_info *element)
+{
+    return encode(element_columns, COUNT(element_columns), element);
+}
+
+json_t *
+api_encode_result(const struct ri_library_result *result)
+{
+    json_t *object = encode(result_columns, COUNT(result_columns), result);
+    json_t *notes = json_array();
+
+    for (uint32_t i = 0; i < result->note_count; i++)
+        json_array_append_new(notes, api_string(result->notes[i]));
+    json_object_set_new(object, "notes", notes);
+    json_object_set_new(object, "sense",
+                        encode_hex(result->sense, result->sense_len));
+    json_object_set_new(object, "drive",
+                        result->drive == RI_NO_DRIVE
+                            ? json_null()
+                            : json_integer(result->drive));
+    return object;
 }

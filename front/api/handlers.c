@@ -37,10 +37,18 @@ static const struct {
     { EIO, 502, "io-error" },
     { ESHUTDOWN, 503, "shutting-down" },
     { ENOMEM, 503, "no-memory" },
+    /* libraries */
+    { ENODEV, 404, "no-library" },
+    { EEXIST, 409, "full" },
+    { ENOTUNIQ, 409, "ambiguous" },
+    { EAGAIN, 503, "not-ready" },
+    { EHOSTDOWN, 409, "offline" },
+    { EMEDIUMTYPE, 409, "wrong-medium" },
+    { ERANGE, 422, "invalid" },
 };
 
-static void
-fail_errno(struct api_call *call, int rc, const struct ri_error *error)
+void
+api_fail_errno(struct api_call *call, int rc, const struct ri_error *error)
 {
     const char *text =
         error != NULL && error->text[0] != '\0' ? error->text : strerror(-rc);
@@ -104,7 +112,7 @@ get_list(struct api_call *call, const char *name, list_fn *list)
     int rc = list(call->server->service, &rows);
 
     if (rc != 0)
-        fail_errno(call, rc, NULL);
+        api_fail_errno(call, rc, NULL);
     else
         answer(call, json_pack("{s:o}", name, rows));
 }
@@ -238,7 +246,7 @@ api_get_status(struct api_call *call)
     json_t *numbers = counts(server->service, &rc);
 
     if (numbers == NULL) {
-        fail_errno(call, rc != 0 ? rc : -ENOMEM, NULL);
+        api_fail_errno(call, rc != 0 ? rc : -ENOMEM, NULL);
         return;
     }
     answer(call, json_pack("{s:{s:s, s:i, s:I, s:o, s:o, s:o}, s:o}", "service",
@@ -263,7 +271,7 @@ find_drive(struct api_call *call)
     int rc = list_drives(call->server->service, &drives);
 
     if (rc != 0) {
-        fail_errno(call, rc, NULL);
+        api_fail_errno(call, rc, NULL);
         return NULL;
     }
     json_array_foreach(drives, i, row)
@@ -303,7 +311,7 @@ finish_operation(struct api_call *call, int rc, const struct ri_error *error,
         api_fail(call, missing_http, missing_code, "%s",
                  error->text[0] != '\0' ? error->text : strerror(ENOENT));
     else if (rc != 0)
-        fail_errno(call, rc, error);
+        api_fail_errno(call, rc, error);
     else
         api_get_drive(call);
 }
@@ -409,7 +417,7 @@ api_post_answer(struct api_call *call)
                  "there is no prompt %s; it may have been answered meanwhile",
                  call->params[0]);
     else if (rc != 0)
-        fail_errno(call, rc, &error);
+        api_fail_errno(call, rc, &error);
     else
         answer(call,
                json_pack("{s:{s:I, s:s, s:o}}", "prompt", "id", (json_int_t) id,

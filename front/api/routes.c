@@ -34,6 +34,41 @@ static const struct api_route routes[] = {
     { "POST", "/v1/drives/{NAME}/yank",
       "Take the medium out of an emulated drive, whatever is going on.",
       API_WAITS, api_post_yank, NO_FIELDS },
+    { "GET", "/v1/libraries", "All libraries, and how they are.", 0,
+      api_get_libraries, NO_FIELDS },
+    { "GET", "/v1/libraries/{NAME}", "One library, with its elements.", 0,
+      api_get_library, NO_FIELDS },
+    { "POST",
+      "/v1/libraries/{NAME}/hand",
+      "What a hand does at an emulated library.",
+      API_WAITS,
+      api_post_hand,
+      { { "what",
+          "open-door, close-door, open-mail, close-mail, insert, remove",
+          API_TEXT },
+        { "slot", "for insert and remove", API_NUMBER },
+        { "image", "for insert: a file of the media folder", API_WORD } } },
+    { "POST",
+      "/v1/libraries/{NAME}/{COMMAND}",
+      "The robot: load, unload, transfer, exchange, position, inventory, "
+      "refresh, open-mail, close-mail, lock, unlock, import, export, clean, "
+      "verify.",
+      API_WAITS,
+      api_post_library,
+      { { "source", "slot", API_NUMBER },
+        { "label", "instead of source: a bar code", API_WORD },
+        { "destination", "slot", API_NUMBER },
+        { "second", "slot; exchange: where the other one goes", API_NUMBER },
+        { "drive", "number, from 0", API_NUMBER },
+        { "count", "inventory: slots from source", API_NUMBER },
+        { "timeout", "seconds to wait for readiness", API_NUMBER },
+        { "nowait", "do not wait for readiness", API_FLAG },
+        { "noverify", "what is read afterwards is no failure", API_FLAG },
+        { "invert", "turn the medium over", API_FLAG },
+        { "invert2", "exchange: the second one, too", API_FLAG },
+        { "cleaning", "load: a cleaning cartridge is meant", API_FLAG },
+        { "bar_codes", "inventory: read the labels anew", API_FLAG },
+        { "force", "unload: though the drive does not let go", API_FLAG } } },
     { "GET", "/v1/volumes", "All volumes, present and absent.", 0,
       api_get_volumes, NO_FIELDS },
     { "GET", "/v1/exports", "What NBD clients can open.", 0, api_get_exports,
@@ -174,6 +209,27 @@ is_field(const struct api_route *route, const char *name)
     return false;
 }
 
+/* NULL: it is as it should be. */
+static const char *
+value_fault(enum api_field_kind kind, const json_t *value)
+{
+    if (value == NULL)
+        return kind == API_TEXT ? "is missing" : NULL;
+    switch (kind) {
+    case API_TEXT:
+    case API_WORD:
+        return json_is_string(value) ? NULL : "must be a string";
+    case API_NUMBER:
+        return json_is_integer(value) && json_integer_value(value) >= 0 &&
+                       json_integer_value(value) <= INT32_MAX
+                   ? NULL
+                   : "must be an integer, not negative";
+    case API_FLAG:
+        return json_is_boolean(value) ? NULL : "must be true or false";
+    }
+    return NULL;
+}
+
 static bool
 check_fields(struct api_call *call)
 {
@@ -190,13 +246,15 @@ check_fields(struct api_call *call)
         }
     }
     for (size_t i = 0; i < API_FIELDS_MAX && route->fields[i].name; i++) {
-        value = json_object_get(call->body, route->fields[i].name);
-        if (json_is_string(value))
+        const struct api_field *field = &route->fields[i];
+        const char *wrong;
+
+        value = json_object_get(call->body, field->name);
+        wrong = value_fault(field->kind, value);
+        if (wrong == NULL)
             continue;
-        api_fail(call, 400, "bad-request", "field \"%s\": %s (%s)",
-                 route->fields[i].name,
-                 value == NULL ? "is missing" : "must be a string",
-                 route->fields[i].text);
+        api_fail(call, 400, "bad-request", "field \"%s\": %s (%s)", field->name,
+                 wrong, field->text);
         return false;
     }
     return true;

@@ -57,21 +57,24 @@ struct ri_drive_config {
     unsigned line;              /* where FILE names it, 0 for none */
 };
 
-/* Where the robot is.  Over iSCSI and through SG_IO: to come. */
-enum ri_library_port { RI_LIBRARY_VIRTUAL };
-
 /* [library NAME]: see "libraries" below. */
 struct ri_library_config {
     char name[RI_NAME_MAX];
-    enum ri_library_port port;
+    enum ri_port port;          /* VIRTUAL only */
     char personality[RI_NAME_MAX]; /* of the emulation; "": its plain one */
     unsigned slots, mail_slots, transports;
     char media[RI_PATH_MAX];    /* directory of the images, one a cartridge */
     char state[RI_PATH_MAX];    /* directory: ledger, lock, emulated state */
     unsigned drive_count;       /* NAME-0, NAME-1, ...: drives of the service */
     struct ri_drive_config drive;   /* what they are like; no name, no medium */
-    unsigned move_ms;           /* the emulated robot's motion times */
-    unsigned scan_ms;           /* ... to look at one element */
+    unsigned move_ms;           /* the emulated robot's times: of a motion, */
+    unsigned travel_ms;         /* ... per element on its way, */
+    unsigned load_ms, unload_ms;    /* ... at a drive, */
+    unsigned scan_ms;           /* ... to look at one slot, */
+    unsigned door_ms;           /* ... of door and mail slots, */
+    unsigned clean_ms;          /* ... of a cleaning */
+    bool no_bar_codes;          /* the emulated robot has no reader */
+    unsigned cleaning_uses;     /* of a new cleaning cartridge; 0: 50 */
     unsigned ready_timeout_s;   /* a library that starts is waited for */
     unsigned load_timeout_s;    /* a drive that loads is waited for */
     unsigned min_residence_s;   /* a medium stays in its drive so long */

@@ -43,6 +43,10 @@ struct library_sense {
  * no lock held but the turn. */
 struct library_host {
     void *context;
+    /* The one handle of the changer; a failure of it is waited for like one of
+     * the robot. */
+    NTSTATUS (*open)(void *context, PFILE_OBJECT *out_file);
+    void (*close)(void *context, PFILE_OBJECT file);
     /* Through the drive's own stack: flush, unlock, let go of the medium. */
     NTSTATUS (*release)(void *context, unsigned drive);
     /* STATUS_SUCCESS ready; STATUS_DEVICE_NOT_READY becoming so;
@@ -53,6 +57,10 @@ struct library_host {
     /* The volume that is mounted there now; FALSE: none. */
     BOOLEAN (*volume)(void *context, unsigned drive,
                       struct library_volume *out_volume);
+    /* With a cleaning cartridge in it: STATUS_CLEANER_CARTRIDGE_INSTALLED while
+     * it cleans, STATUS_UNRECOGNIZED_MEDIA when the cartridge is used up;
+     * others: it is done. */
+    NTSTATUS (*cleaned)(void *context, unsigned drive);
     /* Does the drive ask to be cleaned? */
     BOOLEAN (*cleaning)(void *context, unsigned drive);
     void (*sense)(void *context, struct library_sense *out_sense);
@@ -65,14 +73,19 @@ struct library_host {
                   const char *text);
 };
 
+/* One process per state directory: makes it, and locks it.  -EBUSY with the
+ * holder named. */
+int library_lock(const char *directory, int *out_lock,
+                 struct ri_error *out_error);
+void library_unlock(int lock);
+
 /*
- * Takes the lock of the state directory, opens the ledger, settles a motion
- * that was interrupted, reads the elements if the robot is ready (else as soon
- * as it is).  `file` is the one open handle of the changer and stays the
- * caller's; it and the host outlive the library.  The configuration's texts
- * are not kept.
+ * Opens the ledger, settles a motion that was interrupted, reads the elements
+ * if the robot is ready (else as soon as it is).  The caller holds the lock of
+ * the state directory, and outlives the library with its host.  The
+ * configuration's texts are not kept.
  */
-int library_open(const struct ri_library_config *config, PFILE_OBJECT file,
+int library_open(const struct ri_library_config *config,
                  const struct library_host *host, struct library **out_library,
                  struct ri_error *out_error);
 /* Waiting commands end with -ESHUTDOWN soon, new ones at once. */

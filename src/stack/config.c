@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "stack/config_library.h"
 #include "stack/stack_internal.h"
 
 struct reading {
@@ -591,6 +592,51 @@ start_drive(struct reading *r, const char *name)
     return 1;
 }
 
+static int
+start_library(struct reading *r, const char *name)
+{
+    const char *fault = name_fault(name);
+    struct ri_library_config *more;
+    size_t count = r->config->library_count;
+
+    if (fault != NULL)
+        return wrong(r, "library: %s", fault);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(r->config->libraries[i].name, name) == 0)
+            return wrong(r, "library %s is there already, on line %u", name,
+                         r->config->libraries[i].line);
+    more = realloc(r->config->libraries, (count + 1) * sizeof *more);
+    if (more == NULL)
+        return wrong(r, "out of memory");
+    r->config->libraries = more;
+    r->config->library_count = count + 1;
+    library_defaults(&more[count]);
+    snprintf(more[count].name, sizeof more[count].name, "%s", name);
+    more[count].line = r->line;
+    return 1;
+}
+
+/* Its drives are NAME-0, NAME-1, ...: nobody else may be called so. */
+static int
+check_library(struct reading *r, struct ri_library_config *library)
+{
+    char text[RI_TEXT_MAX / 4], name[2 * RI_NAME_MAX];
+
+    r->line = library->line;
+    if (!library_complete(library, text, sizeof text))
+        return wrong(r, "%s", text);
+    for (unsigned n = 0; n < library->drive_count; n++) {
+        snprintf(name, sizeof name, "%s-%u", library->name, n);
+        for (size_t i = 0; i < r->config->drive_count; i++)
+            if (strcmp(r->config->drives[i].name, name) == 0)
+                return wrong(r,
+                             "drive %s, of line %u, is a name of the "
+                             "library's own drives",
+                             name, r->config->drives[i].line);
+    }
+    return 1;
+}
+
 /* The drivers that the service loads. */
 static int
 start_driver(struct reading *r, const char *name)
@@ -620,11 +666,35 @@ start_section(struct reading *r, const char *section)
     }
     if (strncmp(section, "drive ", 6) == 0)
         return start_drive(r, section + 6 + strspn(section + 6, " \t"));
+    if (strncmp(section, "library ", 8) == 0)
+        return start_library(r, section + 8 + strspn(section + 8, " \t"));
     if (strncmp(section, "driver ", 7) == 0)
         return start_driver(r, section + 7 + strspn(section + 7, " \t"));
     return wrong(r,
-                 "[%.60s]: there are [service], [drive NAME] and [driver NAME]",
+                 "[%.60s]: there are [service], [drive NAME], [library NAME] "
+                 "and [driver NAME]",
                  section);
+}
+
+static int
+set_library_key(struct reading *r, const char *name, const char *value)
+{
+    struct ri_library_config *library =
+        &r->config->libraries[r->config->library_count - 1];
+    char mark[64], text[RI_TEXT_MAX / 4];
+
+    snprintf(mark, sizeof mark, "\n%.60s\n", name);
+    if (!library_key_repeats(name) && strstr(r->seen, mark) != NULL)
+        return wrong(r, "%s: given twice", name);
+    if (strlen(r->seen) + strlen(mark) < sizeof r->seen)
+        strcat(r->seen, mark);
+    if (strcmp(name, "fault") == 0 || strcmp(name, "drive-fault") == 0) {
+        if (!check_fault(r, name, value))
+            return 0;
+    }
+    return library_key_set(library, name, value, text, sizeof text)
+               ? 1
+               : wrong(r, "%s", text);
 }
 
 static int
@@ -636,6 +706,8 @@ set_key(struct reading *r, const char *name, const char *value)
 
     if (strncmp(r->section, "driver ", 7) == 0)
         return add_driver_value(r, name, value);
+    if (strncmp(r->section, "library ", 8) == 0)
+        return set_library_key(r, name, value);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i].section, section) != 0 ||
             strcmp(keys[i].name, name) != 0)
@@ -737,12 +809,14 @@ ri_config_load(const char *path, struct ri_config *out_config,
         r.line = (unsigned) line;
         wrong(&r, "neither [section] nor key = value");
     }
-    if (r.rc == 0 && config.drive_count == 0) {
+    if (r.rc == 0 && config.drive_count == 0 && config.library_count == 0) {
         r.line = r.line > 0 ? r.line : 1;
         wrong(&r, "no [drive NAME] is given");
     }
     if (r.rc == 0)
         check_drives(&r);
+    for (size_t i = 0; r.rc == 0 && i < config.library_count; i++)
+        check_library(&r, &config.libraries[i]);
     if (r.rc != 0) {
         ri_config_free(&config);
         return r.rc;

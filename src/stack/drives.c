@@ -175,8 +175,8 @@ media_changed(PVOID structure, PVOID context)
 
 /* --- life ------------------------------------------------------------------------- */
 
-static int
-make_device(struct drive *drive, struct ri_error *out_error)
+int
+drive_make(struct drive *drive, struct ri_error *out_error)
 {
     const struct ri_drive_config *config = &drive->config;
     struct vscsi_config device = {
@@ -193,6 +193,8 @@ make_device(struct drive *drive, struct ri_error *out_error)
     const char *line = config->faults, *end;
     int rc = 0;
 
+    if (config->port != RI_PORT_VIRTUAL)
+        return 0;
     drive->device = vscsi_new(&device);
     if (drive->device == NULL && errno == EINVAL)
         return ri_fail(out_error, -EINVAL,
@@ -211,24 +213,6 @@ make_device(struct drive *drive, struct ri_error *out_error)
     if (rc != 0)
         ri_fail(out_error, rc, "drive %s: %s", config->name, text);
     return rc;
-}
-
-/* What the configuration says of the device, before its drivers ask. */
-static NTSTATUS
-set_parameters(struct drive *drive)
-{
-    NTSTATUS status;
-    HANDLE key;
-
-    if (drive->config.parameters == NULL)
-        return STATUS_SUCCESS;
-    status = IoOpenDeviceRegistryKey(drive->pdo, PLUGPLAY_REGKEY_DEVICE,
-                                     KEY_WRITE, &key);
-    if (!NT_SUCCESS(status))
-        return status;
-    status = registry_set_lines(key, drive->config.parameters);
-    ZwClose(key);
-    return status;
 }
 
 /* Real drives say what they are. */
@@ -272,9 +256,9 @@ make_unit(struct ri_service *service, struct drive *drive,
 
 /* The names of the start are the configuration's business. */
 int
-drive_start(struct ri_service *service, struct drive *drive,
-            struct ri_error *out_error)
+drive_begin(struct drive *drive, struct ri_error *out_error)
 {
+    struct ri_service *service = drive->service;
     PDRIVER_OBJECT driver;
     NTSTATUS status;
     int rc;
@@ -282,15 +266,11 @@ drive_start(struct ri_service *service, struct drive *drive,
     KeInitializeTimer(&drive->look_timer);
     KeInitializeDpc(&drive->look_dpc, look_dpc, drive);
     drive->look_delay_s = LOOK_FIRST_S;
-    rc = drive->config.port == RI_PORT_VIRTUAL ? make_device(drive, out_error)
-                                               : 0;
-
-    if (rc == 0)
-        rc = make_unit(service, drive, out_error);
+    rc = make_unit(service, drive, out_error);
     if (rc != 0)
         return rc;
     driver = drive->config.type == RI_CDROM ? service->cdrom : service->disk;
-    status = set_parameters(drive);
+    status = registry_set_device(drive->pdo, drive->config.parameters);
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
         drive->fdo = IoGetAttachedDevice(drive->pdo);
@@ -308,7 +288,7 @@ drive_start(struct ri_service *service, struct drive *drive,
 }
 
 void
-drive_stop(struct drive *drive)
+drive_detach(struct drive *drive)
 {
     if (drive->notification != NULL)
         IoUnregisterPlugPlayNotification(drive->notification);
@@ -319,6 +299,11 @@ drive_stop(struct drive *drive)
             io_surprise_remove_device(drive->pdo);
         port_remove_unit(drive->pdo);
     }
+}
+
+void
+drive_free(struct drive *drive)
+{
     if (drive->device != NULL)
         vscsi_free(drive->device);
 }
@@ -345,6 +330,20 @@ has_medium(const struct drive *drive)
     return state.medium;
 }
 
+/* In a library the robot moves the media. */
+static int
+refuse_library(const struct drive *drive, struct ri_error *out_error)
+{
+    const char *library = library_of_drive(drive);
+
+    if (library == NULL)
+        return 0;
+    return ri_fail(
+        out_error, -EBUSY,
+        "drive %s belongs to library %s, whose robot moves the media",
+        drive->config.name, library);
+}
+
 int
 ri_insert(struct ri_service *service, const char *name, const char *image,
           struct ri_error *out_error)
@@ -357,6 +356,9 @@ ri_insert(struct ri_service *service, const char *name, const char *image,
         return -ENODEV;
     if (drive->device == NULL)
         return by_hand(drive, out_error);
+    rc = refuse_library(drive, out_error);
+    if (rc != 0)
+        return rc;
     rc = vscsi_insert(drive->device, image, text, sizeof text);
     if (rc != 0)
         return ri_fail(out_error, rc, "%s", text);
@@ -376,6 +378,8 @@ ri_yank(struct ri_service *service, const char *name,
         return -ENODEV;
     if (drive->device == NULL)
         return by_hand(drive, out_error);
+    if (refuse_library(drive, out_error) != 0)
+        return -EBUSY;
     if (vscsi_yank(drive->device) != 0)
         return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
     event_send(service, "drive", drive->config.name, "", 0,

@@ -55,6 +55,20 @@ event_send_prompt(struct ri_service *service,
     tell(service, &event);
 }
 
+void
+event_send_library(struct ri_service *service, const char *library,
+                   const char *action, const char *drive, const char *text)
+{
+    struct ri_event event = { .kind = "library",
+                              .drive = drive,
+                              .volume = "",
+                              .text = text,
+                              .library = library,
+                              .action = action };
+
+    tell(service, &event);
+}
+
 uint64_t
 ri_subscribe(struct ri_service *service, ri_event_fn *fn, void *context)
 {

@@ -86,3 +86,20 @@ registry_set_drivers(const char *lines)
     }
     return status;
 }
+
+NTSTATUS
+registry_set_device(PDEVICE_OBJECT pdo, const char *lines)
+{
+    NTSTATUS status;
+    HANDLE key;
+
+    if (lines == NULL)
+        return STATUS_SUCCESS;
+    status =
+        IoOpenDeviceRegistryKey(pdo, PLUGPLAY_REGKEY_DEVICE, KEY_WRITE, &key);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = registry_set_lines(key, lines);
+    ZwClose(key);
+    return status;
+}

@@ -183,6 +183,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
     if (state == VOL_MOUNTED) {
         event_send(service, "volume", where, name, 0,
                    "volume %s (%s) is in drive %s", name, info.type, where);
+        libraries_volume_changed(service, drive);
         prompt_arrived(fs_volume_vpb(volume));
         return;
     }
@@ -268,6 +269,7 @@ ri_service_start(const struct ri_config *config,
                  struct ri_service **out_service, struct ri_error *out_error)
 {
     struct ri_service *service = calloc(1, sizeof *service);
+    size_t drives = config->drive_count;
     NTSTATUS status;
     int rc = 0;
 
@@ -276,7 +278,9 @@ ri_service_start(const struct ri_config *config,
     pthread_mutex_init(&service->export_lock, NULL);
     pthread_mutex_init(&service->event_lock, NULL);
     pthread_mutex_init(&service->keep_lock, NULL);
-    service->drives = calloc(config->drive_count + 1, sizeof(struct drive));
+    for (size_t i = 0; i < config->library_count; i++)
+        drives += config->libraries[i].drive_count;
+    service->drives = calloc(drives + 1, sizeof(struct drive));
     if (service->drives == NULL) {
         free(service);
         return ri_fail(out_error, -ENOMEM, "out of memory");
@@ -295,13 +299,17 @@ ri_service_start(const struct ri_config *config,
         drive->service = service;
         drive->config = config->drives[i];
         service->drive_count = i + 1;
-        rc = drive_start(service, drive, out_error);
+        rc = drive_make(drive, out_error);
+        if (rc == 0)
+            rc = drive_begin(drive, out_error);
         drive->config.faults = drive->config.parameters = NULL;
     }
     if (rc == 0)
+        rc = libraries_start(service, config, out_error);
+    if (rc == 0)
         rc = disklog_find(service, out_error);
     __atomic_store_n(&service->looking, rc == 0, __ATOMIC_RELEASE);
-    for (size_t i = 0; rc == 0 && i < config->drive_count; i++)
+    for (size_t i = 0; rc == 0 && i < service->drive_count; i++)
         drive_look(&service->drives[i]);
     if (rc != 0) {
         ri_service_shutdown(service);
@@ -319,6 +327,7 @@ ri_service_shutdown(struct ri_service *service)
 {
     if (__atomic_exchange_n(&service->stopping, true, __ATOMIC_ACQ_REL))
         return;
+    libraries_stop(service);
     if (service->fs != NULL)
         fs_shutdown();
     prompt_shutdown();
@@ -330,6 +339,7 @@ ri_service_free(struct ri_service *service)
 {
     if (service == NULL)
         return;
+    libraries_close(service);
     for (size_t i = 0; i < service->drive_count; i++)
         if (service->drives[i].fdo != NULL)
             KeCancelTimer(&service->drives[i].look_timer);
@@ -341,8 +351,12 @@ ri_service_free(struct ri_service *service)
     fs_dismount_all();
     disklog_stop(service);
     keeper_stop(service);
+    libraries_detach(service);
     for (size_t i = 0; i < service->drive_count; i++)
-        drive_stop(&service->drives[i]);
+        drive_detach(&service->drives[i]);
+    libraries_free(service);
+    for (size_t i = 0; i < service->drive_count; i++)
+        drive_free(&service->drives[i]);
     if (service->fs != NULL)
         io_unload_driver(service->fs);
     if (service->cdrom != NULL)

@@ -13,8 +13,13 @@
 
 #include "fs/fs.h"
 
+struct library;
+struct library_unit;
+struct libraries;
+
 struct drive {
     struct ri_service *service;
+    struct library_unit *library;       /* that it belongs to, or NULL */
     struct ri_drive_config config;      /* its texts: not owned */
     struct vscsi_drive *device;
     PDEVICE_OBJECT pdo;
@@ -46,6 +51,7 @@ struct ri_service {
     PDRIVER_OBJECT port, disk, cdrom, fs;
     struct drive *drives;
     size_t drive_count;
+    struct libraries *libraries;        /* NULL before they are there */
     bool stopping;                      /* atomic */
 
     pthread_mutex_t export_lock;
@@ -72,14 +78,19 @@ int ri_fail(struct ri_error *out_error, int rc, const char *format, ...)
 NTSTATUS registry_set_lines(HANDLE key, const char *lines);
 /* DRIVER/NAME=VALUE in each line; NULL: nothing. */
 NTSTATUS registry_set_drivers(const char *lines);
+/* The same as the first, into the key of a device; NULL: nothing. */
+NTSTATUS registry_set_device(PDEVICE_OBJECT pdo, const char *lines);
 
 /* drives.c */
 struct drive *drive_find(struct ri_service *service, const char *name,
                          struct ri_error *out_error);
 struct drive *drive_of(struct ri_service *service, PDEVICE_OBJECT fdo);
-int drive_start(struct ri_service *service, struct drive *drive,
-                struct ri_error *out_error);
-void drive_stop(struct drive *drive);
+/* The emulated device alone, with its medium; then its stack. */
+int drive_make(struct drive *drive, struct ri_error *out_error);
+int drive_begin(struct drive *drive, struct ri_error *out_error);
+/* The stack, then the device. */
+void drive_detach(struct drive *drive);
+void drive_free(struct drive *drive);
 /* Looks what is in the drive now, and lets the file system settle it. */
 void drive_look(struct drive *drive);
 /* The same in some seconds; for what no event will tell of. */
@@ -103,6 +114,32 @@ void event_send(struct ri_service *service, const char *kind,
 /* Of kind "prompt". */
 void event_send_prompt(struct ri_service *service,
                        const struct ri_prompt_info *prompt, const char *text);
+
+/* Of kind "library". */
+void event_send_library(struct ri_service *service, const char *library,
+                        const char *action, const char *drive,
+                        const char *text);
+
+/* library.c */
+/* With their drives, which follow those that are there. */
+int libraries_start(struct ri_service *service, const struct ri_config *config,
+                    struct ri_error *out_error);
+/* Nobody waits for them any more. */
+void libraries_stop(struct ri_service *service);
+/* What runs has ended; the ledgers are closed. */
+void libraries_close(struct ri_service *service);
+/* The robots' stacks; and, after all drives were detached, the rest. */
+void libraries_detach(struct ri_service *service);
+void libraries_free(struct ri_service *service);
+/* <= APC, waits for nothing. */
+void libraries_volume_changed(struct ri_service *service,
+                              const struct drive *drive);
+/* The name of the library that the drive belongs to, or NULL. */
+const char *library_of_drive(const struct drive *drive);
+/* Tests: the emulated one. */
+struct vscsi_library *library_device(struct ri_service *service,
+                                     const char *name);
+struct library *library_named(struct ri_service *service, const char *name);
 
 /* keep.c */
 void keeper_start(struct ri_service *service, const struct ri_config *config);

@@ -155,7 +155,7 @@ smc_rezero(struct task *task)
 /* --- inventory ------------------------------------------------------------ */
 
 uint32_t
-smc_initialize(struct task *task)
+smc_initialize_all(struct task *task)
 {
     const struct motion_want want = { .kind = MOTION_SCAN,
                                       .range_count = 0x10000 };

@@ -189,6 +189,106 @@ registry_values__are_kept_as_lines(void **state)
 }
 
 static void
+library__every_key__is_taken(void **state)
+{
+    struct ri_config config;
+    struct ri_error error;
+    const struct ri_library_config *library;
+
+    (void) state;
+    assert_int_equal(
+        load("[library shelf]\n"
+             "port = virtual\npersonality = standard\n"
+             "media = /tmp\nstate = /tmp/nowhere\n"
+             "slots = 12\nmail-slots = 2\ndrives = 3\ntransports = 1\n"
+             "drive-type = disk\ndrive-cache = volatile\n"
+             "drive-readonly = yes\ndrive-load-ms = 7\n"
+             "drive-block-size = 2048\n"
+             "drive-fault = at 1 read do sense 3/11/00\n"
+             "drive-parameter = A=1\n"
+             "move-ms = 1\ntravel-ms = 2\nload-ms = 3\nunload-ms = 4\n"
+             "scan-ms = 5\ndoor-ms = 6\nclean-ms = 8\nbar-codes = no\n"
+             "cleaning-uses = 9\nready-timeout = 10\nload-timeout = 11\n"
+             "min-residence = 12\npoll-interval = 13\nadopt = yes\n"
+             "cleaning = no\n"
+             "fault = at 1 any do sense 4/15/01\n"
+             "fault = at 2 any do busy\nparameter = B=2\n",
+             &config, &error),
+        0);
+    assert_int_equal(config.library_count, 1);
+    library = config.libraries;
+    assert_string_equal(library->name, "shelf");
+    assert_string_equal(library->personality, "standard");
+    assert_string_equal(library->media, "/tmp");
+    assert_string_equal(library->state, "/tmp/nowhere");
+    assert_int_equal(library->slots, 12);
+    assert_int_equal(library->mail_slots, 2);
+    assert_int_equal(library->drive_count, 3);
+    assert_int_equal(library->transports, 1);
+    assert_int_equal(library->drive.type, RI_DISK);
+    assert_int_equal(library->drive.cache, RI_CACHE_VOLATILE);
+    assert_true(library->drive.readonly);
+    assert_int_equal(library->drive.load_ms, 7);
+    assert_int_equal(library->drive.block_bytes, 2048);
+    assert_string_equal(library->drive.faults, "at 1 read do sense 3/11/00\n");
+    assert_string_equal(library->drive.parameters, "A=1\n");
+    assert_int_equal(library->move_ms, 1);
+    assert_int_equal(library->travel_ms, 2);
+    assert_int_equal(library->load_ms, 3);
+    assert_int_equal(library->unload_ms, 4);
+    assert_int_equal(library->scan_ms, 5);
+    assert_int_equal(library->door_ms, 6);
+    assert_int_equal(library->clean_ms, 8);
+    assert_true(library->no_bar_codes);
+    assert_int_equal(library->cleaning_uses, 9);
+    assert_int_equal(library->ready_timeout_s, 10);
+    assert_int_equal(library->load_timeout_s, 11);
+    assert_int_equal(library->min_residence_s, 12);
+    assert_int_equal(library->poll_s, 13);
+    assert_true(library->adopt);
+    assert_false(library->cleaning);
+    assert_string_equal(library->faults,
+                        "at 1 any do sense 4/15/01\nat 2 any do busy\n");
+    assert_string_equal(library->parameters, "B=2\n");
+    ri_config_free(&config);
+}
+
+static void
+library__bad__names_the_line(void **state)
+{
+    static const struct {
+        const char *text, *what;
+    } rows[] = {
+        { "[library a]\nslots = 3\n", ":1: [library a]: media = FOLDER is" },
+        { "[library a]\nmedia = /nowhere\n", ":2: media: /nowhere: No such" },
+        { "[library a]\nmedia = /etc/passwd\n", "is no folder" },
+        { "[library a]\nslots = 0\n", ":2: slots: \"0\" is no number" },
+        { "[library a]\nslots = 1\nslots = 2\n", ":3: slots: given twice" },
+        { "[library a]\ndrives = 33\n", ":2: drives: \"33\"" },
+        { "[library a]\ndrive-type = vinyl\n", "none of disk, floppy, cdrom" },
+        { "[library a]\nport = air\n", "port: \"air\" is none of virtual" },
+        { "[library a]\nadopt = perhaps\n", "neither yes nor no" },
+        { "[library a]\nfault = at noon\n", ":2: fault: " },
+        { "[library a]\nstate = here\n", "is not an absolute path" },
+        { "[library a]\nparameter = A\n", "is not NAME=VALUE" },
+        { "[library a]\nhands = 2\n", ":2: \"hands\" is no key" },
+        { "[library a/b]\n", ":1: library: a drive's name has no blanks" },
+        { "[library a]\nmedia = /tmp\n[library a]\n", "there already, on" },
+        { "[library a]\nmedia = /tmp\n[drive a-0]\ntype = disk\n",
+          "a name of the library's own drives" },
+    };
+    struct ri_config config;
+    struct ri_error error;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(load(rows[i].text, &config, &error), -EINVAL);
+        if (strstr(error.text, rows[i].what) == NULL)
+            fail_msg("row %zu: %s", i, error.text);
+    }
+}
+
+static void
 missing_file__is_named(void **state)
 {
     struct ri_config config;
@@ -260,6 +360,8 @@ main(void)
         cmocka_unit_test(good__every_key__is_taken),
         cmocka_unit_test(bad__names_the_line_and_what_is_wrong),
         cmocka_unit_test(registry_values__are_kept_as_lines),
+        cmocka_unit_test(library__every_key__is_taken),
+        cmocka_unit_test(library__bad__names_the_line),
         cmocka_unit_test(missing_file__is_named),
         cmocka_unit_test(images__sizes_of_floppies__floppies),
         cmocka_unit_test(images__type_by_content__names_in_order),

@@ -1,0 +1,256 @@
+/*
+ * config_library.c - the keys of [library NAME]
+ *
+ * One row a key.  Pure but for the looks at paths.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stack/config_library.h"
+
+enum kind {
+    NUMBER,
+    YES,  /* yes or no */
+    NO,   /* no or yes: the record has the opposite */
+    WORD, /* one of a list; an enum */
+    TEXT,
+    FOLDER,    /* that is there */
+    PATH,      /* absolute; it is made */
+    LINE,      /* one of many */
+    PARAMETER, /* NAME=VALUE, one of many */
+};
+
+static const char *const type_words[] = { "disk", "floppy", "cdrom", NULL };
+static const char *const cache_words[] = { "none", "volatile", NULL };
+static const char *const port_words[] = { "virtual", NULL };
+
+#define AT(field) offsetof(struct ri_library_config, field)
+
+static const struct library_key {
+    const char *name;
+    enum kind kind;
+    size_t at;
+    unsigned low, high;
+    const char *const *words;
+} keys[] = {
+    { "port", WORD, AT(port), 0, 0, port_words },
+    { "personality", TEXT, AT(personality), 0, RI_NAME_MAX, NULL },
+    { "slots", NUMBER, AT(slots), 1, 20000, NULL },
+    { "mail-slots", NUMBER, AT(mail_slots), 0, 1000, NULL },
+    { "transports", NUMBER, AT(transports), 0, 16, NULL },
+    { "drives", NUMBER, AT(drive_count), 1, 32, NULL },
+    { "media", FOLDER, AT(media), 0, RI_PATH_MAX, NULL },
+    { "state", PATH, AT(state), 0, RI_PATH_MAX, NULL },
+    { "drive-type", WORD, AT(drive.type), 0, 0, type_words },
+    { "drive-cache", WORD, AT(drive.cache), 0, 0, cache_words },
+    { "drive-readonly", YES, AT(drive.readonly), 0, 0, NULL },
+    { "drive-load-ms", NUMBER, AT(drive.load_ms), 0, 3600000, NULL },
+    { "drive-block-size", NUMBER, AT(drive.block_bytes), 512, 4096, NULL },
+    { "drive-fault", LINE, AT(drive.faults), 0, 0, NULL },
+    { "drive-parameter", PARAMETER, AT(drive.parameters), 0, 0, NULL },
+    { "move-ms", NUMBER, AT(move_ms), 0, 3600000, NULL },
+    { "travel-ms", NUMBER, AT(travel_ms), 0, 3600000, NULL },
+    { "load-ms", NUMBER, AT(load_ms), 0, 3600000, NULL },
+    { "unload-ms", NUMBER, AT(unload_ms), 0, 3600000, NULL },
+    { "scan-ms", NUMBER, AT(scan_ms), 0, 3600000, NULL },
+    { "door-ms", NUMBER, AT(door_ms), 0, 3600000, NULL },
+    { "clean-ms", NUMBER, AT(clean_ms), 1, 3600000, NULL },
+    { "bar-codes", NO, AT(no_bar_codes), 0, 0, NULL },
+    { "cleaning-uses", NUMBER, AT(cleaning_uses), 1, 1000000, NULL },
+    { "ready-timeout", NUMBER, AT(ready_timeout_s), 0, 86400, NULL },
+    { "load-timeout", NUMBER, AT(load_timeout_s), 0, 86400, NULL },
+    { "min-residence", NUMBER, AT(min_residence_s), 0, 86400, NULL },
+    { "poll-interval", NUMBER, AT(poll_s), 0, 86400, NULL },
+    { "adopt", YES, AT(adopt), 0, 0, NULL },
+    { "cleaning", YES, AT(cleaning), 0, 0, NULL },
+    { "fault", LINE, AT(faults), 0, 0, NULL },
+    { "parameter", PARAMETER, AT(parameters), 0, 0, NULL },
+};
+
+void
+library_defaults(struct ri_library_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->slots = 8;
+    config->drive_count = 1;
+    config->drive.type = RI_CDROM;
+    config->clean_ms = 1000;
+    config->ready_timeout_s = 300;
+    config->load_timeout_s = 900;
+    config->min_residence_s = 10;
+    config->poll_s = 60;
+    config->cleaning = true;
+}
+
+#define WRONG(...) (snprintf(out_text, text_max, __VA_ARGS__), false)
+
+static bool
+set_number(const struct library_key *key, const char *value, void *at,
+           char *out_text, size_t text_max)
+{
+    unsigned long n;
+    char *end;
+
+    errno = 0;
+    n = strtoul(value, &end, 10);
+    if (!isdigit((unsigned char) value[0]) || *end != '\0' || errno != 0 ||
+        n < key->low || n > key->high)
+        return WRONG("%s: \"%.60s\" is no number from %u to %u", key->name,
+                     value, key->low, key->high);
+    if (key->at == AT(drive.block_bytes) && n != 512 && n != 2048 && n != 4096)
+        return WRONG("%s: \"%.60s\" is none of 512, 2048, 4096", key->name,
+                     value);
+    *(unsigned *) at = (unsigned) n;
+    return true;
+}
+
+static bool
+set_yes(const struct library_key *key, const char *value, bool *at,
+        char *out_text, size_t text_max)
+{
+    static const char *const words[] = { "yes", "no", "true", "false", "on",
+                                         "off", "1",  "0",    NULL };
+
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcasecmp(words[i], value) == 0) {
+            *at = (i % 2 == 0) == (key->kind == YES);
+            return true;
+        }
+    return WRONG("%s: \"%.60s\" is neither yes nor no", key->name, value);
+}
+
+static bool
+set_word(const struct library_key *key, const char *value, void *at,
+         char *out_text, size_t text_max)
+{
+    char all[128] = "";
+
+    for (int i = 0; key->words[i] != NULL; i++) {
+        size_t len = strlen(all);
+
+        if (strcmp(key->words[i], value) == 0) {
+            *(unsigned *) at = (unsigned) i;
+            return true;
+        }
+        snprintf(all + len, sizeof all - len, "%s%s", i > 0 ? ", " : "",
+                 key->words[i]);
+    }
+    return WRONG("%s: \"%.60s\" is none of %s", key->name, value, all);
+}
+
+static bool
+set_text(const struct library_key *key, const char *value, char *at,
+         char *out_text, size_t text_max)
+{
+    struct stat st;
+
+    if (value[0] == '\0')
+        return WRONG("%s: a value is missing", key->name);
+    if (strlen(value) >= key->high)
+        return WRONG("%s: longer than %u bytes", key->name, key->high - 1);
+    if (key->kind == FOLDER && stat(value, &st) != 0)
+        return WRONG("%s: %.150s: %s", key->name, value, strerror(errno));
+    if (key->kind == FOLDER && !S_ISDIR(st.st_mode))
+        return WRONG("%s: %.150s: is no folder", key->name, value);
+    if (key->kind == FOLDER && access(value, R_OK | X_OK) != 0)
+        return WRONG("%s: %.150s: %s", key->name, value, strerror(errno));
+    if (key->kind == PATH && value[0] != '/')
+        return WRONG("%s: \"%.150s\" is not an absolute path", key->name,
+                     value);
+    snprintf(at, key->high, "%s", value);
+    return true;
+}
+
+static bool
+add_line(const struct library_key *key, const char *value, char **at,
+         char *out_text, size_t text_max)
+{
+    size_t old = *at != NULL ? strlen(*at) : 0;
+    const char *equals = strchr(value, '=');
+    char *more;
+
+    if (key->kind == PARAMETER && (equals == NULL || equals == value))
+        return WRONG("%s: \"%.60s\" is not NAME=VALUE", key->name, value);
+    more = realloc(*at, old + strlen(value) + 2);
+    if (more == NULL)
+        return WRONG("%s: out of memory", key->name);
+    sprintf(more + old, "%s\n", value);
+    *at = more;
+    return true;
+}
+
+bool
+library_key_repeats(const char *name)
+{
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(keys[i].name, name) == 0)
+            return keys[i].kind == LINE || keys[i].kind == PARAMETER;
+    return false;
+}
+
+bool
+library_key_set(struct ri_library_config *config, const char *name,
+                const char *value, char *out_text, size_t text_max)
+{
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const struct library_key *key = &keys[i];
+        void *at = (char *) config + key->at;
+
+        if (strcmp(key->name, name) != 0)
+            continue;
+        switch (key->kind) {
+        case NUMBER:
+            return set_number(key, value, at, out_text, text_max);
+        case YES:
+        case NO:
+            return set_yes(key, value, at, out_text, text_max);
+        case WORD:
+            return set_word(key, value, at, out_text, text_max);
+        case TEXT:
+        case FOLDER:
+        case PATH:
+            return set_text(key, value, at, out_text, text_max);
+        case LINE:
+        case PARAMETER:
+            return add_line(key, value, at, out_text, text_max);
+        }
+    }
+    return WRONG("\"%.60s\" is no key of [library]", name);
+}
+
+bool
+library_complete(struct ri_library_config *config, char *out_text,
+                 size_t text_max)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    size_t max = sizeof config->state;
+    int n;
+
+    if (config->media[0] == '\0')
+        return WRONG("[library %.64s]: media = FOLDER is missing",
+                     config->name);
+    if (config->state[0] != '\0')
+        return true;
+    if (geteuid() == 0)
+        n = snprintf(config->state, max, "/var/lib/reinsert/libraries/%s",
+                     config->name);
+    else if (state != NULL && state[0] == '/')
+        n = snprintf(config->state, max, "%s/reinsert/libraries/%s", state,
+                     config->name);
+    else
+        n = snprintf(config->state, max,
+                     "%s/.local/state/reinsert/libraries/%s",
+                     home != NULL ? home : "", config->name);
+    if (n < 0 || (size_t) n >= max)
+        return WRONG("[library %.64s]: the path of its state is too long",
+                     config->name);
+    return true;
+}
