@@ -1,8 +1,8 @@
 """conformance.py run BUILD | docs [FILE] | check FILE - rules and their tests
 
-The rules are the rows of rules.txt, the demands of the four documents those of
-documents.txt.  A test belongs to the rules that its name begins with
-(R12__..., R12_R13__...); that is the only place where this is said.
+The rules are the rows of rules.txt (R1, R2, ...) and changer-tape-rules.txt
+(CT1, ...), the demands of the four documents those of documents.txt.  A test
+belongs to the rules that its name begins with (R12__..., R12_CT13__...); that is the only place where this is said.
 
 run runs the tests and prints a line for each rule, then "N passed, N failed,
 N skipped"; it writes BUILD/conformance.xml (JUnit).  A rule without a test, or
@@ -21,51 +21,61 @@ import xml.etree.ElementTree as ET
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 MOST_SKIPPED = 10
-NAME = re.compile(r"\b((?:R\d+_)+)_(\w+)")
+NAME = re.compile(r"\b((?:(?:R|CT)\d+_)+)_(\w+)")
 KINDS = {"C": "contract", "D": "documentation", "S": "sample",
-         "O": "other implementation", "P": "ours"}
+         "O": "other implementation", "P": "ours", "T": "SCSI standard"}
+# The prefix of the rules' names, by file.
+FILES = {"R": "rules.txt", "CT": "changer-tape-rules.txt"}
 
 
 class Rule:
-    def __init__(self, number, kind, page, section):
-        self.number, self.kind = number, kind
+    def __init__(self, name, kind, page, section):
+        self.name, self.kind = name, kind
         self.page, self.section = page, section
-        self.text = self.differs = self.skip = ""
+        self.text = self.differs = self.skip = self.open = ""
         self.tests = []         # (file, name)
 
 
-def read_rules():
-    rules, section, rule, field = {}, "", None, "text"
-    with open(os.path.join(HERE, "rules.txt"), encoding="utf-8") as file:
+def read_file(prefix, base, rules):
+    section, rule, field, count = "", None, "text", 0
+    with open(os.path.join(HERE, base), encoding="utf-8") as file:
         for place, line in enumerate(file, 1):
             line = line.rstrip()
             if not line or line.startswith("#"):
                 continue
-            head = re.match(r"R(\d+) ([CDSOP]) (.+)$", line)
+            head = re.match(prefix + r"(\d+) ([CDSOPT]) (.+)$", line)
             if line.startswith("== "):
                 section = line[3:]
             elif head:
-                rule = Rule(int(head[1]), head[2], head[3], section)
-                rules[rule.number] = rule
+                count += 1
+                if int(head[1]) != count:
+                    sys.exit(f"{base}:{place}: the rules are not numbered in "
+                             "order")
+                rule = Rule(prefix + head[1], head[2], head[3], section)
+                rules[rule.name] = rule
                 field = "text"
             elif line.startswith("    ") and rule is not None:
                 line = line.strip()
-                for word in ("differs", "skip"):
+                for word in ("differs", "skip", "open"):
                     if line.startswith(word + ":"):
                         field, line = word, line[len(word) + 1:].strip()
                 setattr(rule, field, (getattr(rule, field) + " " + line)
                         .strip())
             else:
-                sys.exit(f"rules.txt:{place}: not a rule: {line}")
-    numbers = list(rules)
-    if numbers != list(range(1, len(numbers) + 1)):
-        sys.exit("rules.txt: the rules are not numbered in order")
+                sys.exit(f"{base}:{place}: not a rule: {line}")
+
+
+def read_rules():
+    """{name: Rule}, in order."""
+    rules = {}
+    for prefix, base in FILES.items():
+        read_file(prefix, base, rules)
     return rules
 
 
-def numbers_of(name):
+def rules_of(name):
     match = NAME.match(name)
-    return [int(n) for n in re.findall(r"\d+", match[1])] if match else []
+    return re.findall(r"[A-Z]+\d+", match[1]) if match else []
 
 
 def find_tests(rules):
@@ -75,11 +85,11 @@ def find_tests(rules):
         with open(path, encoding="utf-8") as file:
             text = file.read()
         for name in sorted(set(re.findall(
-                r"^((?:R\d+_)+_\w+)\(", text, re.M))):
-            for number in numbers_of(name):
-                if number not in rules:
-                    sys.exit(f"{path}: {name}: there is no rule {number}")
-                rules[number].tests.append((os.path.relpath(path, TOP), name))
+                r"^((?:(?:R|CT)\d+_)+_\w+)\(", text, re.M))):
+            for rule in rules_of(name):
+                if rule not in rules:
+                    sys.exit(f"{path}: {name}: there is no rule {rule}")
+                rules[rule].tests.append((os.path.relpath(path, TOP), name))
 
 
 # --- run -----------------------------------------------------------------------
@@ -96,15 +106,15 @@ class RuleTally:
     """Takes what run-tests.py counts, and keeps what bears a rule's name."""
 
     def __init__(self):
-        self.by_rule = {}       # number: [(outcome, name, reason)]
+        self.by_rule = {}       # name: [(outcome, name, reason)]
         self.broken = []        # programs that failed outside of any case
 
     def add(self, outcome, name, reason=""):
         case = name.split(": ")[-1]
-        numbers = numbers_of(case)
-        for number in numbers:
-            self.by_rule.setdefault(number, []).append((outcome, name, reason))
-        if not numbers and outcome == "failed" and ": " not in name:
+        rules = rules_of(case)
+        for rule in rules:
+            self.by_rule.setdefault(rule, []).append((outcome, name, reason))
+        if not rules and outcome == "failed" and ": " not in name:
             self.broken.append(f"{name}: {reason}")
 
 
@@ -113,6 +123,8 @@ def verdict(rule, cases):
     bad = [case for case in cases if case[0] != "passed"]
     if rule.skip:
         return "skipped", rule.skip
+    if not cases and rule.open:
+        return "open", rule.open
     if not cases:
         return "failed", "no test that ran bears its name"
     if bad:
@@ -132,10 +144,11 @@ def junit(path, results):
     suite = ET.Element("testsuite", name="conformance",
                        tests=str(len(results)),
                        failures=str(sum(r[1] == "failed" for r in results)),
-                       skipped=str(sum(r[1] == "skipped" for r in results)))
+                       skipped=str(sum(r[1] in ("skipped", "open")
+                                       for r in results)))
     for rule, outcome, reason, cases in results:
         case = ET.SubElement(suite, "testcase", classname=rule.section,
-                             name=f"R{rule.number}")
+                             name=rule.name)
         if outcome != "passed":
             tag = "failure" if outcome == "failed" else "skipped"
             ET.SubElement(case, tag, message=reason)
@@ -149,14 +162,14 @@ def run(build):
     tally = RuleTally()
     module = runner()
     module.run_unit(build, tally, quiet=True)
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    counts = {"passed": 0, "failed": 0, "skipped": 0, "open": 0}
     results = []
     for rule in rules.values():
-        cases = tally.by_rule.get(rule.number, [])
+        cases = tally.by_rule.get(rule.name, [])
         outcome, reason = verdict(rule, cases)
         counts[outcome] += 1
         results.append((rule, outcome, reason, cases))
-        print(f"R{rule.number:<4} {outcome:<8} {one_line(rule.text, 100)}"
+        print(f"{rule.name:<5} {outcome:<8} {one_line(rule.text, 100)}"
               + (f"\n      {reason}" if reason else ""))
     for line in tally.broken:
         print(f"failed outside of any test: {line}")
@@ -207,16 +220,17 @@ def shown_by(words, is_open, rules):
         return "*open*: " + is_open
     links = []
     for word in words.split():
-        number = int(word[1:])
-        if number not in rules:
+        if word not in rules:
             sys.exit(f"documents.txt: there is no rule {word}")
-        links.append(f"[{word}](#r{number})")
+        links.append(f"[{word}](#{word.lower()})")
     return ", ".join(links)
 
 
 def tests_cell(rule):
     if rule.skip:
         return "cannot be tested: " + cell(rule.skip)
+    if rule.open and not rule.tests:
+        return "*open*: " + cell(rule.open)
     by_file = {}
     for path, name in rule.tests:
         by_file.setdefault(path, []).append(NAME.match(name)[2])
@@ -235,7 +249,8 @@ This page is made from `tests/conformance` by `make docs`; a test compares it.
 A rule is one sentence about what can be observed. Its kind says where it comes
 from: the four documents that this project implements (contract), other driver
 documentation, Microsoft's published samples, another implementation, or a
-choice of ours where the documents are silent. *Source* is a page of
+choice of ours where the documents are silent; those of changers and tapes
+(CT) also from the SCSI standards. *Source* is a page of
 the driver documentation by its slug, or the file of a sample. Tests drive the
 real stack: our drivers over emulated drives, or small drivers written for the
 test. Where we do otherwise on purpose, the rule says so in bold.
@@ -265,7 +280,7 @@ def document():
         text = cell(rule.text)
         if rule.differs:
             text += f" **We differ: {cell(rule.differs)}**"
-        out.append(f'| <a id="r{rule.number}"></a>R{rule.number} '
+        out.append(f'| <a id="{rule.name.lower()}"></a>{rule.name} '
                    f"| {KINDS[rule.kind]} | {text} | {rule.page} "
                    f"| {tests_cell(rule)} |")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(out)) + "\n"

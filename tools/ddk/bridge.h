@@ -22,6 +22,9 @@
 #undef ClassSignalCompletion
 IO_COMPLETION_ROUTINE ClassSignalCompletion;
 
+/* mcd.h: names a record of wmidata.h, which it does not include. */
+#include <wmidata.h>
+
 /* classpnp.h: the function types of the callbacks (only the pointers are
  * there; parameters as in those). */
 typedef VOID NTAPI CLASS_ERROR(PDEVICE_OBJECT DeviceObject,

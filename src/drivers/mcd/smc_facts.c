@@ -148,7 +148,7 @@ struct look {
     struct smc_facts facts;
     PUCHAR data;            /* PAGE_ROOM bytes */
     BOOLEAN tells_commands; /* REPORT SUPPORTED OPERATION CODES works */
-    ULONG clean_s, slot_number, cleaner, emulate; /* of the registry */
+    ULONG clean_s, slot_number, cleaner, emulate, home; /* of the registry */
 };
 
 /* What is not sent is 0. */
@@ -464,6 +464,9 @@ read_settings(struct look *look)
                             &look->cleaner);
     ClassGetDeviceParameter(ext, NULL, (PWSTR) L"ChangerEmulateExchange",
                             &look->emulate);
+    look->home = 0;
+    ClassGetDeviceParameter(ext, NULL, (PWSTR) L"ChangerReturnHome",
+                            &look->home);
 }
 
 static void
@@ -546,6 +549,8 @@ look_at(struct look *look)
     out->NumberOfDoors = look->profile->doors;
     out->Features0 |= look->profile->features0;
     out->Features1 |= look->profile->features1;
+    if (look->home != 0)
+        out->Features1 |= CHANGER_RTN_MEDIA_TO_ORIGINAL_ADDR;
     look->tells_commands = TRUE;
     learn_motions(look);
     learn_exchange(look);

@@ -765,8 +765,6 @@ robot_free(void **state)
     clock_manual(false);
     if (robot.fdo != NULL)
         (void) io_remove_device(robot.pdo);
-    if (robot.fdo != NULL)
-        (void) io_remove_device(robot.pdo);
     port_remove_unit(robot.pdo);
     for (int kind = 1; kind < 5; kind++)
         free(robot.places[kind]);

@@ -402,6 +402,21 @@ CT102__success__both_ends_agree(void **state)
     assert_int_equal(element(0)->SrcElementAddress.ElementAddress, 0);
 }
 
+static void
+CT101__media_belong_to_their_slots__another_is_refused(void **state)
+{
+    (void) state;
+    robot_setting("ChangerReturnHome", 1);
+    robot_start();
+    assert_true(parameters().Features1 & CHANGER_RTN_MEDIA_TO_ORIGINAL_ADDR &
+                ~CHANGER_RESERVED_BIT);
+    assert_status(move_medium(SLOT, 0, DRIVE, 0), STATUS_SUCCESS);
+    robot_forget();
+    assert_refused(move_medium(DRIVE, 0, SLOT, 1), STATUS_INVALID_PARAMETER);
+    assert_int_equal(robot_count(0xA5), 0);
+    assert_status(move_medium(DRIVE, 0, SLOT, 0), STATUS_SUCCESS);
+}
+
 /* --- exchange ------------------------------------------------------------------------ */
 
 static NTSTATUS
@@ -673,6 +688,7 @@ main(void)
         TEST(CT102__success_that_the_elements_deny__is_reported),
         TEST(CT102__another_medium_arrived__is_reported),
         TEST(CT102__success__both_ends_agree),
+        TEST_COLD(CT101__media_belong_to_their_slots__another_is_refused),
         TEST_COLD(CT94__exchange__addresses_and_flips_as_the_standard_has_them),
         TEST(CT95__no_exchange__refused_without_a_command),
         TEST_COLD(CT95__emulated_exchange__three_moves_and_the_bits_say_so),
