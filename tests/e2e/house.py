@@ -75,7 +75,7 @@ class UnixHTTP(http.client.HTTPConnection):
 class Service:
     """drives: {name: {key: value or list of values}}, as in the INI file."""
 
-    def __init__(self, folder, drives, **service):
+    def __init__(self, folder, drives, libraries=None, **service):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.nbd = os.path.join(self.folder, "n.sock")
@@ -86,15 +86,17 @@ class Service:
         keys = {"nbd": f"unix:{self.nbd}", "control": self.control,
                 "recovery-dir": self.recovery}
         keys.update({k.replace("_", "-"): v for k, v in service.items()})
-        self.write_config(keys, drives)
+        self.write_config(keys, drives, libraries or {})
         self.lines = []
         self.stopped = False
         self.start()
 
-    def write_config(self, service, drives):
+    def write_config(self, service, drives, libraries):
         with open(self.config, "w", encoding="utf-8") as file:
             for title, keys in [("service", service)] + [
-                    (f"drive {name}", keys) for name, keys in drives.items()]:
+                    (f"drive {name}", keys) for name, keys in drives.items()
+            ] + [(f"library {name}", keys)
+                 for name, keys in libraries.items()]:
                 file.write(f"[{title}]\n")
                 for key, value in keys.items():
                     for one in value if isinstance(value, list) else [value]:
