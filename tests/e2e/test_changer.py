@@ -20,6 +20,7 @@ from house import REINSERT, SLOW, until
 BUILD = os.path.abspath(os.path.join(os.path.dirname(REINSERT), "..", ".."))
 SGNODE = os.path.join(BUILD, "tests", "changer", "sgnode.so")
 LABELS = [f"LTO00{n}L6" for n in range(1, 6)] + ["CLN001L1"]
+DATA = LABELS[:5]
 NODE = "/dev/sg9"
 
 
@@ -37,7 +38,7 @@ class Real:
 
     def __init__(self, folder, drives=1):
         self.env = dict(os.environ, LD_PRELOAD=SGNODE, REINSERT_SG_NODE=NODE,
-                        REINSERT_SG_MEDIA=str(media(folder / "real")),
+                        REINSERT_SG_MEDIA=str(media(folder / "real", DATA)),
                         REINSERT_SG_STATE=str(folder / "real.state"),
                         REINSERT_SG_DRIVES=str(drives))
 
@@ -69,8 +70,8 @@ class Ours:
 
 @pytest.fixture
 def vault(serve, tmp_path):
-    def start(drives=1, **keys):
-        media(tmp_path / "ours")
+    def start(drives=1, labels=LABELS, **keys):
+        media(tmp_path / "ours", labels)
         s = serve({}, libraries={"vault": {
             "slots": 8, "mail-slots": 1, "drives": drives,
             "media": tmp_path / "ours", "state": tmp_path / "state", **keys}})
@@ -102,7 +103,7 @@ SCRIPT = textwrap.dedent("""\
     load abc
     next
     next
-    next status
+    next
     previous
     first
     first
@@ -141,7 +142,7 @@ def test_S1_same_words_as_mtx(vault, tmp_path):
         pytest.skip("mtx is not installed")
     if not os.path.exists(SGNODE):
         pytest.skip("a sanitizer's library has to be the first one preloaded")
-    _, ours = vault()
+    _, ours = vault(labels=DATA)
     real = Real(tmp_path)
     wrong = []
     for line in SCRIPT:
@@ -289,5 +290,5 @@ def test_bacula_script_drives_it(vault, tmp_path):
                        for row in everything]
     assert any(row.startswith("I:9:E") for row in everything)
     assert bacula("unload", "3", "x", "0").returncode == 0
-    assert bacula("transfer", "3", "x", "8").returncode == 0
+    assert bacula("transfer", "3", "8", "0").returncode == 0
     assert "8:LTO002L6" in bacula("list").stdout

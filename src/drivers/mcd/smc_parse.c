@@ -183,7 +183,8 @@ parse_source(const struct smc_run *run, const UCHAR *at,
         out->Flags |= ELEMENT_STATUS_INVERT;
 }
 
-/* Labels are verbatim; one that cannot be is none. */
+/* Labels are verbatim; one that cannot be is none.  Blanks stay what they are,
+ * without being a label: who shows the bytes shows what the device sent. */
 static void
 parse_tags(const struct smc_run *run, const UCHAR *at,
            const struct layout *layout, ULONG bytes,
@@ -193,9 +194,10 @@ parse_tags(const struct smc_run *run, const UCHAR *at,
 
     if (layout->primary == 0 || bytes < layout->primary + MAX_VOLUME_ID_SIZE)
         return;
+    if (is_printable(tag, 32))
+        RtlCopyMemory(out->PrimaryVolumeID, tag, MAX_VOLUME_ID_SIZE);
     if (!smc_is_blank(tag, 32) && is_printable(tag, 32)) {
         out->Flags |= ELEMENT_STATUS_PVOLTAG;
-        RtlCopyMemory(out->PrimaryVolumeID, tag, MAX_VOLUME_ID_SIZE);
     } else if (out->Flags & ELEMENT_STATUS_FULL &&
                !(out->Flags & ELEMENT_STATUS_EXCEPT)) {
         set_exception(out, ERROR_LABEL_UNREADABLE);
