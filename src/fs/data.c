@@ -476,6 +476,16 @@ verify_now(struct volume *volume, PIRP irp, ULONG generation)
     return fs_watch_end(volume);
 }
 
+/* The question is put; but if the volume was settled since the request was sent,
+ * what it is about may be over: then whoever waits is told once more. */
+static void
+ask_about(struct volume *volume, PIRP irp, NTSTATUS status, ULONG generation)
+{
+    fs_wait_for_medium(volume, irp, status);
+    if (fs_volume_generation(volume) != generation && fs_volume_mounted(volume))
+        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
+}
+
 enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };
 
 /*
@@ -494,7 +504,9 @@ decide(NTSTATUS status, BOOLEAN settled_since, BOOLEAN on_device)
         (status == STATUS_VERIFY_REQUIRED || status == STATUS_IO_DEVICE_ERROR ||
          status == STATUS_NO_MEDIA_IN_DEVICE ||
          status == STATUS_DEVICE_NOT_READY ||
-         status == STATUS_UNRECOGNIZED_MEDIA || fs_is_gone(status)))
+         status == STATUS_UNRECOGNIZED_MEDIA ||
+         status == STATUS_MEDIA_WRITE_PROTECTED ||
+         status == STATUS_IO_TIMEOUT || fs_is_gone(status)))
         return SEND_AGAIN;
     if (fs_is_gone(status) || status == STATUS_NO_MEDIA_IN_DEVICE ||
         status == STATUS_DEVICE_NOT_READY ||
@@ -582,7 +594,7 @@ settle(struct volume *volume, PIRP irp)
         send_down(volume, irp, TRUE);
         break;
     case ASK:
-        fs_wait_for_medium(volume, irp, status);
+        ask_about(volume, irp, status, generation);
         break;
     case FAIL:
         finish(irp, status);

@@ -8,6 +8,12 @@
  * with its VPB, so what comes into the drive instead is not locked, and the
  * volume is again when it is back.
  *
+ * Dismounted is for good: every request of whoever has it open fails with
+ * STATUS_VOLUME_DISMOUNTED, as with FASTFAT, and is never asked about, for
+ * somebody wanted it to end (a cancel, P5), and what it lacked is flushed or
+ * kept (P2).  The medium becomes a volume again at the next mount, for those
+ * who open it then.
+ *
  * Context: PASSIVE_LEVEL.
  *
  * SPDX-License-Identifier: MIT

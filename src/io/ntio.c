@@ -210,63 +210,31 @@ control(struct call *call, const struct control *what)
         .apc = ApcRoutine, .apc_context = ApcContext, .iosb = IoStatusBlock,   \
     }
 
-NTSTATUS NTAPI
-NtDeviceIoControlFile(HANDLE FileHandle, HANDLE Event,
-                      PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
-                      PIO_STATUS_BLOCK IoStatusBlock, ULONG IoControlCode,
-                      PVOID InputBuffer, ULONG InputBufferLength,
-                      PVOID OutputBuffer, ULONG OutputBufferLength)
-{
-    struct call call = CALL(previous_mode);
-    struct control what = { IoControlCode,      InputBuffer,
-                            InputBufferLength,  OutputBuffer,
-                            OutputBufferLength, IRP_MJ_DEVICE_CONTROL };
+/* Four routines of one shape. */
+#define CONTROL_ROUTINE(name, mode_, major_, code)                             \
+    NTSTATUS NTAPI name(HANDLE FileHandle, HANDLE Event,                       \
+                        PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,          \
+                        PIO_STATUS_BLOCK IoStatusBlock, ULONG code,            \
+                        PVOID InputBuffer, ULONG InputBufferLength,            \
+                        PVOID OutputBuffer, ULONG OutputBufferLength)          \
+    {                                                                          \
+        struct call call = CALL(mode_);                                        \
+        struct control what = {                                                \
+            code,         InputBuffer,        InputBufferLength,               \
+            OutputBuffer, OutputBufferLength, major_                           \
+        };                                                                     \
+                                                                               \
+        return control(&call, &what);                                          \
+    }
 
-    return control(&call, &what);
-}
-
-NTSTATUS NTAPI
-ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event,
-                      PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
-                      PIO_STATUS_BLOCK IoStatusBlock, ULONG IoControlCode,
-                      PVOID InputBuffer, ULONG InputBufferLength,
-                      PVOID OutputBuffer, ULONG OutputBufferLength)
-{
-    struct call call = CALL(KernelMode);
-    struct control what = { IoControlCode,      InputBuffer,
-                            InputBufferLength,  OutputBuffer,
-                            OutputBufferLength, IRP_MJ_DEVICE_CONTROL };
-
-    return control(&call, &what);
-}
-
-NTSTATUS NTAPI
-NtFsControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine,
-                PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock,
-                ULONG FsControlCode, PVOID InputBuffer, ULONG InputBufferLength,
-                PVOID OutputBuffer, ULONG OutputBufferLength)
-{
-    struct call call = CALL(previous_mode);
-    struct control what = { FsControlCode,      InputBuffer,
-                            InputBufferLength,  OutputBuffer,
-                            OutputBufferLength, IRP_MJ_FILE_SYSTEM_CONTROL };
-
-    return control(&call, &what);
-}
-
-NTSTATUS NTAPI
-ZwFsControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine,
-                PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock,
-                ULONG FsControlCode, PVOID InputBuffer, ULONG InputBufferLength,
-                PVOID OutputBuffer, ULONG OutputBufferLength)
-{
-    struct call call = CALL(KernelMode);
-    struct control what = { FsControlCode,      InputBuffer,
-                            InputBufferLength,  OutputBuffer,
-                            OutputBufferLength, IRP_MJ_FILE_SYSTEM_CONTROL };
-
-    return control(&call, &what);
-}
+CONTROL_ROUTINE(NtDeviceIoControlFile, previous_mode, IRP_MJ_DEVICE_CONTROL,
+                IoControlCode)
+CONTROL_ROUTINE(ZwDeviceIoControlFile, KernelMode, IRP_MJ_DEVICE_CONTROL,
+                IoControlCode)
+CONTROL_ROUTINE(NtFsControlFile, previous_mode, IRP_MJ_FILE_SYSTEM_CONTROL,
+                FsControlCode)
+CONTROL_ROUTINE(ZwFsControlFile, KernelMode, IRP_MJ_FILE_SYSTEM_CONTROL,
+                FsControlCode)
 
 /* --- transfers ----------------------------------------------------------- */
 

@@ -7,6 +7,7 @@ SPDX-License-Identifier: MIT
 import errno
 import json
 import os
+import pty
 import random
 import re
 import subprocess
@@ -466,3 +467,39 @@ def test_cancelled_is_said_until_somebody_asks_again(two, media):
     s.insert("left", media.a)
     read.good()
     assert s.volume("ARCHIVE-A")["state"] == "mounted"
+
+
+def test_recover_apply_wants_force_for_a_medium_changed_since(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    name = cancelled(s, c, model)
+    volumes.tool("debugfs", "-w", "-R", "mkdir /since", media.a)
+    before = volumes.checksum(media.a)
+    for words in [], ["--dry-run"]:
+        r = recover("apply", name, "--to", media.a, *words)
+        assert r.returncode == 1 and "nothing was written" in r.stderr
+        assert "--force" in r.stderr
+    r = recover("apply", name, "--to", media.a, "--force", "--dry-run")
+    assert r.returncode == 0 and r.stdout.startswith("would-write\t")
+    assert volumes.checksum(media.a) == before
+    r = recover("apply", name, "--to", media.a, "--force")
+    assert r.returncode == 0 and r.stdout.startswith("written\t")
+    assert model.on(media.a)
+
+
+def test_recover_apply_shows_its_progress_on_a_terminal_alone(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    name = cancelled(s, c, model)
+    master, slave = pty.openpty()
+    r = subprocess.run([REINSERT, "recover", "apply", name, "--to", media.a,
+                        "--dry-run"], stderr=slave, stdout=subprocess.PIPE,
+                       timeout=30 * SLOW)
+    os.close(slave)
+    shown = os.read(master, 65536).decode()
+    os.close(master)
+    assert r.returncode == 0
+    assert "\r[" in shown and "100 %" in shown
+    assert recover("apply", name, "--to", media.a, "--dry-run").stderr == ""

@@ -276,12 +276,16 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
            info.state == VOL_CHANGED;
 }
 
+void (*before_question)(void);
+
 static BOOLEAN
 host_gone(void *context, PVPB vpb)
 {
     struct fs_volume_info info;
 
     (void) context;
+    if (before_question != NULL)
+        before_question();
     fs_volume_info(fs_volume_of(vpb), &info);
     return info.reason == STATUS_DEVICE_DOES_NOT_EXIST;
 }

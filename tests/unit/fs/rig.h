@@ -178,6 +178,9 @@ struct kept {
 /* A keeper: remembers in a struct kept what it was given. */
 fs_keeper_fn keep;
 
+/* Called when a question is about to be put; may be NULL. */
+extern void (*before_question)(void);
+
 /* --- questions ------------------------------------------------------------------ */
 
 LONG asked(void);               /* questions since the test began */

@@ -250,6 +250,76 @@ zero_by_trim__volume_moves_to_a_drive_without__refused(void **state)
     assert_int_equal(zero_by_trim(volume, 1 << 20, 4096), STATUS_NOT_SUPPORTED);
 }
 
+/* --- a question whose cause has just ended ------------------------------------------ */
+
+static struct drive_rig *settling;
+static LONG refusals; /* atomic: how many more */
+static NTSTATUS refusal;
+static BOOLEAN settle_first;
+
+static void
+settle_anew(void)
+{
+    before_question = NULL;
+    set_flag(settling);
+    IoVerifyVolume(settling->fdo, FALSE);
+}
+
+static BOOLEAN
+refuse(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+       NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) watch;
+    (void) irp;
+    if (at->MajorFunction != IRP_MJ_WRITE ||
+        InterlockedDecrement(&refusals) < 0)
+        return FALSE;
+    if (settle_first)
+        settle_anew();
+    *out_status = refusal;
+    *out_information = 0;
+    return TRUE;
+}
+
+static void
+refused_while_settled(void **state, BOOLEAN first)
+{
+    static const NTSTATUS each[] = { STATUS_MEDIA_WRITE_PROTECTED,
+                                     STATUS_IO_TIMEOUT };
+    struct rig *rig = *state;
+    struct drive_rig *d = settling = &rig->d[0];
+    static char data[4096];
+    struct volume *volume;
+
+    put_in(d, FAT("ended", "ENDED", "77770001"));
+    volume = mount(d);
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+        refusal = each[i];
+        refusals = 1;
+        settle_first = first;
+        before_question = first ? NULL : settle_anew;
+        __atomic_store_n(&d->watch.before, refuse, __ATOMIC_RELEASE);
+        assert_int_equal(write_volume(volume, 4 << 20, data, sizeof data),
+                         STATUS_SUCCESS);
+        assert_true(EVENTUALLY(prompts(NULL) == 0));
+    }
+    before_question = NULL;
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    assert_int_equal(asked(), first ? 0 : 2);
+}
+
+static void
+refused__settled_before_it_is_decided__sent_again_unasked(void **state)
+{
+    refused_while_settled(state, TRUE);
+}
+
+static void
+refused__settled_while_the_question_is_put__it_vanishes(void **state)
+{
+    refused_while_settled(state, FALSE);
+}
+
 int
 main(void)
 {
@@ -262,6 +332,9 @@ main(void)
              rig_disk),
         TEST(mkfs_in_a_partition__by_another_machine__not_the_same, rig_disk),
         TEST(zero_by_trim__volume_moves_to_a_drive_without__refused, rig_disks),
+        TEST(refused__settled_before_it_is_decided__sent_again_unasked,
+             rig_disk),
+        TEST(refused__settled_while_the_question_is_put__it_vanishes, rig_disk),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);
