@@ -91,6 +91,8 @@ struct volume {
      * not MOUNTED or EJECTING but who holds resume_mutex. */
     KSPIN_LOCK log_lock;           /* inside of volume.lock; a leaf */
     struct log log;
+    BOOLEAN misfit;                /* a change had no room, or another beside
+                                    * it: the medium may not be as the log */
     ULONG flushed;                 /* the last epoch that a flush covered */
     ULONG64 written_ms;            /* the last put */
     BOOLEAN tending, tend_again;   /* tend_work is queued or runs; once more */

@@ -188,7 +188,7 @@ see_flushed(struct volume *volume, ULONG sealed, ULONG generation)
     if (volume->witness != NULL && volume->generation == generation &&
         __atomic_load_n(&volume->running, __ATOMIC_RELAXED) < RUNNING_WRITE) {
         KeAcquireSpinLockAtDpcLevel(&volume->log_lock);
-        if (volume->log.buckets != NULL)
+        if (volume->log.buckets != NULL && !volume->misfit)
             log_newest(&volume->log, sealed, volume->block_bytes, SAMPLE_FLUSH,
                        saw_page, volume->witness);
         KeReleaseSpinLockFromDpcLevel(&volume->log_lock);
@@ -209,6 +209,8 @@ fs_flushed(struct volume *volume, ULONG sealed, ULONG generation)
     if (ok && volume->log.buckets != NULL) {
         before = volume->log.pages;
         log_flushed(&volume->log, sealed);
+        if (log_empty(&volume->log))
+            volume->misfit = FALSE;
         account_locked(volume, before);
         if ((LONG) (sealed - volume->flushed) > 0)
             volume->flushed = sealed;
@@ -235,6 +237,7 @@ fs_forget(struct volume *volume)
         before = volume->log.pages;
         sealed = log_seal(&volume->log);
         log_flushed(&volume->log, sealed);
+        volume->misfit = FALSE;
         account_locked(volume, before);
         fs_commit_flush_due_locked(volume, sealed);
     }
@@ -298,6 +301,10 @@ put_locked(struct volume *volume, PIRP irp)
     account_locked(volume, before);
     if (!room)
         own->MinorFunction |= FS_NEEDS_FLUSH;
+    /* Of two at once either may be left on the medium. */
+    if (!room || __atomic_load_n(&volume->running, __ATOMIC_RELAXED) >=
+                     2 * RUNNING_WRITE)
+        volume->misfit = TRUE;
     irp->Tail.Overlay.DriverContext[0] = (PVOID) (ULONG_PTR) log->epoch;
     volume->written_ms = clock_coarse_ms();
     if (log->pages > before && (before == 0 || log->pages * 2 > log->limit))

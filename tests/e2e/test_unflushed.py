@@ -424,8 +424,9 @@ def test_P6_mounted_elsewhere_and_brought_to_another_drive(two, media):
     prompt = s.one_prompt("ARCHIVE-A", 3)
     assert prompt["title"] == "Changed elsewhere"
     assert [v["name"] for v in s.volumes()] == ["ARCHIVE-A"]
-    volume = s.volume("ARCHIVE-A")
-    assert (volume["state"], volume["drive"]) == ("changed elsewhere", "right")
+    until(lambda: s.volume("ARCHIVE-A")["state"] == "changed elsewhere",
+          "changed elsewhere")
+    assert s.volume("ARCHIVE-A")["drive"] == "right"
     # to look again is not to take it
     assert s.answer(prompt, "retry")
     read.waits()

@@ -90,6 +90,31 @@ limit_of_all__reached_by_two_volumes__flushed_before_the_answer(void **state)
     assert_int_equal(info_of(volume).unflushed_bytes, 8 * 4096);
 }
 
+/* What had no room is newer than the log: the log must not be taken for what is
+ * on the medium when that is remembered. */
+static void
+no_room__over_what_is_in_the_log__still_the_same_medium(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("over", "OVER", "A000004A");
+    struct volume *volume;
+
+    limit(8 * 4096, NEVER);
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, '1', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 2 * 4096),
+                     STATUS_SUCCESS);
+    memset(buffer, '2', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 16 * 4096),
+                     STATUS_SUCCESS);
+    swap(d, path);
+    assert_int_equal(read_volume(volume, AT, seen, 16 * 4096), STATUS_SUCCESS);
+    assert_memory_equal(seen, buffer, 16 * 4096);
+    assert_int_equal(asked(), 0);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+}
+
 static void
 no_room__the_flush_fails__so_does_the_write(void **state)
 {
@@ -207,6 +232,8 @@ main(void)
         TEST(idle_0__however_long__not_flushed_but_for_room, rig_cached_disk),
         TEST(limit_of_all__reached_by_two_volumes__flushed_before_the_answer,
              rig_cached_disks),
+        TEST(no_room__over_what_is_in_the_log__still_the_same_medium,
+             rig_cached_disk),
         TEST(no_room__the_flush_fails__so_does_the_write, rig_cached_disk),
         TEST(trim__then_yanked__old_data_are_not_replayed, rig_cached_disk),
         TEST(zero__then_yanked__zeroes_again, rig_cached_disk),
