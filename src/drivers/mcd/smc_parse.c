@@ -183,6 +183,23 @@ parse_source(const struct smc_run *run, const UCHAR *at,
         out->Flags |= ELEMENT_STATUS_INVERT;
 }
 
+#define TEXT 32 /* of a label; reserved bytes and a number follow */
+#define TAIL 4  /* blanks that show that its text has ended */
+
+/* A label, of which some devices cut off the end with that of the reply: if its
+ * text has ended by then nothing is missing but blanks.  FALSE: it has not. */
+static BOOLEAN
+take_tag(const UCHAR *from, ULONG bytes, UCHAR tag[MAX_VOLUME_ID_SIZE])
+{
+    ULONG came = bytes < MAX_VOLUME_ID_SIZE ? bytes : MAX_VOLUME_ID_SIZE;
+
+    RtlZeroMemory(tag, MAX_VOLUME_ID_SIZE);
+    RtlFillMemory(tag, TEXT, ' ');
+    RtlCopyMemory(tag, from, came);
+    return came >= TEXT ||
+           (came > TAIL && smc_is_blank(from + came - TAIL, TAIL));
+}
+
 /* Labels are verbatim; one that cannot be is none.  Blanks stay what they are,
  * without being a label: who shows the bytes shows what the device sent. */
 static void
@@ -190,13 +207,15 @@ parse_tags(const struct smc_run *run, const UCHAR *at,
            const struct layout *layout, ULONG bytes,
            PCHANGER_ELEMENT_STATUS_EX out)
 {
-    const UCHAR *tag = at + layout->primary;
+    UCHAR own[MAX_VOLUME_ID_SIZE];
+    const UCHAR *tag;
 
-    if (layout->primary == 0 || bytes < layout->primary + MAX_VOLUME_ID_SIZE)
+    if (layout->primary == 0 || bytes <= layout->primary ||
+        !take_tag(at + layout->primary, bytes - layout->primary, own))
         return;
-    if (is_printable(tag, 32))
-        RtlCopyMemory(out->PrimaryVolumeID, tag, MAX_VOLUME_ID_SIZE);
-    if (!smc_is_blank(tag, 32) && is_printable(tag, 32)) {
+    if (is_printable(own, TEXT))
+        RtlCopyMemory(out->PrimaryVolumeID, own, sizeof own);
+    if (!smc_is_blank(own, TEXT) && is_printable(own, TEXT)) {
         out->Flags |= ELEMENT_STATUS_PVOLTAG;
     } else if (out->Flags & ELEMENT_STATUS_FULL &&
                !(out->Flags & ELEMENT_STATUS_EXCEPT)) {

@@ -674,6 +674,16 @@ robot_new(void **state)
     return 0;
 }
 
+PDEVICE_OBJECT
+robot_add_virtual(struct vscsi_drive *device, const char *name)
+{
+    PDEVICE_OBJECT pdo;
+
+    assert_status(port_add_virtual(port_driver, device, name, &pdo),
+                  STATUS_SUCCESS);
+    return pdo;
+}
+
 void
 robot_setting(const char *name, uint32_t value)
 {

@@ -128,6 +128,9 @@ int robot_end(void **state);
  * slots from 10, 2 drives from 500; not started. */
 int robot_new(void **state);
 int robot_free(void **state);
+/* A unit for an emulated device, in place of the robot's own. */
+struct vscsi_drive;
+PDEVICE_OBJECT robot_add_virtual(struct vscsi_drive *device, const char *name);
 void robot_size(int kind, uint16_t first, uint16_t count);
 /* In the registry of the device: before it is started. */
 void robot_setting(const char *name, uint32_t value);
