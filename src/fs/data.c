@@ -586,8 +586,7 @@ settle(struct volume *volume, PIRP irp)
         break;
     case MARK_ABSENT:
         fs_volume_change(volume, generation, VOL_ABSENT,
-                         fs_is_gone(status) ? STATUS_DEVICE_DOES_NOT_EXIST
-                                            : status);
+                         fs_is_gone(status) ? fs_gone_reason(status) : status);
         send_down(volume, irp, TRUE);
         break;
     case SEND_AGAIN:

@@ -226,29 +226,47 @@ fs_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 
 /* --- what the service asks for ------------------------------------------------ */
 
+/* What a drive says that has no medium for us, or 0. */
+static NTSTATUS
+ask_for_nothing(PDEVICE_OBJECT drive)
+{
+    ULONG count;
+    NTSTATUS status = fs_media_count(IoGetAttachedDevice(drive), &count);
+
+    if (fs_is_gone(status))
+        return fs_gone_reason(status);
+    return status == STATUS_NO_MEDIA_IN_DEVICE ? status : STATUS_SUCCESS;
+}
+
+struct nothing {
+    PDEVICE_OBJECT drive;
+    NTSTATUS why;
+};
+
 /* Those whose place another medium had: that one is gone, too. */
 static BOOLEAN
 now_empty(void *context, struct volume *volume)
 {
+    const struct nothing *nothing = context;
     ULONG generation = fs_volume_generation(volume);
 
     if (fs_volume_state(volume) == VOL_ABSENT &&
-        __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) == context)
-        fs_volume_change(volume, generation, VOL_ABSENT,
-                         STATUS_NO_MEDIA_IN_DEVICE);
+        __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) == nothing->drive)
+        fs_volume_change(volume, generation, VOL_ABSENT, nothing->why);
     return TRUE;
 }
 
 void
 fs_media_gone(PDEVICE_OBJECT drive)
 {
+    struct nothing nothing = { drive, ask_for_nothing(drive) };
     struct volume *volume = fs_volume_on(drive);
-    ULONG generation, count;
+    ULONG generation;
+    NTSTATUS why;
 
-    if (fs_media_count(IoGetAttachedDevice(drive), &count) !=
-        STATUS_NO_MEDIA_IN_DEVICE)
+    if (nothing.why == STATUS_SUCCESS)
         return;
-    fs_each_volume(now_empty, drive);
+    fs_each_volume(now_empty, &nothing);
     if (volume == NULL)
         return;
     generation = fs_volume_generation(volume);
@@ -256,10 +274,9 @@ fs_media_gone(PDEVICE_OBJECT drive)
         __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) != drive)
         return;
     /* Asked after the generation was taken. */
-    if (fs_media_count(IoGetAttachedDevice(drive), &count) ==
-        STATUS_NO_MEDIA_IN_DEVICE)
-        fs_volume_change(volume, generation, VOL_ABSENT,
-                         STATUS_NO_MEDIA_IN_DEVICE);
+    why = ask_for_nothing(drive);
+    if (why != STATUS_SUCCESS)
+        fs_volume_change(volume, generation, VOL_ABSENT, why);
 }
 
 static BOOLEAN

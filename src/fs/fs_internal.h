@@ -372,7 +372,17 @@ static inline BOOLEAN
 fs_is_gone(NTSTATUS status)
 {
     return status == STATUS_DEVICE_DOES_NOT_EXIST ||
-           status == STATUS_NO_SUCH_DEVICE || status == STATUS_DELETE_PENDING;
+           status == STATUS_NO_SUCH_DEVICE || status == STATUS_DELETE_PENDING ||
+           status == STATUS_DEVICE_NOT_CONNECTED;
+}
+
+/* Of the two ways to be gone: for good, as far as we know, or away, and tried
+ * again by itself. */
+static inline NTSTATUS
+fs_gone_reason(NTSTATUS status)
+{
+    return status == STATUS_DEVICE_NOT_CONNECTED ? status
+                                                 : STATUS_DEVICE_DOES_NOT_EXIST;
 }
 
 static inline BOOLEAN

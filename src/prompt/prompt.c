@@ -505,6 +505,7 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
 {
     struct prompt *fresh, *prompt;
     enum prompt_event event = PROMPT_ASKED;
+    NTSTATUS gone = STATUS_SUCCESS;
     BOOLEAN asked, changed;
     struct facts facts;
     KIRQL irql;
@@ -513,9 +514,10 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     if (broker.host.changed != NULL &&
         broker.host.changed(broker.host.context, vpb))
         status = STATUS_FILE_INVALID;
-    else if (broker.host.gone != NULL &&
-             broker.host.gone(broker.host.context, vpb))
-        status = STATUS_DEVICE_DOES_NOT_EXIST;
+    else if (broker.host.gone != NULL)
+        gone = broker.host.gone(broker.host.context, vpb);
+    if (gone != STATUS_SUCCESS)
+        status = gone;
     fresh = new_prompt(vpb, real, status);
     if (fresh == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;

@@ -44,8 +44,9 @@ struct prompt_host {
     /* Was it changed elsewhere?  Then that is what is asked, whatever status its
      * requests failed with; may be NULL. */
     BOOLEAN (*changed)(void *context, PVPB vpb);
-    /* Is the drive itself gone?  The same; may be NULL. */
-    BOOLEAN (*gone)(void *context, PVPB vpb);
+    /* Is the drive itself gone, or away?  The same; STATUS_DEVICE_DOES_NOT_EXIST,
+     * STATUS_DEVICE_NOT_CONNECTED, or 0; may be NULL. */
+    NTSTATUS (*gone)(void *context, PVPB vpb);
     /* A person takes a volume that was changed elsewhere as it is now: 0 when it
      * is back, or -errno; may be NULL. */
     int (*use)(void *context, PVPB vpb);

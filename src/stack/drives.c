@@ -116,7 +116,8 @@ drive_look(struct drive *drive)
     __atomic_store_n(&drive->found, status, __ATOMIC_RELEASE);
     if (!__atomic_load_n(&drive->service->looking, __ATOMIC_ACQUIRE))
         return; /* at the start, all are */
-    if (status == STATUS_NO_MEDIA_IN_DEVICE) {
+    if (status == STATUS_NO_MEDIA_IN_DEVICE ||
+        status == STATUS_DEVICE_NOT_CONNECTED) {
         fs_media_gone(drive->fdo);
         return;
     }

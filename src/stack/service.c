@@ -80,7 +80,7 @@ host_changed(void *context, PVPB vpb)
     return info.changed_elsewhere;
 }
 
-static BOOLEAN
+static NTSTATUS
 host_gone(void *context, PVPB vpb)
 {
     struct volume *volume = fs_volume_of(vpb);
@@ -88,10 +88,13 @@ host_gone(void *context, PVPB vpb)
 
     (void) context;
     if (volume == NULL)
-        return FALSE;
+        return STATUS_SUCCESS;
     fs_volume_info(volume, &info);
     return fs_state_away(info.state) &&
-           info.reason == STATUS_DEVICE_DOES_NOT_EXIST;
+                   (info.reason == STATUS_DEVICE_DOES_NOT_EXIST ||
+                    info.reason == STATUS_DEVICE_NOT_CONNECTED)
+               ? info.reason
+               : STATUS_SUCCESS;
 }
 
 static int

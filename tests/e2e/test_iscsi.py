@@ -73,15 +73,42 @@ def test_P2_P3_target_dies_and_comes_back(one, target, media, tmp_path):
         until(lambda: content(media.a)[at:at + MIB].count(0) < MIB,
               "fio's first writes", 20)
         target.kill()
-        question = s.one_prompt("ARCHIVE-A", 2)
-        assert "d1" in question["text"]
+        s.one_prompt("ARCHIVE-A", 2)
         until(lambda: s.drives()["d1"]["state"] == "away", "away", 3)
+        question = s.one_prompt("ARCHIVE-A")
+        assert question["reason"] == "STATUS_DEVICE_NOT_CONNECTED"
+        assert "iSCSI target of drive d1" in question["text"]
+        assert "every few seconds" in question["text"]
         steady(fio.running, "fio waits")
         target.start()
         s.no_prompt(20)
         fio.good(90)
     finally:
         fio.close()
+
+
+@pytest.mark.parametrize("image, kind, name",
+                         [("a", "disk", "ARCHIVE-A"), ("cd", "cd", "DISC")])
+def test_P3_P7_target_away__told__and_on_by_itself(
+        serve, target, media, clients, image, kind, name):
+    """Nobody asked for anything: it is told all the same."""
+    target.add(1, getattr(media, image), kind)
+    target.start()
+    s = serve({"d1": drive(target, 1)})
+    s.mounted(name)
+    c = s.client(name)
+    clients.append(c)
+    at = 0x8000 if kind == "cd" else 0
+    first = c.read(at, 2048)
+    target.kill()
+    s.absent(name, 5)
+    shown = s.run("status").stdout
+    assert "away" in shown and "UNRECOGNIZED" not in shown
+    waiting = c.read_on(at, 2048)
+    assert "is away" in s.one_prompt(name, 2)["text"]
+    target.start()
+    assert waiting.good(30) == first
+    s.no_prompt(5)
 
 
 def test_P1_medium_exchanged_while_the_target_was_away(one, target, media):

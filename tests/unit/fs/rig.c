@@ -278,7 +278,7 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
 
 void (*before_question)(void);
 
-static BOOLEAN
+static NTSTATUS
 host_gone(void *context, PVPB vpb)
 {
     struct fs_volume_info info;
@@ -287,7 +287,10 @@ host_gone(void *context, PVPB vpb)
     if (before_question != NULL)
         before_question();
     fs_volume_info(fs_volume_of(vpb), &info);
-    return info.reason == STATUS_DEVICE_DOES_NOT_EXIST;
+    return info.reason == STATUS_DEVICE_DOES_NOT_EXIST ||
+                   info.reason == STATUS_DEVICE_NOT_CONNECTED
+               ? info.reason
+               : STATUS_SUCCESS;
 }
 
 static BOOLEAN

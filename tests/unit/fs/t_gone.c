@@ -194,6 +194,39 @@ adapter_says_gone__each_status__asked__and_on_when_it_is_back(void **state)
     __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
 }
 
+/* Nobody took the drive away: it does not answer, and will again. */
+static void
+adapter_says_away__absent_in_words_of_its_own__on_when_it_answers(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct fs_volume_info info;
+    struct ri_prompt_info prompt;
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, FAT("gone6", "GONE6", "E0000006"));
+    volume = mount(d);
+    no_drive = STATUS_DEVICE_NOT_CONNECTED;
+    __atomic_store_n(&answers, 1, __ATOMIC_RELEASE);
+    d->watch.before = say_no_drive;
+    fs_media_gone(d->fdo);
+    fs_volume_info(volume, &info);
+    assert_int_equal(info.state, VOL_ABSENT);
+    assert_int_equal(info.reason, STATUS_DEVICE_NOT_CONNECTED);
+    req_start(&req, volume, IRP_MJ_READ, AT, seen, 4096);
+    prompt = the_prompt();
+    assert_int_equal(prompt.status, (uint32_t) STATUS_DEVICE_NOT_CONNECTED);
+    assert_non_null(strstr(prompt.text, "is away"));
+    __atomic_store_n(&answers, 0, __ATOMIC_RELEASE);
+    fs_media_gone(d->fdo); /* it answers, and has a medium: nothing happens */
+    fs_volume_info(volume, &info);
+    assert_int_equal(info.reason, STATUS_DEVICE_NOT_CONNECTED);
+    answer(RI_RETRY);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+}
+
 #define GONE(test) cmocka_unit_test_setup_teardown(test, one, over)
 
 int
@@ -205,6 +238,7 @@ main(void)
         GONE(drive_removed__cancelled__the_keeper_has_the_data),
         GONE(drive_removed__request_waits_at_the_end__ends_with_it),
         GONE(adapter_says_gone__each_status__asked__and_on_when_it_is_back),
+        GONE(adapter_says_away__absent_in_words_of_its_own__on_when_it_answers),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);
