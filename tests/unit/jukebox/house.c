@@ -185,10 +185,12 @@ house_drive_fault(struct house *h, unsigned drive, const char *rule)
 bool
 house_told(struct house *h, const char *action, const char *text)
 {
-    char *at = h->told;
     size_t len = strlen(action);
+    bool found;
+    char *at;
 
     pthread_mutex_lock(&h->service->event_lock);
+    at = h->told;
     while (at != NULL && *at != '\0') {
         char *end = strchr(at, '\n');
 
@@ -201,8 +203,9 @@ house_told(struct house *h, const char *action, const char *text)
         *end = '\n';
         at = end + 1;
     }
+    found = at != NULL && *at != '\0';
     pthread_mutex_unlock(&h->service->event_lock);
-    return at != NULL && *at != '\0';
+    return found;
 }
 
 void
