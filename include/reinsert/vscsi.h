@@ -18,22 +18,55 @@
 #include <stdint.h>
 
 /* VSCSI_CHANGER: the robot of a library; made by vscsi_library_new only. */
-enum vscsi_type { VSCSI_DISK, VSCSI_FLOPPY, VSCSI_CDROM, VSCSI_CHANGER };
+enum vscsi_type {
+    VSCSI_DISK,
+    VSCSI_FLOPPY,
+    VSCSI_CDROM,
+    VSCSI_CHANGER,
+    VSCSI_TAPE,                 /* media are SIMH .tap images */
+};
 
 struct vscsi_drive;
 struct vscsi_nexus;             /* one initiator's view: its unit attentions */
+
+/*
+ * Of a tape drive.  Personalities, which INQUIRY tells apart by the product:
+ *   standard         REINSERT / TAPE DRIVE
+ *   reinsert-vendor  REINSERT / VENDOR TAPE: the same drive, with sense codes
+ *                    of its own for some conditions (standard -> vendor):
+ *                    2/04/01 becoming ready        -> 2/80/01
+ *                    8/00/05 end of data           -> 8/80/05
+ *                    3/30/03 cleaning cartridge    -> 2/80/30
+ *                    7/27/00 write protected       -> 7/80/27
+ *                    0/00/17 cleaning requested    -> 1/80/17
+ *                    5/53/02 removal prevented     -> 5/80/53
+ *                    (sense of fault rules stays as the rule says)
+ */
+struct vscsi_tape_config {
+    const char *personality;    /* NULL: "standard" */
+    uint64_t capacity_bytes;    /* of a cartridge's image; 0: 1 TB */
+    uint64_t early_warning_bytes;   /* before its end; 0: a fiftieth */
+    bool no_compression;        /* mode page 0F says that there is none */
+    uint64_t clean_after_bytes; /* moved, until cleaning is asked for; 0: no */
+    unsigned cleaning_uses;     /* of a new cleaning cartridge; 0: 50 */
+    uint32_t clean_ms;          /* then it is ejected; 0: stays until taken */
+    uint32_t rewind_ms;         /* from the end; less from elsewhere */
+    uint32_t unload_ms;
+};
 
 struct vscsi_config {
     const char *name;           /* becomes the unit serial number */
     enum vscsi_type type;
     bool cache_volatile;        /* a write cache that a yank really loses */
     bool write_protect;         /* every medium is write protected here */
-    uint32_t block_bytes;       /* 0: 512, CD 2048; disks also 2048 and 4096 */
+    uint32_t block_bytes;       /* 0: 512, CD 2048; disks also 2048 and 4096;
+                                 * tape: at the start, 0 is variable */
     uint32_t load_ms;           /* becoming ready for so long after insertion */
+    struct vscsi_tape_config tape;
 };
 
-/* NULL with errno EINVAL (a block size that such drives do not have) or ENOMEM.
- * The name is copied. */
+/* NULL with errno EINVAL (a block size or a personality that such drives do not
+ * have) or ENOMEM.  The name is copied. */
 struct vscsi_drive *vscsi_new(const struct vscsi_config *config);
 /* After the last nexus.  Switched off in an orderly way: the cache is written
  * out. */
@@ -49,6 +82,12 @@ void vscsi_free(struct vscsi_drive *drive);
  * -EINVAL for an image that is empty, no file or block device, or not a
  * multiple of the block size.  A file that cannot be opened for writing is a
  * write-protected medium.
+ *
+ * Tapes: a file in the SIMH magtape format; an empty one is a blank tape.  Its
+ * bar code is made of the file name as in a library; one that begins with CLN
+ * is a cleaning cartridge.  What the memory of the cartridge holds (serial
+ * number, load count, attributes) is kept beside it in .NAME.mam.  -EINVAL:
+ * what the file begins with is no object of such an image.
  */
 int vscsi_insert(struct vscsi_drive *drive, const char *image,
                  char *out_text, size_t text_max);
@@ -71,6 +110,15 @@ struct vscsi_state {
     uint32_t block_bytes;
     char image[1024];
     uint64_t commands;          /* served since the start */
+    /* Of a tape, as the last command left it; block_bytes is 0 when blocks are
+     * variable.  `blocks` is the bytes in the image. */
+    uint64_t object;            /* logical object number: blocks and filemarks */
+    uint64_t file;              /* filemarks before the position */
+    uint64_t unwritten;         /* objects in the drive's buffer only */
+    bool at_bot;
+    bool at_eod;                /* nothing is behind the position */
+    bool early_warning;         /* the position is past it */
+    bool cleaning_requested;
 };
 
 void vscsi_state(struct vscsi_drive *drive, struct vscsi_state *out_state);
@@ -170,8 +218,10 @@ void vscsi_reset(struct vscsi_drive *drive);
  *   N      the N-th command that matches from now on; "N+" that and all later;
  *          "*" every one.
  *   MATCH  any | data | read | write | flush | tur | 0xHH (opcode),
- *          optionally with "lba FIRST-LAST"; of a library move | exchange |
- *          status (READ ELEMENT STATUS) | position | inventory.
+ *          optionally with "lba FIRST-LAST" (of a tape: the logical object
+ *          number of the position); of a tape filemark | space | locate |
+ *          rewind | load (LOAD UNLOAD); of a library move | exchange | status
+ *          (READ ELEMENT STATUS) | position | inventory.
  *   ACTION sense K/ASC/ASCQ (hex; the command is not carried out)
  *          | recovered K/ASC/ASCQ (it is carried out, and the sense reported)
  *          | delay MS | lose | yank | swap IMAGE | reset | short BYTES
@@ -191,8 +241,8 @@ void vscsi_reset(struct vscsi_drive *drive);
  *          lie-length N (of a descriptor) | lie-overlap | lie-avoltag |
  *          lie-twice | lie-noise SEED.
  * Sense may be followed by any of: descriptor (that format, whatever D_SENSE
- * says), deferred, ili, info N (the information field; not of recovered),
- * bytes N (1 to 31: only so many bytes of it arrive).
+ * says), deferred, ili, filemark, eom, info N (the information field; not of
+ * recovered), bytes N (1 to 31: only so many bytes of it arrive).
  * Actions happen before the command, except short, recovered and overrun.  A command
  * counts in every rule that it matches.  When several fire, all that move the
  * mechanism (yank, swap, becoming-ready) act first, then the first of the

@@ -405,6 +405,7 @@ shift_of(const struct vscsi_config *config)
     case VSCSI_DISK:
         return bytes == 512 ? 9 : bytes == 2048 ? 11 : bytes == 4096 ? 12 : 0;
     case VSCSI_CHANGER:
+    case VSCSI_TAPE:
         return 0;
     }
     return 0;
