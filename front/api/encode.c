@@ -232,17 +232,30 @@ encode_value(enum kind kind, const void *at)
     return NULL;
 }
 
+/* The names are ours: nothing of them needs checking. */
 static json_t *
 encode(const struct column *columns, size_t count, const void *record)
 {
     json_t *object = json_object();
 
     for (size_t i = 0; i < count; i++)
-        json_object_set_new(
+        json_object_set_new_nocheck(
             object, columns[i].name,
             encode_value(columns[i].kind,
                          (const char *) record + columns[i].offset));
     return object;
+}
+
+static bool
+is_in(const char *list, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (; *list != '\0'; list += strcspn(list, ","), list += *list == ',')
+        if (strncmp(list, name, len) == 0 &&
+            (list[len] == ',' || list[len] == '\0'))
+            return true;
+    return false;
 }
 
 json_t *
@@ -308,9 +321,19 @@ api_encode_library(const struct ri_library_info *library)
 }
 
 json_t *
-api_encode_element(const struct ri_element_info *element)
+api_encode_elements(const struct ri_element_info *rows, size_t count,
+                    const char *wanted)
 {
-    return encode(element_columns, COUNT(element_columns), element);
+    struct column columns[COUNT(element_columns)];
+    json_t *list = json_array();
+    size_t some = 0;
+
+    for (size_t i = 0; i < COUNT(element_columns); i++)
+        if (wanted == NULL || is_in(wanted, element_columns[i].name))
+            columns[some++] = element_columns[i];
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, encode(columns, some, &rows[i]));
+    return list;
 }
 
 json_t *

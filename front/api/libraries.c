@@ -87,9 +87,7 @@ api_get_library(struct api_call *call)
         api_fail_errno(call, rc, &error);
         return;
     }
-    list = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, api_encode_element(&rows[i]));
+    list = api_encode_elements(rows, count, call->wanted);
     free(rows);
     answer(call, json_pack("{s:o, s:o}", "library", library, "elements", list));
 }

@@ -316,6 +316,8 @@ finish_request(struct MHD_Connection *connection, struct request *request,
     if (strcmp(call->route->method, "POST") == 0 &&
         !api_body_parse(call, request->body, request->body_len))
         return send_reply(connection, request);
+    call->wanted = MHD_lookup_connection_value(connection,
+                                               MHD_GET_ARGUMENT_KIND, "fields");
     if (call->route->flags & API_STREAM)
         return send_events(connection, request);
     if (call->route->flags & API_WAITS)

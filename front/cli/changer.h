@@ -22,6 +22,7 @@ struct changer {
     bool mtx;                  /* called by that name */
     bool bar_codes;            /* shown */
     bool invert, invert2, nowait, noverify, cleaning, force;
+    bool whole;                /* all fields of the elements are needed */
     json_t *status;            /* of the library, NULL: to be read */
 };
 

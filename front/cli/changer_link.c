@@ -101,6 +101,11 @@ changer_forget(struct changer *changer)
     changer->status = NULL;
 }
 
+/* Of thousands of elements only what the words of mtx need. */
+#define FIELDS                                                                 \
+    "?fields=type,number,full,home,home_of,tag,tag_present,alternate,"         \
+    "alternate_present"
+
 int
 changer_read(struct changer *changer)
 {
@@ -111,7 +116,8 @@ changer_read(struct changer *changer)
         return 0;
     if (changer_find(changer) != 0)
         return 1;
-    path = client_path("/v1/libraries/", changer->library, "");
+    path = client_path("/v1/libraries/", changer->library,
+                       changer->whole ? "" : FIELDS);
     rc = client_try(changer->client, path, NULL, &changer->status);
     free(path);
     if (rc == 0 && json_object_get(changer->status, "error") != NULL) {

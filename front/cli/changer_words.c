@@ -549,6 +549,8 @@ changer_words(struct changer *changer, int count, char **given)
             cli_print_usage(&cli_verb_changer);
             return 1;
         }
+        if (word->run == run_drives || changer->json)
+            changer->whole = true;
         i += take_numbers(word, count - i - 1, given + i + 1, numbers);
         if (word->looks && changer_read(changer) != 0)
             return 1;
