@@ -52,7 +52,7 @@ static const struct api_route routes[] = {
       "/v1/libraries/{NAME}/{COMMAND}",
       "The robot: load, unload, transfer, exchange, position, inventory, "
       "refresh, open-mail, close-mail, lock, unlock, import, export, clean, "
-      "verify.",
+      "verify, scan.",
       API_WAITS,
       api_post_library,
       { { "source", "slot", API_NUMBER },

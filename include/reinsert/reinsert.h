@@ -382,6 +382,8 @@ enum ri_library_op {
     RI_LIB_CLEAN,       /* the drive, with the cartridge in slot source (0: any
                          * that is not used up) */
     RI_LIB_VERIFY,      /* everything is read and compared with the ledger */
+    RI_LIB_SCAN,        /* loads each cartridge that nobody knows, and learns
+                         * what is on it; an event "scan" for each */
 };
 
 #define RI_LIB_NOWAIT    0x01u  /* not for readiness of library or drive */

@@ -106,6 +106,16 @@ run_verify(struct library *library, command_t *command, result_t *result)
     return 0;
 }
 
+/* Many motions, each of them chosen by who schedules them. */
+static int
+run_scan(struct library *library, command_t *command, result_t *result)
+{
+    (void) command;
+    return result_fail(result, -ENOTSUP, STATUS_INVALID_DEVICE_REQUEST,
+                       "library %s: nobody is there to scan it",
+                       library->config.name);
+}
+
 /* --- the commands ---------------------------- */
 
 static const struct operation {
@@ -127,6 +137,7 @@ static const struct operation {
     [RI_LIB_EXPORT] = { "export", command_run_export },
     [RI_LIB_CLEAN] = { "clean", command_run_clean },
     [RI_LIB_VERIFY] = { "verify", run_verify },
+    [RI_LIB_SCAN] = { "scan", run_scan },
 };
 
 #define OPERATIONS (sizeof operations / sizeof operations[0])

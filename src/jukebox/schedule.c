@@ -143,6 +143,19 @@ leaves_before(const struct jb_cartridge *a, const struct jb_cartridge *b,
     return a->used_ms < b->used_ms;
 }
 
+/* The others first, whatever is in them, when it failed in this one. */
+static bool
+is_avoided(const struct jb_world *world, const struct jb_cartridge *wanted,
+           uint32_t drive)
+{
+    if (!wanted->failed || wanted->failed_in != drive)
+        return false;
+    for (uint32_t i = 0; i < world->drive_count; i++)
+        if (i != drive && !world->drives[i].aside && !world->drives[i].pinned)
+            return true;
+    return false;
+}
+
 /* A drive for `wanted`: empty, or with something that may leave now; JB_NONE
  * with the time at which there may be one. */
 static uint32_t
@@ -158,7 +171,7 @@ choose_drive(const struct jb_world *world, const struct jb_policy *policy,
     for (uint32_t i = 0; i < world->drive_count; i++) {
         const struct jb_drive *drive = &world->drives[i];
 
-        if (!may_be_used(drive))
+        if (!may_be_used(drive) || is_avoided(world, wanted, i))
             continue;
         if (is_empty(drive))
             return i;

@@ -43,6 +43,8 @@ struct jb_cartridge {
     bool unknown;               /* nobody knows what is on it, and it is asked */
     uint32_t waiting;           /* requests for it that wait */
     uint64_t since_ms;          /* the oldest of them waits since */
+    bool failed;                /* lately, in drive failed_in: another one, if */
+    uint32_t failed_in;         /* there is any that may be used at all */
     /* of one in a drive */
     uint64_t loaded_ms;         /* ready since */
     uint64_t used_ms;           /* its last request */

@@ -569,9 +569,7 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
         broker.host.asked(broker.host.context, vpb);
     if (fresh != NULL)
         unref(fresh);
-    /* It may have given up, or begun, between its word and the question. */
-    if (prompt_for_robot(status) && broker.host.robot != NULL)
-        prompt_robot(vpb, prompt_robot_brings(vpb, status));
+    prompt_robot_brings(vpb, status);
     /* It may have arrived between the failure and the question. */
     if (prompt_text_for(status)->group != GROUP_PROTECTED &&
         !broker.host.needed(broker.host.context, vpb, status))

@@ -55,7 +55,9 @@ struct prompt_host {
     /*
      * A question is first offered to a robot.  TRUE: it brings the volume, and
      * nobody is asked as long as it does not say otherwise (prompt_robot).
-     * Called more than once for a question; may be NULL.
+     * Called once more when prompt_robot finds the question; what it returns
+     * then is not looked at: who has changed its mind has to say so, for only
+     * it knows in which order.  May be NULL.
      */
     BOOLEAN (*robot)(void *context, PVPB vpb, NTSTATUS status);
     /* Why it cannot, and what to do: whole sentences, RI_TEXT_MAX, or "" for a

@@ -232,7 +232,10 @@ static void
 host_event(void *context, const char *action, uint32_t drive, const char *text)
 {
     struct library_unit *unit = context;
+    struct jukebox *jukebox = jukebox_named(unit->service, unit->config.name);
 
+    if (jukebox != NULL)
+        jukebox_event(jukebox, action);
     event_send_library(
         unit->service, unit->config.name, action,
         drive < unit->config.drive_count ? unit->drives[drive].config.name : "",
@@ -610,7 +613,8 @@ ri_library_command(struct ri_service *service, const char *library,
     struct library_unit *unit = find_unit(service, library, &error);
 
     if (unit != NULL)
-        return library_command(unit->library, command, out_result, out_error);
+        return jukebox_command(jukebox_named(service, library), unit->library,
+                               command, out_result, out_error);
     memset(out_result, 0, sizeof *out_result);
     out_result->drive = RI_NO_DRIVE;
     out_result->error = -ENODEV;

@@ -58,12 +58,41 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
     return status == STATUS_IO_TIMEOUT || fs_state_away(info.state);
 }
 
+/* The libraries' robots are asked first: one of them may hold it. */
+static BOOLEAN
+host_robot(void *context, PVPB vpb, NTSTATUS status)
+{
+    struct ri_service *service = context;
+    struct volume *volume = fs_volume_of(vpb);
+    BOOLEAN brings = FALSE;
+
+    (void) status;
+    for (size_t i = 0; volume != NULL && i < jukebox_count(service); i++)
+        brings = jukebox_robot(service->jukeboxes[i], volume) || brings;
+    return brings;
+}
+
+static void
+host_robot_says(void *context, PVPB vpb, char *out_text)
+{
+    struct ri_service *service = context;
+    struct volume *volume = fs_volume_of(vpb);
+
+    out_text[0] = '\0';
+    for (size_t i = 0;
+         volume != NULL && out_text[0] == '\0' && i < jukebox_count(service);
+         i++)
+        jukebox_says(service->jukeboxes[i], volume, out_text);
+}
+
 static BOOLEAN
 host_try_again(void *context, PVPB vpb)
 {
+    struct ri_service *service = context;
     struct volume *volume = fs_volume_of(vpb);
 
-    (void) context;
+    for (size_t i = 0; volume != NULL && i < jukebox_count(service); i++)
+        jukebox_retry(service->jukeboxes[i], volume);
     return volume != NULL && fs_try_again(volume);
 }
 
@@ -173,6 +202,8 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
     if (state != VOL_MOUNTED && state != VOL_ABSENT && state != VOL_CHANGED &&
         state != VOL_DISMOUNTED)
         return;
+    for (size_t i = 0; i < jukebox_count(service); i++)
+        jukebox_volume(service->jukeboxes[i], volume, state);
     volume_name(service, volume, name);
     fs_volume_info(volume, &info);
     drive = drive_of(service, info.drive);
@@ -245,6 +276,8 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
         .context = service,
         .describe = host_describe,
         .needed = host_needed,
+        .robot = host_robot,
+        .robot_says = host_robot_says,
         .try_again = host_try_again,
         .changed = host_changed,
         .gone = host_gone,
@@ -311,6 +344,8 @@ ri_service_start(const struct ri_config *config,
         rc = libraries_start(service, config, out_error);
     if (rc == 0)
         rc = disklog_find(service, out_error);
+    if (rc == 0)
+        rc = jukeboxes_start(service, config, out_error);
     __atomic_store_n(&service->looking, rc == 0, __ATOMIC_RELEASE);
     for (size_t i = 0; rc == 0 && i < service->drive_count; i++)
         drive_look(&service->drives[i]);
@@ -331,6 +366,7 @@ ri_service_shutdown(struct ri_service *service)
     if (__atomic_exchange_n(&service->stopping, true, __ATOMIC_ACQ_REL))
         return;
     libraries_stop(service);
+    jukeboxes_stop(service);
     if (service->fs != NULL)
         fs_shutdown();
     prompt_shutdown();
@@ -342,6 +378,7 @@ ri_service_free(struct ri_service *service)
 {
     if (service == NULL)
         return;
+    jukeboxes_join(service);
     libraries_close(service);
     for (size_t i = 0; i < service->drive_count; i++)
         if (service->drives[i].fdo != NULL)
@@ -358,6 +395,7 @@ ri_service_free(struct ri_service *service)
     for (size_t i = 0; i < service->drive_count; i++)
         drive_detach(&service->drives[i]);
     libraries_free(service);
+    jukeboxes_free(service);
     for (size_t i = 0; i < service->drive_count; i++)
         drive_free(&service->drives[i]);
     if (service->fs != NULL)

@@ -13,6 +13,7 @@
 
 #include "fs/fs.h"
 
+struct jukebox;
 struct library;
 struct library_unit;
 struct libraries;
@@ -53,6 +54,9 @@ struct ri_service {
     size_t drive_count;
     struct libraries *libraries;        /* NULL before they are there */
     bool stopping;                      /* atomic */
+
+    struct jukebox **jukeboxes;         /* one per library; fixed likewise */
+    size_t jukebox_count;               /* atomic */
 
     pthread_mutex_t export_lock;
     struct ri_export *exports;          /* open ones */
@@ -163,6 +167,49 @@ int disklog_find(struct ri_service *service, struct ri_error *out_error);
 /* Logs whose volume is still away, into `list` (of max; or NULL): how many. */
 size_t disklog_waiting(struct ri_service *service, size_t max,
                        struct ri_recovery_info *list);
+/* jukebox.c: one per library; see jukebox.h */
+/* After the library was opened; its state directory and drives are there. */
+int jukebox_start(struct ri_service *service, struct library *library,
+                  const struct ri_library_config *config,
+                  struct jukebox **out_jukebox, struct ri_error *out_error);
+/* Begins nothing any more. */
+void jukebox_stop(struct jukebox *jukebox);
+/* After library_stop, before library_close: waits for what runs.  It may still
+ * be asked. */
+void jukebox_join(struct jukebox *jukebox);
+void jukebox_free(struct jukebox *jukebox);
+/* The same for all libraries.  jukeboxes_free: when nobody asks any more. */
+int jukeboxes_start(struct ri_service *service, const struct ri_config *config,
+                    struct ri_error *out_error);
+void jukeboxes_stop(struct ri_service *service);
+void jukeboxes_join(struct ri_service *service);
+void jukeboxes_free(struct ri_service *service);
+struct jukebox *jukebox_named(struct ri_service *service, const char *name);
+static inline size_t
+jukebox_count(struct ri_service *service)
+{
+    return __atomic_load_n(&service->jukebox_count, __ATOMIC_ACQUIRE);
+}
+/* Does the robot bring the volume?  From now on it is wanted. */
+bool jukebox_robot(struct jukebox *jukebox, struct volume *volume);
+/* Why not (RI_TEXT_MAX); false: it is none of this library's. */
+bool jukebox_says(struct jukebox *jukebox, struct volume *volume,
+                  char *out_text);
+void jukebox_retry(struct jukebox *jukebox, struct volume *volume);
+/* The file system's observer. */
+void jukebox_volume(struct jukebox *jukebox, struct volume *volume,
+                    enum vol_state state);
+/* An event of the library; may be called where nothing may wait. */
+void jukebox_event(struct jukebox *jukebox, const char *action);
+/* A command of an operator; jukebox may be NULL. */
+int jukebox_command(struct jukebox *jukebox, struct library *library,
+                    const struct ri_library_command *command,
+                    struct ri_library_result *out_result,
+                    struct ri_error *out_error);
+/* Every cartridge that nobody knows is looked at; out_text: RI_TEXT_MAX, what
+ * came out.  0 or -errno. */
+int jukebox_scan(struct jukebox *jukebox, char *out_text);
+void jukebox_poke(struct jukebox *jukebox);
 
 /* exports.c */
 /* A volume's content changed under those who have it open: they get EIO until

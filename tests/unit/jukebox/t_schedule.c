@@ -239,6 +239,24 @@ schedule__it_could_not_leave__it_is_left_until_its_time(void **state)
 }
 
 static void
+schedule__it_failed_in_a_drive__gets_another_if_there_is_one(void **state)
+{
+    struct sim *sim = library();
+
+    (void) state;
+    want(sim, 1, 1, 0);
+    sim->world.cartridges[1].failed = true;
+    sim->world.cartridges[1].failed_in = 0;
+    assert_int_equal(next(sim).drive, 1);
+    put_in(sim, 4, 1, 0, 0);
+    assert_int_equal(next(sim).action, JB_UNLOAD);
+    sim->world.drives[1].aside = true;
+    assert_int_equal(next(sim).action, JB_LOAD);
+    assert_int_equal(next(sim).drive, 0);
+    sim_free(sim);
+}
+
+static void
 schedule__marked_or_outside__is_never_loaded(void **state)
 {
     struct sim *sim = library();
@@ -500,6 +518,8 @@ main(void)
             schedule__drives_aside_pinned_busy_or_full__are_left_alone),
         cmocka_unit_test(
             schedule__it_could_not_leave__it_is_left_until_its_time),
+        cmocka_unit_test(
+            schedule__it_failed_in_a_drive__gets_another_if_there_is_one),
         cmocka_unit_test(schedule__marked_or_outside__is_never_loaded),
         cmocka_unit_test(schedule__door_is_open__nothing_moves),
         cmocka_unit_test(

@@ -136,7 +136,9 @@ robot(void *context, PVPB vpb, NTSTATUS status)
     (void) context;
     (void) status;
     if (world.robot_changes)
-        world.robot = !world.robot;
+        world.robot = world.robot_changes = FALSE;
+    if (vpb == &vpb_a)
+        prompt_robot(vpb, world.robot);
     return works;
 }
 
