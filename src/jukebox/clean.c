@@ -90,7 +90,7 @@ command_run_clean(struct library *library, command_t *command, result_t *result)
 {
     struct ri_library_command step = *command;
     struct cartridge *cartridge;
-    struct place source, drive;
+    struct place source = PLACE_AWAY, drive = PLACE_AWAY;
     int rc = command_take_drive(library, command->drive, &drive, result),
         waited;
     bool expired = false;

@@ -246,7 +246,7 @@ read_run(struct library *library, ELEMENT_TYPE type, ULONG first, ULONG count,
 NTSTATUS
 elements_read_all(struct library *library)
 {
-    UCHAR *room = malloc(ELEMENTS_AT_ONCE * sizeof(CHANGER_ELEMENT_STATUS_EX));
+    CHANGER_ELEMENT_STATUS_EX *room = malloc(ELEMENTS_AT_ONCE * sizeof *room);
     NTSTATUS status = STATUS_SUCCESS;
 
     if (room == NULL)
@@ -260,9 +260,10 @@ elements_read_all(struct library *library)
                  at += ELEMENTS_AT_ONCE) {
                 ULONG left = library->counts[type] - at;
 
-                status = read_run(
-                    library, (ELEMENT_TYPE) type, at,
-                    left < ELEMENTS_AT_ONCE ? left : ELEMENTS_AT_ONCE, room);
+                status =
+                    read_run(library, (ELEMENT_TYPE) type, at,
+                             left < ELEMENTS_AT_ONCE ? left : ELEMENTS_AT_ONCE,
+                             (UCHAR *) room);
             }
         if (!NT_SUCCESS(status) || !library->stale)
             break;

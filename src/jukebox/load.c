@@ -185,7 +185,7 @@ command_check_cleaner(struct library *library, struct place source,
 int
 command_run_load(struct library *library, command_t *command, result_t *result)
 {
-    struct place source, drive;
+    struct place source = PLACE_AWAY, drive = PLACE_AWAY;
     struct motion motion;
     uint32_t number = command->drive;
     int rc = command_take_source(library, command, &source, result);
@@ -286,7 +286,7 @@ int
 command_run_unload(struct library *library, command_t *command,
                    result_t *result)
 {
-    struct place drive, destination;
+    struct place drive = PLACE_AWAY, destination = PLACE_AWAY;
     int rc = command_take_drive(library, command->drive, &drive, result);
 
     if (rc == 0)

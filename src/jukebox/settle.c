@@ -552,6 +552,15 @@ settle_pending(struct library *library)
 
 /* --- volumes ---------------------------- */
 
+static bool
+same_volume(const struct library_volume *a, const struct library_volume *b)
+{
+    return strcmp(a->identity, b->identity) == 0 &&
+           strcmp(a->name, b->name) == 0 && strcmp(a->label, b->label) == 0 &&
+           strcmp(a->type, b->type) == 0 && a->size_bytes == b->size_bytes &&
+           a->block_bytes == b->block_bytes;
+}
+
 int
 settle_volume(struct library *library, unsigned drive, char *out_expected,
               char *out_found)
@@ -565,7 +574,7 @@ settle_volume(struct library *library, unsigned drive, char *out_expected,
         !library->host.volume(library->host.context, drive, &now) ||
         now.identity[0] == '\0')
         return 0;
-    if (memcmp(&now, &cartridge->volume, sizeof now) == 0)
+    if (same_volume(&now, &cartridge->volume))
         return 0;
     other = cartridge->volume.identity[0] != '\0' &&
             strcmp(cartridge->volume.identity, now.identity) != 0;

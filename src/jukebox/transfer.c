@@ -20,7 +20,7 @@ int
 command_run_transfer(struct library *library, command_t *command,
                      result_t *result)
 {
-    struct place source, destination;
+    struct place source = PLACE_AWAY, destination = PLACE_AWAY;
     int rc = command_take_source(library, command, &source, result);
 
     if (rc == 0)
