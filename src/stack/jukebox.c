@@ -92,14 +92,6 @@ jukebox_poke_locked(struct jukebox *jukebox)
     pthread_cond_signal(&jukebox->plan);
 }
 
-void
-jukebox_poke(struct jukebox *jukebox)
-{
-    pthread_mutex_lock(&jukebox->lock);
-    jukebox_poke_locked(jukebox);
-    pthread_mutex_unlock(&jukebox->lock);
-}
-
 /* --- what the prompt broker asks ----------------------------------------------------- */
 
 bool

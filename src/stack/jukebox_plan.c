@@ -327,7 +327,9 @@ find_cartridge(const struct picture *picture, const char *key)
     uint32_t found = JB_NONE;
 
     for (uint32_t i = 0; i < picture->world.cartridge_count; i++) {
-        if (strcmp(picture->of[i]->identity, key) != 0)
+        const struct ri_element_info *element = picture->of[i];
+
+        if (element == NULL || strcmp(element->identity, key) != 0)
             continue;
         if (found == JB_NONE || (picture->world.cartridges[found].marked &&
                                  !picture->world.cartridges[i].marked))

@@ -209,7 +209,6 @@ int jukebox_command(struct jukebox *jukebox, struct library *library,
 /* Every cartridge that nobody knows is looked at; out_text: RI_TEXT_MAX, what
  * came out.  0 or -errno. */
 int jukebox_scan(struct jukebox *jukebox, char *out_text);
-void jukebox_poke(struct jukebox *jukebox);
 
 /* exports.c */
 /* A volume's content changed under those who have it open: they get EIO until

@@ -242,8 +242,6 @@ count_questions(void *context, const struct ri_event *event)
 {
     struct counter *counter = context;
 
-    if (getenv("JB_SHOW") != NULL)
-        fprintf(stderr, "%s: %s\n", event->kind, event->text);
     if (strcmp(event->kind, "prompt") == 0)
         __atomic_add_fetch(&counter->asked, 1, __ATOMIC_RELAXED);
 }
