@@ -40,7 +40,8 @@ static const struct column drive_columns[] = {
     D(medium, TEXT),       D(volume, TEXT),     D(sense, TEXT),
     D(size_bytes, U64),    D(block_bytes, U32), D(change_count, U32),
     D(age_ms, U64),        D(write_protected, BOOLEAN),
-    D(locked, BOOLEAN),
+    D(locked, BOOLEAN),    D(real, BOOLEAN),    D(changes, TEXT),
+    D(changes_why, TEXT),
 };
 
 #define V(field, kind) { #field, kind, offsetof(struct ri_volume_info, field) }

@@ -23,6 +23,7 @@ static const struct table_column drive_columns[] = {
     { "", "write_protected", AS_FLAG, ON_PIPE },
     { "", "locked", AS_FLAG, ON_PIPE },
     { "", "sense", AS_TEXT, ON_PIPE },
+    { "", "changes", AS_TEXT, ON_PIPE },
 };
 
 static const struct table_column volume_columns[] = {
@@ -142,6 +143,24 @@ print_senses(const json_t *drives)
     }
 }
 
+/* What real drives may be trusted for. */
+static void
+print_changes(const json_t *drives)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(drives, i, row)
+    {
+        if (!json_is_true(json_object_get(row, "real")))
+            continue;
+        print_clean(json_text(row, "name"));
+        printf(": ");
+        print_clean(json_text(row, "changes_why"));
+        printf(".\n");
+    }
+}
+
 static void
 print_recovery(const struct cli *cli, const json_t *files)
 {
@@ -171,8 +190,10 @@ print_all(const struct cli *cli, const json_t *all)
     print_service(cli, json_object_get(all, "service"));
     print_section(cli, "drive", drive_columns, COUNT(drive_columns),
                   json_object_get(all, "drives"));
-    if (cli->tty)
+    if (cli->tty) {
         print_senses(json_object_get(all, "drives"));
+        print_changes(json_object_get(all, "drives"));
+    }
     print_section(cli, "volume", volume_columns, COUNT(volume_columns),
                   json_object_get(all, "volumes"));
     json_array_foreach(prompts, i, row)

@@ -150,6 +150,10 @@ struct ri_drive_info {
     uint64_t age_ms;            /* since the drive last answered */
     bool write_protected;
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
+    bool real;                  /* not emulated */
+    char changes[16];           /* "announced", "silent", "unknown": what is
+                                 * believed of how it tells of a new medium */
+    char changes_why[RI_TEXT_MAX];      /* ... and what for, in words */
 };
 
 struct ri_volume_info {

@@ -66,6 +66,7 @@ class_note_attention(class_device *dev, ULONG number)
             __atomic_store_n(&dev->attention, number, __ATOMIC_RELEASE);
     }
     KeReleaseSpinLock(&dev->change_lock, irql);
+    class_evidence_counted(dev);
     TRACE(TRACE_VERIFY, "dev=%p attention=%u count=%u", (void *) dev->fdo,
           number, class_change_count(dev));
 }
@@ -127,6 +128,9 @@ act_on(class_device *dev, PSCSI_REQUEST_BLOCK srb, ULONG act)
         class_note_attention(dev, srb->QueueSortKey);
     if (act & CLASS_ACT_PRESENT)
         class_set_state(dev, MediaPresent, FALSE, TRUE);
+    /* A port may count the departure already. */
+    if (act & CLASS_ACT_NO_MEDIUM && srb->QueueSortKey != 0)
+        catch_up(dev, srb->QueueSortKey);
     if (act & CLASS_ACT_NO_MEDIUM)
         class_set_state(dev, MediaNotPresent, FALSE, FALSE);
     if (act & CLASS_ACT_UNAVAILABLE)
@@ -380,7 +384,11 @@ class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb,
     TRACE(TRACE_SCSI, "dev=%p op=%02x srb=%02x sense=%x/%02x/%02x: %s",
           (void *) dev->fdo, srb->Cdb[0], srb->SrbStatus, decision.sense.key,
           decision.sense.asc, decision.sense.ascq, decision.text);
+    if (decision.sense_valid && decision.sense.key == SCSI_SENSE_NOT_READY)
+        class_evidence_sense(dev, &decision.sense);
     act_on(dev, srb, decision.act);
+    if (decision.sense_valid && decision.sense.key == SCSI_SENSE_UNIT_ATTENTION)
+        class_evidence_sense(dev, &decision.sense);
     if (info != NULL && info->ClassError != NULL)
         info->ClassError(dev->fdo, srb, &out->status, &out->retry);
     if (dev->ext->ScanForSpecialFlags & CLASS_SPECIAL_FUA_NOT_SUPPORTED)

@@ -25,8 +25,8 @@ class_capacity_command(struct class_request *request, BOOLEAN sixteen)
 }
 
 /* Drives have been seen to answer 0 and odd values. */
-static ULONG
-sane_block(const class_device *dev, ULONG bytes)
+ULONG NTAPI
+class_sane_block(const class_device *dev, ULONG bytes)
 {
     if (bytes >= 512 && bytes <= 0x10000 && (bytes & (bytes - 1)) == 0)
         return bytes;
@@ -60,7 +60,7 @@ store(class_device *dev, ULONG stamp, ULONG block_bytes, ULONGLONG blocks)
 {
     KIRQL irql;
 
-    block_bytes = sane_block(dev, block_bytes);
+    block_bytes = class_sane_block(dev, block_bytes);
     KeAcquireSpinLock(&dev->change_lock, &irql);
     if (stamp == dev->attention) {
         dev->capacity.block_bytes = block_bytes;

@@ -17,6 +17,8 @@ check_verify_finish(struct class_request *request, NTSTATUS *status)
     PULONG count = request->original->AssociatedIrp.SystemBuffer;
 
     request->information = 0;
+    if (NT_SUCCESS(*status))
+        class_evidence_ready(request->dev);
     if (NT_SUCCESS(*status) && code != IOCTL_TAPE_CHECK_VERIFY &&
         at->Parameters.DeviceIoControl.OutputBufferLength != 0) {
         *count = class_change_count(request->dev);

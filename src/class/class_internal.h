@@ -25,6 +25,7 @@
 #include <srb.h>
 
 #include "class/decide.h"
+#include "class/evidence.h"
 
 #define CLASS_TAG       0x206c4352      /* "RCl " */
 #define CLASS_RETRIES   4               /* after the first attempt */
@@ -63,6 +64,13 @@ struct class_mcd {
     LIST_ENTRY ticking;         /* in the list of the one timer; its lock */
     struct class_request *event;
     ULONG event_mask;           /* buffer of RECEIVE_EVENT */
+
+    /* evidence.c */
+    BOOLEAN out;                /* not ready since, and no change was counted */
+    BOOLEAN told;               /* a change was, since it was ready */
+    BOOLEAN empty;              /* it said that it has no medium, since then */
+    BOOLEAN announced;          /* ... and that it has a new one */
+    struct class_evidence evidence;
 };
 
 struct class_capacity {
@@ -338,6 +346,22 @@ VOID NTAPI class_capacity_command(struct class_request *request,
 BOOLEAN NTAPI class_capacity_reply(struct class_request *request,
                                    BOOLEAN sixteen);
 NTSTATUS NTAPI class_read_capacity(class_device *dev, PIRP irp);
+
+/* What is taken for the block size when the drive says this. */
+ULONG NTAPI class_sane_block(const class_device *dev, ULONG bytes);
+
+/* evidence.c: what the drive announces */
+/* TEST UNIT READY succeeded; before anybody is told so. */
+VOID NTAPI class_evidence_ready(class_device *dev);
+VOID NTAPI class_evidence_sense(class_device *dev,
+                                const struct class_sense *sense);
+/* An event of GESN told of a new medium. */
+VOID NTAPI class_evidence_event(class_device *dev);
+/* By class_note_attention. */
+VOID NTAPI class_evidence_counted(class_device *dev);
+BOOLEAN NTAPI class_evidence_wants_size(class_device *dev);
+/* The reply to READ CAPACITY(10), asked for when the count was `key`. */
+VOID NTAPI class_evidence_size(const struct class_request *request);
 
 /* checkverify.c */
 NTSTATUS NTAPI class_check_verify(class_device *dev, PIRP irp);

@@ -39,6 +39,7 @@ gesn_new_medium(class_device *dev)
     BOOLEAN counted;
     KIRQL irql;
 
+    class_evidence_event(dev);
     KeAcquireSpinLock(&dev->mcd.lock, &irql);
     counted = dev->mcd.change_counted;
     dev->mcd.change_counted = FALSE;

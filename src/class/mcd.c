@@ -264,7 +264,7 @@ poll_ended(class_device *dev)
 
 /* --- polls: what they find ------------------------------------------------ */
 
-enum { STAGE_READY, STAGE_GESN = 100, STAGE_GESN_READY };
+enum { STAGE_READY, STAGE_SIZE = 90, STAGE_GESN = 100, STAGE_GESN_READY };
 
 static void
 test_ready(struct class_request *request)
@@ -292,6 +292,16 @@ settle(class_device *dev, BOOLEAN unsettled, BOOLEAN answers)
 }
 
 static enum class_next
+ask_events(struct class_request *request, BOOLEAN ready)
+{
+    if (!request->dev->mcd.gesn)
+        return NEXT_COMPLETE;
+    request->stage = ready ? STAGE_GESN_READY : STAGE_GESN;
+    class_gesn_command(request);
+    return NEXT_SEND;
+}
+
+static enum class_next
 ready_finish(struct class_request *request, NTSTATUS status)
 {
     class_device *dev = request->dev;
@@ -305,6 +315,7 @@ ready_finish(struct class_request *request, NTSTATUS status)
         class_gesn_settle(dev);
     if (NT_SUCCESS(status)) {
         settle(dev, FALSE, TRUE);
+        class_evidence_ready(dev);
         class_set_state(dev, MediaPresent, FALSE, FALSE);
         class_wake_waiting(dev, WAKE_READY);
     } else if (valid && sense.key == SCSI_SENSE_UNIT_ATTENTION &&
@@ -317,11 +328,21 @@ ready_finish(struct class_request *request, NTSTATUS status)
 
         settle(dev, soon, valid && sense.key == SCSI_SENSE_NOT_READY);
     }
-    if (!dev->mcd.gesn)
-        return NEXT_COMPLETE;
-    request->stage = NT_SUCCESS(status) ? STAGE_GESN_READY : STAGE_GESN;
-    class_gesn_command(request);
-    return NEXT_SEND;
+    if (NT_SUCCESS(status) && class_evidence_wants_size(dev)) {
+        request->stage = STAGE_SIZE;
+        request->key = class_change_count(dev);
+        class_capacity_command(request, FALSE);
+        return NEXT_SEND;
+    }
+    return ask_events(request, NT_SUCCESS(status));
+}
+
+static enum class_next
+size_finish(struct class_request *request, NTSTATUS status)
+{
+    if (NT_SUCCESS(status) && request->srb.DataTransferLength >= 8)
+        class_evidence_size(request);
+    return ask_events(request, NT_SUCCESS(status));
 }
 
 static enum class_next NTAPI
@@ -334,7 +355,8 @@ poll_finish(struct class_request *request, NTSTATUS *status)
         next = request->stage >= STAGE_GESN
                    ? class_gesn_finish(request, *status,
                                        request->stage == STAGE_GESN_READY)
-                   : ready_finish(request, *status);
+               : request->stage == STAGE_SIZE ? size_finish(request, *status)
+                                              : ready_finish(request, *status);
     if (next == NEXT_SEND)
         return next;
     poll_ended(dev);

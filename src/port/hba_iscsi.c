@@ -89,6 +89,16 @@ sense_key(const uint8_t *sense, size_t len)
     return len > 2 ? sense[2] & 0xFu : 0;
 }
 
+static unsigned
+sense_code(const uint8_t *sense, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if ((sense[0] & 0x7Fu) >= 0x72)
+        return len > 2 ? sense[2] : 0;
+    return len > 12 ? sense[12] : 0;
+}
+
 /* A length in front of it, as the standard of iSCSI has it. */
 static const uint8_t *
 sense_of(const struct scsi_task *task, size_t *out_len)
@@ -105,6 +115,20 @@ sense_of(const struct scsi_task *task, size_t *out_len)
     return task->datain.data + 2;
 }
 
+/* A unit attention, or the first word that there is no medium: those behind it
+ * may run on another one. */
+static bool
+tells_of_change(struct iscsi_unit *unit, const uint8_t *sense, size_t len)
+{
+    bool empty = sense_key(sense, len) == SCSI_SENSE_NOT_READY &&
+                 sense_code(sense, len) == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE;
+    bool left = empty && !unit->empty;
+
+    if (empty)
+        unit->empty = true;
+    return left || sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION;
+}
+
 static void
 check_condition(struct iscsi_command *command, const struct scsi_task *task)
 {
@@ -114,7 +138,7 @@ check_condition(struct iscsi_command *command, const struct scsi_task *task)
 
     answer.sense = sense_of(task, &len);
     answer.sense_len = (uint8_t) len;
-    answer.attention = sense_key(answer.sense, len) == SCSI_SENSE_UNIT_ATTENTION
+    answer.attention = tells_of_change(command->unit, answer.sense, len)
                            ? could_have_changed(command->unit)
                            : attention_of(command->unit);
     finish(command, &answer);
@@ -137,7 +161,9 @@ learn(struct iscsi_command *command, uint32_t len)
     const SCSI_REQUEST_BLOCK *srb = command->request->srb;
     const uint8_t *data = srb->DataBuffer;
 
-    if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
+    if (srb->Cdb[0] == SCSIOP_TEST_UNIT_READY)
+        command->unit->empty = false;
+    else if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
         __atomic_store_n(&command->unit->locked, (srb->Cdb[4] & 1) != 0,
                          __ATOMIC_RELEASE);
     else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1)

@@ -78,6 +78,7 @@ struct iscsi_unit {
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;
     bool removable;
+    bool empty;                 /* it said so, and not yet that it is ready */
     bool lonely;                /* a command that goes alone is on its way */
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "class/evidence.h"
 #include "io/io.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
@@ -42,6 +43,45 @@ fill_real(struct drive *drive, struct volume *volume, struct ri_drive_info *out)
     out->size_bytes = info.size_bytes;
     out->block_bytes = info.block_bytes;
     out->write_protected = info.read_only;
+}
+
+/* What is believed of the drive's announcements, and why. */
+static void
+fill_evidence(struct drive *drive, struct ri_drive_info *out)
+{
+    static const struct {
+        const char *word, *text;
+    } beliefs[] = {
+        [CLASS_NOT_KNOWN] = { "unknown", "no medium came or went yet, so "
+                                         "whether it announces changes is not "
+                                         "known" },
+        [CLASS_ANNOUNCES] = { "announced", "it announced each new medium" },
+        [CLASS_SILENT] = { "silent", "a new medium came without a word" },
+    };
+    struct class_evidence seen;
+    char how[160] = "";
+
+    class_evidence(drive->fdo, &seen);
+    if (seen.attentions + seen.events != 0)
+        snprintf(how, sizeof how, " (UNIT ATTENTION 28: %u, GESN events: %u)",
+                 seen.attentions, seen.events);
+    snprintf(out->changes, sizeof out->changes, "%s",
+             beliefs[seen.belief].word);
+    snprintf(out->changes_why, sizeof out->changes_why, "%s%s",
+             beliefs[seen.belief].text, how);
+    if (seen.belief == CLASS_SILENT)
+        snprintf(out->changes_why + strlen(out->changes_why),
+                 sizeof out->changes_why - strlen(out->changes_why),
+                 ": ready again without one %u times, another capacity %u "
+                 "times",
+                 seen.came_silently, seen.sizes);
+    if (seen.asked)
+        snprintf(out->changes_why + strlen(out->changes_why),
+                 sizeof out->changes_why - strlen(out->changes_why), "%s",
+                 seen.belief == CLASS_ANNOUNCES
+                     ? "; asked every second"
+                     : "; asked every second, also for its capacity, and "
+                       "verified whenever it was not ready");
 }
 
 static void
@@ -82,6 +122,8 @@ fill_drive(struct ri_service *service, struct drive *drive,
     out->age_ms = clock_coarse_ms() - unit.last_answer_ms;
     out->write_protected = state.write_protected;
     out->locked = unit.locked;
+    out->real = drive->device == NULL;
+    fill_evidence(drive, out);
     if (drive->device == NULL)
         fill_real(drive, volume, out);
 }

@@ -151,6 +151,52 @@ def test_disc_is_exchanged_in_a_drive_that_says_nothing(
     assert waiting.good(20) == first
 
 
+def other_disc(media, folder):
+    """As large as the disc, with another name."""
+    with open(media.cd, "rb") as file:
+        data = bytearray(file.read())
+    at = data.index(b"DISC", 0x8000)
+    while at >= 0:
+        data[at:at + 4] = b"DISK"
+        at = data.find(b"DISC", at)
+    path = os.path.join(str(folder), "other.iso")
+    with open(path, "wb") as file:
+        file.write(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["cd", "disk"])
+def test_P1_medium_exchanged_in_a_drive_that_never_says_so(
+        serve, target, media, clients, tmp_path, kind):
+    """No unit attention, same size; the disc could even go on being read."""
+    mine = media.cd if kind == "cd" else media.a
+    other = other_disc(media, tmp_path) if kind == "cd" else media.b
+    name = "DISC" if kind == "cd" else "ARCHIVE-A"
+    target.add(1, mine, kind)
+    target.start()
+    s = serve({"d1": drive(target, 1)})
+    s.mounted(name)
+    assert s.drives()["d1"]["changes"] == "unknown"
+    c = s.client(name)
+    clients.append(c)
+    first = c.read(0x8000, 2048)
+    target.update(1, "online=0")
+    s.absent(name, 10)
+    target.update(1, f"path={other}")
+    target.update(1, "online=1")
+    waiting = c.read_on(0x8000, 2048)
+    until(lambda: s.drives()["d1"]["changes"] == "silent", "silent", 10)
+    until(lambda: s.drives()["d1"]["volume"] not in ("", name),
+          "the other one is seen", 10)
+    waiting.waits(1)
+    assert "without a word" in s.drives()["d1"]["changes_why"]
+    target.update(1, "online=0")
+    until(lambda: s.drives()["d1"]["state"] == "empty", "empty", 10)
+    target.update(1, f"path={mine}")
+    target.update(1, "online=1")
+    assert waiting.good(20) == first
+
+
 def test_two_units_of_one_target(serve, target, media, clients):
     target.add(1, media.a)
     target.add(2, media.cd, "cd")

@@ -228,6 +228,9 @@ R8__requests_and_polls_without_a_thread__no_call_is_made(void **state)
                                      codes[i][2]));
         assert_true(IoIsErrorUserInduced(
             transfer(rig, IRP_MJ_READ, 0, data, 512, &nobody).status));
+        /* Ready again without a word: to be verified; not what is asked here. */
+        rig_settle(rig);
+        rig_clear_verify(rig);
     }
     assert_int_equal(control(rig, IOCTL_DISK_CHECK_VERIFY, NULL, 0, 0,
                              &(struct ask){ .no_thread = true })
@@ -812,6 +815,9 @@ R98__override__changes_nothing_but_verify_required(void **state)
             got[with] = transfer(rig, IRP_MJ_READ, 0, data, 512,
                                  with ? &override : NULL);
             attempts[with] = spy_count(rig, SCSIOP_READ);
+            /* Ready again without a word: to be verified. */
+            rig_settle(rig);
+            rig_clear_verify(rig);
         }
         assert_int_equal(got[0].status, got[1].status);
         assert_int_equal(attempts[0], attempts[1]);
@@ -941,8 +947,8 @@ R103__error_routine__sees_the_generic_mapping(void **state)
         assert_int_equal(probe.calls, 1);
         assert_int_equal(probe.status_seen[0], cases[i].status);
         assert_int_equal(probe.retry_seen[0], cases[i].retry);
-        rig_clear_verify(rig);
         rig_settle(rig);
+        rig_clear_verify(rig);
     }
 }
 

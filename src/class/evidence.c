@@ -1,0 +1,179 @@
+/*
+ * evidence.c - what a drive announces, learnt from what it did
+ *
+ * A drive ought to announce each new medium: by UNIT ATTENTION 28, by an event
+ * of GESN.  Some never do, and some are robbed of it by somebody else.  So
+ * between the answer that there is no medium and the next TEST UNIT READY that
+ * succeeds, something has to announce the new one; if nothing did, a change is
+ * counted all the same, before anybody is told that the drive is ready, and
+ * the drive is not relied on from then on: polls compare its capacity, too.
+ *
+ *   02/3A: out ----- UNIT ATTENTION, counted: told -----> ready
+ *            +------ nothing: counted here -------------> ready, silent
+ *
+ * Context: <= DISPATCH.  Lock: mcd.lock; never over class_note_attention.
+ * Nothing here is on the way of a transfer that succeeds.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "class/class_internal.h"
+
+#include "base/trace.h"
+
+/* --- what it says ----------------------------------------------------------- */
+
+/* A change was counted, for whatever reason. */
+VOID NTAPI
+class_evidence_counted(class_device *dev)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    dev->mcd.out = FALSE;
+    dev->mcd.told = TRUE;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+}
+
+VOID NTAPI
+class_evidence_event(class_device *dev)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    dev->mcd.evidence.events++;
+    dev->mcd.announced = TRUE;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+}
+
+static void
+not_ready_locked(struct class_mcd *mcd, UCHAR asc, UCHAR ascq)
+{
+    if (asc == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE) {
+        if (!mcd->empty)
+            mcd->evidence.left++;
+        mcd->empty = mcd->out = TRUE;
+        mcd->told = FALSE;
+    } else if (asc == SCSI_ADSENSE_LUN_NOT_READY) {
+        if (ascq == SCSI_SENSEQ_BECOMING_READY)
+            mcd->evidence.becoming_ready++;
+        /* What loads may be another one; unless that was said already. */
+        if (!mcd->told)
+            mcd->out = TRUE;
+    }
+}
+
+VOID NTAPI
+class_evidence_sense(class_device *dev, const struct class_sense *sense)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    KIRQL irql;
+
+    if (!dev->removable || (sense->key != SCSI_SENSE_NOT_READY &&
+                            sense->key != SCSI_SENSE_UNIT_ATTENTION))
+        return;
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    if (sense->key == SCSI_SENSE_NOT_READY ||
+        sense->asc == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE) {
+        not_ready_locked(mcd, sense->asc, sense->ascq);
+    } else if (sense->asc == SCSI_ADSENSE_MEDIUM_CHANGED) {
+        mcd->evidence.attentions++;
+        mcd->announced = TRUE;
+    }
+    KeReleaseSpinLock(&mcd->lock, irql);
+}
+
+/* --- what it did -------------------------------------------------------------- */
+
+/* mcd.lock held.  It is ready: was that announced? */
+static void
+learn_locked(struct class_mcd *mcd)
+{
+    if (mcd->out) {
+        mcd->evidence.came_silently++;
+        mcd->evidence.belief = CLASS_SILENT;
+    } else if (mcd->announced && mcd->evidence.belief == CLASS_NOT_KNOWN) {
+        mcd->evidence.belief = CLASS_ANNOUNCES;
+    } else if (mcd->empty && !mcd->announced) {
+        /* The count was of something else: a lost session, a reset. */
+        mcd->evidence.came_silently++;
+        mcd->evidence.belief = CLASS_SILENT;
+    }
+    mcd->empty = mcd->announced = mcd->told = FALSE;
+}
+
+/*
+ * TEST UNIT READY succeeded.  The change is counted while `out` is still set:
+ * who asks at the same time counts once more, and nobody is told an old count.
+ */
+VOID NTAPI
+class_evidence_ready(class_device *dev)
+{
+    struct class_mcd *mcd = &dev->mcd;
+    BOOLEAN out;
+    KIRQL irql;
+
+    if (!dev->removable)
+        return;
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    out = mcd->out;
+    learn_locked(mcd);
+    if (mcd->interval_s > MEDIA_CHANGE_DEFAULT_TIME)
+        mcd->countdown_s = mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    if (!out)
+        return;
+    TRACE(TRACE_VERIFY, "dev=%p: another medium, perhaps; nobody said so",
+          (void *) dev->fdo);
+    class_note_attention(dev, 0);
+}
+
+/* --- the capacity, asked by polls -------------------------------------------------- */
+
+/* Is it worth a command? */
+BOOLEAN NTAPI
+class_evidence_wants_size(class_device *dev)
+{
+    return dev->mcd.by_timer && dev->mcd.evidence.belief != CLASS_ANNOUNCES &&
+           __atomic_load_n(&dev->capacity.valid, __ATOMIC_ACQUIRE);
+}
+
+/* Another size is another medium. */
+VOID NTAPI
+class_evidence_size(const struct class_request *request)
+{
+    const UCHAR *reply = request->small;
+    class_device *dev = request->dev;
+    struct class_mcd *mcd = &dev->mcd;
+    ULONG last = class_get_be32(reply);
+    BOOLEAN differs;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->change_lock, &irql);
+    differs =
+        dev->capacity.valid && request->key == class_change_count(dev) &&
+        (class_sane_block(dev, class_get_be32(reply + 4)) !=
+             dev->capacity.block_bytes ||
+         (last != 0xFFFFFFFF ? (ULONGLONG) last + 1 != dev->capacity.blocks
+                             : dev->capacity.blocks <= 0xFFFFFFFF));
+    KeReleaseSpinLock(&dev->change_lock, irql);
+    if (!differs)
+        return;
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    mcd->evidence.sizes++;
+    mcd->evidence.belief = CLASS_SILENT;
+    KeReleaseSpinLock(&mcd->lock, irql);
+    class_note_attention(dev, 0);
+    class_set_state(dev, MediaPresent, FALSE, TRUE);
+}
+
+VOID
+class_evidence(PDEVICE_OBJECT fdo, struct class_evidence *out_evidence)
+{
+    class_device *dev = class_dev(fdo);
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    *out_evidence = dev->mcd.evidence;
+    out_evidence->asked = dev->mcd.by_timer;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+}

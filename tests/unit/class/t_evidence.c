@@ -1,0 +1,158 @@
+/*
+ * Tests for src/class/evidence.c: what a drive announces, and what is done
+ * about one that does not.  Expectations: SPC-4 6.37 (TEST UNIT READY) and
+ * SAM-5 5.14 (a new medium establishes a unit attention condition); and that a
+ * drive which keeps silent must not get the old medium's requests.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "class/evidence.h"
+
+#include "harness.h"
+
+static struct class_evidence
+evidence_of(struct rig *rig)
+{
+    struct class_evidence evidence;
+
+    class_evidence(rig->fdo, &evidence);
+    return evidence;
+}
+
+static NTSTATUS
+check(struct rig *rig, ULONG *out_count)
+{
+    return control(rig, IOCTL_STORAGE_CHECK_VERIFY2, out_count, 0,
+                   sizeof *out_count,
+                   &(struct ask){ .flags = SL_OVERRIDE_VERIFY_VOLUME })
+        .status;
+}
+
+static void
+nothing_happened__not_known(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(evidence_of(rig).belief, CLASS_NOT_KNOWN);
+    assert_int_equal(evidence_of(rig).left, 0);
+}
+
+static void
+swap__announced_by_attention__believed_and_counted_once(void **state)
+{
+    struct rig *rig = *state;
+    ULONG before = rig_count(rig), count;
+
+    rig_swap(rig, 1);
+    assert_true(EVENTUALLY(rig_count(rig) == before + 1));
+    rig_settle(rig);
+    assert_int_equal(check(rig, &count), STATUS_SUCCESS);
+    assert_int_equal(count, before + 1);
+    assert_int_equal(evidence_of(rig).belief, CLASS_ANNOUNCES);
+    assert_int_equal(evidence_of(rig).attentions, 1);
+    assert_int_equal(evidence_of(rig).came_silently, 0);
+}
+
+/* As tgt: 2/3A, then ready, and never 6/28. */
+static void
+P1__out_and_in_without_a_word__counted_before_ready_is_told(void **state)
+{
+    struct rig *rig = *state;
+    ULONG before, count;
+
+    rig_settle(rig);
+    rig_mount(rig, true);
+    before = rig_count(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_TEST_UNIT_READY, 1, 2, 0x3A, 0));
+    assert_int_equal(check(rig, &count), STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(check(rig, &count), STATUS_SUCCESS);
+    assert_true(count > before);
+    assert_true(rig_verify_set(rig));
+    /* A request for what was there before. */
+    assert_int_equal(
+        transfer(rig, IRP_MJ_READ, 0, (UCHAR[BLOCK]){ 0 }, BLOCK,
+                 &(struct ask){ .flags = SL_KEY_SPECIFIED, .key = before })
+            .status,
+        STATUS_VERIFY_REQUIRED);
+    assert_int_equal(spy_count(rig, SCSIOP_READ), 0);
+    assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
+    assert_int_equal(evidence_of(rig).left, 1);
+    assert_int_equal(evidence_of(rig).came_silently, 1);
+    rig_mount(rig, false);
+}
+
+static void
+loaded_without_a_word__counted(void **state)
+{
+    struct rig *rig = *state;
+    ULONG before, count;
+
+    rig_settle(rig);
+    before = rig_count(rig);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_TEST_UNIT_READY, 1, 2, 0x04, 0x02));
+    (void) check(rig, &count);
+    rig_settle(rig);
+    assert_int_equal(check(rig, &count), STATUS_SUCCESS);
+    assert_true(count > before);
+    assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
+}
+
+static int
+by_timer(void **state)
+{
+    spy_refuses_events = true;
+    return rig_disk(state);
+}
+
+static int
+by_timer_free(void **state)
+{
+    spy_refuses_events = false;
+    clock_manual(false);
+    return rig_free(state);
+}
+
+static void
+capacity_differs_at_a_poll__another_medium(void **state)
+{
+    /* 4,096 blocks of 512 bytes; the image has 16,384. */
+    static const struct answer other = {
+        .opcode = SCSIOP_READ_CAPACITY,
+        .times = 1,
+        .srb_status = SRB_STATUS_SUCCESS,
+        .data = { 0, 0, 0x0F, 0xFF, 0, 0, 2, 0 },
+        .data_len = 8,
+    };
+    struct rig *rig = *state;
+    ULONG before;
+
+    rig_settle(rig);
+    know_capacity(rig);
+    rig_mount(rig, true);
+    before = rig_count(rig);
+    spy_answer(rig, &other);
+    clock_manual(true);
+    assert_true(EVENTUALLY((clock_advance_ms(1000), rig_count(rig) > before)));
+    assert_true(rig_verify_set(rig));
+    assert_int_equal(evidence_of(rig).sizes, 1);
+    assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
+    assert_true(evidence_of(rig).asked);
+    rig_mount(rig, false);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_happened__not_known, rig_disk),
+        TEST(swap__announced_by_attention__believed_and_counted_once, rig_disk),
+        TEST(P1__out_and_in_without_a_word__counted_before_ready_is_told,
+             rig_disk),
+        TEST(loaded_without_a_word__counted, rig_disk),
+        cmocka_unit_test_setup_teardown(
+            capacity_differs_at_a_poll__another_medium, by_timer,
+            by_timer_free),
+    };
+
+    return cmocka_run_group_tests(tests, harness_begin, harness_end);
+}
