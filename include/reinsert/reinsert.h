@@ -37,7 +37,7 @@ enum ri_cache { RI_CACHE_NONE, RI_CACHE_VOLATILE };
 enum ri_no_operator { RI_NO_OPERATOR_WAIT, RI_NO_OPERATOR_CANCEL };
 
 /* Emulated drives over images, or drives that nobody here wrote. */
-enum ri_port { RI_PORT_VIRTUAL, RI_PORT_ISCSI };
+enum ri_port { RI_PORT_VIRTUAL, RI_PORT_ISCSI, RI_PORT_SG };
 
 struct ri_drive_config {
     char name[RI_NAME_MAX];
@@ -47,6 +47,9 @@ struct ri_drive_config {
     char user[RI_NAME_MAX];     /* iscsi: of CHAP, or "" */
     char secret_file[RI_PATH_MAX];  /* ... "": from REINSERT_ISCSI_SECRET */
     char initiator[256];        /* iscsi: our name; "": made of the host's */
+    char device[RI_PATH_MAX];   /* sg: any node of it, or a link to one */
+    char match[256];            /* sg: serial:..., path:..., any-removable */
+    bool own;                   /* sg: the kernel's drivers are sent away */
     enum ri_cache cache;
     bool readonly;              /* media are write protected in this drive */
     char medium[RI_PATH_MAX];   /* image inserted at the start, or "" */

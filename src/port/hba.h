@@ -43,6 +43,7 @@ struct hba_answer {
 struct hba_info {
     uint64_t commands;
     bool prevented;
+    uint32_t max_transfer_bytes;    /* of this unit; 0: as hba_ops says */
 };
 
 struct hba_ops {

@@ -34,8 +34,8 @@ adapter_descriptor(struct port_unit *unit, PIRP irp)
     STORAGE_ADAPTER_DESCRIPTOR adapter = {
         .Version = sizeof adapter,
         .Size = sizeof adapter,
-        .MaximumTransferLength = ops->max_transfer_bytes,
-        .MaximumPhysicalPages = ops->max_transfer_bytes / PAGE_SIZE + 1,
+        .MaximumTransferLength = unit->max_transfer_bytes,
+        .MaximumPhysicalPages = unit->max_transfer_bytes / PAGE_SIZE + 1,
         .AlignmentMask = ops->alignment_mask,
         .CommandQueueing = TRUE,
         .BusType = ops->bus_type,
@@ -142,8 +142,8 @@ get_capabilities(struct port_unit *unit, PIRP irp)
 {
     IO_SCSI_CAPABILITIES capabilities = {
         .Length = sizeof capabilities,
-        .MaximumTransferLength = unit->ops->max_transfer_bytes,
-        .MaximumPhysicalPages = unit->ops->max_transfer_bytes / PAGE_SIZE + 1,
+        .MaximumTransferLength = unit->max_transfer_bytes,
+        .MaximumPhysicalPages = unit->max_transfer_bytes / PAGE_SIZE + 1,
         .AlignmentMask = unit->ops->alignment_mask,
         .TaggedQueuing = TRUE,
     };

@@ -94,7 +94,7 @@ check(const struct port_unit *unit, PIRP irp, BOOLEAN direct)
     if (out < sizeof *record || record->CdbLength == 0 ||
         record->CdbLength > sizeof record->Cdb ||
         record->DataIn > SCSI_IOCTL_DATA_UNSPECIFIED ||
-        record->DataTransferLength > unit->ops->max_transfer_bytes ||
+        record->DataTransferLength > unit->max_transfer_bytes ||
         record->TimeOutValue > TIME_LIMIT_MAX_S)
         return STATUS_INVALID_PARAMETER;
     if (record->SenseInfoLength != 0 &&

@@ -46,6 +46,39 @@ struct port_iscsi_config {
 NTSTATUS port_add_iscsi(PDRIVER_OBJECT driver,
                         const struct port_iscsi_config *config,
                         const char *name, PDEVICE_OBJECT *out_pdo);
+/* A device of this machine, as its finder opened it. */
+struct port_sg_device {
+    int fd;                     /* /dev/sgN, for reading and writing, nonblocking */
+    int diskseq_fd;             /* of its block device while it has one, or -1 */
+    char node[32];              /* "sg2" */
+    char devpath[512];          /* as in uevents: /devices/... */
+};
+
+/*
+ * How a drive of this machine is found, and kept.  The callbacks come on the
+ * thread of the unit's maker first, on the unit's own thread after that.
+ */
+struct port_sg_config {
+    /* Finds it, makes it ours and opens it; 0 or -errno, with the reason. */
+    int (*open)(void *context, struct port_sg_device *out_device,
+                char *out_text, size_t text_max);
+    /* It was closed: it is lost, or we go. */
+    void (*gone)(void *context, bool lost);
+    /* A driver of the kernel has taken it meanwhile; may change diskseq_fd. */
+    void (*settle)(void *context, struct port_sg_device *device);
+    /* Something happened to it that makes it worth a look; may not wait. */
+    void (*turned)(void *context);
+    void *context;
+    char *out_text;             /* why it failed */
+    size_t text_max;
+};
+
+/*
+ * PASSIVE.  A unit for it, which must be there.  Once it is made, it stays:
+ * while the device is away commands fail with SRB_STATUS_SELECTION_TIMEOUT.
+ */
+NTSTATUS port_add_sg(PDRIVER_OBJECT driver, const struct port_sg_config *config,
+                     const char *name, PDEVICE_OBJECT *out_pdo);
 /*
  * PASSIVE, after the stack above the unit was removed, not from a completion
  * routine of one of its requests.  What still waits in it completes with

@@ -59,6 +59,7 @@ struct port_unit {
     void *hba;
     uint64_t last_answer_ms;    /* atomic */
     PDEVICE_OBJECT pdo;
+    uint32_t max_transfer_bytes;    /* fixed once it is made */
 
     /* Held over no call to the adapter and no completion. */
     KSPIN_LOCK lock;

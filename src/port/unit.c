@@ -162,6 +162,7 @@ port_unit_new(PDRIVER_OBJECT driver, const struct hba_ops *ops,
               NTSTATUS (*open)(void *context, void *unit, void **out_hba),
               void *context, const char *name, PDEVICE_OBJECT *out_pdo)
 {
+    struct hba_info info = { 0 };
     struct port_unit *unit;
     PDEVICE_OBJECT pdo;
     NTSTATUS status = IoCreateDevice(
@@ -177,6 +178,10 @@ port_unit_new(PDRIVER_OBJECT driver, const struct hba_ops *ops,
         IoDeleteDevice(pdo);
         return status;
     }
+    ops->info(unit->hba, &info);
+    unit->max_transfer_bytes = info.max_transfer_bytes != 0
+                                   ? info.max_transfer_bytes
+                                   : ops->max_transfer_bytes;
     InterlockedOr((LONG volatile *) &pdo->Flags,
                   DO_DIRECT_IO | DO_BUS_ENUMERATED_DEVICE);
     InterlockedAnd((LONG volatile *) &pdo->Flags, ~DO_DEVICE_INITIALIZING);

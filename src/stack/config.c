@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "stack/config_library.h"
+#include "stack/sg_find.h"
 #include "stack/stack_internal.h"
 
 struct reading {
@@ -131,6 +132,20 @@ one_of(struct reading *r, const char *key, const char *value,
                      words[0], words[1]);
     return wrong(r, "%s: \"%.60s\" is none of %s, %s, %s", key, value, words[0],
                  words[1], words[2]);
+}
+
+static int
+yes_or_no(struct reading *r, const char *key, const char *value, bool *out)
+{
+    static const char *const words[] = { "yes", "no", "true", "false", "on",
+                                         "off", "1",  "0",    NULL };
+
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcasecmp(words[i], value) == 0) {
+            *out = i % 2 == 0;
+            return 1;
+        }
+    return wrong(r, "%s: \"%.60s\" is neither yes nor no", key, value);
 }
 
 static int
@@ -321,7 +336,7 @@ set_type(struct reading *r, const char *key, const char *value)
 static int
 set_port(struct reading *r, const char *key, const char *value)
 {
-    static const char *const words[] = { "virtual", "iscsi", NULL };
+    static const char *const words[] = { "virtual", "iscsi", "sg", NULL };
     int n = 0;
 
     if (!one_of(r, key, value, words, &n))
@@ -381,6 +396,32 @@ set_initiator(struct reading *r, const char *key, const char *value)
 }
 
 static int
+set_device(struct reading *r, const char *key, const char *value)
+{
+    if (value[0] != '/')
+        return wrong(r, "%s: \"%.100s\" is not an absolute path", key, value);
+    return copy_text(r, key, value, this_drive(r)->device,
+                     sizeof this_drive(r)->device);
+}
+
+static int
+set_match(struct reading *r, const char *key, const char *value)
+{
+    const char *fault = sg_match_fault(value);
+
+    if (fault != NULL)
+        return wrong(r, "%s: \"%.100s\": %s", key, value, fault);
+    return copy_text(r, key, value, this_drive(r)->match,
+                     sizeof this_drive(r)->match);
+}
+
+static int
+set_own(struct reading *r, const char *key, const char *value)
+{
+    return yes_or_no(r, key, value, &this_drive(r)->own);
+}
+
+static int
 set_medium(struct reading *r, const char *key, const char *value)
 {
     struct stat st;
@@ -410,15 +451,7 @@ set_cache(struct reading *r, const char *key, const char *value)
 static int
 set_readonly(struct reading *r, const char *key, const char *value)
 {
-    static const char *const words[] = { "yes", "no", "true", "false", "on",
-                                         "off", "1",  "0",    NULL };
-
-    for (int i = 0; words[i] != NULL; i++)
-        if (strcasecmp(words[i], value) == 0) {
-            this_drive(r)->readonly = i % 2 == 0;
-            return 1;
-        }
-    return wrong(r, "%s: \"%.60s\" is neither yes nor no", key, value);
+    return yes_or_no(r, key, value, &this_drive(r)->readonly);
 }
 
 static int
@@ -545,6 +578,9 @@ static const struct key {
     { "drive", "chap-user", false, set_chap_user },
     { "drive", "chap-secret", false, set_chap_secret },
     { "drive", "initiator", false, set_initiator },
+    { "drive", "device", false, set_device },
+    { "drive", "match", false, set_match },
+    { "drive", "own", false, set_own },
     { "drive", "medium", false, set_medium },
     { "drive", "cache", false, set_cache },
     { "drive", "readonly", false, set_readonly },
@@ -760,32 +796,57 @@ take_key(void *user, const char *section, const char *name, const char *value)
     return set_key(r, name, value != NULL ? value : "");
 }
 
+static bool
+says_iscsi(const struct ri_drive_config *drive)
+{
+    return drive->url[0] != '\0' || drive->user[0] != '\0' ||
+           drive->secret_file[0] != '\0' || drive->initiator[0] != '\0';
+}
+
+static bool
+says_sg(const struct ri_drive_config *drive)
+{
+    return drive->device[0] != '\0' || drive->match[0] != '\0' || drive->own;
+}
+
+static bool
+says_emulated(const struct ri_drive_config *drive)
+{
+    return drive->medium[0] != '\0' || drive->faults != NULL ||
+           drive->load_ms != 0 || drive->block_bytes != 0 ||
+           drive->cache != RI_CACHE_NONE || drive->readonly;
+}
+
+/* What is wrong with it as a whole, or NULL. */
+static const char *
+drive_fault(const struct ri_drive_config *drive)
+{
+    if (drive->port != RI_PORT_VIRTUAL && says_emulated(drive))
+        return "medium, cache, readonly, load-ms, block-size and fault are of "
+               "emulated drives";
+    if (drive->port != RI_PORT_ISCSI && says_iscsi(drive))
+        return "url, chap-user, chap-secret and initiator need port = iscsi";
+    if (drive->port != RI_PORT_SG && says_sg(drive))
+        return "device, match and own need port = sg";
+    if (drive->port == RI_PORT_ISCSI && drive->url[0] == '\0')
+        return "port = iscsi needs url = iscsi://...";
+    if (drive->port == RI_PORT_SG &&
+        (drive->device[0] != '\0') == (drive->match[0] != '\0'))
+        return "port = sg needs one of device and match";
+    return NULL;
+}
+
 /* What belongs together, now that all of it is known. */
 static void
 check_drives(struct reading *r)
 {
     for (size_t i = 0; r->rc == 0 && i < r->config->drive_count; i++) {
         const struct ri_drive_config *drive = &r->config->drives[i];
-        bool real = drive->port != RI_PORT_VIRTUAL;
+        const char *fault = drive_fault(drive);
 
         r->line = drive->line;
-        if (real && (drive->medium[0] != '\0' || drive->faults != NULL ||
-                     drive->load_ms != 0 || drive->block_bytes != 0 ||
-                     drive->cache != RI_CACHE_NONE || drive->readonly))
-            wrong(r,
-                  "drive %s: medium, cache, readonly, load-ms, block-size "
-                  "and fault are of emulated drives",
-                  drive->name);
-        else if (real && drive->url[0] == '\0')
-            wrong(r, "drive %s: port = iscsi needs url = iscsi://...",
-                  drive->name);
-        else if (!real &&
-                 (drive->url[0] != '\0' || drive->user[0] != '\0' ||
-                  drive->secret_file[0] != '\0' || drive->initiator[0] != '\0'))
-            wrong(r,
-                  "drive %s: url, chap-user, chap-secret and initiator "
-                  "need port = iscsi",
-                  drive->name);
+        if (fault != NULL)
+            wrong(r, "drive %s: %s", drive->name, fault);
     }
 }
 

@@ -21,6 +21,7 @@
 #include "io/io.h"
 #include "port/port.h"
 #include "stack/iscsi.h"
+#include "stack/sg.h"
 #include "stack/stack_internal.h"
 
 struct drive *
@@ -245,6 +246,8 @@ make_unit(struct ri_service *service, struct drive *drive,
 
     if (drive->config.port == RI_PORT_ISCSI)
         status = iscsi_unit(service, drive, text, sizeof text);
+    else if (drive->config.port == RI_PORT_SG)
+        status = sg_unit(service, drive, text, sizeof text);
     else
         status = port_add_virtual(service->port, drive->device,
                                   drive->config.name, &drive->pdo);
@@ -305,6 +308,7 @@ drive_detach(struct drive *drive)
 void
 drive_free(struct drive *drive)
 {
+    sg_unit_free(drive);
     if (drive->device != NULL)
         vscsi_free(drive->device);
 }

@@ -23,6 +23,7 @@ struct drive {
     struct library_unit *library;       /* that it belongs to, or NULL */
     struct ri_drive_config config;      /* its texts: not owned */
     struct vscsi_drive *device;
+    struct sg_drive *sg;                /* of port = sg */
     PDEVICE_OBJECT pdo;
     PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB */
     PFILE_OBJECT file;                  /* for notifications */

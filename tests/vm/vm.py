@@ -149,6 +149,7 @@ class Machine:
         self.commands = {}
         self.count = 0
         self.nodes = 0
+        self.medium = {}        # drive: its node, or None
         self.lock = threading.Lock()
         self.process = self._start(memory)
         try:
@@ -193,16 +194,25 @@ class Machine:
         words = ["-device", "virtio-scsi-pci,id=scsi",
                  "-device", "qemu-xhci,id=xhci"] if self.drives else []
         for name, (kind, image) in self.drives.items():
-            with_medium = ""
+            self.medium[name] = None
             if image is not None:
                 node = self._node(image, kind == "cd")
                 words += ["-blockdev", json.dumps(node)]
-                with_medium = f",drive={node['node-name']}"
-            words += ["-device", {
-                "cd": f"scsi-cd,id={name},bus=scsi.0",
-                "disk": f"scsi-hd,id={name},bus=scsi.0,removable=on",
-                "usb": f"usb-storage,id={name},bus=xhci.0,removable=on",
-            }[kind] + with_medium]
+                self.medium[name] = node["node-name"]
+            words += ["-device", json.dumps(self._device(name))]
+        return words
+
+    def _device(self, name):
+        """As QEMU wants it; its serial number is its name in capitals."""
+        kind = self.drives[name][0]
+        words = {"id": name, "serial": name.upper(), **{
+            "cd": {"driver": "scsi-cd", "bus": "scsi.0"},
+            "disk": {"driver": "scsi-hd", "bus": "scsi.0", "removable": True},
+            "usb": {"driver": "usb-storage", "bus": "xhci.0",
+                    "removable": True},
+        }[kind]}
+        if self.medium[name] is not None:
+            words["drive"] = self.medium[name]
         return words
 
     def _node(self, image, read_only):
@@ -287,6 +297,17 @@ class Machine:
         name = self._qdev(drive)
         self.qmp("blockdev-open-tray", id=name, force=True)
         self.qmp("blockdev-remove-medium", id=name)
+        self._forget(drive)
+
+    def take(self, drive):
+        """Out of the drive that the guest opened."""
+        self.qmp("blockdev-remove-medium", id=self._qdev(drive))
+        self._forget(drive)
+
+    def _forget(self, drive):
+        node, self.medium[drive] = self.medium[drive], None
+        if node is not None:
+            self.qmp("blockdev-del", **{"node-name": node})
 
     def ask(self, drive):
         """Presses the button; a guest that has it locked is only asked."""
@@ -296,10 +317,28 @@ class Machine:
         """Into the drive whose medium was pulled."""
         node = self._node(image, self.drives[drive][0] == "cd")
         self.qmp("blockdev-add", **node)
+        self.medium[drive] = node["node-name"]
         name = self._qdev(drive)
         self.qmp("blockdev-insert-medium", id=name,
                  **{"node-name": node["node-name"]})
         self.qmp("blockdev-close-tray", id=name)
+
+    def unplug(self, drive):
+        """The stick itself, with what is in it."""
+        self.qmp("device_del", id=drive)
+        end = time.monotonic() + 20 * SLOW
+        while not any(e["event"] == "DEVICE_DELETED" and
+                      e["data"].get("device") == drive
+                      for e in self.qmp.events):
+            if time.monotonic() > end:
+                raise Failed(f"{drive} was not deleted")
+            self.qmp("query-status")
+            time.sleep(0.02)
+        self.qmp.events.clear()
+
+    def plug(self, drive):
+        """The stick that was unplugged."""
+        self.qmp("device_add", **self._device(drive))
 
     # --- the end ---
 

@@ -107,7 +107,7 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "x = 1\n", 1, "before any section" },
         { "[drive d]\ncache = warm\n", 2, "warm" },
         { "[drive d]\nreadonly = maybe\n", 2, "maybe" },
-        { "[drive d]\nport = scsi\n", 2, "neither virtual nor iscsi" },
+        { "[drive d]\nport = scsi\n", 2, "none of virtual, iscsi, sg" },
         { "[drive d]\ntype = disk\ntype = disk\n", 3, "twice" },
         { "[drive d]\nmedium = /no/such/image\n", 2, "/no/such/image" },
         { "[drive d]\nload-ms = -1\n", 2, "-1" },

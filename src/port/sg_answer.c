@@ -1,0 +1,227 @@
+/*
+ * sg_answer.c - which commands are sent, and what the kernel says of their end
+ *
+ * Pure.  A command that is in no row is not sent: nothing of a vendor's, and
+ * nothing that the drivers above do not use.  SG_IO's documentation is the
+ * kernel's "SCSI Generic (sg) HOWTO"; the codes of hosts are those of
+ * scsi_status.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "port/sg.h"
+
+#include <string.h>
+
+/* --- commands ------------------------------------------------------------------- */
+
+static const struct {
+    uint8_t opcode;
+    uint8_t len;
+} commands[] = {
+    { SCSIOP_TEST_UNIT_READY, 6 },
+    { SCSIOP_REZERO_UNIT, 6 },
+    { SCSIOP_REQUEST_SENSE, 6 },
+    { SCSIOP_FORMAT_UNIT, 6 },
+    { SCSIOP_INQUIRY, 6 },
+    { SCSIOP_MODE_SELECT, 6 },
+    { SCSIOP_RESERVE_UNIT, 6 },
+    { SCSIOP_RELEASE_UNIT, 6 },
+    { SCSIOP_MODE_SENSE, 6 },
+    { SCSIOP_START_STOP_UNIT, 6 },
+    { SCSIOP_MEDIUM_REMOVAL, 6 },
+    { SCSIOP_READ_FORMATTED_CAPACITY, 10 },
+    { SCSIOP_READ_CAPACITY, 10 },
+    { SCSIOP_READ, 10 },
+    { SCSIOP_WRITE, 10 },
+    { SCSIOP_SEEK, 10 },
+    { SCSIOP_VERIFY, 10 },
+    { SCSIOP_SYNCHRONIZE_CACHE, 10 },
+    /* UNMAP of a disk, READ SUB-CHANNEL of a CD */
+    { SCSIOP_UNMAP, 10 },
+    { SCSIOP_READ_TOC, 10 },
+    { SCSIOP_GET_CONFIGURATION, 10 },
+    { SCSIOP_PLAY_AUDIO_MSF, 10 },
+    { SCSIOP_GET_EVENT_STATUS, 10 },
+    { SCSIOP_PAUSE_RESUME, 10 },
+    { SCSIOP_READ_DISK_INFORMATION, 10 },
+    { SCSIOP_STOP_PLAY_SCAN, 10 },
+    { SCSIOP_MODE_SELECT10, 10 },
+    { SCSIOP_RESERVE_UNIT10, 10 },
+    { SCSIOP_RELEASE_UNIT10, 10 },
+    { SCSIOP_MODE_SENSE10, 10 },
+    { SCSIOP_READ16, 16 },
+    { SCSIOP_WRITE16, 16 },
+    { SCSIOP_VERIFY16, 16 },
+    { SCSIOP_SYNCHRONIZE_CACHE16, 16 },
+    /* READ CAPACITY(16), GET LBA STATUS */
+    { SCSIOP_SERVICE_ACTION_IN16, 16 },
+    { SCSIOP_READ12, 12 },
+    { SCSIOP_WRITE12, 12 },
+    { SCSIOP_READ_CD, 12 },
+};
+
+bool
+sg_command_known(const uint8_t *cdb, uint8_t cdb_len)
+{
+    for (size_t i = 0; i < ARRAYSIZE(commands); i++)
+        if (commands[i].opcode == cdb[0] && commands[i].len == cdb_len)
+            return true;
+    return false;
+}
+
+/* --- answers ---------------------------------------------------------------------- */
+
+static const uint8_t by_host[] = {
+    [0x00] = SRB_STATUS_SUCCESS,                /* DID_OK */
+    [0x01] = SRB_STATUS_SELECTION_TIMEOUT,      /* DID_NO_CONNECT */
+    [0x02] = SRB_STATUS_BUSY,                   /* DID_BUS_BUSY */
+    [0x03] = SRB_STATUS_TIMEOUT,                /* DID_TIME_OUT */
+    [0x04] = SRB_STATUS_SELECTION_TIMEOUT,      /* DID_BAD_TARGET */
+    [0x05] = SRB_STATUS_ABORTED,                /* DID_ABORT */
+    [0x06] = SRB_STATUS_PARITY_ERROR,           /* DID_PARITY */
+    [0x07] = SRB_STATUS_PHASE_SEQUENCE_FAILURE, /* DID_ERROR */
+    [0x08] = SRB_STATUS_BUS_RESET,              /* DID_RESET */
+    [0x09] = SRB_STATUS_UNEXPECTED_BUS_FREE,    /* DID_BAD_INTR */
+    [0x0A] = SRB_STATUS_SUCCESS,                /* DID_PASSTHROUGH */
+    [0x0B] = SRB_STATUS_BUS_RESET,              /* DID_SOFT_ERROR */
+    [0x0C] = SRB_STATUS_BUSY,                   /* DID_IMM_RETRY */
+    [0x0D] = SRB_STATUS_BUSY,                   /* DID_REQUEUE */
+    [0x0E] = SRB_STATUS_BUS_RESET,              /* DID_TRANSPORT_DISRUPTED */
+    [0x0F] = SRB_STATUS_SELECTION_TIMEOUT,      /* DID_TRANSPORT_FAILFAST */
+};
+
+unsigned
+sg_sense_key(const uint8_t *sense, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if ((sense[0] & 0x7Fu) >= 0x72)
+        return len > 1 ? sense[1] & 0xFu : 0;
+    return len > 2 ? sense[2] & 0xFu : 0;
+}
+
+/* What a device that lies about its residual brought: nothing. */
+static uint32_t
+transferred(const struct sg_io_hdr *hdr)
+{
+    if (hdr->resid < 0 || (unsigned) hdr->resid > hdr->dxfer_len)
+        return 0;
+    return hdr->dxfer_len - (unsigned) hdr->resid;
+}
+
+void
+sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer)
+{
+    struct hba_answer answer = { .srb_status = SRB_STATUS_SUCCESS,
+                                 .scsi_status = hdr->status };
+
+    if (hdr->status != SCSISTAT_GOOD && hdr->status != SCSISTAT_CONDITION_MET)
+        answer.srb_status = SRB_STATUS_ERROR;
+    else if (hdr->host_status >= ARRAYSIZE(by_host))
+        answer.srb_status = SRB_STATUS_ERROR;
+    else
+        answer.srb_status = by_host[hdr->host_status];
+    /* More came than there was room for. */
+    if (answer.srb_status == SRB_STATUS_SUCCESS && hdr->resid < 0)
+        answer.srb_status = SRB_STATUS_DATA_OVERRUN;
+    if (answer.srb_status == SRB_STATUS_SUCCESS)
+        answer.transferred = transferred(hdr);
+    if (hdr->status == SCSISTAT_CHECK_CONDITION) {
+        answer.sense = hdr->sbp;
+        answer.sense_len = hdr->sb_len_wr;
+        answer.transferred = transferred(hdr);
+    }
+    *out_answer = answer;
+}
+
+/* Whatever the kernel did about it, a reset perhaps: a unit attention may have
+ * been lost with it, and the lock of the medium. */
+bool
+sg_answer_doubtful(const struct sg_io_hdr *hdr)
+{
+    if (hdr->status == SCSISTAT_CHECK_CONDITION)
+        return sg_sense_key(hdr->sbp, hdr->sb_len_wr) ==
+               SCSI_SENSE_UNIT_ATTENTION;
+    switch (hdr->host_status) {
+    case 0x00: /* DID_OK */
+    case 0x02: /* DID_BUS_BUSY */
+    case 0x0A: /* DID_PASSTHROUGH */
+    case 0x0C: /* DID_IMM_RETRY */
+    case 0x0D: /* DID_REQUEUE */
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* --- uevents ------------------------------------------------------------------------ */
+
+struct uevent {
+    const char *action, *devpath, *subsystem, *media;
+};
+
+static void
+take_field(struct uevent *event, const char *field)
+{
+    static const struct {
+        const char *key;
+        size_t offset;
+    } keys[] = {
+        { "ACTION=", offsetof(struct uevent, action) },
+        { "DEVPATH=", offsetof(struct uevent, devpath) },
+        { "SUBSYSTEM=", offsetof(struct uevent, subsystem) },
+        { "DISK_MEDIA_CHANGE=", offsetof(struct uevent, media) },
+    };
+
+    for (size_t i = 0; i < ARRAYSIZE(keys); i++) {
+        size_t len = strlen(keys[i].key);
+
+        if (strncmp(field, keys[i].key, len) == 0)
+            *(const char **) ((char *) event + keys[i].offset) = field + len;
+    }
+}
+
+static bool
+is_within(const char *path, const char *top)
+{
+    size_t len = strlen(top);
+
+    return len > 0 && strncmp(path, top, len) == 0 &&
+           (path[len] == '/' || path[len] == '\0');
+}
+
+/* Is it the device itself, or something that it hangs on? */
+static bool
+takes_along(const struct uevent *event, const char *devpath)
+{
+    return is_within(devpath, event->devpath) ||
+           (is_within(event->devpath, devpath) &&
+            strcmp(event->subsystem, "scsi_generic") == 0);
+}
+
+enum sg_uevent
+sg_uevent_of(const char *message, size_t len, const char *devpath)
+{
+    struct uevent event = { "", "", "", NULL };
+
+    /* Of the kernel, which ends each field with a NUL. */
+    if (len == 0 || message[len - 1] != '\0' || strchr(message, '@') == NULL)
+        return SG_UEVENT_NOTHING;
+    for (size_t at = 0; at < len; at += strlen(message + at) + 1)
+        take_field(&event, message + at);
+    if (strcmp(event.action, "remove") == 0)
+        return takes_along(&event, devpath) ? SG_UEVENT_GONE
+                                            : SG_UEVENT_NOTHING;
+    if (strcmp(event.action, "add") == 0 &&
+        strcmp(event.subsystem, "scsi_generic") == 0)
+        return SG_UEVENT_ARRIVAL;
+    if (!is_within(event.devpath, devpath))
+        return SG_UEVENT_NOTHING;
+    if (strcmp(event.action, "change") == 0 && event.media != NULL)
+        return SG_UEVENT_MEDIA;
+    if (strcmp(event.action, "bind") == 0 ||
+        (strcmp(event.action, "add") == 0 &&
+         strcmp(event.subsystem, "block") == 0))
+        return SG_UEVENT_DRIVER;
+    return SG_UEVENT_NOTHING;
+}

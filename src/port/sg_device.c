@@ -1,0 +1,376 @@
+/*
+ * sg_device.c - a device of Linux's SCSI generic driver: its thread, its coming
+ * and going
+ *
+ * The thread sleeps until there is a command, an answer or a uevent.  Uevents
+ * are read before commands are sent and answers believed: a change that a
+ * driver of the kernel was told of in our place is counted first.  A device
+ * that went away is looked for whenever a SCSI device comes, and at no other
+ * time.
+ *
+ * Context: PASSIVE.  No lock is held over a completion.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "port/sg.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/trace.h"
+
+#define UEVENT_MAX   8192
+#define KERNEL_GROUP 1 /* of NETLINK_KOBJECT_UEVENT; udev's own is 2 */
+
+/* --- evidence ------------------------------------------------------------------ */
+
+/* 0: it has none. */
+static uint64_t
+read_diskseq(const struct sg_unit *unit)
+{
+    char text[32];
+    ssize_t got;
+
+    if (unit->device.diskseq_fd < 0)
+        return 0;
+    got = pread(unit->device.diskseq_fd, text, sizeof text - 1, 0);
+    if (got <= 0)
+        return 0;
+    text[got] = '\0';
+    return strtoull(text, NULL, 10);
+}
+
+static void
+changed(struct sg_unit *unit)
+{
+    sg_could_have_changed(unit);
+    unit->config.turned(unit->config.context);
+}
+
+void
+sg_device_look(struct sg_unit *unit)
+{
+    uint64_t now = read_diskseq(unit);
+
+    if (now == unit->diskseq)
+        return;
+    TRACE(TRACE_PORT, "sg %s diskseq=%llu", unit->device.node,
+          (unsigned long long) now);
+    unit->diskseq = now;
+    changed(unit);
+}
+
+/* --- coming and going ------------------------------------------------------------ */
+
+static void
+set_limit(struct sg_unit *unit)
+{
+    int bytes = 0;
+
+    /* Of sg, and unlike a block device's: bytes. */
+    if (ioctl(unit->device.fd, BLKSECTGET, &bytes) == 0 && bytes >= 4096 &&
+        (unsigned) bytes < unit->max_transfer_bytes)
+        unit->max_transfer_bytes = (unsigned) bytes;
+}
+
+static int
+open_device(struct sg_unit *unit, char *out_text, size_t text_max)
+{
+    int rc = unit->config.open(unit->config.context, &unit->device, out_text,
+                               text_max);
+
+    if (rc != 0) {
+        unit->device.fd = unit->device.diskseq_fd = -1;
+        unit->device.devpath[0] = '\0';
+        return rc;
+    }
+    unit->diskseq = read_diskseq(unit);
+    TRACE(TRACE_PORT, "sg %s open", unit->device.node);
+    return 0;
+}
+
+static void
+close_device(struct sg_unit *unit)
+{
+    if (unit->device.fd >= 0)
+        close(unit->device.fd);
+    if (unit->device.diskseq_fd >= 0)
+        close(unit->device.diskseq_fd);
+    unit->device.fd = unit->device.diskseq_fd = -1;
+    unit->device.devpath[0] = '\0';
+}
+
+/* Closed first: what is still on its way in the kernel finds nobody, and leaves
+ * our memory alone. */
+void
+sg_device_lost(struct sg_unit *unit)
+{
+    if (unit->device.fd < 0)
+        return;
+    TRACE(TRACE_PORT, "sg %s lost", unit->device.node);
+    (void) sg_unit_answers(unit);
+    close_device(unit);
+    sg_could_have_changed(unit);
+    sg_unit_end_sent(unit);
+    unit->config.gone(unit->config.context, true);
+    unit->config.turned(unit->config.context);
+}
+
+static void
+look_for_it(struct sg_unit *unit)
+{
+    char text[256] = "";
+
+    if (unit->device.fd >= 0 || open_device(unit, text, sizeof text) != 0) {
+        TRACE(TRACE_PORT, "sg: not found: %s", text);
+        return;
+    }
+    changed(unit);
+}
+
+/* A driver of the kernel has asked it, and taken what there was to tell. */
+static void
+driver_came(struct sg_unit *unit)
+{
+    if (unit->device.fd < 0)
+        return;
+    unit->config.settle(unit->config.context, &unit->device);
+    unit->diskseq = read_diskseq(unit);
+    changed(unit);
+}
+
+/* --- uevents ------------------------------------------------------------------------ */
+
+static void
+on_uevent(struct sg_unit *unit, const char *message, size_t len)
+{
+    switch (sg_uevent_of(message, len, unit->device.devpath)) {
+    case SG_UEVENT_GONE:
+        sg_device_lost(unit);
+        break;
+    case SG_UEVENT_ARRIVAL:
+        look_for_it(unit);
+        break;
+    case SG_UEVENT_DRIVER:
+        driver_came(unit);
+        break;
+    case SG_UEVENT_MEDIA:
+        changed(unit);
+        break;
+    case SG_UEVENT_NOTHING:
+        break;
+    }
+}
+
+/* Some were dropped: any of them could have been about us. */
+static void
+missed_some(struct sg_unit *unit)
+{
+    look_for_it(unit);
+    driver_came(unit);
+}
+
+static void
+take_uevents(struct sg_unit *unit)
+{
+    char message[UEVENT_MAX];
+    struct sockaddr_nl from;
+    socklen_t from_len = sizeof from;
+
+    for (;;) {
+        ssize_t got = recvfrom(unit->uevent_fd, message, sizeof message, 0,
+                               (struct sockaddr *) &from, &from_len);
+
+        if (got < 0 && errno == ENOBUFS) {
+            missed_some(unit);
+            continue;
+        }
+        if (got < 0)
+            return;
+        if (from.nl_pid == 0) /* of the kernel, not of a process */
+            on_uevent(unit, message, (size_t) got);
+    }
+}
+
+static int
+open_uevents(void)
+{
+    struct sockaddr_nl address = { .nl_family = AF_NETLINK,
+                                   .nl_groups = KERNEL_GROUP };
+    int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                    NETLINK_KOBJECT_UEVENT);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *) &address, sizeof address) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* --- the thread ------------------------------------------------------------------------ */
+
+static void
+take_in(struct sg_unit *unit)
+{
+    LIST_ENTRY mine;
+
+    InitializeListHead(&mine);
+    pthread_mutex_lock(&unit->lock);
+    while (!IsListEmpty(&unit->incoming))
+        InsertTailList(&mine, RemoveHeadList(&unit->incoming));
+    pthread_mutex_unlock(&unit->lock);
+    while (!IsListEmpty(&mine))
+        sg_unit_start(unit, CONTAINING_RECORD(RemoveHeadList(&mine),
+                                              struct sg_command, link));
+}
+
+static bool
+may_sleep(struct sg_unit *unit)
+{
+    bool empty;
+
+    __atomic_store_n(&unit->sleeping, true, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&unit->lock);
+    empty = IsListEmpty(&unit->incoming) && !unit->stop;
+    pthread_mutex_unlock(&unit->lock);
+    empty = empty && !__atomic_load_n(&unit->aborts, __ATOMIC_SEQ_CST) &&
+            !__atomic_load_n(&unit->reset, __ATOMIC_SEQ_CST);
+    if (!empty)
+        __atomic_store_n(&unit->sleeping, false, __ATOMIC_SEQ_CST);
+    return empty;
+}
+
+static void
+wait_for_something(struct sg_unit *unit)
+{
+    struct pollfd fds[] = {
+        { .fd = unit->wake_fd, .events = POLLIN },
+        { .fd = unit->uevent_fd, .events = POLLIN },
+        { .fd = unit->device.fd, .events = POLLIN },
+    };
+    uint64_t count;
+
+    poll(fds, ARRAYSIZE(fds), may_sleep(unit) ? -1 : 0);
+    __atomic_store_n(&unit->sleeping, false, __ATOMIC_SEQ_CST);
+    if (fds[0].revents & POLLIN &&
+        read(unit->wake_fd, &count, sizeof count) < 0)
+        TRACE(TRACE_PORT, "eventfd: %d", errno);
+    take_uevents(unit);
+    if (unit->device.fd < 0 || fds[2].revents == 0)
+        return;
+    if (!sg_unit_answers(unit) || fds[2].revents & (POLLHUP | POLLNVAL))
+        sg_device_lost(unit);
+}
+
+static bool
+stopped(struct sg_unit *unit)
+{
+    bool stop;
+
+    pthread_mutex_lock(&unit->lock);
+    stop = unit->stop;
+    pthread_mutex_unlock(&unit->lock);
+    return stop;
+}
+
+static void *
+run(void *context)
+{
+    struct sg_unit *unit = context;
+
+    while (!stopped(unit)) {
+        take_in(unit);
+        sg_unit_look(unit);
+        sg_unit_send(unit);
+        wait_for_something(unit);
+    }
+    return NULL;
+}
+
+void
+sg_device_wake(struct sg_unit *unit)
+{
+    uint64_t one = 1;
+
+    if (__atomic_exchange_n(&unit->sleeping, false, __ATOMIC_SEQ_CST) &&
+        write(unit->wake_fd, &one, sizeof one) < 0)
+        TRACE(TRACE_PORT, "eventfd: %d", errno);
+}
+
+/* --- life -------------------------------------------------------------------------------- */
+
+static NTSTATUS
+status_of(int rc)
+{
+    switch (-rc) {
+    case EACCES:
+    case EPERM:
+        return STATUS_ACCESS_DENIED;
+    case EBUSY:
+        return STATUS_SHARING_VIOLATION;
+    default:
+        return STATUS_DEVICE_NOT_CONNECTED;
+    }
+}
+
+static void
+close_all(struct sg_unit *unit)
+{
+    bool was_open = unit->device.fd >= 0;
+
+    close_device(unit);
+    if (was_open)
+        unit->config.gone(unit->config.context, false);
+    if (unit->wake_fd >= 0)
+        close(unit->wake_fd);
+    if (unit->uevent_fd >= 0)
+        close(unit->uevent_fd);
+}
+
+/* The socket first: nothing that comes after the look is missed. */
+NTSTATUS
+sg_device_start(struct sg_unit *unit, char *out_text, size_t text_max)
+{
+    NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
+    int rc;
+
+    unit->device.diskseq_fd = -1;
+    unit->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    unit->uevent_fd = open_uevents();
+    if (unit->wake_fd < 0 || unit->uevent_fd < 0) {
+        snprintf(out_text, text_max, "no way to hear of devices: %s",
+                 strerror(errno));
+        close_all(unit);
+        return status;
+    }
+    rc = open_device(unit, out_text, text_max);
+    if (rc != 0) {
+        close_all(unit);
+        return status_of(rc);
+    }
+    set_limit(unit);
+    if (pthread_create(&unit->thread, NULL, run, unit) == 0)
+        return STATUS_SUCCESS;
+    close_all(unit);
+    return status;
+}
+
+void
+sg_device_stop(struct sg_unit *unit)
+{
+    pthread_mutex_lock(&unit->lock);
+    unit->stop = true;
+    pthread_mutex_unlock(&unit->lock);
+    sg_device_wake(unit);
+    pthread_join(unit->thread, NULL);
+    close_all(unit);
+}

@@ -1,0 +1,288 @@
+/*
+ * sg.c - drives of this machine: found, made ours, opened
+ *
+ * What a configuration names may have another name when it comes back: from the
+ * first time on it is known by its match, or by what it was then.
+ *
+ * Context: the callbacks of a unit come one at a time.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "stack/sg.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <scsi/sg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "port/port.h"
+#include "stack/sg_own.h"
+
+#define NOTES "/run/reinsert/own"
+
+struct sg_drive {
+    struct drive *drive;
+    struct sg_claim claim;
+    char match[SG_MATCH_MAX]; /* "" until it was found by its name */
+    int type;                 /* what it was the first time, or -1 */
+};
+
+/* --- who it is ---------------------------------------------------------------- */
+
+/* The kernel keeps the page of some drives only; the others are asked.  INQUIRY
+ * takes nobody's unit attention. */
+static void
+ask_serial(int fd, struct sg_found *found)
+{
+    unsigned char page[4 + sizeof found->serial - 1] = { 0 };
+    unsigned char cdb[6] = { 0x12, 1, 0x80, 0, sizeof page, 0 }, sense[32];
+    struct sg_io_hdr hdr = { .interface_id = 'S',
+                             .dxfer_direction = SG_DXFER_FROM_DEV,
+                             .cmd_len = sizeof cdb,
+                             .mx_sb_len = sizeof sense,
+                             .dxfer_len = sizeof page,
+                             .dxferp = page,
+                             .cmdp = cdb,
+                             .sbp = sense,
+                             .timeout = 5000 };
+
+    if (found->serial[0] == '\0' && ioctl(fd, SG_IO, &hdr) == 0 &&
+        hdr.status == 0 && hdr.host_status == 0 && page[1] == 0x80)
+        sg_take_serial(page, sizeof page, found);
+}
+
+static void
+look_for_serial(struct sg_found *found)
+{
+    char path[64];
+    int fd;
+
+    if (found->serial[0] != '\0')
+        return;
+    snprintf(path, sizeof path, "/dev/%s", found->sg);
+    fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ask_serial(fd, found);
+    close(fd);
+}
+
+/* --- opening ------------------------------------------------------------------- */
+
+/* Who may, in the words of those who can change it. */
+static int
+may_not(const char *path, int error, char *out_text, size_t max)
+{
+    struct stat st;
+    struct group *group = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
+
+    snprintf(out_text, max,
+             "%s: %s; reading and writing it is for user %u and group %s "
+             "(mode %03o), and needs no capability",
+             path, strerror(error), (unsigned) st.st_uid,
+             group != NULL ? group->gr_name : "?",
+             (unsigned) st.st_mode & 0777);
+    return -error;
+}
+
+static int
+open_node(const struct sg_found *found, char *out_text, size_t max)
+{
+    struct sg_found others = *found;
+    char path[64], who[256] = "";
+    int fd;
+
+    snprintf(path, sizeof path, "/dev/%s", found->sg);
+    fd = open(path, O_RDWR | O_NONBLOCK | O_EXCL | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    if (errno == EACCES || errno == EPERM)
+        return may_not(path, errno, out_text, max);
+    if (errno != EBUSY) {
+        int error = errno;
+
+        snprintf(out_text, max, "%s: %s", path, strerror(error));
+        return -error;
+    }
+    others.block[0] = '\0';
+    if (sg_used_by(&sg_system, &others, who, sizeof who) == 0)
+        snprintf(who, sizeof who, "%s is open in this or another process",
+                 path);
+    snprintf(out_text, max, "%s", who);
+    return -EBUSY;
+}
+
+static int
+open_diskseq(const struct sg_found *found)
+{
+    char path[128];
+
+    if (found->block[0] == '\0')
+        return -1;
+    snprintf(path, sizeof path, "/sys/class/block/%s/diskseq", found->block);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int
+take(struct sg_drive *sg, struct sg_found *found,
+     struct port_sg_device *out_device, char *out_text, size_t max)
+{
+    int fd, rc;
+
+    if (sg->type >= 0 && sg->type != found->type) {
+        snprintf(out_text, max, "%s is of another type than before", found->sg);
+        return -ENODEV;
+    }
+    fd = open_node(found, out_text, max);
+    if (fd < 0)
+        return fd;
+    rc = sg_claim(&sg->claim, found, sg->drive->config.own, out_text, max);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    ask_serial(fd, found);
+    out_device->fd = fd;
+    out_device->diskseq_fd = open_diskseq(&sg->claim.found);
+    snprintf(out_device->node, sizeof out_device->node, "%s", found->sg);
+    snprintf(out_device->devpath, sizeof out_device->devpath, "%s",
+             found->devpath);
+    sg->type = found->type;
+    if (sg->match[0] == '\0' || strcmp(sg->match, "any-removable") == 0)
+        sg_remember(found, sg->match);
+    return 0;
+}
+
+static int
+take_by_name(struct sg_drive *sg, struct port_sg_device *out_device,
+             char *out_text, size_t max)
+{
+    const char *device = sg->drive->config.device;
+    struct sg_found found;
+    int rc = sg_of_device(&sg_system, device, &found);
+
+    if (rc == -ENOTSUP)
+        snprintf(out_text, max,
+                 "%.200s is no SCSI drive, or driver sg is not "
+                 "loaded",
+                 device);
+    else if (rc != 0)
+        snprintf(out_text, max, "%.200s: %s", device, strerror(-rc));
+    return rc != 0 ? rc : take(sg, &found, out_device, out_text, max);
+}
+
+/* The first that can be taken; if none can, why the last could not. */
+static int
+take_by_match(struct sg_drive *sg, struct port_sg_device *out_device,
+              char *out_text, size_t max)
+{
+    struct sg_found *list = NULL;
+    size_t count = 0;
+    int rc = sg_list(&sg_system, &list, &count);
+    int last = -ENODEV;
+
+    snprintf(out_text, max, "there is no drive that matches %.200s", sg->match);
+    for (size_t i = 0; rc == 0 && last != 0 && i < count; i++) {
+        if (strncmp(sg->match, "serial:", 7) == 0)
+            look_for_serial(&list[i]);
+        if (sg_matches(&list[i], sg->match))
+            last = take(sg, &list[i], out_device, out_text, max);
+    }
+    free(list);
+    return rc != 0 ? rc : last;
+}
+
+/* --- the port's callbacks --------------------------------------------------------- */
+
+static int
+sg_found_open(void *context, struct port_sg_device *out_device, char *out_text,
+              size_t text_max)
+{
+    struct sg_drive *sg = context;
+
+    return sg->match[0] != '\0'
+               ? take_by_match(sg, out_device, out_text, text_max)
+               : take_by_name(sg, out_device, out_text, text_max);
+}
+
+static void
+sg_gone(void *context, bool lost)
+{
+    struct sg_drive *sg = context;
+
+    if (lost)
+        sg_forget(&sg->claim);
+    else
+        sg_unclaim(&sg->claim);
+}
+
+/* A driver that came: away with it, or at least what it sees is known. */
+static void
+sg_settle(void *context, struct port_sg_device *device)
+{
+    struct sg_drive *sg = context;
+    struct sg_found found;
+    char text[256];
+
+    if (sg_describe(&sg_system, device->node, &found) != 0 ||
+        found.driver[0] == '\0')
+        return;
+    if (device->diskseq_fd >= 0)
+        close(device->diskseq_fd);
+    device->diskseq_fd = -1;
+    if (sg_claim(&sg->claim, &found, sg->drive->config.own, text,
+                 sizeof text) == 0)
+        found = sg->claim.found;
+    device->diskseq_fd = open_diskseq(&found);
+}
+
+static void
+sg_turned(void *context)
+{
+    struct sg_drive *sg = context;
+
+    drive_look_soon(sg->drive);
+}
+
+/* --- life ---------------------------------------------------------------------------- */
+
+NTSTATUS
+sg_unit(struct ri_service *service, struct drive *drive, char *out_text,
+        size_t text_max)
+{
+    struct sg_drive *sg = calloc(1, sizeof *sg);
+
+    if (sg == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    drive->sg = sg;
+    sg->drive = drive;
+    sg->type = -1;
+    sg->claim.roots = &sg_system;
+    sg->claim.note_fd = -1;
+    snprintf(sg->claim.note, sizeof sg->claim.note, NOTES "/%s",
+             drive->config.name);
+    snprintf(sg->match, sizeof sg->match, "%s", drive->config.match);
+    sg_restore(&sg_system, NOTES);
+    return port_add_sg(service->port,
+                       &(struct port_sg_config){ .open = sg_found_open,
+                                                 .gone = sg_gone,
+                                                 .settle = sg_settle,
+                                                 .turned = sg_turned,
+                                                 .context = sg,
+                                                 .out_text = out_text,
+                                                 .text_max = text_max },
+                       drive->config.name, &drive->pdo);
+}
+
+void
+sg_unit_free(struct drive *drive)
+{
+    free(drive->sg);
+    drive->sg = NULL;
+}

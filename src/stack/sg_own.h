@@ -1,0 +1,47 @@
+/*
+ * sg_own.h - one owner for a drive: who else would take its unit attentions
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef STACK_SG_OWN_H
+#define STACK_SG_OWN_H
+
+#include "stack/sg_find.h"
+
+/* What was taken out of the way, to be put back. */
+struct sg_claim {
+    const struct sg_roots *roots;
+    char note[256];             /* the file that says so while it is; or "" */
+    int note_fd;                /* locked while we live */
+    struct sg_found found;
+    bool unbound;               /* found.driver had it */
+    char poll_ms[16];           /* events_poll_msecs before, or "" */
+    bool before;                /* it was ours already: those who look into what
+                                 * has just come, as udev does, are no reason */
+};
+
+/* 0, or -EBUSY: it is used by somebody whom nothing here will disturb; text
+ * says who. */
+int sg_used_by(const struct sg_roots *roots, const struct sg_found *found,
+               char *out_text, size_t max);
+/* How often the kernel asks it for events; 0: never. */
+unsigned sg_polled_ms(const struct sg_roots *roots,
+                      const struct sg_found *found);
+
+/*
+ * Makes it ours.  own: the kernel's drivers and their polling are taken out of
+ * the way, noted in the file `note`; else they are a reason to refuse.  On
+ * success claim->found says what is still bound.  -EBUSY, -EACCES, ...: text
+ * says why, and nothing is changed.
+ */
+int sg_claim(struct sg_claim *claim, const struct sg_found *found, bool own,
+             char *out_text, size_t max);
+/* Puts back what is there to be put back. */
+void sg_unclaim(struct sg_claim *claim);
+/* The device is gone: there is nothing to put back. */
+void sg_forget(struct sg_claim *claim);
+/* sg_unclaim for services that were killed: for the notes in a folder whose
+ * writer is gone.  How many. */
+unsigned sg_restore(const struct sg_roots *roots, const char *folder);
+
+#endif

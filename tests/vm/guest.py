@@ -1,0 +1,105 @@
+"""guest.py - the service inside the guest, on the guest's own drives
+
+SPDX-License-Identifier: MIT
+"""
+import json
+import os
+import shlex
+import time
+
+from house import REINSERT, until
+from vm import SLOW, Failed
+
+
+class Refused(Exception):
+    """It did not start; what it said."""
+
+
+class Guest:
+    """drives: {name: {key: value}}, as in the INI file."""
+
+    def __init__(self, machine, name, drives, prefix=""):
+        self.machine = machine
+        self.name = name
+        self.prefix = prefix        # before the program: another user, say
+        self.socket = f"/run/{name}.sock"
+        self.nbd = f"/run/{name}-nbd.sock"
+        self.pid = f"/run/{name}.pid"
+        lines = ["[service]", f"nbd = unix:{self.nbd}",
+                 f"control = {self.socket}",
+                 f"recovery-dir = /run/{name}-recovery"]
+        for drive, keys in drives.items():
+            lines.append(f"[drive {drive}]")
+            lines += [f"{key} = {value}" for key, value in keys.items()]
+        with open(machine.path(f"{name}.conf"), "w",
+                  encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        self.start()
+
+    def start(self):
+        self.job = self.machine.begin(
+            f"mkdir -p /run/{self.name}-recovery\n"
+            f"sh -c 'echo $$ >{self.pid}; exec {self.prefix} {REINSERT} serve "
+            f"--config {self.machine.path(self.name)}.conf'")
+        until(lambda: "ready" in self.job.output or self.job.over(),
+              "the service in the guest", 60)
+        if self.job.status is not None:
+            raise Refused(self.job.output)
+
+    def _cli(self, *words):
+        return shlex.join([REINSERT, *words, "--control", self.socket])
+
+    def status(self):
+        return json.loads(self.machine.run(self._cli("status", "--json")))
+
+    def volume(self, label):
+        return next((v for v in self.status()["volumes"]
+                     if v["label"] == label), None)
+
+    def prompts(self):
+        return self.status()["prompts"]
+
+    def drive(self, name):
+        return next(d for d in self.status()["drives"] if d["name"] == name)
+
+    def do(self, *words):
+        return self.machine.run(self._cli(*words))
+
+    def wait(self, what, seconds, text):
+        """Until what(status) is true; the status."""
+        end = time.monotonic() + seconds * SLOW
+        while True:
+            status = self.status()
+            if what(status):
+                return status
+            if time.monotonic() > end:
+                raise Failed(f"{text}: not within {seconds} s: "
+                             f"{json.dumps(status)}")
+
+    def mounted(self, label, seconds=20):
+        self.wait(lambda s: any(v["label"] == label and v["state"] == "mounted"
+                                for v in s["volumes"]), seconds,
+                  f"{label} mounted")
+
+    def question(self, label, seconds=20):
+        """The one prompt, for this volume."""
+        found = self.wait(lambda s: s["prompts"], seconds,
+                          f"a question for {label}")["prompts"]
+        assert len(found) == 1 and label in found[0]["volume"], found
+        return found[0]
+
+    def no_question(self, seconds=20):
+        self.wait(lambda s: not s["prompts"], seconds, "no question")
+
+    def stop(self):
+        self.machine.run(f"kill $(cat {self.pid})")
+        status = self.job.wait(60)
+        assert status == 0, f"it ended with {status}:\n{self.job.output}"
+
+    def kill(self):
+        self.machine.run(f"kill -9 $(cat {self.pid})")
+        self.job.wait(30)
+
+    def end(self):
+        if not self.job.over():
+            self.stop()
