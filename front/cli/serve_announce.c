@@ -70,18 +70,53 @@ pick_export(const struct serving *s, char *out_name)
     return found;
 }
 
+/* The first library; false: there is none. */
+static bool
+pick_library(const struct serving *s, char *out_name)
+{
+    struct ri_library_info *list = NULL;
+    size_t count = 0;
+
+    if (ri_libraries(s->service, &list, &count) != 0)
+        return false;
+    if (count > 0)
+        snprintf(out_name, RI_NAME_MAX, "%s", list[0].name);
+    free(list);
+    return count > 0;
+}
+
+/* Hands reach drives that belong to no library. */
+static bool
+is_in_a_library(const char *drive, const struct ri_library_info *libraries,
+                size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(libraries[i].name);
+
+        if (strncmp(drive, libraries[i].name, len) == 0 && drive[len] == '-' &&
+            drive[len + 1 + strspn(drive + len + 1, "0123456789")] == '\0')
+            return true;
+    }
+    return false;
+}
+
 static bool
 pick_drive(const struct serving *s, char *out_name)
 {
+    struct ri_library_info *libraries = NULL;
     struct ri_drive_info *list = NULL;
-    size_t count = 0;
-    bool found;
+    size_t count = 0, library_count = 0;
+    bool found = false;
 
-    if (ri_drives(s->service, &list, &count) != 0)
-        return false;
-    found = count > 0;
-    if (found)
-        snprintf(out_name, RI_NAME_MAX, "%s", list[0].name);
+    if (ri_drives(s->service, &list, &count) != 0 ||
+        ri_libraries(s->service, &libraries, &library_count) != 0)
+        count = 0;
+    for (size_t i = 0; i < count && !found; i++) {
+        found = !is_in_a_library(list[i].name, libraries, library_count);
+        if (found)
+            snprintf(out_name, RI_NAME_MAX, "%s", list[i].name);
+    }
+    free(libraries);
     free(list);
     return found;
 }
@@ -145,6 +180,15 @@ say_verbs(const struct cli *cli, const struct serving *s)
         snprintf(command, sizeof command, "reinsert insert%s %s IMAGE", option,
                  word);
         say(cli, "insert", "put one in", command);
+    }
+    if (pick_library(s, name)) {
+        quote(name, word, sizeof word);
+        snprintf(command, sizeof command, "reinsert changer%s -f %s status",
+                 option, word);
+        say(cli, "library", "see what is in which slot", command);
+        snprintf(command, sizeof command, "reinsert library%s scan %s", option,
+                 word);
+        say(cli, "scan", "learn what is on each", command);
     }
     snprintf(command, sizeof command,
              cli->tty ? "Ctrl-C, or kill %d" : "kill %d", (int) getpid());
