@@ -17,6 +17,7 @@
 #define DISKS   (DISK | FLOPPY)
 #define ALL     (DISK | FLOPPY | CD)
 #define CHANGER (1u << VSCSI_CHANGER)
+#define TAPE    (1u << VSCSI_TAPE)
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage)           \
     [code] = { handler, flags, length, types, name, usage },
 
@@ -28,15 +29,36 @@ const struct opcode vscsi_smc_opcodes[256] = {
 #include "vscsi/opcodes_smc.def"
 };
 
+const struct opcode vscsi_ssc_opcodes[256] = {
+#include "vscsi/opcodes_ssc.def"
+};
+
 const struct fault_effect fault_none = { .data_max = UINT32_MAX };
+const struct fault_effect fault_late = { .data_max = UINT32_MAX, .late = true };
 
 #undef OPCODE_ROW
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage)           \
     _Static_assert(sizeof(usage) == (length), name ": usage bytes");
 #include "vscsi/opcodes.def"
 #include "vscsi/opcodes_smc.def"
+#include "vscsi/opcodes_ssc.def"
 
 /* --- sense data ----------------------------------------------------------- */
+
+static uint8_t
+stream_bits(uint32_t sense)
+{
+    return (uint8_t) ((sense & SENSE_FILEMARK ? 0x80 : 0) |
+                      (sense & SENSE_EOM ? 0x40 : 0) |
+                      (sense & SENSE_ILI ? 0x20 : 0));
+}
+
+/* Does it fit into 32 bits?  Tapes have negative ones, in two's complement. */
+static bool
+fits_32(uint64_t info)
+{
+    return info <= UINT32_MAX || info >= (uint64_t) INT32_MIN;
+}
 
 /* Descriptor format has room for 64 bits of LBA. */
 static size_t
@@ -54,7 +76,13 @@ build_descriptors(uint8_t *out, uint32_t sense, const uint64_t *info)
         put64(out + len + 4, *info);
         len += 12;
     }
-    if (sense & SENSE_ILI) {
+    if (sense & (SENSE_FILEMARK | SENSE_EOM) ||
+        (sense & SENSE_STREAM && sense & SENSE_ILI)) {
+        out[len] = 0x04; /* stream commands */
+        out[len + 1] = 0x02;
+        out[len + 3] = stream_bits(sense);
+        len += 4;
+    } else if (sense & SENSE_ILI) {
         out[len] = 0x05; /* block commands */
         out[len + 1] = 0x02;
         out[len + 3] = 0x20;
@@ -72,8 +100,8 @@ sense_build(uint8_t *out, bool descriptor, uint32_t sense, const uint64_t *info)
     if (descriptor || sense & SENSE_DESCRIPTOR)
         return build_descriptors(out, sense, info);
     out[0] = sense & SENSE_DEFERRED ? 0x71 : 0x70;
-    out[2] = (sense >> 16 & 0x0f) | (sense & SENSE_ILI ? 0x20 : 0);
-    if (info != NULL && *info <= UINT32_MAX) {
+    out[2] = (uint8_t) (sense >> 16 & 0x0f) | stream_bits(sense);
+    if (info != NULL && fits_32(*info)) {
         out[0] |= 0x80;
         put32(out + 3, (uint32_t) *info);
     }
@@ -90,7 +118,11 @@ command_sense(struct vscsi_drive *drive, struct vscsi_command *command,
     bool descriptor =
         atomic_load_explicit(&drive->d_sense, memory_order_relaxed);
 
-    size_t len = sense_build(command->sense, descriptor, sense, info);
+    size_t len;
+
+    if (drive->tape != NULL)
+        sense |= SENSE_STREAM;
+    len = sense_build(command->sense, descriptor, sense, info);
 
     if (sense >> 27 != 0 && len > sense >> 27)
         len = sense >> 27;
@@ -245,7 +277,9 @@ perform(struct task *task)
             sense = task->effect->recovered;
     }
     if (__builtin_expect(sense != 0, 0) && sense != SENSE_PENDING)
-        command_sense(task->drive, command, sense,
+        command_sense(task->drive, command,
+                      task->drive->tape != NULL ? tape_sense(task->drive, sense)
+                                                : sense,
                       task->info_valid ? &task->info : NULL);
 }
 
@@ -276,6 +310,7 @@ command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
     task.events = 0;
     task.effect = effect;
     task.motion = NULL;
+    task.hold_until_ns = 0;
     command->result = VSCSI_DONE;
     command->status = STATUS_GOOD;
     command->sense_len = 0;
@@ -283,7 +318,10 @@ command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
     atomic_fetch_add_explicit(&nexus->commands, 1, memory_order_relaxed);
     if (__builtin_expect((task.op->flags & OP_ALONE) != 0, 0)) {
         perform_alone(&task);
-        return true;
+        if (__builtin_expect(task.hold_until_ns == 0, 1))
+            return true;
+        return !fault_hold(nexus, command, task.hold_until_ns) &&
+               command_run(nexus, command, &fault_late);
     }
     gate_enter(drive);
     perform(&task);

@@ -134,7 +134,12 @@ become_ready(struct vscsi_drive *drive)
 {
     uint16_t profile = mmc_profile(drive->medium);
     unsigned gesn = GESN_NEW_MEDIA;
+    uint32_t cleaner;
 
+    if (drive->tape != NULL && (cleaner = tape_cleaner(drive)) != 0) {
+        drive->not_ready = cleaner;
+        return 0;
+    }
     drive_set_state(drive, DRIVE_READY, drive->medium);
     drive_attention_all(drive, UA_MEDIUM, NULL);
     /* Other features than with the last disc. */
@@ -155,7 +160,12 @@ load_fired(struct timer *timer)
 
     /* What was loading may be gone, or another medium be loading by now. */
     gate_close(drive);
-    if (drive->state == DRIVE_LOADING && timer_now_ns() >= drive->ready_at_ns)
+    if (drive->state == DRIVE_LOADING && timer_now_ns() < drive->ready_at_ns)
+        ; /* of an earlier medium */
+    else if (drive->state == DRIVE_LOADING && drive->tape != NULL &&
+             tape_cleaner(drive) != 0)
+        (void) drive_eject(drive, &events);
+    else if (drive->state == DRIVE_LOADING)
         events = become_ready(drive);
     else if (drive->cleaning && drive->medium == NULL &&
              timer_now_ns() >= drive->ready_at_ns)
@@ -168,7 +178,15 @@ load_fired(struct timer *timer)
 static unsigned
 begin_loading(struct vscsi_drive *drive, struct medium *medium, uint32_t ms)
 {
+    uint32_t cleaner = 0;
+
     drive_set_state(drive, DRIVE_LOADING, medium);
+    if (drive->tape != NULL && (cleaner = tape_cleaner(drive)) != 0) {
+        drive->not_ready = cleaner;
+        ms = tape_clean_ms(drive);
+        if (ms == 0)
+            return 0; /* stays until somebody takes it */
+    }
     drive->ready_at_ns = timer_now_ns() + ms * UINT64_C(1000000);
     if (ms == 0 || timer_add(&drive->load, drive->ready_at_ns, load_fired))
         return become_ready(drive);
@@ -178,6 +196,8 @@ begin_loading(struct vscsi_drive *drive, struct medium *medium, uint32_t ms)
 unsigned
 drive_take_in(struct vscsi_drive *drive, struct medium *medium)
 {
+    if (drive->tape != NULL)
+        tape_in(drive, medium);
     return 1u << VSCSI_EVENT_INSERTED |
            begin_loading(drive, medium, drive->load_ms);
 }
@@ -193,6 +213,8 @@ drive_take_out(struct vscsi_drive *drive)
     timer_forget(&drive->load);
     if (drive->cache != NULL)
         cache_drop(drive->cache);
+    if (drive->tape != NULL)
+        tape_out(drive);
     drive_set_state(
         drive, drive->type == VSCSI_CDROM ? DRIVE_OPEN : DRIVE_EMPTY, NULL);
     medium_close(medium);
@@ -208,7 +230,23 @@ drive_not_ready_for(struct vscsi_drive *drive, uint32_t ms)
     return begin_loading(drive, drive->medium, ms);
 }
 
-/* An ejected disc lies on the open tray, free for other drives meanwhile. */
+static struct medium_want
+want_of(const struct vscsi_drive *drive, const char *image)
+{
+    struct medium_want want = {
+        .image = image,
+        .drive = drive->name,
+        .block_bytes = 1u << drive->block_shift,
+        .read_only = drive->write_protect || drive->type == VSCSI_CDROM,
+        .tape = drive->tape != NULL,
+        .cleaning_uses = drive->tape != NULL ? tape_cleaning_uses(drive) : 0,
+    };
+
+    return want;
+}
+
+/* An ejected disc lies on the open tray, free for other drives meanwhile; a
+ * cartridge in the drive's mouth, until somebody takes it. */
 uint32_t
 drive_eject(struct vscsi_drive *drive, unsigned *out_events)
 {
@@ -223,7 +261,7 @@ drive_eject(struct vscsi_drive *drive, unsigned *out_events)
     sense = drive_flush(drive);
     if (sense != 0)
         return sense;
-    if (drive->type == VSCSI_CDROM)
+    if (drive->type == VSCSI_CDROM || drive->type == VSCSI_TAPE)
         path = strdup(drive->medium->path);
     *out_events |= drive_take_out(drive);
     free(drive->tray_image);
@@ -235,11 +273,11 @@ drive_eject(struct vscsi_drive *drive, unsigned *out_events)
 unsigned
 drive_close_tray(struct vscsi_drive *drive)
 {
-    struct medium_want want = { drive->tray_image, drive->name,
-                                1u << drive->block_shift, true };
+    struct medium_want want = want_of(drive, drive->tray_image);
     struct medium *medium = NULL;
 
-    if (drive->state != DRIVE_OPEN)
+    if (drive->state != DRIVE_OPEN &&
+        (drive->tape == NULL || drive->state != DRIVE_EMPTY))
         return 0;
     if (want.image != NULL)
         (void) medium_open(&want, &medium, NULL, 0);
@@ -247,7 +285,8 @@ drive_close_tray(struct vscsi_drive *drive)
     drive->tray_image = NULL;
     if (medium != NULL)
         return drive_take_in(drive, medium);
-    drive_set_state(drive, DRIVE_EMPTY, NULL);
+    if (drive->state == DRIVE_OPEN)
+        drive_set_state(drive, DRIVE_EMPTY, NULL);
     return 0;
 }
 
@@ -257,12 +296,7 @@ int
 vscsi_insert(struct vscsi_drive *drive, const char *image, char *out_text,
              size_t text_max)
 {
-    struct medium_want want = {
-        image,
-        drive->name,
-        1u << drive->block_shift,
-        drive->write_protect || drive->type == VSCSI_CDROM,
-    };
+    struct medium_want want = want_of(drive, image);
     struct medium *medium = NULL;
     unsigned events = 0;
     int error = 0;
@@ -317,8 +351,11 @@ drive_robot_unload(struct vscsi_drive *drive, bool force)
     if (drive->medium != NULL)
         sense = drive->prevents != 0 && !force ? SENSE_PREVENTED
                                                : drive_flush(drive);
-    if (sense == 0 || force)
+    if (sense == 0 || force) {
         events = drive_take_out(drive);
+        free(drive->tray_image);
+        drive->tray_image = NULL;
+    }
     gate_open(drive);
     drive_raise(drive, events);
     return sense;
@@ -329,6 +366,8 @@ drive_clean(struct vscsi_drive *drive, uint32_t sense, uint32_t ms)
 {
     gate_close(drive);
     if (drive->medium == NULL) {
+        if (drive->tape != NULL && sense != 0)
+            tape_cleaned(drive, (sense & 0xff) == 0x13);
         drive->not_ready =
             sense != 0 ? sense : drive_state_sense(drive->type, drive->state);
         drive->cleaning = sense != 0 && ms != 0;
@@ -345,12 +384,19 @@ int
 vscsi_yank(struct vscsi_drive *drive)
 {
     unsigned events;
+    bool taken;
 
     gate_close(drive);
     events = drive_take_out(drive);
+    taken = events != 0;
+    if (drive->tape != NULL && drive->tray_image != NULL) {
+        free(drive->tray_image); /* it lay in the mouth */
+        drive->tray_image = NULL;
+        taken = true;
+    }
     gate_open(drive);
     drive_raise(drive, events);
-    return events != 0 ? 0 : -ENOENT;
+    return taken ? 0 : -ENOENT;
 }
 
 int
@@ -385,6 +431,8 @@ vscsi_reset(struct vscsi_drive *drive)
     drive_attention_all(drive, UA_RESET, NULL);
     if (drive->reservations != NULL)
         reserve_reset(drive);
+    if (drive->tape != NULL)
+        tape_reset(drive);
     gate_open(drive);
 }
 
@@ -416,7 +464,7 @@ vscsi_new(const struct vscsi_config *config)
 {
     unsigned shift = shift_of(config);
 
-    if (shift == 0) {
+    if (shift == 0 && config->type != VSCSI_TAPE) {
         errno = EINVAL;
         return NULL;
     }
@@ -436,15 +484,21 @@ drive_new(const struct vscsi_config *config, unsigned shift)
     memset(drive, 0, size);
     strcpy(drive->name, name);
     drive->type = config->type;
-    drive->opcodes =
-        config->type == VSCSI_CHANGER ? vscsi_smc_opcodes : vscsi_opcodes;
+    drive->opcodes = config->type == VSCSI_CHANGER ? vscsi_smc_opcodes
+                     : config->type == VSCSI_TAPE  ? vscsi_ssc_opcodes
+                                                   : vscsi_opcodes;
     drive->block_shift = shift;
     drive->write_protect = config->write_protect;
     drive->load_ms = config->load_ms;
     drive->load.owner = drive;
     drive->state = DRIVE_EMPTY;
     drive->not_ready = drive_state_sense(drive->type, DRIVE_EMPTY);
-    if (config->cache_volatile && config->type != VSCSI_CDROM) {
+    if (config->type == VSCSI_TAPE && !tape_new(drive, config)) {
+        free(drive);
+        return NULL;
+    }
+    if (config->cache_volatile && config->type != VSCSI_CDROM &&
+        config->type != VSCSI_TAPE) {
         drive->cache = cache_new();
         drive->write_cache = drive->cache != NULL;
         if (drive->cache == NULL) {
@@ -474,6 +528,7 @@ vscsi_free(struct vscsi_drive *drive)
     gate_open(drive);
     timer_quiesce(drive);
     cache_free(drive->cache);
+    tape_free(drive->tape);
     reserve_free(drive->reservations);
     free(drive->tray_image);
     pthread_mutex_destroy(&drive->fault_lock);
@@ -502,6 +557,8 @@ vscsi_state(struct vscsi_drive *drive, struct vscsi_state *out_state)
         (void) snprintf(out_state->image, sizeof out_state->image, "%s",
                         medium->path);
     }
+    if (drive->tape != NULL)
+        tape_state(drive, out_state);
     out_state->commands = drive->commands_gone;
     for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next)
         out_state->commands +=

@@ -72,6 +72,11 @@ static const struct {
     { "status", MATCH_OPCODE, 0xB8 },
     { "position", MATCH_OPCODE, 0x2B },
     { "inventory", MATCH_FLAGS, OP_FAULT_INVENTORY },
+    { "filemark", MATCH_OPCODE, 0x10 },
+    { "space", MATCH_FLAGS, OP_FAULT_SPACE },
+    { "locate", MATCH_FLAGS, OP_FAULT_LOCATE },
+    { "rewind", MATCH_OPCODE, 0x01 },
+    { "load", MATCH_OPCODE, 0x1B },
 };
 
 enum operand {
@@ -207,9 +212,9 @@ parse_match(const char **text, struct fault_rule *rule)
         rule->match = MATCH_OPCODE;
         rule->value = (unsigned) opcode;
     } else {
-        return "what to match is any, data, read, write, flush, tur, move, "
-               "exchange, status, position, inventory or an opcode such as "
-               "0x28";
+        return "what to match is any, data, read, write, flush, tur, "
+               "filemark, space, locate, rewind, load, move, exchange, "
+               "status, position, inventory or an opcode such as 0x28";
     }
     if (!accept(text, "lba"))
         return NULL;
@@ -250,6 +255,10 @@ parse_sense_options(const char **text, struct fault_rule *rule)
             rule->number |= SENSE_DEFERRED;
         } else if (accept(text, "ili")) {
             rule->number |= SENSE_ILI;
+        } else if (accept(text, "filemark")) {
+            rule->number |= SENSE_FILEMARK;
+        } else if (accept(text, "eom")) {
+            rule->number |= SENSE_EOM;
         } else if (accept(text, "info")) {
             if (!number(text, 0, UINT64_MAX, &rule->info))
                 return "after \"info\" comes a number";
@@ -381,6 +390,10 @@ rule_matches(const struct vscsi_drive *drive, const struct fault_rule *rule,
         return false;
     if (!rule->lba)
         return true;
+    if (drive->tape != NULL) {
+        lba = tape_object(drive);
+        return lba >= rule->first && lba <= rule->last;
+    }
     if (!(op->flags & (OP_LBA | OP_FAULT_READ)))
         return false;
     cdb_range(cdb, op->length, &lba, &blocks);
@@ -473,6 +486,21 @@ delay_fired(struct timer *timer)
         command->done(command);
 }
 
+static void
+hold_fired(struct timer *timer)
+{
+    struct vscsi_command *command = command_of(timer);
+
+    if (command_run(timer->owner, command, &fault_late))
+        command->done(command);
+}
+
+static bool
+is_ours(const struct timer *timer)
+{
+    return timer->fire == delay_fired || timer->fire == hold_fired;
+}
+
 static bool
 same_command(struct timer *timer, const void *key)
 {
@@ -482,13 +510,13 @@ same_command(struct timer *timer, const void *key)
 static bool
 same_nexus(struct timer *timer, const void *key)
 {
-    return timer->fire == delay_fired && timer->owner == key;
+    return is_ours(timer) && timer->owner == key;
 }
 
 static bool
 same_drive(struct timer *timer, const void *key)
 {
-    return timer->fire == delay_fired &&
+    return is_ours(timer) &&
            ((struct vscsi_nexus *) timer->owner)->drive == key;
 }
 
@@ -583,16 +611,30 @@ act_on_mechanism(struct vscsi_drive *drive, const struct fired *rule)
         (void) vscsi_insert(drive, rule->image, NULL, 0);
 }
 
-/* A delay that cannot be timed is none. */
 static bool
-hold_back(struct vscsi_nexus *nexus, struct vscsi_command *command,
-          uint64_t due_ns)
+hold(struct vscsi_nexus *nexus, struct vscsi_command *command, uint64_t due_ns,
+     void (*fire)(struct timer *timer))
 {
     struct timer *timer = (struct timer *) command->priv;
 
     memset(timer, 0, sizeof *timer);
     timer->owner = nexus;
-    return timer_add(timer, due_ns, delay_fired) != 0;
+    return timer_add(timer, due_ns, fire) == 0;
+}
+
+bool
+fault_hold(struct vscsi_nexus *nexus, struct vscsi_command *command,
+           uint64_t due_ns)
+{
+    return hold(nexus, command, due_ns, hold_fired);
+}
+
+/* A delay that cannot be timed is none. */
+static bool
+hold_back(struct vscsi_nexus *nexus, struct vscsi_command *command,
+          uint64_t due_ns)
+{
+    return !hold(nexus, command, due_ns, delay_fired);
 }
 
 /* True: carry the command out. */

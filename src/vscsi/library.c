@@ -80,21 +80,27 @@ library_cartridge(struct vscsi_library *library, const char *file)
     return at;
 }
 
-/* Up to the first dot, in capitals, as labels are. */
-static void
-label(struct cartridge *cartridge)
+void
+cartridge_label(const char *file, char out_bar_code[33])
 {
     size_t i;
 
-    for (i = 0; i < sizeof cartridge->bar_code - 1; i++) {
-        char c = cartridge->file[i];
+    for (i = 0; i < 32; i++) {
+        char c = file[i];
 
         if (c == '\0' || c == '.')
             break;
         if (c >= 'a' && c <= 'z')
             c = (char) (c - 'a' + 'A');
-        cartridge->bar_code[i] = c > ' ' && c < 0x7f ? c : '_';
+        out_bar_code[i] = c > ' ' && c < 0x7f ? c : '_';
     }
+    out_bar_code[i] = '\0';
+}
+
+static void
+label(struct cartridge *cartridge)
+{
+    cartridge_label(cartridge->file, cartridge->bar_code);
     cartridge->cleaning = strncmp(cartridge->bar_code, "CLN", 3) == 0;
 }
 

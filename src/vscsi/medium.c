@@ -104,8 +104,25 @@ open_image(const struct medium_want *want, struct stat *out_stat,
 }
 
 static int
+measure_tape(struct medium *medium, const struct stat *st,
+             const struct medium_want *want, const struct complaint *to)
+{
+    const char *wrong;
+
+    if (!S_ISREG(st->st_mode))
+        return refuse(to, -EINVAL, "image %s is %s: a tape is a file",
+                      medium->path, kind_of(st->st_mode));
+    medium->size_bytes = medium->blocks = (uint64_t) st->st_size;
+    wrong = tape_open(medium, medium->size_bytes, want->cleaning_uses);
+    return wrong == NULL
+               ? 0
+               : refuse(to, -EINVAL, "image %s is no SIMH tape image: %s",
+                        medium->path, wrong);
+}
+
+static int
 measure(struct medium *medium, const struct stat *st,
-        const struct complaint *to)
+        const struct medium_want *want, const struct complaint *to)
 {
     uint64_t size = (uint64_t) st->st_size;
     int read_only = 0;
@@ -117,6 +134,8 @@ measure(struct medium *medium, const struct stat *st,
         if (ioctl(medium->fd, BLKROGET, &read_only) == 0 && read_only)
             medium->write_protected = true;
     }
+    if (want->tape)
+        return measure_tape(medium, st, want, to);
     if (size == 0)
         return refuse(to, -EINVAL, "image %s is empty (0 bytes)", medium->path);
     if (size % medium->block_bytes != 0)
@@ -219,7 +238,7 @@ medium_open(const struct medium_want *want, struct medium **out_medium,
     medium->dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
     medium->ino = S_ISBLK(st.st_mode) ? 0 : st.st_ino;
     pthread_mutex_init(&medium->sync_lock, NULL);
-    error = measure(medium, &st, &to);
+    error = measure(medium, &st, want, &to);
     if (error == 0)
         error = enter_registry(medium, &to);
     if (error == 0) {
@@ -228,6 +247,7 @@ medium_open(const struct medium_want *want, struct medium **out_medium,
             leave_registry(medium);
     }
     if (error != 0) {
+        tape_close(medium);
         (void) close(fd);
         pthread_mutex_destroy(&medium->sync_lock);
         free(medium);
@@ -243,6 +263,7 @@ medium_close(struct medium *medium)
 {
     if (medium == NULL)
         return;
+    tape_close(medium);
     (void) close(medium->fd);
     leave_registry(medium);
     pthread_mutex_destroy(&medium->sync_lock);

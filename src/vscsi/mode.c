@@ -15,6 +15,7 @@
 #define FLOPPY (1u << VSCSI_FLOPPY)
 #define CD     (1u << VSCSI_CDROM)
 #define ROBOT  (1u << VSCSI_CHANGER)
+#define TAPE   (1u << VSCSI_TAPE)
 #define ALL    (DISK | FLOPPY | CD)
 
 struct page {
@@ -83,12 +84,44 @@ fill_capabilities(const struct vscsi_drive *drive, uint8_t *body,
     put16(body + 12, 8467);
 }
 
+static void
+fill_compression(const struct vscsi_drive *drive, uint8_t *body,
+                 enum mode_control control)
+{
+    tape_fill_page(drive, 0x0F, body, control);
+}
+
+static void
+fill_device(const struct vscsi_drive *drive, uint8_t *body,
+            enum mode_control control)
+{
+    tape_fill_page(drive, 0x10, body, control);
+}
+
+static void
+fill_partitions(const struct vscsi_drive *drive, uint8_t *body,
+                enum mode_control control)
+{
+    tape_fill_page(drive, 0x11, body, control);
+}
+
+static void
+fill_medium(const struct vscsi_drive *drive, uint8_t *body,
+            enum mode_control control)
+{
+    tape_fill_page(drive, 0x1D, body, control);
+}
+
 static const struct page pages[] = {
     { 0x01, ALL, 10, fill_recovery },
     { 0x05, FLOPPY, 30, floppy_fill_page },
     { 0x08, DISK | FLOPPY, 18, fill_caching },
-    { 0x0A, ALL | ROBOT, 10, fill_control },
-    { 0x1C, ALL | ROBOT, 10, fill_exceptions },
+    { 0x0A, ALL | ROBOT | TAPE, 10, fill_control },
+    { 0x0F, TAPE, 14, fill_compression },
+    { 0x10, TAPE, 14, fill_device },
+    { 0x11, TAPE, 6, fill_partitions },
+    { 0x1C, ALL | ROBOT | TAPE, 10, fill_exceptions },
+    { 0x1D, TAPE, 30, fill_medium },
     { 0x2A, CD, 20, fill_capabilities },
 };
 
@@ -129,6 +162,8 @@ device_parameter(const struct vscsi_drive *drive)
 {
     if (drive->type == VSCSI_CDROM)
         return 0;
+    if (drive->tape != NULL)
+        return tape_parameter(drive);
     return (drive->medium != NULL && drive_write_protected(drive) ? 0x80 : 0) |
            0x10;
 }
@@ -138,6 +173,10 @@ put_block_descriptor(const struct vscsi_drive *drive, uint8_t *to)
 {
     uint64_t blocks = drive->medium != NULL ? drive->medium->blocks : 0;
 
+    if (drive->tape != NULL) {
+        tape_put_descriptor(drive, to);
+        return 8;
+    }
     put32(to, blocks > UINT32_MAX ? UINT32_MAX : (uint32_t) blocks);
     put24(to + 5, 1u << drive->block_shift);
     return 8;
@@ -237,6 +276,8 @@ apply_page(struct vscsi_drive *drive, const uint8_t *given)
 {
     if ((given[0] & 0x3f) == 0x08)
         return set_write_cache(drive, given[2] & 0x04);
+    if ((given[0] & 0x3f) == 0x0F)
+        tape_set_compression(drive, given);
     if ((given[0] & 0x3f) == 0x0A) {
         atomic_store(&drive->d_sense, (given[2] & 0x04) != 0);
         pthread_mutex_lock(&drive->lock);
@@ -267,6 +308,26 @@ select_pages(struct task *task, const uint8_t *list, size_t len)
     return sense;
 }
 
+/* The pages are checked before anything takes effect. */
+static uint32_t
+select_tape(struct task *task, size_t header, const uint8_t *descriptor,
+            size_t len)
+{
+    const uint8_t *list = task->data;
+    uint8_t parameter = header == 4 ? list[2] : list[3];
+    size_t pages_at = header + (descriptor != NULL ? 8 : 0);
+    bool changed = false;
+    uint32_t sense = tape_check_descriptor(task->drive, parameter, descriptor);
+
+    if (sense == 0)
+        sense = select_pages(task, list + pages_at, len - pages_at);
+    if (sense == 0)
+        sense = tape_select(task->drive, parameter, descriptor, &changed);
+    if (changed)
+        drive_attention_all(task->drive, UA_MODE, task->nexus);
+    return sense;
+}
+
 static uint32_t
 mode_select(struct task *task, size_t header, size_t len)
 {
@@ -283,6 +344,9 @@ mode_select(struct task *task, size_t header, size_t len)
     descriptor = header == 4 ? list[3] : get16(list + 6);
     if ((descriptor != 0 && descriptor != 8) || header + descriptor > len)
         return descriptor > 8 ? SENSE_LIST_FIELD : SENSE_LIST_LENGTH;
+    if (task->drive->tape != NULL)
+        return select_tape(task, header, descriptor == 8 ? list + header : NULL,
+                           len);
     /* The block size is the image's. */
     if (descriptor == 8 &&
         get24(list + header + 5) != 1u << task->drive->block_shift)

@@ -45,6 +45,8 @@ drive_flush(struct vscsi_drive *drive)
 {
     uint32_t sense = 0;
 
+    if (drive->tape != NULL)
+        sense = tape_flush(drive);
     if (drive->cache != NULL)
         sense = cache_flush(drive->cache, drive->medium, 0, UINT64_MAX);
     return sense != 0 ? sense : medium_sync(drive->medium);

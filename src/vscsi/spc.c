@@ -33,6 +33,9 @@ spc_request_sense(struct task *task)
     uint8_t data[VSCSI_SENSE_MAX];
     size_t len;
 
+    if (task->drive->tape != NULL)
+        sense = tape_sense(task->drive,
+                           sense != 0 ? sense : tape_wish(task->drive));
     (void) attention_take(task->nexus, &sense, &task->command->attention);
     len = sense_build(data, cdb[1] & 0x01, sense, NULL);
     return reply(task, data, len, cdb[4]);
@@ -41,17 +44,17 @@ spc_request_sense(struct task *task)
 /* --- INQUIRY -------------------------------------------------------------- */
 
 static const char *const products[] = {
-    [VSCSI_DISK] = "REMOVABLE DISK",
-    [VSCSI_FLOPPY] = "FLOPPY DISK",
-    [VSCSI_CDROM] = "CD/DVD-ROM",
-    [VSCSI_CHANGER] = "MEDIA LIBRARY",
+    [VSCSI_DISK] = "REMOVABLE DISK", [VSCSI_FLOPPY] = "FLOPPY DISK",
+    [VSCSI_CDROM] = "CD/DVD-ROM",    [VSCSI_CHANGER] = "MEDIA LIBRARY",
+    [VSCSI_TAPE] = "TAPE DRIVE",
 };
 
 void
 spc_product(const struct vscsi_drive *drive, const char *out_texts[2])
 {
     out_texts[0] = "REINSERT";
-    out_texts[1] = products[drive->type];
+    out_texts[1] =
+        drive->tape != NULL ? tape_product(drive) : products[drive->type];
 }
 
 /* Left-justified ASCII in a field of spaces. */
@@ -67,6 +70,7 @@ static uint8_t
 device_type(const struct vscsi_drive *drive)
 {
     return drive->type == VSCSI_CHANGER ? 0x08
+           : drive->type == VSCSI_TAPE  ? 0x01
            : drive->type == VSCSI_CDROM ? 0x05
                                         : 0x00;
 }
@@ -74,11 +78,11 @@ device_type(const struct vscsi_drive *drive)
 static uint32_t
 inquiry_standard(struct task *task, size_t alloc)
 {
-    const char *texts[3] = { "REINSERT", products[task->drive->type],
-                             REINSERT_VERSION };
+    const char *texts[3] = { NULL, NULL, REINSERT_VERSION };
     uint8_t data[66] = { 0 };
     bool reader = false;
 
+    spc_product(task->drive, texts);
     if (task->drive->library != NULL)
         library_identity(task->drive->library, texts, &reader);
     data[0] = device_type(task->drive);
@@ -93,6 +97,7 @@ inquiry_standard(struct task *task, size_t alloc)
     put16(data + 58, 0x00A0); /* SAM-5 */
     put16(data + 60, 0x0460); /* SPC-4 */
     put16(data + 62, task->drive->type == VSCSI_CHANGER ? 0x0480 /* SMC-3 */
+                     : task->drive->type == VSCSI_TAPE  ? 0x0400 /* SSC-3 */
                      : task->drive->type == VSCSI_CDROM ? 0x0420
                                                         : 0x04C0);
     return reply(task, data, sizeof data, alloc);
@@ -170,11 +175,12 @@ vpd_thin(const struct vscsi_drive *drive, uint8_t *body)
 #define DISKS (1u << VSCSI_DISK | 1u << VSCSI_FLOPPY)
 #define ALL   (DISKS | 1u << VSCSI_CDROM)
 #define ROBOT (1u << VSCSI_CHANGER)
+#define TAPE  (1u << VSCSI_TAPE)
 
 static const struct vpd vpds[] = {
-    { 0x00, ALL | ROBOT, vpd_list },
-    { 0x80, ALL | ROBOT, vpd_serial },
-    { 0x83, ALL | ROBOT, vpd_identification },
+    { 0x00, ALL | ROBOT | TAPE, vpd_list },
+    { 0x80, ALL | ROBOT | TAPE, vpd_serial },
+    { 0x83, ALL | ROBOT | TAPE, vpd_identification },
     { 0xB0, DISKS, vpd_limits },
     { 0xB1, DISKS, vpd_characteristics },
     { 0xB2, DISKS, vpd_thin },
@@ -298,8 +304,10 @@ spc_report_luns(struct task *task)
 static size_t
 put_timeouts(struct vscsi_drive *drive, uint8_t code, uint8_t *to)
 {
-    uint32_t seconds =
-        drive->library != NULL ? library_timeout_s(drive->library, code) : 0;
+    uint32_t seconds = drive->library != NULL
+                           ? library_timeout_s(drive->library, code)
+                       : drive->tape != NULL ? tape_timeout_s(drive, code)
+                                             : 0;
 
     put16(to, TIMEOUTS_BYTES - 2);
     put32(to + 4, 0);

@@ -79,6 +79,9 @@ put64(uint8_t *p, uint64_t value)
 #define SENSE_DEFERRED   0x01000000u    /* of an earlier command */
 #define SENSE_ILI        0x02000000u    /* another block length */
 #define SENSE_DESCRIPTOR 0x04000000u    /* in this format whatever D_SENSE is */
+#define SENSE_FILEMARK   0x00100000u
+#define SENSE_EOM        0x00200000u
+#define SENSE_STREAM     0x00400000u    /* of a tape: descriptor 04h */
 #define SENSE_BYTES(n)   ((uint32_t) (n) << 27) /* cut to so many; 0: all */
 
 enum {
@@ -111,8 +114,13 @@ enum {
 
 /* --- medium.c: an image, open and locked ---------------------------------- */
 
+struct mam;
+struct simh;
+
 struct medium {
     int fd;
+    struct simh *simh;          /* of a tape, or NULL */
+    struct mam *mam;
     bool write_protected;
     bool thin;                  /* holes can be punched */
     uint32_t block_bytes;
@@ -132,6 +140,8 @@ struct medium_want {
     const char *drive;          /* must outlive the medium */
     uint32_t block_bytes;
     bool read_only;
+    bool tape;
+    unsigned cleaning_uses;     /* of a new cleaning cartridge */
 };
 
 int medium_open(const struct medium_want *want, struct medium **out_medium,
@@ -237,6 +247,7 @@ struct motion;
 struct opcode;
 struct reservations;
 struct smc_nexus;
+struct tape;
 
 /*
  * Lock order: gate, lock, fault_lock.  The timers', the cache's and the image
@@ -260,6 +271,7 @@ struct vscsi_drive {
     _Atomic(struct fault_rule *) rules;
     const struct opcode *opcodes;   /* 256 of them */
     struct vscsi_library *library;  /* whose robot it is, or NULL */
+    struct tape *tape;          /* of a tape drive, or NULL */
     struct reservations *reservations;  /* reserve.c, or NULL */
 
     pthread_mutex_t lock;       /* nexus list, events, state for onlookers */
@@ -289,6 +301,7 @@ struct vscsi_nexus {
     unsigned in_callback;
     unsigned gesn;              /* GESN_* not yet told */
     bool prevents;
+    uint64_t alerts;            /* TapeAlert flags of a tape drive not yet told */
     struct smc_nexus *smc;      /* of a library's robot: smc_tags.c */
 };
 
@@ -369,6 +382,7 @@ struct task {
     unsigned events;            /* to raise afterwards */
     const struct fault_effect *effect;
     struct motion *motion;      /* to begin past the gate: SENSE_PENDING */
+    uint64_t hold_until_ns;     /* OP_ALONE, SENSE_PENDING: run again then */
 };
 
 typedef uint32_t opcode_fn(struct task *task);
@@ -391,6 +405,8 @@ enum {
     OP_FAULT_INVENTORY = 1u << 11,
     OP_RESERVED = 1u << 12,     /* asks the reservations; and then: */
     OP_SHARED = 1u << 13,       /* ... those that exclude writing let it in */
+    OP_FAULT_SPACE = 1u << 14,
+    OP_FAULT_LOCATE = 1u << 15,
 };
 
 struct opcode {
@@ -403,6 +419,7 @@ struct opcode {
 };
 
 extern const struct opcode vscsi_opcodes[256], vscsi_smc_opcodes[256];
+extern const struct opcode vscsi_ssc_opcodes[256];
 extern const struct fault_effect fault_none;
 
 /* Carries the command out now; rules have been applied.  False: it completes
@@ -431,6 +448,7 @@ struct fault_effect {
     uint32_t data_max;          /* bytes that are moved at most */
     uint32_t recovered;         /* sense to report although all is well */
     bool overrun;               /* the transport says that it was too much */
+    bool late;                  /* its time has passed: hold_until_ns */
     uint8_t robot;              /* enum robot_fault */
     uint32_t robot_value;
 };
@@ -459,6 +477,9 @@ enum robot_fault {
  * whether it is over already. */
 bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,
                  struct fault_effect *out_effect, bool *out_completed);
+/* The command is run again then, as a late one; false: no timer. */
+bool fault_hold(struct vscsi_nexus *nexus, struct vscsi_command *command,
+                uint64_t due_ns);
 /* Ends every delayed or lost command of a drive, or of one nexus. */
 void fault_abort_drive(struct vscsi_drive *drive);
 void fault_abort_nexus(struct vscsi_nexus *nexus);
@@ -499,6 +520,8 @@ void spc_product(const struct vscsi_drive *drive, const char *out_texts[2]);
 
 /* --- mode.c --------------------------------------------------------------- */
 
+enum mode_control { CURRENT, CHANGEABLE, DEFAULT, SAVED };
+
 size_t mode_put_pages(const struct vscsi_drive *drive, uint8_t *to,
                       uint8_t code, unsigned control);
 
@@ -510,8 +533,6 @@ uint32_t thin_zero(struct task *task, uint64_t lba, uint64_t blocks,
 
 /* --- floppy.c ------------------------------------------------------------- */
 
-enum mode_control { CURRENT, CHANGEABLE, DEFAULT, SAVED };
-
 void floppy_fill_page(const struct vscsi_drive *drive, uint8_t *body,
                       enum mode_control control);
 /* The medium type of a mode parameter header; 0 for other drives. */
@@ -522,12 +543,65 @@ uint32_t floppy_capacities(struct task *task);
 
 uint16_t mmc_profile(const struct medium *medium);
 
+/* --- tape.c, for the files of every drive ---------------------------------- */
+
+extern const struct fault_effect fault_late;
+
+/* False with errno set: the configuration is none of a tape drive. */
+bool tape_new(struct vscsi_drive *drive, const struct vscsi_config *config);
+void tape_free(struct tape *tape);
+/* The gate is closed for these: a cartridge came in, is about to leave, the
+ * drive is reset; a cleaning cartridge has done its work. */
+void tape_in(struct vscsi_drive *drive, struct medium *medium);
+void tape_out(struct vscsi_drive *drive);
+void tape_reset(struct vscsi_drive *drive);
+void tape_cleaned(struct vscsi_drive *drive, bool expired);
+/* What a cleaning cartridge makes the drive say, or 0 for others. */
+uint32_t tape_cleaner(struct vscsi_drive *drive);
+uint32_t tape_clean_ms(const struct vscsi_drive *drive);
+unsigned tape_cleaning_uses(const struct vscsi_drive *drive);
+/* Buffered objects reach the image; a failure is a deferred one. */
+uint32_t tape_flush(struct vscsi_drive *drive);
+/* The personality's code for a condition. */
+uint32_t tape_sense(const struct vscsi_drive *drive, uint32_t sense);
+/* What REQUEST SENSE has to tell when all is well. */
+uint32_t tape_wish(const struct vscsi_drive *drive);
+uint64_t tape_object(const struct vscsi_drive *drive);
+void tape_state(const struct vscsi_drive *drive, struct vscsi_state *out);
+uint32_t tape_timeout_s(const struct vscsi_drive *drive, uint8_t opcode);
+const char *tape_product(const struct vscsi_drive *drive);
+
+/* Opens what a tape has besides its file; NULL, or what is wrong. */
+const char *tape_open(struct medium *medium, uint64_t size,
+                      unsigned cleaning_uses);
+void tape_close(struct medium *medium);
+
+/* --- tape_mode.c ----------------------------------------------------------- */
+
+void tape_fill_page(const struct vscsi_drive *drive, uint8_t code,
+                    uint8_t *body, enum mode_control control);
+void tape_put_descriptor(const struct vscsi_drive *drive, uint8_t *to);
+uint8_t tape_parameter(const struct vscsi_drive *drive);
+/* Header byte and block descriptor (or NULL) of MODE SELECT: may they be set?
+ * Then sets them. */
+uint32_t tape_check_descriptor(const struct vscsi_drive *drive,
+                               uint8_t parameter, const uint8_t *descriptor);
+uint32_t tape_select(struct vscsi_drive *drive, uint8_t parameter,
+                     const uint8_t *descriptor, bool *out_changed);
+void tape_set_compression(struct vscsi_drive *drive, const uint8_t *page);
+
+/* --- library.c ------------------------------------------------------------- */
+
+/* The label of a cartridge in this file: capitals, up to the first dot. */
+void cartridge_label(const char *file, char out_bar_code[33]);
+
 /* --- handlers: spc.c mode.c sbc.c thin.c floppy.c mmc.c, named by opcodes.def ------ */
 
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
     opcode_fn handler;
 #include "vscsi/opcodes.def"
 #include "vscsi/opcodes_smc.def"
+#include "vscsi/opcodes_ssc.def"
 #undef OPCODE_ROW
 
 #endif
