@@ -26,10 +26,9 @@ struct word {
 };
 
 static int
-fail(const char *format, const char *name)
+fail(const char *text)
 {
-    fprintf(stderr, format, name);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s\n", text);
     return 1;
 }
 
@@ -139,7 +138,7 @@ run_load(struct changer *changer, const struct word *word, const long *numbers)
     long slot = numbers[0], drive = numbers[1] == NOT_GIVEN ? 0 : numbers[1];
 
     if (slot == NOT_GIVEN)
-        return fail("No source specified", "");
+        return fail("No source specified");
     if (check_slot(changer, word->name, slot) != 0 ||
         check_drive(changer, word->name, drive) != 0)
         return 1;
@@ -205,15 +204,15 @@ run_pair(struct changer *changer, const struct word *word, const long *numbers)
     json_t *body;
 
     if (numbers[0] == NOT_GIVEN)
-        return fail("No source specified", "");
+        return fail("No source specified");
     if (numbers[1] == NOT_GIVEN)
-        return fail("No destination specified", "");
+        return fail("No destination specified");
     if (changer_element(changer, "slot", numbers[0]) == NULL)
-        return fail("Invalid source", "");
+        return fail("Invalid source");
     if (changer_element(changer, "slot", numbers[1]) == NULL ||
         (numbers[2] != NOT_GIVEN &&
          changer_element(changer, "slot", numbers[2]) == NULL))
-        return fail("Invalid destination", "");
+        return fail("Invalid destination");
     body = json_object();
     set_number(body, "source", numbers[0]);
     set_number(body, "destination", numbers[1]);
@@ -228,7 +227,7 @@ run_position(struct changer *changer, const struct word *word,
     json_t *body;
 
     if (numbers[0] == NOT_GIVEN)
-        return fail("No source specified", "");
+        return fail("No source specified");
     if (check_slot(changer, word->name, numbers[0]) != 0)
         return 1;
     body = json_object();
@@ -282,7 +281,7 @@ run_choice(struct changer *changer, const struct word *word,
     loaded = full ? home_of(drive_of(changer, drive)) : 0;
     wanted = choose(changer, word->name, loaded);
     if (wanted == 0)
-        return fail("No More Media", "");
+        return fail("No More Media");
     if (wanted == loaded) {
         printf("loading...done.\n");
         return 0;
@@ -367,9 +366,7 @@ run_erase(struct changer *changer, const struct word *word, const long *numbers)
 {
     (void) changer;
     (void) numbers;
-    return fail("%s: a library has nothing that can be erased; name a tape "
-                "drive",
-                word->name);
+    return fail("erase: a library has nothing that can be erased");
 }
 
 static int
@@ -397,7 +394,7 @@ run_export(struct changer *changer, const struct word *word,
            const long *numbers)
 {
     if (numbers[0] == NOT_GIVEN)
-        return fail("No source specified", "");
+        return fail("No source specified");
     return run_mail(changer, word, numbers);
 }
 
