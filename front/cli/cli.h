@@ -40,12 +40,14 @@ enum cli_option {
     OPT_FORCE = 256,
     OPT_DRY_RUN = 512,
     OPT_LIBRARY = 1024,
+    OPT_DISCOVER = 2048,
+    OPT_GUIDED = 4096,
 };
 
 /* The parsed command line. */
 struct cli {
     const struct cli_verb *verb;
-    bool help, json, quiet, watch, force, dry_run;
+    bool help, json, quiet, watch, force, dry_run, guided;
     bool tty;            /* stdout is a terminal */
     const char *control; /* as given, or NULL */
     const char *config;
@@ -53,6 +55,8 @@ struct cli {
     const char *library;
     const char *nbd[RI_LISTEN_MAX];
     size_t nbd_count;
+    const char *discover[RI_LISTEN_MAX]; /* portals */
+    size_t discover_count;
     char **args; /* without options */
     int arg_count;
 };
@@ -70,7 +74,7 @@ struct cli_verb {
 extern const struct cli_verb cli_verb_serve, cli_verb_status, cli_verb_insert,
     cli_verb_eject, cli_verb_yank, cli_verb_prompts, cli_verb_answer,
     cli_verb_events, cli_verb_errors, cli_verb_recover,
-    cli_verb_changer, cli_verb_library, cli_verb_sense, cli_verb_states,
+    cli_verb_changer, cli_verb_drives, cli_verb_probe, cli_verb_library, cli_verb_sense, cli_verb_states,
     cli_verb_version, cli_verb_help;
 
 /* --- main.c ------------------------------------------------------------------

@@ -27,6 +27,8 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_verb_recover,
     &cli_verb_changer,
     &cli_verb_library,
+    &cli_verb_drives,
+    &cli_verb_probe,
     &cli_verb_sense,
     &cli_verb_states,
     &cli_verb_version,

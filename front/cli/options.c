@@ -25,6 +25,10 @@ static const struct option_row {
     { OPT_WATCH, 'w', "watch", NULL, "go on, and show changes as they happen" },
     { OPT_LIBRARY, 'f', "library", "NAME",
       "the library; needed where there are several" },
+    { OPT_DISCOVER, 'p', "discover", "PORTAL",
+      "also of the iSCSI portal HOST[:PORT]; may be repeated" },
+    { OPT_GUIDED, 'g', "guided", NULL,
+      "ask for the medium to be moved, and watch" },
     { OPT_TO, 't', "to", "IMAGE|DEVICE", "where it is written" },
     { OPT_FORCE, 'f', "force", NULL,
       "write although the medium is not as it was,\n"
@@ -109,6 +113,16 @@ set_option(struct cli *cli, const struct option_row *row, const char *value)
         break;
     case OPT_LIBRARY:
         cli->library = value;
+        break;
+    case OPT_GUIDED:
+        cli->guided = true;
+        break;
+    case OPT_DISCOVER:
+        if (cli->discover_count == RI_LISTEN_MAX) {
+            cli_say("--discover: at most %d portals", RI_LISTEN_MAX);
+            return CLI_USAGE;
+        }
+        cli->discover[cli->discover_count++] = value;
         break;
     case OPT_NBD:
         if (cli->nbd_count == RI_LISTEN_MAX) {

@@ -1,0 +1,115 @@
+/*
+ * cmd_drives.c - reinsert drives: what could be served, and who has it
+ *
+ * The drives of this machine, of a running service if there is one, and of the
+ * portals that are named.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cli/cli.h"
+#include "probe/drives.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* The order of the ON_PIPE columns is documented, and stays. */
+static const struct table_column columns[] = {
+    { "DRIVE", "name", AS_TEXT, ON_BOTH },
+    { "TYPE", "type", AS_TEXT, ON_BOTH },
+    { "VENDOR", "vendor", AS_TEXT, ON_BOTH },
+    { "PRODUCT", "product", AS_TEXT, ON_BOTH },
+    { "SERIAL", "serial", AS_TEXT, ON_BOTH },
+    { "MEDIUM", "medium", AS_TEXT, ON_BOTH },
+    { "SIZE", "size_bytes", AS_SIZE, ON_BOTH },
+    { "VOLUME", "volume", AS_TEXT, ON_BOTH },
+    { "HELD BY", "held_by", AS_TEXT, ON_BOTH | SHRINKS },
+    { "", "where", AS_TEXT, ON_PIPE },
+    { "", "block_bytes", AS_TEXT, ON_PIPE },
+    { "", "removable", AS_FLAG, ON_PIPE },
+};
+
+/* A drive of a service, as a row of this table. */
+static json_t *
+service_row(const json_t *drive)
+{
+    const char *state = json_text(drive, "state");
+
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:b}", "name",
+        json_text(drive, "name"), "where", "service", "type",
+        json_text(drive, "type"), "vendor", "", "product",
+        json_is_true(json_object_get(drive, "real")) ? "" : "emulated",
+        "serial", "", "medium",
+        strcmp(state, "ready") == 0   ? "present"
+        : strcmp(state, "empty") == 0 ? "none"
+                                      : state,
+        "size_bytes", (json_int_t) json_number(drive, "size_bytes"),
+        "block_bytes", (json_int_t) json_number(drive, "block_bytes"), "volume",
+        json_text(drive, "volume"), "held_by", "the service", "removable", 1);
+}
+
+/* Nothing when no service runs where nobody said that one does. */
+static int
+drives_of_service(struct cli *cli, json_t *rows)
+{
+    struct client *client = NULL;
+    char path[RI_PATH_MAX];
+    json_t *reply = NULL, *row;
+    size_t i;
+    int rc;
+
+    cli_control_path(cli, path, sizeof path);
+    if (cli->control == NULL && access(path, F_OK) != 0)
+        return 0;
+    rc = client_open(cli, &client);
+    if (rc == 0)
+        rc = client_get(client, "/v1/drives", &reply);
+    if (rc == 0) {
+        json_array_foreach(json_object_get(reply, "drives"), i, row)
+        {
+            json_array_append_new(rows, service_row(row));
+        }
+    }
+    json_decref(reply);
+    client_close(client);
+    return rc;
+}
+
+static int
+run(struct cli *cli)
+{
+    json_t *all = json_pack("{s:[]}", "drives");
+    json_t *rows = json_object_get(all, "drives");
+    char text[512] = "";
+    int rc;
+
+    drives_of_machine("", rows);
+    rc = drives_of_service(cli, rows);
+    for (size_t i = 0; i < cli->discover_count; i++)
+        if (drives_of_portal(cli->discover[i], rows, text, sizeof text) != 0) {
+            cli_say("%s", text);
+            rc = CLI_FAILED;
+        }
+    if (cli->json)
+        print_json(all);
+    else if (cli->tty && json_array_size(rows) == 0)
+        printf("No drives of this machine have removable media, no service "
+               "runs, and no portal was named.\n");
+    else
+        table_print(cli, "drive", columns, sizeof columns / sizeof columns[0],
+                    rows);
+    json_decref(all);
+    return rc;
+}
+
+const struct cli_verb cli_verb_drives = {
+    .name = "drives",
+    .args = "[--discover PORTAL]...",
+    .summary = "List drives that could be served, and who holds them",
+    .text = "Of this machine, of a running service, and of the iSCSI portals "
+            "that are\nnamed.  No command is sent to a drive of this machine.  "
+            "CHAP:\nREINSERT_ISCSI_USER and REINSERT_ISCSI_SECRET in the "
+            "environment.\n",
+    .options = OPT_JSON | OPT_CONTROL | OPT_DISCOVER,
+    .run = run,
+};

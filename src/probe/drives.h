@@ -1,0 +1,25 @@
+/*
+ * drives.h - drives that could be served: of this machine, of portals
+ *
+ * Rows are objects with the fields that look_at adds, and `name` (what to give
+ * to `probe`, or as `url` or `device`), `where` ("machine", "portal"),
+ * `held_by` (who has it, in words, or "").
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PROBE_DRIVES_H
+#define PROBE_DRIVES_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+/*
+ * From /sys, /proc and udev's database below `root` ("" but for tests).  No
+ * command is sent: whoever has the drive would miss its unit attentions.
+ */
+void drives_of_machine(const char *root, json_t *rows);
+/* 0, or -errno and a sentence.  HOST[:PORT]. */
+int drives_of_portal(const char *portal, json_t *rows, char *out_text,
+                     size_t text_max);
+
+#endif

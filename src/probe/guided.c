@@ -1,0 +1,288 @@
+/*
+ * guided.c - what a drive says while a person moves its medium
+ *
+ * All answers are written down when they change: TEST UNIT READY, a read of
+ * the first block, READ CAPACITY, events.  A step is over when the drive shows
+ * what was asked for, when the person says so, or after a time limit.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "probe/examine.h"
+#include "probe/look.h"
+
+#define ROUND_MS 100
+
+struct watch {
+    struct examination *e;
+    const char *step;
+    uint64_t began_us;
+    struct cdb tur, read;
+    struct medium_seen medium;
+    uint8_t event; /* of GESN's media class, or 0 */
+    bool gesn, first;
+    char last[4][64]; /* as written down last */
+    /* since the step began */
+    bool attention, new_medium, removal, eject_request, becoming, was_out;
+    bool read_while_out, size_while_out;
+};
+
+static void
+write_down(struct watch *w, int slot, const char *what, const char *text)
+{
+    if (strcmp(w->last[slot], text) == 0)
+        return;
+    snprintf(w->last[slot], sizeof w->last[slot], "%s", text);
+    json_array_append_new(
+        json_object_get(w->e->report, "seen"),
+        json_pack("{s:s, s:I, s:s, s:s}", "step", w->step, "ms",
+                  (json_int_t) ((link_now_us() - w->began_us) / 1000), "what",
+                  what, "text", text));
+}
+
+static bool
+is_out(const struct watch *w)
+{
+    struct sense sense = link_sense(&w->tur);
+
+    return sense.key == 2 || (sense.key == 6 && sense.asc == 0x3A);
+}
+
+static void
+note_ready(struct watch *w)
+{
+    struct sense sense = link_sense(&w->tur);
+    char text[64];
+
+    if (sense.key == 6 && sense.asc == 0x28)
+        w->attention = true;
+    if (sense.key == 6 && sense.asc == 0x5A)
+        w->eject_request = true;
+    if (sense.key == 2 && sense.asc == 0x04)
+        w->becoming = true;
+    if (is_out(w))
+        w->was_out = true;
+    answer_text(&w->tur, text, sizeof text);
+    write_down(w, 0, "TEST UNIT READY", text);
+}
+
+static void
+note_event(struct watch *w)
+{
+    static const char *const words[] = { "none", "eject request", "new medium",
+                                         "removal", "medium changed" };
+    uint8_t reply[8];
+
+    if (!w->gesn || !examine_gesn(w->e->link, reply, NULL) ||
+        (reply[2] & 7) != 4)
+        return;
+    w->event = reply[4] & 0xF;
+    w->eject_request |= w->event == 1;
+    w->new_medium |= w->event == 2 || w->event == 4;
+    w->removal |= w->event == 3;
+    write_down(w, 1, "event", w->event < 5 ? words[w->event] : "unknown");
+}
+
+/* After TEST UNIT READY, so that this is who takes the unit attention. */
+static void
+note_data(struct watch *w)
+{
+    static uint8_t block[65536];
+    struct medium_seen one = { true, 1, w->medium.block_bytes };
+    struct medium_seen now;
+    char text[64];
+    bool out = link_sense(&w->tur).key == 2 && link_sense(&w->tur).asc == 0x3A;
+
+    look_read(w->e->link, &one, 0, 1, block, &w->read);
+    w->read_while_out |= out && link_good(&w->read);
+    w->attention |= link_sense(&w->read).asc == 0x28;
+    answer_text(&w->read, text, sizeof text);
+    write_down(w, 2, "READ", text);
+    now = look_capacity(w->e->link);
+    w->size_while_out |= out && now.known;
+    if (now.known)
+        snprintf(text, sizeof text, "%llu blocks",
+                 (unsigned long long) now.blocks);
+    else
+        snprintf(text, sizeof text, "none");
+    write_down(w, 3, "READ CAPACITY", text);
+}
+
+static void
+look_round(struct watch *w)
+{
+    w->tur = (struct cdb){ .cdb_len = 6 };
+    link_send(w->e->link, &w->tur);
+    note_ready(w);
+    note_event(w);
+    note_data(w);
+}
+
+typedef bool over_fn(const struct watch *w);
+
+/* TRUE: the drive showed it. */
+static bool
+watch_for(struct watch *w, const char *step, const char *what, over_fn *over)
+{
+    const struct examine_host *host = w->e->host;
+    uint64_t limit = link_now_us() + (uint64_t) host->limit_ms * 1000;
+
+    w->step = step;
+    w->began_us = link_now_us();
+    w->attention = w->new_medium = w->removal = w->eject_request = false;
+    w->becoming = w->was_out = w->read_while_out = w->size_while_out = false;
+    host->ask(host->context, what);
+    for (;;) {
+        look_round(w);
+        if (over(w))
+            return true;
+        if (link_now_us() >= limit || host->says_done(host->context))
+            return false;
+        usleep(ROUND_MS * 1000);
+    }
+}
+
+static bool
+shows_out(const struct watch *w)
+{
+    return is_out(w) && w->tur.answered && link_sense(&w->tur).key == 2;
+}
+
+static bool
+shows_in(const struct watch *w)
+{
+    return link_good(&w->tur);
+}
+
+static bool
+shows_exchange(const struct watch *w)
+{
+    return link_good(&w->tur) && (w->was_out || w->attention || w->new_medium);
+}
+
+static bool
+shows_button(const struct watch *w)
+{
+    return w->eject_request || w->was_out;
+}
+
+/* --- steps ---------------------------------------------------------------------------- */
+
+static void
+taken_out(struct watch *w)
+{
+    struct examination *e = w->e;
+
+    if (!watch_for(w, "out", "Take the medium out, by hand.", shows_out)) {
+        finding(e, "removal", "wrong",
+                "SPC-4, TEST UNIT READY command: NOT READY, MEDIUM NOT PRESENT",
+                &w->tur, "does not say that its medium is gone");
+        return;
+    }
+    /* The first answer may still have been on its way. */
+    look_round(w);
+    finding(e, "removal", "good", NULL, &w->tur,
+            "says that its medium is gone");
+    if (w->read_while_out)
+        finding(e, "read-without-medium", "wrong",
+                "SPC-4, TEST UNIT READY command: it tells whether a command "
+                "that accesses the medium would be carried out",
+                &w->read,
+                "goes on reading although it says that it has no "
+                "medium");
+    if (w->size_while_out)
+        finding(e, "capacity-without-medium", "wrong",
+                "SBC-3, READ CAPACITY (10) command", NULL,
+                "tells a capacity although it says that it has no medium");
+}
+
+static void
+say_changes(struct watch *w, const char *name, const char *which)
+{
+    if (w->attention || w->new_medium)
+        finding(w->e, name, "good", NULL, NULL, "announces %s: %s%s%s", which,
+                w->attention ? "UNIT ATTENTION 28" : "",
+                w->attention && w->new_medium ? ", " : "",
+                w->new_medium ? "an event" : "");
+    else
+        finding(w->e, name, "wrong",
+                "SAM-5, Unit attention conditions; SPC-4, NOT READY TO READY "
+                "CHANGE, MEDIUM MAY HAVE CHANGED",
+                NULL, "does not announce %s", which);
+    if (w->becoming)
+        finding(w->e, "becoming-ready", "good", NULL, NULL,
+                "says that it is becoming ready");
+}
+
+static void
+exchange(struct watch *w)
+{
+    (void) watch_for(w, "back", "Put the same medium back.", shows_in);
+    say_changes(w, "return", "a medium that comes back");
+    (void) watch_for(w, "another",
+                     "Take the medium out, and put another one in.",
+                     shows_exchange);
+    say_changes(w, "changes", "another medium");
+}
+
+static void
+button(struct watch *w)
+{
+    struct examination *e = w->e;
+    struct cdb prevent = examine_prevent(e->link, true);
+    struct cdb eject = { .cdb = { 0x1B, 0, 0, 0, 2 }, .cdb_len = 6 };
+    struct sense sense;
+
+    if (link_good(&prevent)) {
+        link_send(e->link, &eject);
+        sense = link_sense(&eject);
+        finding(e, "eject-when-locked",
+                sense.key == 5 && sense.asc == 0x53 ? "good" : "wrong",
+                sense.key == 5 && sense.asc == 0x53
+                    ? NULL
+                    : "SPC-4, MEDIUM REMOVAL PREVENTED",
+                &eject, "%s to eject while it is locked",
+                link_good(&eject) ? "does not refuse" : "refuses");
+        (void) watch_for(
+            w, "button",
+            "The medium is locked. Press the eject button once, or "
+            "say that there is none.",
+            shows_button);
+        if (w->was_out)
+            finding(e, "lock-holds", "wrong",
+                    "SBC-3, PREVENT ALLOW MEDIUM REMOVAL command", &w->tur,
+                    "lets its medium go although it is locked");
+        else
+            finding(e, "button", w->eject_request ? "good" : "absent", NULL,
+                    NULL,
+                    w->eject_request ? "tells that somebody pressed the button"
+                                     : "does not tell of its button");
+        (void) examine_prevent(e->link, false);
+    }
+    link_send(e->link, &eject);
+    finding(e, "eject", link_good(&eject) ? "good" : "absent", NULL, &eject,
+            link_good(&eject) ? "ejects when told to"
+                              : "does not eject when told to");
+}
+
+void
+examine_guided(struct examination *e)
+{
+    struct watch w = { .e = e };
+    uint8_t reply[8];
+
+    w.medium = look_capacity(e->link);
+    if (!w.medium.known) {
+        finding(e, "guided", "note", NULL, NULL,
+                "nothing was watched: there was no medium to begin with");
+        return;
+    }
+    w.gesn = examine_gesn(e->link, reply, NULL);
+    taken_out(&w);
+    exchange(&w);
+    button(&w);
+    e->host->ask(e->host->context, "That is all.");
+}

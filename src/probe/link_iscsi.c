@@ -1,0 +1,251 @@
+/*
+ * link_iscsi.c - commands to a logical unit of an iSCSI target
+ *
+ * A session of its own, so that nobody else's unit attentions are taken.  CHAP
+ * with REINSERT_ISCSI_USER and REINSERT_ISCSI_SECRET of the environment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "probe/iscsi_login.h"
+#include "probe/link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <iscsi/iscsi.h>
+#include <iscsi/scsi-lowlevel.h>
+
+struct unit {
+    struct iscsi_context *iscsi;
+    int lun;
+};
+
+/* --- logging in --------------------------------------------------------------- */
+
+struct step {
+    bool over;
+    int status;
+};
+
+static void
+step_over(struct iscsi_context *iscsi, int status, void *data, void *context)
+{
+    struct step *step = context;
+
+    (void) iscsi;
+    (void) data;
+    step->over = true;
+    step->status = status;
+}
+
+static bool
+serve(struct iscsi_context *iscsi, uint64_t until_us)
+{
+    struct pollfd fd = { .fd = iscsi_get_fd(iscsi),
+                         .events = (short) iscsi_which_events(iscsi) };
+    uint64_t now = link_now_us();
+
+    if (now >= until_us ||
+        poll(&fd, 1, (int) ((until_us - now + 999) / 1000)) < 0)
+        return false;
+    return iscsi_service(iscsi, fd.revents) == 0;
+}
+
+static bool
+wait_for(struct iscsi_context *iscsi, struct step *step)
+{
+    uint64_t until = link_now_us() + LINK_TIMEOUT_MS * 1000;
+
+    while (!step->over && serve(iscsi, until))
+        ;
+    return step->over && step->status == SCSI_STATUS_GOOD;
+}
+
+/* Not libiscsi's connect in one go, which sends TEST UNIT READY. */
+struct iscsi_context *
+iscsi_log_in(const char *portal, const char *target, char *out_text,
+             size_t text_max)
+{
+    const char *user = getenv("REINSERT_ISCSI_USER");
+    const char *secret = getenv("REINSERT_ISCSI_SECRET");
+    struct iscsi_context *iscsi =
+        iscsi_create_context("iqn.2026-11.reinsert:probe");
+    struct step connect = { 0 }, login = { 0 };
+
+    if (iscsi == NULL)
+        return NULL;
+    iscsi_set_noautoreconnect(iscsi, 1);
+    iscsi_set_session_type(iscsi, target != NULL ? ISCSI_SESSION_NORMAL
+                                                 : ISCSI_SESSION_DISCOVERY);
+    if (target != NULL)
+        iscsi_set_targetname(iscsi, target);
+    if (user != NULL && secret != NULL)
+        iscsi_set_initiator_username_pwd(iscsi, user, secret);
+    if (iscsi_connect_async(iscsi, portal, step_over, &connect) == 0 &&
+        wait_for(iscsi, &connect) &&
+        iscsi_login_async(iscsi, step_over, &login) == 0 &&
+        wait_for(iscsi, &login))
+        return iscsi;
+    snprintf(out_text, text_max, "%s: %s", portal,
+             iscsi_get_error(iscsi)[0] != '\0' ? iscsi_get_error(iscsi)
+                                               : "no answer");
+    iscsi_destroy_context(iscsi);
+    return NULL;
+}
+
+void
+iscsi_log_out(struct iscsi_context *iscsi)
+{
+    struct step step = { 0 };
+
+    if (iscsi_logout_async(iscsi, step_over, &step) == 0)
+        wait_for(iscsi, &step);
+    iscsi_destroy_context(iscsi);
+}
+
+/* --- commands ------------------------------------------------------------------- */
+
+struct flight {
+    struct cdb *cdb;
+    size_t *left;
+    uint64_t began_us;
+    struct scsi_task *task;
+    struct scsi_iovec iov;
+};
+
+static void
+take_sense(struct cdb *cdb, const struct scsi_task *task)
+{
+    size_t there = (size_t) task->datain.size, len;
+
+    if (task->datain.data == NULL || there < 2)
+        return;
+    len = (size_t) task->datain.data[0] << 8 | task->datain.data[1];
+    if (len > there - 2)
+        len = there - 2;
+    if (len > LINK_SENSE_MAX)
+        len = LINK_SENSE_MAX;
+    memcpy(cdb->sense, task->datain.data + 2, len);
+    cdb->sense_len = (uint32_t) len;
+}
+
+static void
+flight_over(struct iscsi_context *iscsi, int status, void *data, void *context)
+{
+    struct flight *flight = context;
+    struct cdb *cdb = flight->cdb;
+    const struct scsi_task *task = flight->task;
+
+    (void) iscsi;
+    (void) data;
+    --*flight->left;
+    if (status < 0 || status > 0xFF)
+        return; /* cancelled, or no answer */
+    cdb->answered = true;
+    cdb->status = (uint8_t) status;
+    cdb->took_us = link_now_us() - flight->began_us;
+    if (status == SCSI_STATUS_CHECK_CONDITION)
+        take_sense(cdb, task);
+    else if (task->residual_status == SCSI_RESIDUAL_UNDERFLOW)
+        cdb->transferred = task->residual < cdb->data_len
+                               ? cdb->data_len - (uint32_t) task->residual
+                               : 0;
+    else
+        cdb->transferred = cdb->data_len;
+}
+
+static bool
+begin(struct unit *unit, struct flight *flight)
+{
+    struct cdb *cdb = flight->cdb;
+
+    flight->task =
+        scsi_create_task(cdb->cdb_len, cdb->cdb,
+                         cdb->data_len != 0 ? SCSI_XFER_READ : SCSI_XFER_NONE,
+                         (int) cdb->data_len);
+    if (flight->task == NULL)
+        return false;
+    flight->iov = (struct scsi_iovec){ cdb->data, cdb->data_len };
+    if (cdb->data_len != 0)
+        scsi_task_set_iov_in(flight->task, &flight->iov, 1);
+    flight->began_us = link_now_us();
+    return iscsi_scsi_command_async(unit->iscsi, unit->lun, flight->task,
+                                    flight_over, NULL, flight) == 0;
+}
+
+static void
+iscsi_send(void *self, struct cdb *cdbs, size_t count)
+{
+    struct unit *unit = self;
+    struct flight *flights = calloc(count, sizeof *flights);
+    uint64_t until = link_now_us() + LINK_TIMEOUT_MS * 1000;
+    size_t left = 0;
+
+    for (size_t i = 0; flights != NULL && i < count; i++) {
+        flights[i].cdb = &cdbs[i];
+        flights[i].left = &left;
+        if (begin(unit, &flights[i]))
+            left++;
+    }
+    while (left != 0 && serve(unit->iscsi, until))
+        ;
+    /* What is still away must not find its record gone. */
+    for (size_t i = 0; flights != NULL && i < count; i++)
+        if (flights[i].task != NULL) {
+            if (left != 0)
+                iscsi_scsi_cancel_task(unit->iscsi, flights[i].task);
+            scsi_free_scsi_task(flights[i].task);
+        }
+    free(flights);
+}
+
+static void
+iscsi_end(void *self)
+{
+    struct unit *unit = self;
+
+    iscsi_log_out(unit->iscsi);
+    free(unit);
+}
+
+static const struct link_ops ops = { iscsi_send, iscsi_end };
+
+int
+link_iscsi_open(const char *name, struct link *out_link, char *out_text,
+                size_t text_max)
+{
+    struct iscsi_context *parser =
+        iscsi_create_context("iqn.2026-11.reinsert:probe");
+    struct iscsi_url *url =
+        parser != NULL ? iscsi_parse_full_url(parser, name) : NULL;
+    struct unit *unit = calloc(1, sizeof *unit);
+    int rc = 0;
+
+    if (url == NULL || strchr(name, '@') != NULL) {
+        snprintf(out_text, text_max,
+                 "%s is no iscsi://HOST[:PORT]/TARGET/LUN (user and secret: "
+                 "REINSERT_ISCSI_USER, REINSERT_ISCSI_SECRET)",
+                 name);
+        rc = -EINVAL;
+    } else if (unit == NULL) {
+        snprintf(out_text, text_max, "out of memory");
+        rc = -ENOMEM;
+    } else {
+        unit->lun = url->lun;
+        unit->iscsi =
+            iscsi_log_in(url->portal, url->target, out_text, text_max);
+        rc = unit->iscsi == NULL ? -ENOTCONN : 0;
+    }
+    if (url != NULL)
+        iscsi_destroy_url(url);
+    if (parser != NULL)
+        iscsi_destroy_context(parser);
+    if (rc != 0)
+        free(unit);
+    else
+        *out_link = (struct link){ &ops, unit, "iscsi" };
+    return rc;
+}

@@ -1,0 +1,78 @@
+/*
+ * link_sg.c - commands to a device of this machine, through SG_IO
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "probe/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <scsi/sg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static void
+send_one(int fd, struct cdb *cdb)
+{
+    sg_io_hdr_t io = {
+        .interface_id = 'S',
+        .dxfer_direction =
+            cdb->data_len != 0 ? SG_DXFER_FROM_DEV : SG_DXFER_NONE,
+        .cmd_len = cdb->cdb_len,
+        .mx_sb_len = LINK_SENSE_MAX,
+        .dxfer_len = cdb->data_len,
+        .dxferp = cdb->data,
+        .cmdp = cdb->cdb,
+        .sbp = cdb->sense,
+        .timeout = LINK_TIMEOUT_MS,
+    };
+    uint64_t began = link_now_us();
+
+    if (ioctl(fd, SG_IO, &io) != 0 || io.host_status != 0)
+        return;
+    cdb->answered = true;
+    cdb->status = io.status;
+    cdb->sense_len = io.sb_len_wr;
+    cdb->took_us = link_now_us() - began;
+    if (io.resid >= 0 && (uint32_t) io.resid <= cdb->data_len)
+        cdb->transferred = cdb->data_len - (uint32_t) io.resid;
+}
+
+static void
+sg_send(void *self, struct cdb *cdbs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        send_one((int) (intptr_t) self, &cdbs[i]);
+}
+
+static void
+sg_close(void *self)
+{
+    close((int) (intptr_t) self);
+}
+
+static const struct link_ops ops = { sg_send, sg_close };
+
+int
+link_sg_open(const char *path, struct link *out_link, char *out_text,
+             size_t text_max)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), version = 0;
+
+    if (fd < 0) {
+        int rc = -errno;
+
+        snprintf(out_text, text_max, "%s: %s", path, strerror(-rc));
+        return rc;
+    }
+    if (ioctl(fd, SG_GET_VERSION_NUM, &version) != 0 || version < 30000) {
+        close(fd);
+        snprintf(out_text, text_max, "%s takes no SCSI commands (SG_IO)", path);
+        return -ENOTTY;
+    }
+    *out_link = (struct link){ &ops, (void *) (intptr_t) fd, "sg" };
+    return 0;
+}

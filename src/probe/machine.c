@@ -1,0 +1,341 @@
+/*
+ * machine.c - the drives of this machine, from /sys, /proc and udev's database
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "probe/drives.h"
+#include "probe/look.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_BYTES 1024
+
+/* --- small files ------------------------------------------------------------------- */
+
+static size_t
+read_file(const char *folder, const char *name, uint8_t *out, size_t max)
+{
+    char path[PATH_BYTES];
+    size_t n = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        n = fread(out, 1, max, file);
+        fclose(file);
+    }
+    return n;
+}
+
+static void
+read_text(const char *folder, const char *name, char *out_text, size_t max)
+{
+    uint8_t bytes[256];
+    size_t n = read_file(folder, name, bytes, sizeof bytes);
+
+    while (n > 0 && bytes[n - 1] == '\n')
+        n--;
+    look_text(bytes, n, out_text, max);
+}
+
+static long long
+read_number(const char *folder, const char *name)
+{
+    char text[64];
+
+    read_text(folder, name, text, sizeof text);
+    return text[0] != '\0' ? strtoll(text, NULL, 10) : -1;
+}
+
+/* The first entry of a folder that begins with `prefix`, or "". */
+static void
+first_entry(const char *folder, const char *prefix, char *out_name, size_t max)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    out_name[0] = '\0';
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.' &&
+            strncmp(entry->d_name, prefix, strlen(prefix)) == 0) {
+            snprintf(out_name, max, "%s", entry->d_name);
+            break;
+        }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+/* --- who has it ------------------------------------------------------------------------ */
+
+struct holders {
+    const char *root;
+    char nodes[4][64]; /* "/dev/sdb", "/dev/sg2" */
+    size_t node_count;
+    char *text;
+    size_t max;
+};
+
+static void
+add_holder(struct holders *holders, const char *format, const char *who,
+           const char *what)
+{
+    size_t len = strlen(holders->text);
+
+    if (len + 3 >= holders->max)
+        return;
+    if (len > 0)
+        len += (size_t) snprintf(holders->text + len, holders->max - len, ", ");
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(holders->text + len, holders->max - len, format, who, what);
+#pragma GCC diagnostic pop
+}
+
+/* A node, or a partition of it: sdb1 of sdb, sr0p1 of sr0; not sg12 of sg1. */
+static bool
+is_node(const struct holders *holders, const char *path)
+{
+    for (size_t i = 0; i < holders->node_count; i++) {
+        const char *node = holders->nodes[i];
+        size_t len = strlen(node);
+        bool numbered = isdigit((unsigned char) node[len - 1]);
+
+        if (strncmp(path, node, len) == 0 &&
+            (path[len] == '\0' || (numbered && path[len] == 'p') ||
+             (!numbered && isdigit((unsigned char) path[len]))))
+            return true;
+    }
+    return false;
+}
+
+static void
+find_mounts(struct holders *holders)
+{
+    char path[PATH_BYTES], line[2048], device[512], where[512];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/proc/self/mounts", holders->root);
+    file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "%511s %511s", device, where) == 2 &&
+            is_node(holders, device))
+            add_holder(holders, "mounted at %s", where, "");
+    if (file != NULL)
+        fclose(file);
+}
+
+/* dm, md, loop over it. */
+static void
+find_stacked(struct holders *holders, const char *block)
+{
+    char folder[PATH_BYTES];
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(folder, sizeof folder, "%s/sys/class/block/%s/holders",
+             holders->root, block);
+    dir = opendir(folder);
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.')
+            add_holder(holders, "used by %s", entry->d_name, "");
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static void
+find_open_by(struct holders *holders, const char *process)
+{
+    char folder[PATH_BYTES], path[PATH_BYTES + 300], target[512], name[64];
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(folder, sizeof folder, "%s/proc/%s/fd", holders->root, process);
+    dir = opendir(folder);
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        ssize_t n;
+
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        n = readlink(path, target, sizeof target - 1);
+        if (n <= 0)
+            continue;
+        target[n] = '\0';
+        if (!is_node(holders, target))
+            continue;
+        snprintf(folder, sizeof folder, "%s/proc/%s", holders->root, process);
+        read_text(folder, "comm", name, sizeof name);
+        add_holder(holders, "open by %s (%s)", name, process);
+        break;
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static void
+find_open(struct holders *holders)
+{
+    char folder[PATH_BYTES];
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(folder, sizeof folder, "%s/proc", holders->root);
+    dir = opendir(folder);
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (isdigit((unsigned char) entry->d_name[0]))
+            find_open_by(holders, entry->d_name);
+    if (dir != NULL)
+        closedir(dir);
+}
+
+/* --- one drive --------------------------------------------------------------------------- */
+
+/* As udev's blkid found it, when the medium came. */
+static void
+udev_volume(const char *root, const char *block, char *out_text, size_t max)
+{
+    char folder[PATH_BYTES], dev[64], name[80], line[512];
+    char label[128] = "", uuid[128] = "", type[64] = "";
+    FILE *file;
+
+    snprintf(folder, sizeof folder, "%s/sys/class/block/%s", root, block);
+    read_text(folder, "dev", dev, sizeof dev);
+    snprintf(name, sizeof name, "b%s", dev);
+    snprintf(folder, sizeof folder, "%s/run/udev/data/%s", root, name);
+    file = fopen(folder, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        sscanf(line, "E:ID_FS_LABEL=%127[^\n]", label);
+        sscanf(line, "E:ID_FS_UUID=%127[^\n]", uuid);
+        sscanf(line, "E:ID_FS_TYPE=%63[^\n]", type);
+    }
+    if (file != NULL)
+        fclose(file);
+    out_text[0] = '\0';
+    if (type[0] != '\0')
+        snprintf(out_text, max, "%s (%s)", label[0] != '\0' ? label : uuid,
+                 type);
+}
+
+static void
+set_block(const char *root, const char *block, json_t *row)
+{
+    char folder[PATH_BYTES], volume[256];
+    long long sectors, block_bytes;
+
+    snprintf(folder, sizeof folder, "%s/sys/class/block/%s", root, block);
+    sectors = read_number(folder, "size");
+    block_bytes = read_number(folder, "queue/logical_block_size");
+    json_object_set_new(row, "medium",
+                        json_string(sectors > 0 ? "present" : "none"));
+    json_object_set_new(row, "size_bytes",
+                        json_integer(sectors > 0 ? sectors * 512 : 0));
+    json_object_set_new(row, "block_bytes",
+                        json_integer(block_bytes > 0 ? block_bytes : 0));
+    udev_volume(root, block, volume, sizeof volume);
+    json_object_set_new(row, "volume", json_string(volume));
+}
+
+/* Nothing takes media out of a disk that is not removable. */
+static bool
+is_candidate(const char *root, const char *block, const char *type)
+{
+    char folder[PATH_BYTES];
+
+    if (strcmp(type, "other") == 0)
+        return false;
+    if (strcmp(type, "disk") != 0 || block[0] == '\0')
+        return true;
+    snprintf(folder, sizeof folder, "%s/sys/class/block/%s", root, block);
+    return read_number(folder, "removable") == 1;
+}
+
+static void
+set_identity(const char *device, const char *type, json_t *row)
+{
+    static const char *const names[][2] = { { "vendor", "vendor" },
+                                            { "product", "model" },
+                                            { "revision", "rev" } };
+    uint8_t page[256];
+    char text[256];
+    size_t n;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        read_text(device, names[i][1], text, sizeof text);
+        json_object_set_new(row, names[i][0], json_string(text));
+    }
+    n = read_file(device, "vpd_pg80", page, sizeof page);
+    look_text(page + 4, n > 4 ? (page[3] < n - 4 ? page[3] : n - 4) : 0, text,
+              sizeof text);
+    json_object_set_new(row, "serial", json_string(text));
+    json_object_set_new(row, "type", json_string(type));
+}
+
+static void
+one_drive(const char *root, const char *sg, json_t *rows)
+{
+    char device[PATH_BYTES], folder[PATH_BYTES + 32], block[64], tape[64];
+    char changer[64], held[512] = "";
+    struct holders holders = { .root = root, .text = held, .max = sizeof held };
+    const char *type;
+    json_t *row;
+
+    snprintf(device, sizeof device, "%s/sys/class/scsi_generic/%s/device", root,
+             sg);
+    type = look_type((uint8_t) read_number(device, "type"));
+    snprintf(folder, sizeof folder, "%s/block", device);
+    first_entry(folder, "", block, sizeof block);
+    snprintf(folder, sizeof folder, "%s/scsi_tape", device);
+    first_entry(folder, "nst", tape, sizeof tape);
+    snprintf(folder, sizeof folder, "%s/scsi_changer", device);
+    first_entry(folder, "sch", changer, sizeof changer);
+    if (!is_candidate(root, block, type))
+        return;
+    snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", sg);
+    if (block[0] != '\0')
+        snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", block);
+    if (tape[0] != '\0')
+        snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", tape);
+    if (changer[0] != '\0')
+        snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s",
+                 changer);
+    find_mounts(&holders);
+    if (block[0] != '\0')
+        find_stacked(&holders, block);
+    find_open(&holders);
+    row = json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:b}", "name",
+        holders.nodes[0], "where", "machine", "held_by", held, "medium",
+        "unknown", "size_bytes", 0, "block_bytes", 0, "volume", "", "node",
+        holders.node_count > 1 ? holders.nodes[1] : "", "removable", 1);
+    set_identity(device, type, row);
+    if (block[0] != '\0')
+        set_block(root, block, row);
+    json_array_append_new(rows, row);
+}
+
+static int
+by_number(const struct dirent **a, const struct dirent **b)
+{
+    return strverscmp((*a)->d_name, (*b)->d_name);
+}
+
+void
+drives_of_machine(const char *root, json_t *rows)
+{
+    char folder[PATH_BYTES];
+    struct dirent **list = NULL;
+    int count;
+
+    snprintf(folder, sizeof folder, "%s/sys/class/scsi_generic", root);
+    count = scandir(folder, &list, NULL, by_number);
+    for (int i = 0; i < count; i++) {
+        if (list[i]->d_name[0] != '.')
+            one_drive(root, list[i]->d_name, rows);
+        free(list[i]);
+    }
+    free(list);
+}

@@ -1,0 +1,171 @@
+"""reinsert drives and probe: tgt's drives, as they were measured with a program
+of its own; tgtadm is the hand.
+
+SPDX-License-Identifier: MIT
+"""
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+import house
+from tgt import Target
+
+
+@pytest.fixture
+def target(tmp_path):
+    t = Target(tmp_path)
+    yield t
+    t.kill()
+
+
+def run(*words, **more):
+    done = subprocess.run([house.REINSERT, *words], text=True,
+                          capture_output=True, timeout=60 * house.SLOW, **more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def findings(report):
+    return {f["name"]: f for f in report["findings"]}
+
+
+def check(found, table):
+    for name, (verdict, answer) in table.items():
+        assert found[name]["verdict"] == verdict, name
+        assert answer is None or found[name]["answer"] == answer, name
+
+
+def test_drives_of_a_portal(target, media):
+    target.add(1, media.a)
+    target.add(2, media.cd, "cd")
+    target.start()
+    rows = json.loads(run("drives", "--json", "--discover",
+                          f"127.0.0.1:{target.port}"))["drives"]
+    rows = {r["name"]: r for r in rows if r["where"] == "portal"}
+    assert set(rows) == {target.url(1), target.url(2)}
+    disk, disc = rows[target.url(1)], rows[target.url(2)]
+    assert (disk["type"], disk["serial"], disk["medium"]) == (
+        "disk", "D001", "present")
+    assert disk["volume"].startswith("ARCHIVE-A (")
+    assert disk["size_bytes"] == os.path.getsize(media.a)
+    assert (disc["type"], disc["volume"]) == ("cdrom", "DISC (iso9660)")
+    target.update(2, "online=0")
+    lines = run("drives", "--discover", f"127.0.0.1:{target.port}")
+    assert [line.split("\t")[6] for line in lines.splitlines()
+            if line.startswith("drive\t" + target.url(2))] == ["none"]
+
+
+def test_drives_of_the_service(serve, media):
+    s = serve({"disk": {"medium": media.a}})
+    s.mounted("ARCHIVE-A")
+    rows = json.loads(s.run("drives", "--json").stdout)["drives"]
+    row = [r for r in rows if r["where"] == "service"][0]
+    assert (row["name"], row["volume"], row["held_by"]) == (
+        "disk", "ARCHIVE-A", "the service")
+
+
+def test_portal_that_is_not_there_is_named():
+    done = subprocess.run([house.REINSERT, "drives", "--discover",
+                           "127.0.0.1:1"], text=True, capture_output=True,
+                          timeout=60, check=False)
+    assert done.returncode == 1 and "127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.parametrize("kind, table", [
+    ("disk", {"first-command": ("good", "6/29/00"),
+              "mode-sense-6": ("good", "GOOD"),
+              "gesn": ("absent", "5/20/00"),
+              "lock": ("good", "GOOD"),
+              "past-the-end": ("good", "5/21/00")}),
+    ("cd", {"first-command": ("good", "6/29/00"),
+            "mode-sense-6": ("absent", "5/20/00"),
+            "gesn": ("wrong", "5/20/00"),
+            "lock": ("good", "GOOD")}),
+])
+def test_probe__as_measured(target, media, kind, table):
+    mine = media.a if kind == "disk" else media.cd
+    target.add(1, mine, kind)
+    target.start()
+    with open(mine, "rb") as file:
+        before = file.read()
+    report = json.loads(run("probe", "--json", target.url(1)))
+    check(findings(report), table)
+    assert f"url = {target.url(1)}" in report["options"]
+    assert report["speed"]["depth"] > 1
+    for finding in report["findings"]:
+        assert (finding["verdict"] == "wrong") == bool(finding["clause"])
+    with open(mine, "rb") as file:
+        assert file.read() == before
+
+
+class Hand(threading.Thread):
+    """Does what the program asks for."""
+
+    def __init__(self, process, target, media, other):
+        super().__init__(daemon=True)
+        self.process, self.target = process, target
+        self.media, self.other = media, other
+        self.asked = []
+
+    def run(self):
+        for line in self.process.stderr:
+            self.asked.append(line.strip())
+            if line.startswith("Take the medium out, by"):
+                self.target.update(1, "online=0")
+            elif line.startswith("Put the same"):
+                self.target.update(1, "online=1")
+            elif line.startswith("Take the medium out, and"):
+                self.target.update(1, "online=0")
+                house.time.sleep(0.5)       # a hand is not faster
+                self.target.update(1, f"path={self.other}")
+                self.target.update(1, "online=1")
+            elif "Press the eject button" in line:
+                self.process.stdin.write("none\n")
+                self.process.stdin.flush()
+
+
+@pytest.mark.parametrize("kind, table", [
+    ("disk", {"removal": ("good", "2/3A/00"),
+              "return": ("wrong", None), "changes": ("wrong", None),
+              "button": ("absent", None)}),
+    ("cd", {"removal": ("good", "2/3A/00"),
+            "read-without-medium": ("wrong", "GOOD"),
+            "capacity-without-medium": ("wrong", None),
+            "return": ("wrong", None), "changes": ("wrong", None),
+            "eject-when-locked": ("good", "5/53/02"),
+            "eject": ("good", "GOOD")}),
+])
+def test_probe_guided__as_measured(target, media, tmp_path, kind, table):
+    mine = media.a if kind == "disk" else media.cd
+    other = media.b if kind == "disk" else str(tmp_path / "other.iso")
+    if kind == "cd":
+        house.subprocess.run(["cp", mine, other], check=True)
+    target.add(1, mine, kind)
+    target.start()
+    with subprocess.Popen(
+            [house.REINSERT, "probe", "--guided", "--json", target.url(1)],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE) as process:
+        hand = Hand(process, target, mine, other)
+        hand.start()
+        report = json.loads(process.stdout.read())
+        assert process.wait(30) == 0
+        hand.join(10)
+    found = findings(report)
+    check(found, table)
+    assert ("read-without-medium" in found) == (kind == "cd")
+    said = {(s["what"], s["text"]) for s in report["seen"]}
+    assert ("TEST UNIT READY", "2/3A/00") in said
+    assert not any("6/28" in text for _, text in said)
+    assert "does not announce" in report["believe"]
+
+
+def test_probe_of_what_is_no_drive():
+    for name, why in [("/nonsense", "No such file"), ("/dev/null", "SG_IO"),
+                      ("iscsi://x", "iscsi://HOST")]:
+        done = subprocess.run([house.REINSERT, "probe", name], text=True,
+                              capture_output=True, timeout=30, check=False)
+        assert done.returncode == 1 and why in done.stderr

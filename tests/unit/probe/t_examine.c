@@ -1,0 +1,288 @@
+/*
+ * Tests for src/probe: the emulated drives are examined, with a hand that does
+ * what is asked for; and a machine made of a few files.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <vscsi.h>
+
+#include "probe/drives.h"
+#include "probe/examine.h"
+
+static char folder[64];
+
+struct hand {
+    struct vscsi_drive *drive;
+    char image[2][128];
+    int asked;
+};
+
+static void
+make_image(const char *path, off_t bytes)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(ftruncate(fileno(file), bytes), 0);
+    fclose(file);
+}
+
+static void
+insert(struct hand *hand, int which)
+{
+    char text[256];
+
+    assert_int_equal(
+        vscsi_insert(hand->drive, hand->image[which], text, sizeof text), 0);
+}
+
+static void
+do_it(void *context, const char *what)
+{
+    struct hand *hand = context;
+
+    hand->asked++;
+    if (strstr(what, "by hand") != NULL) {
+        assert_int_equal(vscsi_yank(hand->drive), 0);
+    } else if (strncmp(what, "Put", 3) == 0) {
+        insert(hand, 0);
+    } else if (strstr(what, "another one") != NULL) {
+        assert_int_equal(vscsi_yank(hand->drive), 0);
+        insert(hand, 1);
+    }
+}
+
+static bool
+says_done(void *context)
+{
+    return ((struct hand *) context)->asked == 4;
+}
+
+static const char *
+verdict(const json_t *report, const char *name)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(json_object_get(report, "findings"), i, row)
+    {
+        if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
+            return json_string_value(json_object_get(row, "verdict"));
+    }
+    return "none";
+}
+
+/* It announces: our own drives keep the standard in all that is looked at. */
+static void
+guided__emulated_drive__announces_and_nothing_is_wrong(void **state)
+{
+    const enum vscsi_type types[] = { VSCSI_DISK, VSCSI_CDROM };
+
+    (void) state;
+    for (size_t i = 0; i < 2; i++) {
+        struct vscsi_config config = { .name = "p", .type = types[i] };
+        struct hand hand = { .drive = vscsi_new(&config) };
+        struct examine_host host = { .context = &hand,
+                                     .ask = do_it,
+                                     .says_done = says_done,
+                                     .limit_ms = 5000 };
+        struct link link;
+        json_t *report, *row;
+        size_t at;
+
+        assert_non_null(hand.drive);
+        for (int n = 0; n < 2; n++) {
+            snprintf(hand.image[n], sizeof hand.image[n], "%s/%d.img", folder,
+                     n);
+            make_image(hand.image[n], (n + 1) * 1024 * 1024);
+        }
+        insert(&hand, 0);
+        assert_int_equal(link_emulated_over(hand.drive, &link), 0);
+        report = examine("p", &link, &host, true);
+        assert_non_null(report);
+        json_array_foreach(json_object_get(report, "findings"), at, row)
+        {
+            assert_string_not_equal(
+                json_string_value(json_object_get(row, "verdict")), "wrong");
+        }
+        assert_string_equal(verdict(report, "removal"), "good");
+        assert_string_equal(verdict(report, "return"), "good");
+        assert_string_equal(verdict(report, "changes"), "good");
+        assert_string_equal(verdict(report, "eject-when-locked"), "good");
+        assert_string_equal(verdict(report, "gesn"),
+                            types[i] == VSCSI_CDROM ? "good" : "absent");
+        json_decref(report);
+        link_close(&link);
+        vscsi_free(hand.drive);
+    }
+}
+
+static void
+command_that_writes__not_sent(void **state)
+{
+    static const uint8_t codes[] = { 0x2A, 0x0A, 0x8A, 0x35, 0x04,
+                                     0x55, 0x15, 0xA5, 0x42, 0xC0 };
+    struct vscsi_config config = { .name = "p", .type = VSCSI_DISK };
+    struct vscsi_drive *drive = vscsi_new(&config);
+    struct link link;
+
+    (void) state;
+    assert_int_equal(link_emulated_over(drive, &link), 0);
+    for (size_t i = 0; i < sizeof codes; i++) {
+        struct cdb cdb = { .cdb = { codes[i] }, .cdb_len = 10 };
+
+        assert_int_equal(link_send(&link, &cdb), -EPERM);
+        assert_false(cdb.answered);
+    }
+    link_close(&link);
+    vscsi_free(drive);
+}
+
+static void
+sense__both_formats_and_nonsense(void **state)
+{
+    struct cdb cdb = { .answered = true,
+                       .status = 2,
+                       .sense_len = 18,
+                       .sense = { 0x70, 0, 6, [12] = 0x28, 1 } };
+    struct sense sense = link_sense(&cdb);
+
+    (void) state;
+    assert_true(sense.valid && !sense.descriptor);
+    assert_int_equal(sense.key << 16 | sense.asc << 8 | sense.ascq, 0x062801);
+    cdb = (struct cdb){ .answered = true,
+                        .status = 2,
+                        .sense_len = 8,
+                        .sense = { 0x72, 2, 0x3A, 2 } };
+    sense = link_sense(&cdb);
+    assert_true(sense.valid && sense.descriptor);
+    assert_int_equal(sense.key << 16 | sense.asc << 8 | sense.ascq, 0x023A02);
+    cdb.sense_len = 3;
+    assert_false(link_sense(&cdb).valid);
+    cdb.sense_len = 8;
+    cdb.sense[0] = 0x7E;
+    assert_false(link_sense(&cdb).valid);
+}
+
+/* --- a machine ----------------------------------------------------------------- */
+
+static void
+put(const char *path, const char *text)
+{
+    char full[512], *slash;
+    FILE *file;
+
+    snprintf(full, sizeof full, "%s/%s", folder, path);
+    for (slash = strchr(full + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void) mkdir(full, 0755);
+        *slash = '/';
+    }
+    file = fopen(full, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void
+make_drive(const char *sg, const char *block, const char *type,
+           const char *removable)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "sys/class/scsi_generic/%s/device/type", sg);
+    put(path, type);
+    snprintf(path, sizeof path, "sys/class/scsi_generic/%s/device/vendor", sg);
+    put(path, "ACME    \n");
+    snprintf(path, sizeof path, "sys/class/scsi_generic/%s/device/block/%s/x",
+             sg, block);
+    put(path, "");
+    snprintf(path, sizeof path, "sys/class/block/%s/removable", block);
+    put(path, removable);
+    snprintf(path, sizeof path, "sys/class/block/%s/size", block);
+    put(path, "2048\n");
+    snprintf(path, sizeof path, "sys/class/block/%s/dev", block);
+    put(path, "8:16\n");
+}
+
+static const char *
+field(const json_t *rows, size_t at, const char *name)
+{
+    return json_string_value(json_object_get(json_array_get(rows, at), name));
+}
+
+static void
+machine__removable_drives_and_their_holders(void **state)
+{
+    json_t *rows = json_array();
+    char link[512];
+
+    (void) state;
+    make_drive("sg1", "sdb", "0\n", "1\n");
+    make_drive("sg2", "sdc", "0\n", "0\n");
+    make_drive("sg10", "sr0", "5\n", "1\n");
+    put("proc/self/mounts",
+        "/dev/sdb1 /mnt/stick vfat rw 0 0\n/dev/sdbx /no ext4 rw 0 0\n");
+    put("proc/77/comm", "burner\n");
+    put("proc/77/fd/none", "");
+    snprintf(link, sizeof link, "%s/proc/77/fd/5", folder);
+    assert_int_equal(symlink("/dev/sg10", link), 0);
+    put("run/udev/data/b8:16", "E:ID_FS_LABEL=STICK\nE:ID_FS_TYPE=vfat\n");
+    drives_of_machine(folder, rows);
+    assert_int_equal(json_array_size(rows), 2); /* sdc stays where it is */
+    assert_string_equal(field(rows, 0, "name"), "/dev/sg1");
+    assert_string_equal(field(rows, 0, "vendor"), "ACME");
+    assert_string_equal(field(rows, 0, "type"), "disk");
+    assert_string_equal(field(rows, 0, "medium"), "present");
+    assert_string_equal(field(rows, 0, "volume"), "STICK (vfat)");
+    assert_string_equal(field(rows, 0, "held_by"), "mounted at /mnt/stick");
+    assert_string_equal(field(rows, 1, "name"), "/dev/sg10");
+    assert_string_equal(field(rows, 1, "held_by"), "open by burner (77)");
+    json_decref(rows);
+}
+
+static int
+begin(void **state)
+{
+    (void) state;
+    snprintf(folder, sizeof folder, "/tmp/probe-XXXXXX");
+    return mkdtemp(folder) == NULL;
+}
+
+static int
+end(void **state)
+{
+    char command[128];
+
+    (void) state;
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            guided__emulated_drive__announces_and_nothing_is_wrong),
+        cmocka_unit_test(command_that_writes__not_sent),
+        cmocka_unit_test(sense__both_formats_and_nonsense),
+        cmocka_unit_test(machine__removable_drives_and_their_holders),
+    };
+
+    return cmocka_run_group_tests(tests, begin, end);
+}
