@@ -114,7 +114,7 @@ def test_status_in_a_pipe_is_tab_separated(service):
     assert rows[2][1:] == ["flush-through", "/log", "full", ""]
     assert rows[3][1:7] == ["disk0", "disk", "ready",
                             f"{service.folder}/A.img", "A", str(64 << 20)]
-    assert len(rows[3]) == 13 and len(rows[4]) == 16
+    assert len(rows[3]) == 14 and len(rows[4]) == 16
     assert rows[4][1:3] == ["A", "mounted"]
 
 
