@@ -249,6 +249,9 @@ admit(struct task *task, uint32_t *out_sense)
         }
         if ((uint32_t) word == 0 || task->op->flags & OP_UA)
             return true;
+        if (task->effect->late && task->op->run == tape_load_unload &&
+            command->cdb[4] & 0x01)
+            return true; /* LOAD itself has made the tape a new one */
         /* Else another command has just taken it: the number has moved. */
         if (attention_take(nexus, out_sense, &command->attention))
             return false;

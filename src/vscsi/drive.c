@@ -184,8 +184,10 @@ begin_loading(struct vscsi_drive *drive, struct medium *medium, uint32_t ms)
     if (drive->tape != NULL && (cleaner = tape_cleaner(drive)) != 0) {
         drive->not_ready = cleaner;
         ms = tape_clean_ms(drive);
-        if (ms == 0)
-            return 0; /* stays until somebody takes it */
+        if (ms == 0) { /* stays until somebody takes it */
+            drive->ready_at_ns = TIMER_NEVER;
+            return 0;
+        }
     }
     drive->ready_at_ns = timer_now_ns() + ms * UINT64_C(1000000);
     if (ms == 0 || timer_add(&drive->load, drive->ready_at_ns, load_fired))

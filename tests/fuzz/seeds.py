@@ -159,3 +159,28 @@ for name, flags, at in [("slot", 1, 40), ("record", 1, 65536 + 16),
                         ("witness", 1, 92)]:
     seed("ulog", name, bytes([flags]) + struct.pack("<I", at)[:3]
          + bytes([0x40, 0]))
+
+# --- tape: number of commands, four bytes for each, the image
+
+
+def words(*values):
+    return b"".join(struct.pack("<I", value) for value in values)
+
+
+def record(data, kind=0):
+    length = words(kind << 28 | len(data))
+    return length + data + bytes(len(data) % 2) + length
+
+
+PASS = bytes([3, 0, 0, 9, 1, 0, 0, 3, 6, 0, 0, 0, 2, 0, 0, 5])
+for name, image in [
+        ("blank", b""), ("records", record(b"one") + record(b"four") + words(0)),
+        ("gaps", record(b"ab") + words(*[0xFFFFFFFE] * 9) + record(b"cd")),
+        ("half-gap", record(b"ab") + b"\xff\xff" + words(0xFFFFFFFE, 0)),
+        ("classes", record(b"priv", 3) + record(b"bad", 8) + record(b"d", 14)
+         + words(0x70000001, 0xF0000000, 0)),
+        ("end", record(b"x") + words(0xFFFFFFFF) + record(b"y")),
+        ("cut", record(b"whole") + record(b"broken")[:-3]),
+        ("lengths", record(b"abcd") + words(4) + b"efgh" + words(5)),
+        ("not-padded", (words(3) + b"abc" + words(3)) * 3)]:
+    seed("tape", name, bytes([len(PASS) // 4]) + PASS + image)

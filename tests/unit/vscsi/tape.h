@@ -11,6 +11,10 @@
 
 #include "support.h"
 
+#ifndef TAPE_FOLDER
+#define TAPE_FOLDER "/tmp/vscsi-test-XXXXXX"
+#endif
+
 #define FM 0x80
 #define EOM 0x40
 #define ILI 0x20
@@ -126,7 +130,7 @@ tape_rig_new(const struct vscsi_config *config)
 {
     struct tape_rig *tape = calloc(1, sizeof *tape);
 
-    strcpy(tape->rig.folder, "/tmp/vscsi-test-XXXXXX");
+    strcpy(tape->rig.folder, TAPE_FOLDER);
     assert_non_null(mkdtemp(tape->rig.folder));
     snprintf(tape->tap, sizeof tape->tap, "%s/vol001l5.tap", tape->rig.folder);
     tape->big = calloc(1, 2 << 20);
