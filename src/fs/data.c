@@ -567,6 +567,8 @@ settle(struct volume *volume, PIRP irp)
             finish(irp, recursive_status(irp, status));
             return;
         }
+        /* If it goes down again, it does so from the start. */
+        own->MinorFunction &= (UCHAR) ~FS_NEEDS_FLUSH;
     }
     settled =
         generation != fs_sent_generation(irp) || !fs_volume_mounted(volume);

@@ -93,13 +93,15 @@ struct volume {
     struct log log;
     BOOLEAN misfit;                /* a change had no room, or another beside
                                     * it: the medium may not be as the log */
-    ULONG flushed;                 /* the last epoch that a flush covered */
+    ULONG flushed;                 /* the last epoch that a flush covered, */
+    ULONG flushed_generation;      /* of what was sent under this one */
     ULONG64 written_ms;            /* the last put */
     BOOLEAN tending, tend_again;   /* tend_work is queued or runs; once more */
     KTIMER tend_timer;
     KDPC tend_dpc;
     WORK_QUEUE_ITEM tend_work;
-    PDEVICE_OBJECT prevented;      /* where removal is; tend_work's, borrowed */
+    PDEVICE_OBJECT prevented;      /* where removal is, with a reference;
+                                    * tend_work's */
     KMUTEX resume_mutex;           /* compare, replay, give away; inside of the
                                     * DeviceLock, outside of spin locks; held
                                     * over requests to the drive */

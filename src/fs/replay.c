@@ -36,7 +36,7 @@ static BOOLEAN
 is_about_the_block(NTSTATUS status)
 {
     return NT_ERROR(status) && !IoIsErrorUserInduced(status) &&
-           status != STATUS_INSUFFICIENT_RESOURCES;
+           !fs_is_gone(status) && status != STATUS_INSUFFICIENT_RESOURCES;
 }
 
 /* The drive answers, whatever it says. */

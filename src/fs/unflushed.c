@@ -212,8 +212,10 @@ fs_flushed(struct volume *volume, ULONG sealed, ULONG generation)
         if (log_empty(&volume->log))
             volume->misfit = FALSE;
         account_locked(volume, before);
-        if ((LONG) (sealed - volume->flushed) > 0)
+        if (volume->flushed_generation != generation ||
+            (LONG) (sealed - volume->flushed) > 0)
             volume->flushed = sealed;
+        volume->flushed_generation = generation;
         fs_commit_flush_due_locked(volume, sealed);
     }
     KeReleaseSpinLock(&volume->log_lock, irql);
@@ -413,6 +415,19 @@ fs_track_done(struct volume *volume, PIRP irp, NTSTATUS status)
 
 /* --- flushes of our own --------------------------------------------------------- */
 
+/* What had no room is in the drive's cache alone. */
+static BOOLEAN
+is_dirty(struct volume *volume)
+{
+    BOOLEAN dirty;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->log_lock, &irql);
+    dirty = !log_empty(&volume->log) || volume->misfit;
+    KeReleaseSpinLock(&volume->log_lock, irql);
+    return dirty;
+}
+
 NTSTATUS
 fs_flush_log(struct volume *volume)
 {
@@ -428,7 +443,7 @@ fs_flush_log(struct volume *volume)
     count = volume->count;
     generation = volume->generation;
     KeReleaseSpinLock(&volume->lock, irql);
-    if (fs_unflushed_bytes(volume) == 0)
+    if (!is_dirty(volume))
         return STATUS_SUCCESS;
     if (!there)
         return STATUS_VERIFY_REQUIRED;
@@ -440,6 +455,9 @@ fs_flush_log(struct volume *volume)
     return status;
 }
 
+/* Has a flush of the medium that has the change covered it?  One that came after
+ * the volume was settled anew says nothing: the change may not be in the log,
+ * and was lost with the drive's cache. */
 static BOOLEAN
 is_covered(struct volume *volume, PIRP irp)
 {
@@ -448,7 +466,8 @@ is_covered(struct volume *volume, PIRP irp)
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->log_lock, &irql);
-    covered = (LONG) (epoch - volume->flushed) <= 0;
+    covered = volume->flushed_generation == fs_sent_generation(irp) &&
+              (LONG) (epoch - volume->flushed) <= 0;
     KeReleaseSpinLock(&volume->log_lock, irql);
     return covered;
 }
@@ -480,25 +499,49 @@ fs_flush_for(struct volume *volume, PIRP irp)
 
 /* --- in the background ------------------------------------------------------------ */
 
+/* Best effort: not every drive can. */
 static void
-prevent(struct volume *volume, BOOLEAN yes)
+set_prevented(PDEVICE_OBJECT target, BOOLEAN yes)
 {
     PREVENT_MEDIA_REMOVAL in = { .PreventMediaRemoval = yes };
+
+    (void) fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &in, sizeof in, NULL,
+                    0, NULL);
+}
+
+static void
+allow(struct volume *volume)
+{
+    PDEVICE_OBJECT target = volume->prevented;
+
+    if (target == NULL)
+        return;
+    volume->prevented = NULL;
+    set_prevented(target, FALSE);
+    fs_let_drive(NULL, target);
+}
+
+/* The drive that the medium is in now, and no other. */
+static void
+prevent(struct volume *volume)
+{
     PDEVICE_OBJECT target, real;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
     target = volume->target;
     real = volume->real;
+    fs_hold_drive(real, target);
     KeReleaseSpinLock(&volume->lock, irql);
-    if (!yes)
-        target = volume->prevented;
-    else if ((real->Characteristics & FILE_REMOVABLE_MEDIA) == 0)
-        return;
-    /* Best effort: not every drive can. */
-    (void) fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &in, sizeof in, NULL,
-                    0, NULL);
-    volume->prevented = yes ? target : NULL;
+    if (target != volume->prevented) {
+        allow(volume);
+        if ((real->Characteristics & FILE_REMOVABLE_MEDIA) != 0) {
+            set_prevented(target, TRUE);
+            fs_hold_drive(NULL, target);
+            volume->prevented = target;
+        }
+    }
+    fs_let_drive(real, target);
 }
 
 /* Once around; returns the milliseconds after which it is to be done again, 0:
@@ -518,14 +561,14 @@ tend_once(struct volume *volume)
            __atomic_load_n(&volume->disk_filling, __ATOMIC_RELAXED);
     quiet = clock_coarse_ms() - volume->written_ms;
     KeReleaseSpinLock(&volume->log_lock, irql);
-    if (mounted && dirty && volume->prevented == NULL)
-        prevent(volume, TRUE);
+    if (mounted && dirty)
+        prevent(volume);
     calm = quiet >= idle_ms;
     if (mounted && dirty && (full || (calm && !never)) &&
         NT_SUCCESS(fs_flush_log(volume)))
         dirty = fs_unflushed_bytes(volume) != 0;
-    if (volume->prevented != NULL && ((!dirty && calm) || !mounted))
-        prevent(volume, FALSE);
+    if ((!dirty && calm) || !mounted)
+        allow(volume);
     /* What a log on disk could not be told of. */
     if (mounted && !dirty && fs_disk_live(volume) != 0) {
         fs_commit_soon(volume);
@@ -649,8 +692,7 @@ fs_unflushed_last(struct volume *volume)
               status_name(status));
     fs_commit_now(volume);
     fs_commit_close(volume);
-    if (volume->prevented != NULL)
-        prevent(volume, FALSE);
+    allow(volume);
 }
 
 void

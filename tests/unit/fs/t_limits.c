@@ -136,6 +136,79 @@ no_room__the_flush_fails__so_does_the_write(void **state)
     assert_int_equal(asked(), 0);
 }
 
+static struct volume *beside;
+static struct drive_rig *beside_drive;
+static const char *beside_path;
+static struct req beside_req;
+static UCHAR other_data[8 * 4096];
+
+/* The first flush: another write has come, and the medium goes and comes. */
+static BOOLEAN
+yank_before_the_flush(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+                      NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) irp;
+    (void) out_status;
+    (void) out_information;
+    if (at->MajorFunction != IRP_MJ_FLUSH_BUFFERS ||
+        InterlockedIncrement(&watch->number) != 1)
+        return FALSE;
+    req_start(&beside_req, beside, IRP_MJ_WRITE, 2 * AT, other_data,
+              sizeof other_data);
+    assert_true(EVENTUALLY(info_of(beside).running == 0));
+    swap(beside_drive, beside_path);
+    return FALSE;
+}
+
+/* P2: what is in no log is not covered by a flush of the medium that came back
+ * without it. */
+static void
+no_room__gone_before_the_flush__sent_again(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+
+    limit(4 * 4096, NEVER);
+    beside_drive = d;
+    beside_path = FAT("beside", "BESIDE", "A000004B");
+    put_in(d, beside_path);
+    beside = mount(d);
+    memset(buffer, 'x', sizeof buffer);
+    memset(other_data, 'y', sizeof other_data);
+    d->watch.number = 0;
+    __atomic_store_n(&d->watch.before, yank_before_the_flush, __ATOMIC_RELEASE);
+    assert_int_equal(write_volume(beside, AT, buffer, 8 * 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(req_end(&beside_req), STATUS_SUCCESS);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    pull_out(d);
+    assert_on_medium(beside_path, AT, buffer, 8 * 4096);
+    assert_on_medium(beside_path, 2 * AT, other_data, sizeof other_data);
+    assert_int_equal(asked(), 0);
+}
+
+/* Removal is prevented where the medium is, not where it was. */
+static void
+dirty__in_another_drive__kept_in_that_one(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("moved", "MOVED", "A000004C");
+    struct vscsi_state now;
+    struct volume *volume;
+
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'm', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
+    pull_out(d);
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    assert_int_equal(info_of(volume).replays, 1);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_true(EVENTUALLY((vscsi_state(e->drive, &now), now.prevented)));
+    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), !now.prevented)));
+}
+
 static NTSTATUS
 trim_with(struct volume *volume, ULONG64 offset, ULONG length, UCHAR flags)
 {
@@ -235,6 +308,8 @@ main(void)
         TEST(no_room__over_what_is_in_the_log__still_the_same_medium,
              rig_cached_disk),
         TEST(no_room__the_flush_fails__so_does_the_write, rig_cached_disk),
+        TEST(no_room__gone_before_the_flush__sent_again, rig_cached_disk),
+        TEST(dirty__in_another_drive__kept_in_that_one, rig_cached_disks),
         TEST(trim__then_yanked__old_data_are_not_replayed, rig_cached_disk),
         TEST(zero__then_yanked__zeroes_again, rig_cached_disk),
     };
