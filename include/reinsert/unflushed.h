@@ -76,6 +76,8 @@ uint64_t ulog_ring(const struct ulog *log);
 /* A failed attempt left something behind that nobody may find: to be flushed. */
 bool ulog_broken(const struct ulog *log);
 const char *ulog_path(const struct ulog *log);
+/* The number of this file, which no other one has. */
+uint64_t ulog_salt(const struct ulog *log);
 /* Nothing in it is needed: overwritten, cut, or removed, whichever the disk
  * takes.  *out_removed: it is no more, and the caller closes it. */
 int ulog_void(struct ulog *log, bool *out_removed, struct rec_error *out_error);
@@ -96,6 +98,7 @@ int ulog_read(const char *path, struct ulog_reader **out_reader,
               struct rec_error *out_error);
 /* Valid as long as the reader. */
 const struct ulog_head *ulog_reader_head(const struct ulog_reader *reader);
+uint64_t ulog_reader_salt(const struct ulog_reader *reader);
 /* 1: a record, in the order of writing; 0: the end. */
 int ulog_next(struct ulog_reader *reader, struct ulog_record *out_record);
 void ulog_reader_free(struct ulog_reader *reader);

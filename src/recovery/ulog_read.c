@@ -300,6 +300,12 @@ ulog_reader_head(const struct ulog_reader *r)
     return &r->head;
 }
 
+uint64_t
+ulog_reader_salt(const struct ulog_reader *r)
+{
+    return r->slot.salt;
+}
+
 int
 ulog_next(struct ulog_reader *r, struct ulog_record *out_record)
 {

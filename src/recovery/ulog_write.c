@@ -412,6 +412,12 @@ ulog_path(const struct ulog *log)
     return log->path;
 }
 
+uint64_t
+ulog_salt(const struct ulog *log)
+{
+    return log->salt;
+}
+
 static int
 make_file(struct ulog *log, const char *dir, const struct ulog_head *head,
           struct rec_error *error)

@@ -208,12 +208,18 @@ static int
 make_void(struct disklog *d, struct volume *volume, struct ulog **log,
           struct rec_error *error)
 {
+    char mark[DISKLOG_NAME_MAX];
     struct rec_error second;
     bool removed;
 
     if (ulog_void(*log, &removed, &second) != 0) {
-        tell_failure(d, volume, error, true);
-        return -EIO;
+        if (!disklog_mark(d, ulog_salt(*log), ulog_path(*log), mark)) {
+            tell_failure(d, volume, error, true);
+            return -EIO;
+        }
+        disklog_warn(d, "%.200s does not count any more, as %.200s says",
+                     ulog_path(*log), mark);
+        removed = true;
     }
     if (removed) {
         ulog_leave(*log);

@@ -11,6 +11,7 @@
 #include <unflushed.h>
 
 #define DISKLOG_LOCK "lock"
+#define DISKLOG_NAME_MAX (RI_PATH_MAX + 32)
 
 /* A log that was there at the start, and its volume. */
 struct found {
@@ -40,5 +41,14 @@ void disklog_describe(struct disklog *d, struct volume *volume,
                       const char *path, struct ri_recovery_info *out);
 void disklog_warn(struct disklog *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* disklog_void.c */
+/* Nothing in that log counts any more, and its own disk will not say so: said
+ * somewhere else.  out_name: DISKLOG_NAME_MAX bytes. */
+bool disklog_mark(struct disklog *d, uint64_t salt, const char *path,
+                  char *out_name);
+bool disklog_is_marked(struct disklog *d, uint64_t salt);
+/* And its mark; or says that it is still there. */
+void disklog_remove_marked(struct disklog *d, uint64_t salt, const char *path);
 
 #endif

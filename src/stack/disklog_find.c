@@ -144,6 +144,11 @@ open_log(struct disklog *d, const char *path, struct ri_error *out_error)
 
     if (rc == -EINVAL || rc == -EBADMSG)
         return set_aside(d, path, error.text, out_error);
+    if (rc == 0 && disklog_is_marked(d, ulog_reader_salt(reader))) {
+        disklog_remove_marked(d, ulog_reader_salt(reader), path);
+        ulog_reader_free(reader);
+        return 0;
+    }
     if (rc == 0)
         rc = ulog_resume(reader, FS_KNOWN_EPOCH, &log, &error);
     if (rc != 0)

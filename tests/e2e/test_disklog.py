@@ -457,6 +457,67 @@ def test_it_logs_again_when_there_is_room(logged, media, small_disk):
     assert model.on(media.a)
 
 
+@pytest.fixture
+def fix():
+    """Makes a file one that nothing can be done to, until the end"""
+    files = []
+
+    def make(path):
+        r = subprocess.run(["chattr", "+i", str(path)], capture_output=True,
+                           check=False)
+        if r.returncode != 0:
+            pytest.skip("no file can be made immutable here")
+        files.append(path)
+    yield make
+    for path in files:
+        subprocess.run(["chattr", "-i", str(path)], capture_output=True,
+                       check=False)
+
+
+@pytest.mark.parametrize("after", ["flush", "write"])
+def test_P8_a_log_that_cannot_be_voided_is_not_replayed(
+        logged, media, fix, after, tmp_path):
+    kept = tmp_path / "kept"
+    s, c = logged(flush_idle=NEVER, recovery_dir=str(kept))
+    c.write(4 * MIB, b"a" * 4096)
+    log = os.path.join(s.logs, logs(s)[0])
+    fix(log)
+    if after == "flush":
+        c.flush()
+        c.write(4 * MIB, b"b" * 4096, nbd.CMD_FLAG_FUA)
+    else:
+        c.write(4 * MIB, b"b" * 4096)
+    until(lambda: "does not count any more" in s.stderr(), "told")
+    assert [n for n in os.listdir(kept) if n.endswith(".void")]
+    s.kill()
+    subprocess.run(["chattr", "-i", log], check=True)
+    s.start()
+    s.mounted("ARCHIVE-A")
+    flushed(s)
+    assert bytes_at(media.a, 4 * MIB, 4096) == b"b" * 4096
+    assert not s.prompts()
+    assert not os.path.exists(log) and not os.listdir(kept)
+
+
+def test_P8_a_log_that_does_not_count_and_stays_is_left_out(
+        logged, media, fix, tmp_path):
+    s, c = logged(flush_idle=NEVER, recovery_dir=str(tmp_path / "kept"))
+    c.write(4 * MIB, b"a" * 4096)
+    log = os.path.join(s.logs, logs(s)[0])
+    fix(log)
+    c.write(4 * MIB, b"b" * 4096)
+    s.kill()
+    for _ in range(2):
+        s.start()
+        s.mounted("ARCHIVE-A")
+        until(lambda: "cannot be removed" in s.stderr(), "told")
+        flushed(s)
+        assert bytes_at(media.a, 4 * MIB, 4096) == b"b" * 4096
+        s.kill()
+    assert os.path.exists(log)
+    s.start()
+
+
 def test_it_does_not_grow_with_time(logged, media):
     s, c = logged(unflushed_limit="1M", flush_idle=NEVER)
     model = Model(media.a)
