@@ -398,13 +398,38 @@ iscsi_unit_start(struct iscsi_command *command)
 
 /* --- ending them -------------------------------------------------------------------- */
 
+static struct iscsi_command *
+find_ending(const struct iscsi_unit *unit)
+{
+    for (PLIST_ENTRY at = unit->sent.Flink; at != &unit->sent; at = at->Flink)
+        if (linked(at)->ending && !linked(at)->done)
+            return linked(at);
+    return NULL;
+}
+
+/*
+ * Until the target says that a command is over it may still carry it out, after
+ * whatever is sent next: only then it ends here.  A target that does not say so
+ * loses the session, with which all its commands end.
+ */
 static void
 tmf_done(struct iscsi_context *iscsi, int status, void *data, void *context)
 {
-    (void) iscsi;
-    (void) status;
-    (void) data;
-    (void) context;
+    struct iscsi_unit *unit = context;
+    const uint32_t *response = data;
+    struct iscsi_command *command;
+
+    unit->functions--;
+    if (status == SCSI_STATUS_CANCELLED)
+        return; /* the session is ending */
+    if (status != SCSI_STATUS_GOOD || response == NULL ||
+        (*response != ISCSI_TMR_FUNC_COMPLETE &&
+         *response != ISCSI_TMR_TASK_DOES_NOT_EXIST)) {
+        unit->session->broken = true;
+        return;
+    }
+    while (unit->functions == 0 && (command = find_ending(unit)) != NULL)
+        iscsi_scsi_cancel_task(iscsi, command->task);
 }
 
 /* The first of the list that is to end, or NULL; each ends the search, because
@@ -432,9 +457,12 @@ end_aborted(struct iscsi_unit *unit)
     /* Whether it was carried out is not known; its owner is told so. */
     while (iscsi != NULL && (command = find_aborted(&unit->sent)) != NULL) {
         command->ending = true;
+        unit->functions++;
         if (iscsi_task_mgmt_abort_task_async(iscsi, command->task, tmf_done,
-                                             NULL) != 0)
-            iscsi_scsi_cancel_task(iscsi, command->task);
+                                             unit) != 0) {
+            unit->functions--;
+            unit->session->broken = true;
+        }
     }
     send_held(unit);
 }
@@ -457,11 +485,13 @@ do_reset(struct iscsi_unit *unit)
     could_have_changed(unit);
     if (iscsi == NULL)
         return;
-    iscsi_task_mgmt_async(iscsi, unit->lun, ISCSI_TM_LUN_RESET, 0xFFFFFFFF, 0,
-                          tmf_done, NULL);
-    while ((command = find_running(unit)) != NULL) {
+    while ((command = find_running(unit)) != NULL)
         command->ending = true;
-        iscsi_scsi_cancel_task(iscsi, command->task);
+    unit->functions++;
+    if (iscsi_task_mgmt_async(iscsi, unit->lun, ISCSI_TM_LUN_RESET, 0xFFFFFFFF,
+                              0, tmf_done, unit) != 0) {
+        unit->functions--;
+        unit->session->broken = true;
     }
 }
 
@@ -486,6 +516,7 @@ iscsi_unit_lost(struct iscsi_unit *unit)
 void
 iscsi_unit_up(struct iscsi_unit *unit)
 {
+    unit->functions = 0;
     unit->turned(unit->context);
 }
 

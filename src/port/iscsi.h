@@ -58,6 +58,8 @@ struct iscsi_session {
     char error[256];            /* why it is down */
 
     struct iscsi_context *iscsi;    /* NULL while down */
+    bool broken;                /* it has to end */
+    uint32_t isid;              /* the same each time: see session_new */
     uint64_t next_ms;           /* down: the next attempt; else the deadline of
                                  * the login, or the next sign of life */
     unsigned pause_ms;          /* between attempts */
@@ -79,6 +81,7 @@ struct iscsi_unit {
     LIST_ENTRY sent;
     bool removable;
     bool empty;                 /* it said so, and not yet that it is ready */
+    unsigned functions;         /* task management that is not answered */
     bool lonely;                /* a command that goes alone is on its way */
 };
 

@@ -141,6 +141,8 @@ connect_to_target(struct iscsi_session *session)
         go_down(session, "out of memory");
         return;
     }
+    session->broken = false;
+    iscsi_set_isid_random(iscsi, session->isid, 0);
     iscsi_set_noautoreconnect(iscsi, 1);
     iscsi_set_targetname(iscsi, session->target);
     iscsi_set_session_type(iscsi, ISCSI_SESSION_NORMAL);
@@ -237,6 +239,8 @@ wait_and_serve(struct iscsi_session *session, int timeout_ms)
         go_down(session, "the session ended");
     else if (session->next_ms == 0)
         go_down(session, "login");
+    else if (session->broken)
+        go_down(session, "the target does not end commands");
 }
 
 static bool
@@ -318,6 +322,11 @@ session_new(const struct port_iscsi_config *config, const char *portal,
     snprintf(session->user, sizeof session->user, "%s", config->user);
     snprintf(session->secret, sizeof session->secret, "%s", config->secret);
     session->pause_ms = PAUSE_FIRST_MS;
+    /* A login under the name of a session that was lost ends it at the target,
+     * and what it still had to do (RFC 7143, 6.3.5): no write of before runs
+     * after those of now. */
+    session->isid = (uint32_t) now_ms() ^ (uint32_t) getpid() << 12 ^
+                    (uint32_t) (uintptr_t) session;
     InitializeListHead(&session->incoming);
     InitializeListHead(&session->units);
     pthread_mutex_init(&session->lock, NULL);

@@ -25,6 +25,18 @@ def seed(fuzzer, name, data):
         file.write(data)
 
 
+# --- probe: guided, then for each answer: way, length, bytes (none: 0F)
+
+GOOD = bytes([0x00])
+seed("probe", "disk", bytes([0]) + bytes([0xC0, 18]) +
+     bytes.fromhex("700006000000000a00000000290000000000") +
+     GOOD + bytes([36]) + bytes([0, 0x80, 6, 2, 31, 0, 0, 0]) + b"A" * 28 +
+     GOOD + bytes([8]) + bytes([0, 0x80, 0, 4]) + b"S001" +
+     GOOD + bytes([0]) +
+     GOOD + bytes([8]) + bytes([0, 0, 0x40, 0, 0, 0, 2, 0]))
+seed("probe", "guided", bytes([1, 0x0F, 0]) * 3 + GOOD * 40)
+
+
 # --- sense: SRB status, SCSI status, circumstances, retry, moved, CDB, sense
 
 def fixed(key, asc, ascq, ili=0):
