@@ -231,6 +231,14 @@ check_all(struct task *task, uint32_t data_max)
 
 /* --- the whole of it ------------------------------------------------------ */
 
+/* LOAD itself has made the tape a new one: its end tells nobody of that. */
+static bool
+ends_loading(const struct task *task)
+{
+    return task->effect->late && task->op->run == tape_load_unload &&
+           task->command->cdb[4] & 0x01;
+}
+
 /* False: stale, or a unit attention was reported (*out_sense). */
 static inline bool
 admit(struct task *task, uint32_t *out_sense)
@@ -243,15 +251,15 @@ admit(struct task *task, uint32_t *out_sense)
         word = atomic_load_explicit(&nexus->attention, memory_order_acquire);
         command->attention = (uint32_t) (word >> 32);
         if (command->attention_in != 0 &&
-            command->attention_in != command->attention) {
+            command->attention_in != command->attention &&
+            !ends_loading(task)) {
             command->result = VSCSI_STALE;
             return false;
         }
         if ((uint32_t) word == 0 || task->op->flags & OP_UA)
             return true;
-        if (task->effect->late && task->op->run == tape_load_unload &&
-            command->cdb[4] & 0x01)
-            return true; /* LOAD itself has made the tape a new one */
+        if (ends_loading(task))
+            return true;
         /* Else another command has just taken it: the number has moved. */
         if (attention_take(nexus, out_sense, &command->attention))
             return false;
@@ -323,6 +331,7 @@ command_run(struct vscsi_nexus *nexus, struct vscsi_command *command,
         perform_alone(&task);
         if (__builtin_expect(task.hold_until_ns == 0, 1))
             return true;
+        atomic_fetch_sub(&nexus->commands, 1); /* counted when it is over */
         return !fault_hold(nexus, command, task.hold_until_ns) &&
                command_run(nexus, command, &fault_late);
     }

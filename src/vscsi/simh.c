@@ -190,7 +190,8 @@ add_mark(struct simh *simh, uint64_t object)
         last->count++;
         return true;
     }
-    if (!grow(&items, &simh->runs_room, simh->runs_count, sizeof *last))
+    if (!grow(&items, &simh->runs_room, simh->runs_count, sizeof *last) ||
+        items == NULL)
         return false;
     simh->runs = items;
     simh->runs[simh->runs_count++] = (struct simh_run){ object, 1, before };

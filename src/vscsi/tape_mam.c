@@ -242,11 +242,11 @@ be_born(struct mam *mam, const struct medium *medium, const char *name,
         unsigned cleaning_uses)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    uint64_t parts[2] = { medium->dev, medium->ino };
     char text[33];
 
-    for (size_t i = 0; i < sizeof parts; i++)
-        hash = (hash ^ ((const uint8_t *) parts)[i]) * UINT64_C(0x100000001b3);
+    hash = (hash ^ (uint64_t) medium->dev) * UINT64_C(0x100000001b3);
+    hash = (hash ^ (uint64_t) medium->ino) * UINT64_C(0x100000001b3);
+    hash = (hash ^ hash >> 32) * UINT64_C(0x100000001b3);
     for (size_t i = 0; i < KNOWN; i++)
         if (known[i].born)
             (void) obtain(mam, known[i].id);

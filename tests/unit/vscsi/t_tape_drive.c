@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -571,6 +572,100 @@ library__tape_drive__loads_unloads_cleans(void **state)
     vscsi_library_free(library);
 }
 
+/* --- from several threads -------------------------------------------------- */
+
+struct player {
+    struct tape_rig *tape;
+    bool stop;
+};
+
+static uint32_t
+send(struct vscsi_nexus *nexus, const uint8_t cdb[6], enum vscsi_dir dir,
+     void *data, uint32_t len)
+{
+    struct vscsi_command sent = { .cdb_len = 6, .dir = dir };
+
+    memcpy(sent.cdb, cdb, 6);
+    sent.data = data;
+    sent.data_len = len;
+    assert_true(vscsi_execute(nexus, &sent));
+    return sent.status == 0 ? 0 : sense_of(&sent);
+}
+
+/* Asks without moving the tape. */
+static void *
+onlooker(void *context)
+{
+    static const uint8_t cdbs[][6] = { { 0 },
+                                       { 0x03, 0, 0, 0, 200, 0 },
+                                       { 0x12, 0, 0, 0, 200, 0 },
+                                       { 0x1A, 0, 0x3F, 0, 200, 0 } };
+    struct player *player = context;
+    struct vscsi_nexus *nexus =
+        vscsi_nexus_new(player->tape->rig.drive, NULL, NULL);
+    struct vscsi_state now;
+    uint8_t data[200];
+
+    for (unsigned i = 0; !__atomic_load_n(&player->stop, __ATOMIC_SEQ_CST);
+         i++) {
+        (void) send(nexus, cdbs[i % 4], VSCSI_FROM_DRIVE, data, sizeof data);
+        vscsi_state(player->tape->rig.drive, &now);
+        assert_int_equal(now.block_bytes, 0);
+    }
+    vscsi_nexus_free(nexus);
+    return NULL;
+}
+
+static void *
+hand(void *context)
+{
+    struct player *player = context;
+    struct tape_rig *t = player->tape;
+
+    for (unsigned i = 0; !__atomic_load_n(&player->stop, __ATOMIC_SEQ_CST);
+         i++) {
+        if (i % 8 == 7)
+            vscsi_reset(t->rig.drive);
+        else if (vscsi_yank(t->rig.drive) != 0)
+            assert_int_equal(vscsi_insert(t->rig.drive, t->tap, NULL, 0), 0);
+        usleep(500);
+    }
+    return NULL;
+}
+
+static void
+threads__write_look_yank__the_image_stays_a_tape(void **state)
+{
+    static const uint8_t write_cdb[6] = { 0x0A, 0, 0, 4, 0, 0 },
+                         mark_cdb[6] = { 0x10, 0, 0, 0, 1, 0 },
+                         back_cdb[6] = { 0x11, 0, 0xff, 0xff, 0xfe, 0 },
+                         read_cdb[6] = { 0x08, 2, 0, 4, 0, 0 };
+    struct tape_rig *t = *state;
+    struct player player = { t, false };
+    pthread_t threads[3];
+    struct tap_tape tap;
+
+    tape_settle(t);
+    pthread_create(&threads[0], NULL, onlooker, &player);
+    pthread_create(&threads[1], NULL, onlooker, &player);
+    pthread_create(&threads[2], NULL, hand, &player);
+    for (unsigned i = 0; i < 3000; i++) {
+        (void) send(t->rig.nexus, write_cdb, VSCSI_TO_DRIVE, t->big, 1024);
+        if (i % 16 == 15)
+            (void) send(t->rig.nexus, mark_cdb, VSCSI_NO_DATA, NULL, 0);
+        if (i % 32 == 31) {
+            (void) send(t->rig.nexus, back_cdb, VSCSI_NO_DATA, NULL, 0);
+            (void) send(t->rig.nexus, read_cdb, VSCSI_FROM_DRIVE, t->big, 1024);
+        }
+    }
+    __atomic_store_n(&player.stop, true, __ATOMIC_SEQ_CST);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    (void) vscsi_yank(t->rig.drive);
+    tap_load(t->tap, &tap); /* asserts */
+    tap_free(&tap);
+}
+
 int
 main(void)
 {
@@ -592,6 +687,8 @@ main(void)
         TAPE_TEST(cleaning__asked_for__done__and_used_up, dirty),
         TAPE_TEST(cleaning__with_a_time__ejects_the_cartridge, self_cleaning),
         TAPE_TEST(buffer__cannot_be_written__deferred_error_and_kept,
+                  volatile_buffer),
+        TAPE_TEST(threads__write_look_yank__the_image_stays_a_tape,
                   volatile_buffer),
         TAPE_TEST(library__tape_drive__loads_unloads_cleans, volatile_buffer),
     };
