@@ -141,6 +141,8 @@ become_ready(struct vscsi_drive *drive)
         return 0;
     }
     drive_set_state(drive, DRIVE_READY, drive->medium);
+    if (drive->tape != NULL)
+        tape_ready(drive);
     drive_attention_all(drive, UA_MEDIUM, NULL);
     /* Other features than with the last disc. */
     if (drive->profile != 0 && drive->profile != profile)

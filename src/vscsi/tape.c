@@ -175,6 +175,14 @@ tape_out(struct vscsi_drive *drive)
     atomic_store(&tape->seen.early_warning, false);
 }
 
+/* It has been loaded, perhaps again: at its beginning. */
+void
+tape_ready(struct vscsi_drive *drive)
+{
+    (void) tape_flush(drive);
+    to_beginning(drive);
+}
+
 /* Rewinds, and forgets the mode; what was buffered is written out first. */
 void
 tape_reset(struct vscsi_drive *drive)

@@ -550,9 +550,10 @@ extern const struct fault_effect fault_late;
 /* False with errno set: the configuration is none of a tape drive. */
 bool tape_new(struct vscsi_drive *drive, const struct vscsi_config *config);
 void tape_free(struct tape *tape);
-/* The gate is closed for these: a cartridge came in, is about to leave, the
- * drive is reset; a cleaning cartridge has done its work. */
+/* The gate is closed for these: a cartridge came in, is ready, is about to
+ * leave, the drive is reset; a cleaning cartridge has done its work. */
 void tape_in(struct vscsi_drive *drive, struct medium *medium);
+void tape_ready(struct vscsi_drive *drive);
 void tape_out(struct vscsi_drive *drive);
 void tape_reset(struct vscsi_drive *drive);
 void tape_cleaned(struct vscsi_drive *drive, bool expired);

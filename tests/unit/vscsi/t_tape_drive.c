@@ -179,6 +179,21 @@ reset__rewinds_and_forgets_the_mode(void **state)
 }
 
 static void
+not_ready_for_a_while__unit_attention__is_at_the_beginning(void **state)
+{
+    struct tape_rig *t = *state;
+
+    tape_settle(t);
+    write_block(t, 'a', 10);
+    assert_int_equal(
+        vscsi_fault_add(t->rig.drive, "at 1 tur do becoming-ready 0", NULL, 0),
+        0);
+    assert_int_equal(TUR(&t->rig), 0x062800);
+    assert_int_equal(object_now(t), 0);
+    assert_int_equal(read_block(t, 10), 0);
+}
+
+static void
 mode_pages__block_descriptor_compression_configuration(void **state)
 {
     struct tape_rig *t = *state;
@@ -676,6 +691,8 @@ main(void)
         TAPE_TEST(CT159__unload__while_prevented__is_refused, plain),
         TAPE_TEST(times__load_rewind_unload__complete_later_or_at_once, slow),
         TAPE_TEST(reset__rewinds_and_forgets_the_mode, volatile_buffer),
+        TAPE_TEST(not_ready_for_a_while__unit_attention__is_at_the_beginning,
+                  volatile_buffer),
         TAPE_TEST(mode_pages__block_descriptor_compression_configuration,
                   plain),
         TAPE_TEST(densities__one__with_or_without_a_medium, plain),
