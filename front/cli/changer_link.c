@@ -106,16 +106,12 @@ changer_forget(struct changer *changer)
     "?fields=type,number,full,home,home_of,tag,tag_present,alternate,"         \
     "alternate_present"
 
-int
-changer_read(struct changer *changer)
+static int
+read_once(struct changer *changer)
 {
     char *path;
     int rc;
 
-    if (changer->status != NULL)
-        return 0;
-    if (changer_find(changer) != 0)
-        return 1;
     path = client_path("/v1/libraries/", changer->library,
                        changer->whole ? "" : FIELDS);
     rc = client_try(changer->client, path, NULL, &changer->status);
@@ -126,6 +122,33 @@ changer_read(struct changer *changer)
         rc = 1;
     }
     return rc != 0;
+}
+
+/* A library that has just been switched on has told nothing yet. */
+static int
+wait_for_elements(struct changer *changer)
+{
+    json_t *reply = NULL;
+    int rc = changer_command(changer, "refresh", json_object(), &reply);
+
+    if (rc == 0 && json_object_get(reply, "error") != NULL) {
+        changer_print_failure(changer, "status", reply);
+        rc = 1;
+    }
+    json_decref(reply);
+    return rc == 0 ? read_once(changer) : 1;
+}
+
+int
+changer_read(struct changer *changer)
+{
+    if (changer->status != NULL)
+        return 0;
+    if (changer_find(changer) != 0 || read_once(changer) != 0)
+        return 1;
+    if (json_array_size(json_object_get(changer->status, "elements")) == 0)
+        return wait_for_elements(changer);
+    return 0;
 }
 
 const json_t *

@@ -10,6 +10,7 @@
 #include "cli/changer.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,7 +143,7 @@ run_load(struct changer *changer, const struct word *word, const long *numbers)
     if (check_slot(changer, word->name, slot) != 0 ||
         check_drive(changer, word->name, drive) != 0)
         return 1;
-    if (is_full(drive_of(changer, drive))) {
+    if (!changer->json && is_full(drive_of(changer, drive))) {
         fprintf(stderr, "Drive %ld Full (Storage Element %ld loaded)\n", drive,
                 home_of(drive_of(changer, drive)));
         return 1;
@@ -150,16 +151,15 @@ run_load(struct changer *changer, const struct word *word, const long *numbers)
     return load(changer, slot, drive);
 }
 
-/* A place for what nobody knows the home of: the person has to say. */
-static int
-no_home(const struct changer *changer, long drive)
+/* Where else it could go: full and nobody's home are no choice. */
+static void
+note_free_slots(const struct changer *changer, long drive)
 {
     const json_t *elements = json_object_get(changer->status, "elements");
     const json_t *element;
     const char *between = "note: free slots:";
     size_t i;
 
-    fprintf(stderr, "No Source for tape in drive %ld!\n", drive);
     json_array_foreach(elements, i, element)
     {
         if (strcmp(json_text(element, "type"), "slot") != 0 ||
@@ -171,6 +171,46 @@ no_home(const struct changer *changer, long drive)
     }
     if (*between == '\0')
         fprintf(stderr, "; give one: unload SLOT %ld\n", drive);
+    else
+        fprintf(stderr, "note: no slot is free\n");
+}
+
+/* The person has to say. */
+static int
+no_home(const struct changer *changer, long drive)
+{
+    fprintf(stderr, "No Source for tape in drive %ld!\n", drive);
+    note_free_slots(changer, drive);
+    return 1;
+}
+
+/* Its label without the robot's padding. */
+static const char *
+name_of(const json_t *element, char out_name[64])
+{
+    const char *tag =
+        json_flag(element, "tag_present") ? json_text(element, "tag") : "";
+
+    snprintf(out_name, 64, "%s", tag);
+    for (size_t len = strlen(out_name); len > 0 && out_name[len - 1] == ' ';)
+        out_name[--len] = '\0';
+    return *out_name != '\0' ? out_name : "a cartridge without a label";
+}
+
+/* It cannot go there: who is in the way, and who belongs there besides. */
+static int
+slot_full(const struct changer *changer, long slot, long drive)
+{
+    const json_t *in = changer_element(changer, "slot", slot);
+    char here[64], there[64];
+
+    fprintf(stderr, "Storage Element %ld is Already Full\n", slot);
+    fprintf(stderr, "note: slot %ld holds %s", slot, name_of(in, here));
+    if (home_of(drive_of(changer, drive)) == slot)
+        fprintf(stderr, "; %s of drive %ld belongs there, too",
+                name_of(drive_of(changer, drive), there), drive);
+    fprintf(stderr, "\n");
+    note_free_slots(changer, drive);
     return 1;
 }
 
@@ -183,6 +223,8 @@ run_unload(struct changer *changer, const struct word *word,
     if ((slot != NOT_GIVEN && check_slot(changer, word->name, slot) != 0) ||
         check_drive(changer, word->name, drive) != 0)
         return 1;
+    if (changer->json)
+        return unload(changer, slot, drive);
     if (!is_full(drive_of(changer, drive))) {
         fprintf(stderr, "Data Transfer Element %ld is Empty\n", drive);
         return 1;
@@ -191,10 +233,8 @@ run_unload(struct changer *changer, const struct word *word,
         slot = home_of(drive_of(changer, drive));
     if (slot == 0)
         return no_home(changer, drive);
-    if (is_full(changer_element(changer, "slot", slot))) {
-        fprintf(stderr, "Storage Element %ld is Already Full\n", slot);
-        return 1;
-    }
+    if (is_full(changer_element(changer, "slot", slot)))
+        return slot_full(changer, slot, drive);
     return unload(changer, slot, drive);
 }
 
@@ -297,16 +337,38 @@ run_choice(struct changer *changer, const struct word *word,
 
 /* --- the others --------------------------------------------------------------------- */
 
+/* What keeps these lines from being the last word. */
+static void
+note_state(const struct changer *changer)
+{
+    const json_t *library = changer_library(changer);
+    const char *state = json_text(library, "state");
+    const char *reason = json_text(library, "reason");
+
+    fflush(stdout);
+    if (strcmp(state, "ready") == 0)
+        return;
+    if (strcmp(state, "moving") == 0)
+        fprintf(stderr, "note: the robot moves: %s\n", reason);
+    else
+        fprintf(stderr,
+                "note: library %s: %s; it said the above %" PRIu64 " s ago\n",
+                changer->library, *reason != '\0' ? reason : state,
+                json_number(library, "age_ms") / 1000);
+}
+
 static int
 run_status(struct changer *changer, const struct word *word,
            const long *numbers)
 {
     (void) word;
     (void) numbers;
-    if (changer->json)
+    if (changer->json) {
         print_json(changer->status);
-    else
-        changer_print_status(changer);
+        return 0;
+    }
+    changer_print_status(changer);
+    note_state(changer);
     return 0;
 }
 

@@ -181,6 +181,8 @@ NTSTATUS ready_drive(struct library *library, unsigned drive,
 /* The state that a status stands for, and what a person is told. */
 enum library_state ready_state(NTSTATUS status);
 const char *ready_words(const struct library *library, NTSTATUS status);
+/* What the robot last complained about ends only when somebody goes there. */
+bool ready_needs_hand(const struct library *library);
 
 /* --- motion.c ------------------------------------------------------------------------- */
 

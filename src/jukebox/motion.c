@@ -161,6 +161,18 @@ moved(struct library *library, const struct motion *motion, NTSTATUS status,
     return 0;
 }
 
+static void
+note_place(struct library *library, struct cartridge *cartridge,
+           struct ri_library_result *result)
+{
+    char words[96], place[48];
+
+    if (cartridge != NULL)
+        result_note(result, "%s is in %s",
+                    cartridge_words(library, cartridge, words),
+                    place_words(library, cartridge->place, place));
+}
+
 static int
 not_moved(struct library *library, const struct motion *motion, NTSTATUS status,
           struct ri_library_result *result)
@@ -174,14 +186,18 @@ not_moved(struct library *library, const struct motion *motion, NTSTATUS status,
     bool at_source =
         cartridge != NULL && same_place(cartridge->place, motion->source);
 
-    result->repeatable = at_source && !NT_SUCCESS(status);
+    result->repeatable =
+        at_source && !NT_SUCCESS(status) && !ready_needs_hand(library);
     result->maybe_moved = !at_source;
     if (cartridge == NULL)
         snprintf(words, sizeof words, "the cartridge");
     else
         cartridge_words(library, cartridge, words);
-    if (other != NULL && other != cartridge && element_full(destination) &&
-        NT_SUCCESS(status)) {
+    /* Whatever the robot says of it: another one came. */
+    if (other != NULL && other != cartridge && other->id != motion->other &&
+        element_full(destination)) {
+        result->repeatable = false;
+        result->maybe_moved = true;
         library_tell(library, "wrong",
                      motion->destination.type == ChangerDrive
                          ? motion->destination.index
@@ -203,9 +219,10 @@ not_moved(struct library *library, const struct motion *motion, NTSTATUS status,
                         cartridge != NULL ? cartridge->place : PLACE_AWAY,
                         place));
     result_status(library, result, status);
-    if (cartridge != NULL)
-        result_note(result, "%s is in %s", words,
-                    place_words(library, cartridge->place, place));
+    note_place(library, cartridge, result);
+    if (motion->kind == MOTION_EXCHANGE)
+        note_place(library, ledger_by_id(library->ledger, motion->other),
+                   result);
     return result->error;
 }
 

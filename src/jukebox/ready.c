@@ -149,6 +149,14 @@ ready_words(const struct library *library, NTSTATUS status)
     return status_name(status);
 }
 
+bool
+ready_needs_hand(const struct library *library)
+{
+    int reason = reason_of(library);
+
+    return reason >= 0 && !reasons[reason].waits;
+}
+
 enum library_state
 ready_state(NTSTATUS status)
 {
@@ -218,26 +226,12 @@ not_ready(struct library *library, NTSTATUS status,
           struct ri_library_result *result)
 {
     int rc = result_status(library, result, status);
-    int reason = reason_of(library);
 
-    result->repeatable = true;
     /* What only a person can end is more than "not yet". */
-    if (rc == -EAGAIN && reason >= 0 && !reasons[reason].waits)
+    result->repeatable = !ready_needs_hand(library);
+    if (rc == -EAGAIN && !result->repeatable)
         result->error = rc = -EHOSTDOWN;
     return rc;
-}
-
-/* GET_STATUS waits inside the class library while the library is becoming
- * ready, for most of a minute; reading an element does not. */
-static NTSTATUS
-probe(struct library *library)
-{
-    struct place hand = { ChangerTransport, 0 };
-    NTSTATUS status = STATUS_SUCCESS;
-
-    if (library->known)
-        status = elements_read(library, &hand, 1);
-    return status == STATUS_DEVICE_NOT_READY ? status : robot_status(library);
 }
 
 static int
@@ -254,7 +248,7 @@ wait_ready(struct library *library, const struct ri_library_command *command,
     NTSTATUS status;
 
     for (;;) {
-        status = probe(library);
+        status = robot_status(library);
         tell_state(library, status);
         if (NT_SUCCESS(status))
             return 0;

@@ -41,13 +41,15 @@ tell(PDEVICE_OBJECT fdo, const struct changer_meaning *meaning)
                               NULL);
 }
 
-/* Between attempts of our own, or while it starts, nobody waits for long. */
+/* Between attempts of our own, while it starts, and where others do the
+ * waiting (ready_s 0), nobody waits for long. */
 static BOOLEAN
-retries(const SCSI_REQUEST_BLOCK *srb, LONG state,
+retries(const SCSI_REQUEST_BLOCK *srb, struct changer_data *data,
         const struct changer_meaning *meaning, BOOLEAN library)
 {
     BOOLEAN ready_test = srb->Cdb[0] == SCSIOP_TEST_UNIT_READY &&
-                         !(srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY);
+                         !(srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY) &&
+                         data->ready_s != 0;
 
     switch (meaning->verdict) {
     case VERDICT_NO:
@@ -57,7 +59,7 @@ retries(const SCSI_REQUEST_BLOCK *srb, LONG state,
         return TRUE;
     case VERDICT_POLL:
         /* TEST UNIT READY itself is the library's to repeat. */
-        return ready_test && state != CHANGER_STARTING && library;
+        return ready_test && changer_state(data) != CHANGER_STARTING && library;
     default:
         return library;
     }
@@ -74,7 +76,7 @@ changer_class_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
     changer_judge(Srb, &meaning);
     if (meaning.has_status)
         *Status = meaning.status;
-    *Retry = retries(Srb, state, &meaning, *Retry);
+    *Retry = retries(Srb, data, &meaning, *Retry);
     tell(DeviceObject, &meaning);
     if (state == CHANGER_NEW)
         return; /* the miniclass driver has not seen the device yet */
