@@ -426,7 +426,7 @@ struct ri_library_result {
     uint32_t drive;             /* of LOAD, UNLOAD, CLEAN; or RI_NO_DRIVE */
     bool maybe_moved;           /* failed, and something may have moved */
     bool repeatable;            /* failed: nothing moved, the same command may
-                                 * be given again */
+                                 * be given again, with no person's help */
     char barcode[33];           /* of the cartridge that was moved, or "" */
     char text[RI_TEXT_MAX];     /* one sentence, also when all is well */
     char notes[RI_LIB_NOTES_MAX][RI_TEXT_MAX];

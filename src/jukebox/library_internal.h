@@ -148,8 +148,10 @@ void settle_all(struct library *library);
 /* ... before that: what became of the motion that nobody knows the end of. */
 void settle_pending(struct library *library);
 /* A motion was made, or tried, and its elements were read: the ledger follows.
- * Returns whether the cartridge is at its destination. */
-bool settle_motion(struct library *library, const struct motion *motion);
+ * reported: the robot says that it did it.  Returns whether the cartridge is at
+ * its destination. */
+bool settle_motion(struct library *library, const struct motion *motion,
+                   bool reported);
 struct cartridge *cartridge_at(struct library *library, struct place place);
 /* What a person may call the cartridge: its label, or where it is. */
 const char *cartridge_words(struct library *library,

@@ -104,7 +104,8 @@ result_note(struct ri_library_result *result, const char *format, ...)
 
 /* Reads what the motion may have touched; all of it when that says nothing. */
 static bool
-look(struct library *library, const struct motion *motion, bool *out_moved)
+look(struct library *library, const struct motion *motion, bool reported,
+     bool *out_moved)
 {
     struct place places[] = {
         motion->source,
@@ -116,7 +117,7 @@ look(struct library *library, const struct motion *motion, bool *out_moved)
     NTSTATUS status = elements_read(library, places, 4);
 
     if (NT_SUCCESS(status) && !library->stale && !element_full(hand) &&
-        settle_motion(library, motion)) {
+        settle_motion(library, motion, reported)) {
         *out_moved = true;
         return true;
     }
@@ -312,7 +313,7 @@ motion_make(struct library *library, struct motion *motion, unsigned flags,
     /* The sense data of the motion, not of what looks at it. */
     struct library_sense sense = library->sense;
 
-    if (!look(library, motion, &done)) {
+    if (!look(library, motion, NT_SUCCESS(status), &done)) {
         library->sense = sense;
         result_status(library, result, status);
         result_fail(result, NT_SUCCESS(status) ? -EIO : result->error,

@@ -482,10 +482,12 @@ settle_move(struct library *library, const struct motion *motion,
     return true;
 }
 
-/* Labels tell; without any, two full ends and an empty source do. */
+/* Labels tell; without any, two full ends and an empty source do.  Of two that
+ * changed places and look alike only the robot's word is left. */
 static bool
 settle_exchange(struct library *library, const struct motion *motion,
-                struct cartridge *cartridge, struct cartridge *other)
+                struct cartridge *cartridge, struct cartridge *other,
+                bool reported)
 {
     struct element *source = element_at(library, motion->source);
     struct element *first = element_at(library, motion->destination);
@@ -495,7 +497,7 @@ settle_exchange(struct library *library, const struct motion *motion,
     uint32_t freed;
 
     if (!fits(first, cartridge) || !fits(second, other) ||
-        (!swap && element_full(source)) || (swap && !labels))
+        (!swap && element_full(source)) || (swap && !labels && !reported))
         return false;
     freed = other->home;
     /* Both leave before one comes: an element has one cartridge. */
@@ -511,7 +513,8 @@ settle_exchange(struct library *library, const struct motion *motion,
 }
 
 bool
-settle_motion(struct library *library, const struct motion *motion)
+settle_motion(struct library *library, const struct motion *motion,
+              bool reported)
 {
     struct cartridge *cartridge =
         ledger_by_id(library->ledger, motion->cartridge);
@@ -521,7 +524,8 @@ settle_motion(struct library *library, const struct motion *motion)
         return false;
     if (motion->kind == MOTION_MOVE)
         return settle_move(library, motion, cartridge);
-    return other != NULL && settle_exchange(library, motion, cartridge, other);
+    return other != NULL &&
+           settle_exchange(library, motion, cartridge, other, reported);
 }
 
 void
@@ -535,7 +539,7 @@ settle_pending(struct library *library)
 
     if (motion.id == 0)
         return;
-    moved = settle_motion(library, &motion);
+    moved = settle_motion(library, &motion, false);
     if (library->pending_quiet)
         return;
     if (cartridge != NULL)
