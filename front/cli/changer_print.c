@@ -234,11 +234,17 @@ print_known(const struct triple *t, const json_t *result)
     unsigned from = (unsigned) json_number(result, "source_address");
     unsigned to = (unsigned) json_number(result, "destination_address");
 
-    if ((t->asc == 0x3B && t->ascq == 0x0E) ||
-        strcmp(status, "STATUS_SOURCE_ELEMENT_EMPTY") == 0)
+    bool empty = (t->asc == 0x3B && t->ascq == 0x0E) ||
+                 strcmp(status, "STATUS_SOURCE_ELEMENT_EMPTY") == 0;
+    bool full = (t->asc == 0x3B && t->ascq == 0x0D) ||
+                strcmp(status, "STATUS_DESTINATION_ELEMENT_FULL") == 0;
+
+    /* None of all the mail slots, say: that has no address. */
+    if ((empty && from == 0) || (full && to == 0))
+        return false;
+    if (empty)
         fprintf(stderr, "Source Element Address %u is Empty\n", from);
-    else if ((t->asc == 0x3B && t->ascq == 0x0D) ||
-             strcmp(status, "STATUS_DESTINATION_ELEMENT_FULL") == 0)
+    else if (full)
         fprintf(stderr, "Destination Element Address %u is Already Full\n", to);
     else if (t->asc == 0x3A && t->ascq == 0)
         fprintf(stderr, "Drive needs offline before move\n");

@@ -606,6 +606,7 @@ changer_words(struct changer *changer, int count, char **given)
         }
         if (word == NULL) {
             cli_print_usage(&cli_verb_changer);
+            fprintf(stderr, "note: \"%s\" is no word of it\n", given[i]);
             return 1;
         }
         if (word->run == run_drives || changer->json)

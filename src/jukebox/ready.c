@@ -308,17 +308,20 @@ ready_drive(struct library *library, unsigned drive,
     char why[64];
 
     snprintf(why, sizeof why, "drive %u is loading", drive);
+    library_set_state(library, LIBRARY_MOVING, why);
     for (;;) {
         status = library->host.ready(library->host.context, drive);
         if (NT_SUCCESS(status))
-            return status;
+            break;
         if (status == STATUS_NO_MEDIA_IN_DEVICE) {
             if (clock_coarse_ms() - w.begun_ms >= EMPTY_MS)
-                return status;
+                break;
         } else if (status != STATUS_DEVICE_NOT_READY) {
-            return status;
+            break;
         }
         if (!wait_more(&w, drive, why))
-            return status;
+            break;
     }
+    library_set_state(library, LIBRARY_READY, "");
+    return status;
 }

@@ -6,11 +6,10 @@ another initiator does is done to its state file while nobody looks.
 
 SPDX-License-Identifier: MIT
 """
-import contextlib
 import json
+import os
 import re
 import subprocess
-import threading
 
 import pytest
 
@@ -232,6 +231,7 @@ def test_S13_slow_load_is_waited_for(vault):
     asked = v.begin("load", 2)
     until(lambda: any("loading" in x for x in v.events("wait")),
           "somebody says what is waited for")
+    assert "drive 0 is loading" in v.library()["reason"]
     out, err = asked.communicate(timeout=30 * house.SLOW)
     assert (asked.returncode, err) == (0, ""), (out, err)
     assert out.endswith("...done\n")
@@ -386,7 +386,8 @@ def test_S20_words_import_and_export(vault):
     v.good("import")
     assert v.settled()[("slot", v.where("LTO004L6")[1])] == "LTO004L6"
     said = v.fails("import")
-    assert "mail slot" in said.all, said
+    assert "every mail slot is empty" in "".join(said.err), said
+    assert "Address" not in said.all, said
 
 
 # --- exchange --------------------------------------------------------------------
@@ -509,3 +510,51 @@ def test_S29_wrong_cartridge_arrives(vault):
         v.good("unload")
     v.good("load", 4)
     assert v.settled()[("drive", 0)] == "LTO004L6"
+
+
+# --- the person in front of it ----------------------------------------------------
+
+def test_operator_reads_what_is_wrong_and_what_to_do(vault):
+    v = vault()
+    said = v.fails("frobnicate")
+    assert said.notes == ['"frobnicate" is no word of it'], said
+    v.good("load", 3)
+    v.hand("open-door")
+    for words in (("load", 2, 1), ("unload",), ("inventory",), ("verify",)):
+        said = v.fails(*words)
+        assert "its door is open; close it" in said.all, said
+        assert "Error Code=" not in said.all, said
+    # What is shown is what was known, and says so.
+    said = v.good("status")
+    assert "(Storage Element 3 Loaded)" in said.out
+    assert len(said.notes) == 1 and "door is open" in said.notes[0], said
+    v.hand("close-door")
+    v.good("unload")
+    assert v.settled()[("slot", 3)] == "LTO003L6"
+    assert v.good("status").notes == []
+
+
+def test_operator_sees_progress_on_a_terminal(vault):
+    v = vault(move_ms=2600)
+    done = subprocess.run(
+        ["script", "-qec", f"{v.link} -f vault load 2", "/dev/null"],
+        text=True, capture_output=True, timeout=60 * house.SLOW,
+        stdin=subprocess.DEVNULL,
+        env=dict(os.environ, REINSERT_CONTROL=v.service.control))
+    assert done.returncode == 0
+    assert " s, cartridge LTO002L6 from slot 2 to drive 0" in done.stdout
+    # Nothing of it is left in the line.
+    last = done.stdout.split("\0338\033[K")[-1]
+    assert last.strip() == "done", done.stdout
+    assert v.agree()[("drive", 0)] == "LTO002L6"
+
+
+def test_operator_gets_json_for_every_refusal(vault):
+    v = vault()
+    v.good("load", 3)
+    for words in (("load", 2, 0), ("unload", 2, 0), ("unload", 1),
+                  ("load", 8, 1), ("import",), ("transfer", 6, 7)):
+        said = v.fails("--json", *words)
+        if words == ("unload", 1):
+            assert json.loads(said.out)["error"]["code"] == "full"
+        assert json.loads(said.out)["error"]["text"], said
