@@ -9,7 +9,7 @@ PYTHON = /usr/bin/python3
 REINSERT = $(RELEASE)/front/cli/reinsert
 
 .PHONY: all deps build release demo test conformance docs ddk-check wine-check \
-        model vm bench lint fmt install clean
+        model vm bench bench-iscsi lint fmt install clean
 
 all: build
 
@@ -67,6 +67,12 @@ bench: release
 	@$(RELEASE)/bench/irp
 	@$(RELEASE)/bench/jukebox
 	@$(PYTHON) bench/drives.py $(REINSERT)
+
+bench-iscsi: release
+	@ninja -C $(RELEASE) bench/iscsiloop >/dev/null
+	@$(PYTHON) bench/iscsi.py --server $(REINSERT) \
+	    --nbdload $(RELEASE)/bench/nbdload \
+	    --loop $(RELEASE)/bench/iscsiloop
 
 lint: deps
 	@tools/lint
