@@ -58,10 +58,19 @@ could_have_changed(struct iscsi_unit *unit)
 static void
 finish(struct iscsi_command *command, const struct hba_answer *answer)
 {
-    struct hba_request *request = command->request;
+    hba_set_answer(command->request, answer);
+    InsertTailList(&command->unit->session->answered, &command->link);
+}
 
-    hba_set_answer(request, answer);
-    hba_done(request);
+/* All that one look at the socket brought, one after the other: whoever waits
+ * for them is woken once and finds them all. */
+void
+iscsi_pass_up(struct iscsi_session *session)
+{
+    while (!IsListEmpty(&session->answered))
+        hba_done(CONTAINING_RECORD(RemoveHeadList(&session->answered),
+                                   struct iscsi_command, link)
+                     ->request);
 }
 
 static void

@@ -22,7 +22,8 @@ struct iscsi_unit;
 
 /* Lives in struct hba_request. */
 struct iscsi_command {
-    LIST_ENTRY link;            /* session->incoming (its lock), or held/sent */
+    LIST_ENTRY link;            /* session->incoming (its lock), held, sent,
+                                 * or session->answered */
     struct iscsi_unit *unit;
     struct hba_request *request;
     struct scsi_task *task;     /* while it is on its way */
@@ -57,6 +58,7 @@ struct iscsi_session {
     enum iscsi_state state;     /* written by the thread */
     char error[256];            /* why it is down */
 
+    LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
     bool broken;                /* it has to end */
     uint32_t isid;              /* the same each time: see session_new */
@@ -101,6 +103,8 @@ void iscsi_session_wake(struct iscsi_session *session);
 
 /* --- hba_iscsi.c: called by the session's thread -------------------------------- */
 
+/* Completes what is answered.  At the end of each round; no list is walked. */
+void iscsi_pass_up(struct iscsi_session *session);
 /* A command that was taken from `incoming`. */
 void iscsi_unit_start(struct iscsi_command *command);
 /* Aborts and resets that are wanted. */

@@ -277,9 +277,12 @@ run(void *context)
 
         for_each_unit(session, iscsi_unit_look);
         take_in(session);
+        iscsi_pass_up(session);
         wait_and_serve(session, timeout_ms);
+        iscsi_pass_up(session);
     }
     say_goodbye(session);
+    iscsi_pass_up(session);
     return NULL;
 }
 
@@ -328,6 +331,7 @@ session_new(const struct port_iscsi_config *config, const char *portal,
     session->isid = (uint32_t) now_ms() ^ (uint32_t) getpid() << 12 ^
                     (uint32_t) (uintptr_t) session;
     InitializeListHead(&session->incoming);
+    InitializeListHead(&session->answered);
     InitializeListHead(&session->units);
     pthread_mutex_init(&session->lock, NULL);
     pthread_condattr_init(&attr);
