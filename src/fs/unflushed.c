@@ -533,13 +533,16 @@ prevent(struct volume *volume)
     real = volume->real;
     fs_hold_drive(real, target);
     KeReleaseSpinLock(&volume->lock, irql);
-    if (target != volume->prevented) {
+    if (target != volume->prevented && fs_volume_mounted(volume)) {
         allow(volume);
         if ((real->Characteristics & FILE_REMOVABLE_MEDIA) != 0) {
             set_prevented(target, TRUE);
             fs_hold_drive(NULL, target);
             volume->prevented = target;
         }
+        /* An eject that has begun meanwhile is not to find it locked. */
+        if (!fs_volume_mounted(volume))
+            allow(volume);
     }
     fs_let_drive(real, target);
 }
