@@ -126,6 +126,11 @@ command_run_clean(struct library *library, command_t *command, result_t *result)
     waited = wait_cleaned(library, drive, &expired);
     if (waited == 0)
         count_cleaning(library, cartridge, drive.index, expired);
+    if (waited == -ESHUTDOWN)
+        return result_fail(result, waited, STATUS_DEVICE_NOT_READY,
+                           "library %s: the service ends; the cleaning "
+                           "cartridge is in drive %u",
+                           library->config.name, drive.index);
     rc = command_freshen(library, &drive, 1, result);
     if (rc == 0 && element_full(element_at(library, drive))) {
         library->host.release(library->host.context, drive.index);

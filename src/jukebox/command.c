@@ -148,6 +148,29 @@ ri_library_op_name(enum ri_library_op op)
     return (size_t) op < OPERATIONS ? operations[op].name : NULL;
 }
 
+static bool
+moves_media(enum ri_library_op op)
+{
+    return op == RI_LIB_LOAD || op == RI_LIB_UNLOAD || op == RI_LIB_TRANSFER ||
+           op == RI_LIB_EXCHANGE || op == RI_LIB_IMPORT ||
+           op == RI_LIB_EXPORT || op == RI_LIB_CLEAN;
+}
+
+/* A motion that failed half way: nobody else would come for what it left. */
+static void
+leave_hand_empty(struct library *library, command_t *command, result_t *result)
+{
+    struct ri_library_result done = { 0 };
+
+    if (!command_hand_full(library) || library->stale ||
+        library_stopping(library))
+        return;
+    if (command_empty_hand(library, command, &done) != 0)
+        result_note(result, "%s", done.text);
+    else if (done.note_count > 0)
+        result_note(result, "%s", done.notes[0]);
+}
+
 static void
 run(struct library *library, command_t *command, result_t *result)
 {
@@ -164,7 +187,13 @@ run(struct library *library, command_t *command, result_t *result)
     result->sense_len = 0;
     result->repeatable = false;
     result->text[0] = '\0';
-    rc = operations[command->op].run(library, command, result);
+    rc = moves_media(command->op) ? command_empty_hand(library, command, result)
+                                  : 0;
+    if (rc == 0) {
+        rc = operations[command->op].run(library, command, result);
+        if (rc != 0 && moves_media(command->op))
+            leave_hand_empty(library, command, result);
+    }
     settle_store(library);
     if (rc == 0 && result->text[0] == '\0')
         snprintf(result->text, sizeof result->text, "%s: done",

@@ -74,6 +74,13 @@ int command_run_export(struct library *library, command_t *command,
 int command_run_clean(struct library *library, command_t *command,
                       result_t *result);
 
+/* --- hand.c --- */
+
+bool command_hand_full(struct library *library);
+/* What the robot holds is put away; 0 also when it holds nothing. */
+int command_empty_hand(struct library *library, command_t *command,
+                       result_t *result);
+
 /* --- command.c --- */
 
 int command_read_all(struct library *library, result_t *result);

@@ -69,7 +69,7 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_OPEN] =
         "SELECT id, kind, source_type, source, destination_type, destination,"
         " second_type, second, cartridge, other FROM motion"
-        " WHERE outcome IS NULL ORDER BY id DESC LIMIT 1",
+        " WHERE id = (SELECT max(id) FROM motion) AND outcome IS NULL",
     [SQL_FAIL] = "INSERT OR REPLACE INTO failure (cartridge, drive, motion)"
                  " VALUES (?, ?, ?)",
     [SQL_FAILED_DRIVES] = "SELECT count(*) FROM failure WHERE cartridge = ?",
@@ -110,6 +110,8 @@ struct ledger {
     struct cartridge **cartridges; /* by id */
     size_t count, max;
     int64_t last_id;
+    int64_t *forgotten; /* ids that are still to be deleted */
+    size_t forgotten_count, forgotten_max;
     struct ledger_drive *drives;
     unsigned drive_count;
     char error[RI_TEXT_MAX];
@@ -256,11 +258,29 @@ ledger_add(struct ledger *ledger)
     return cartridge;
 }
 
+/* Deleted with the next that is stored, in its transaction. */
+static bool
+note_forgotten(struct ledger *ledger, int64_t id)
+{
+    if (ledger->forgotten_count == ledger->forgotten_max) {
+        size_t max =
+            ledger->forgotten_max == 0 ? 64 : 2 * ledger->forgotten_max;
+        int64_t *more = realloc(ledger->forgotten, max * sizeof *more);
+
+        if (more == NULL)
+            return false;
+        ledger->forgotten = more;
+        ledger->forgotten_max = max;
+    }
+    ledger->forgotten[ledger->forgotten_count++] = id;
+    return true;
+}
+
 void
 ledger_forget(struct ledger *ledger, struct cartridge *cartridge)
 {
-    int64_t id = cartridge->id;
-
+    if (!note_forgotten(ledger, cartridge->id))
+        return; /* no memory: it is kept, as one that is away */
     for (size_t i = 0; i < ledger->count; i++)
         if (ledger->cartridges[i] == cartridge) {
             memmove(&ledger->cartridges[i], &ledger->cartridges[i + 1],
@@ -268,8 +288,6 @@ ledger_forget(struct ledger *ledger, struct cartridge *cartridge)
             break;
         }
     free(cartridge);
-    run_with(ledger, SQL_FORGET, &id, 1, NULL);
-    run_with(ledger, SQL_FORGET_FAILURES, &id, 1, NULL);
 }
 
 struct ledger_drive *
@@ -385,6 +403,12 @@ store_dirty(struct ledger *ledger)
 {
     int rc = 0;
 
+    for (size_t i = 0; rc == 0 && i < ledger->forgotten_count; i++) {
+        rc = run_with(ledger, SQL_FORGET, &ledger->forgotten[i], 1, NULL);
+        if (rc == 0)
+            rc = run_with(ledger, SQL_FORGET_FAILURES, &ledger->forgotten[i], 1,
+                          NULL);
+    }
     for (size_t i = 0; rc == 0 && i < ledger->count; i++)
         if (ledger->cartridges[i]->dirty)
             rc = store_cartridge(ledger, ledger->cartridges[i]);
@@ -408,6 +432,7 @@ commit(struct ledger *ledger, int rc)
         run(ledger, SQL_ROLLBACK);
         return rc;
     }
+    ledger->forgotten_count = 0;
     for (size_t i = 0; i < ledger->count; i++)
         ledger->cartridges[i]->dirty = false;
     for (unsigned i = 0; i < ledger->drive_count; i++)
@@ -418,7 +443,7 @@ commit(struct ledger *ledger, int rc)
 int
 ledger_store(struct ledger *ledger)
 {
-    bool dirty = false;
+    bool dirty = ledger->forgotten_count > 0;
     int rc;
 
     for (size_t i = 0; i < ledger->count; i++)
@@ -608,6 +633,7 @@ ledger_close(struct ledger *ledger)
     for (size_t i = 0; i < ledger->count; i++)
         free(ledger->cartridges[i]);
     free(ledger->cartridges);
+    free(ledger->forgotten);
     free(ledger->drives);
     free(ledger);
 }

@@ -67,6 +67,7 @@ struct cartridge **ledger_cartridges(struct ledger *ledger, size_t *out_count);
 struct cartridge *ledger_by_id(struct ledger *ledger, int64_t id);
 /* A new one, with only its id.  NULL: no memory. */
 struct cartridge *ledger_add(struct ledger *ledger);
+/* In memory at once; on disk with the next that is stored. */
 void ledger_forget(struct ledger *ledger, struct cartridge *cartridge);
 struct ledger_drive *ledger_drive(struct ledger *ledger, unsigned drive);
 

@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "jukebox/library_internal.h"
+#include "jukebox/command.h"
 
 int
 library_fail(struct ri_error *out_error, int rc, const char *format, ...)
@@ -166,6 +167,8 @@ look(struct library *library, bool poll)
                 library_set_state(library, ready_state(status),
                                   ready_words(library, status));
         }
+        if (rc == 0 && command_hand_full(library))
+            command_empty_hand(library, &no_command, &result);
         if (rc == 0)
             clean_who_asks(library);
     }
@@ -320,6 +323,27 @@ library_stop(struct library *library)
     __atomic_store_n(&library->stopping, true, __ATOMIC_RELEASE);
     KeSetEvent(&library->stop, IO_NO_INCREMENT, FALSE);
     KeSetEvent(&library->wake, IO_NO_INCREMENT, FALSE);
+}
+
+bool
+library_wait_idle(struct library *library, unsigned ms)
+{
+    struct timespec until;
+    bool idle;
+    int rc = 0;
+
+    /* Of the process that ends: not by the clock that tests drive. */
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long) (ms % 1000) * 1000000;
+    until.tv_sec += (time_t) (ms / 1000) + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&library->turn_lock);
+    while (library->turn_now != library->turn_next && rc == 0)
+        rc = pthread_cond_timedwait(&library->turn_changed, &library->turn_lock,
+                                    &until);
+    idle = library->turn_now == library->turn_next;
+    pthread_mutex_unlock(&library->turn_lock);
+    return idle;
 }
 
 void

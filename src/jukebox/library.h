@@ -90,6 +90,9 @@ int library_open(const struct ri_library_config *config,
                  struct ri_error *out_error);
 /* Waiting commands end with -ESHUTDOWN soon, new ones at once. */
 void library_stop(struct library *library);
+/* Whether nobody is talking to the robot, or waits for his turn; waits for that
+ * so long. */
+bool library_wait_idle(struct library *library, unsigned ms);
 /* After library_stop: waits for a motion that runs.  NULL: nothing. */
 void library_close(struct library *library);
 

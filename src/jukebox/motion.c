@@ -114,8 +114,15 @@ look(struct library *library, const struct motion *motion, bool reported,
         { ChangerTransport, 0 },
     };
     struct element *hand = element_at(library, places[3]);
-    NTSTATUS status = elements_read(library, places, 4);
+    NTSTATUS status;
 
+    /* It was given up, and may be under way: the next start finds out. */
+    if (library_stopping(library) && !reported) {
+        library->pending = *motion;
+        library->stale = true;
+        return false;
+    }
+    status = elements_read(library, places, 4);
     if (NT_SUCCESS(status) && !library->stale && !element_full(hand) &&
         settle_motion(library, motion, reported)) {
         *out_moved = true;
@@ -186,19 +193,18 @@ not_moved(struct library *library, const struct motion *motion, NTSTATUS status,
     char words[96], found[96], place[48];
     bool at_source =
         cartridge != NULL && same_place(cartridge->place, motion->source);
+    /* Whatever the status: another one came, or was the robot's mistake. */
+    bool wrong = other != NULL && other != cartridge &&
+                 other->id != motion->other && element_full(destination);
 
-    result->repeatable =
-        at_source && !NT_SUCCESS(status) && !ready_needs_hand(library);
-    result->maybe_moved = !at_source;
+    result->repeatable = at_source && !NT_SUCCESS(status) && !wrong &&
+                         !ready_needs_hand(library);
+    result->maybe_moved = !at_source || wrong;
     if (cartridge == NULL)
         snprintf(words, sizeof words, "the cartridge");
     else
         cartridge_words(library, cartridge, words);
-    /* Whatever the robot says of it: another one came. */
-    if (other != NULL && other != cartridge && other->id != motion->other &&
-        element_full(destination)) {
-        result->repeatable = false;
-        result->maybe_moved = true;
+    if (wrong) {
         library_tell(library, "wrong",
                      motion->destination.type == ChangerDrive
                          ? motion->destination.index
@@ -208,7 +214,7 @@ not_moved(struct library *library, const struct motion *motion, NTSTATUS status,
         return result_fail(result, -EMEDIUMTYPE, STATUS_WRONG_VOLUME,
                            "wrong volume: expected %s, found %s",
                            cartridge != NULL ? cartridge->barcode : "it",
-                           other->barcode);
+                           other->barcode[0] != '\0' ? other->barcode : found);
     }
     if (NT_SUCCESS(status))
         return result_fail(
@@ -296,6 +302,11 @@ motion_make(struct library *library, struct motion *motion, unsigned flags,
     NTSTATUS status;
     bool done = false;
 
+    motion->id = 0;
+    if (library_stopping(library))
+        return result_fail(result, -ESHUTDOWN, STATUS_DEVICE_NOT_READY,
+                           "library %s: the service ends; nothing was moved",
+                           library->config.name);
     motion->cartridge = cartridge != NULL ? cartridge->id : 0;
     motion->other = other != NULL ? other->id : 0;
     if (ledger_intend(library->ledger, motion) != 0)
@@ -316,11 +327,17 @@ motion_make(struct library *library, struct motion *motion, unsigned flags,
     if (!look(library, motion, NT_SUCCESS(status), &done)) {
         library->sense = sense;
         result_status(library, result, status);
-        result_fail(result, NT_SUCCESS(status) ? -EIO : result->error,
-                    NT_SUCCESS(status) ? STATUS_IO_DEVICE_ERROR : status,
-                    "library %s: %s: nobody knows how it ended, and the "
-                    "elements cannot be read now",
-                    library->config.name, text);
+        if (library_stopping(library))
+            result_fail(result, -ESHUTDOWN, status,
+                        "library %s: %s: the service ends; the next start "
+                        "finds out how it ended",
+                        library->config.name, text);
+        else
+            result_fail(result, NT_SUCCESS(status) ? -EIO : result->error,
+                        NT_SUCCESS(status) ? STATUS_IO_DEVICE_ERROR : status,
+                        "library %s: %s: nobody knows how it ended, and the "
+                        "elements cannot be read now",
+                        library->config.name, text);
         result->maybe_moved = true;
     } else {
         library->sense = sense;

@@ -548,10 +548,13 @@ settle_pending(struct library *library)
                      cartridge_words(library, cartridge, words),
                      moved ? "had reached" : "had not reached",
                      place_words(library, motion.destination, place));
+    /* What later motions did must not be judged by this one again. */
+    library->pending.id = 0;
     if (ledger_outcome(library->ledger, &motion,
                        moved ? "interrupted, moved"
-                             : "interrupted, not moved") == 0)
-        library->pending.id = 0;
+                             : "interrupted, not moved") != 0)
+        library_tell(library, "state", RI_NO_DRIVE, "%s",
+                     ledger_error(library->ledger));
 }
 
 /* --- volumes ---------------------------- */

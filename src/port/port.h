@@ -86,6 +86,10 @@ NTSTATUS port_add_sg(PDRIVER_OBJECT driver, const struct port_sg_config *config,
  */
 void port_remove_unit(PDEVICE_OBJECT pdo);
 
+/* <= DISPATCH.  What the unit has not answered is given up: it is aborted, and
+ * may be carried out all the same. */
+void port_give_up(PDEVICE_OBJECT pdo);
+
 #define PORT_SENSE_MAX 32
 
 struct port_unit_info {

@@ -220,6 +220,12 @@ port_unit_stop(struct port_unit *unit)
 }
 
 void
+port_give_up(PDEVICE_OBJECT pdo)
+{
+    port_abort(unit_of(pdo), NULL, SRB_STATUS_ABORTED);
+}
+
+void
 port_remove_unit(PDEVICE_OBJECT pdo)
 {
     struct port_unit *unit = unit_of(pdo);

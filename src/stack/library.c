@@ -462,6 +462,31 @@ libraries_stop(struct ri_service *service)
             library_stop(libraries->units[i].library);
 }
 
+#define END_MS      300 /* for a motion that is about to end */
+#define GIVE_UP_MS  10  /* for what follows one that was given up */
+#define GIVE_UP_MAX 30
+
+/* A motion may take minutes; nobody waits for it at the end.  The robot goes
+ * on, and the journal says at the next start what is to be found out. */
+void
+libraries_let_go(struct ri_service *service)
+{
+    struct libraries *libraries = service->libraries;
+    unsigned ms = END_MS;
+
+    for (size_t i = 0; libraries != NULL && i < libraries->count; i++) {
+        const struct library_unit *unit = &libraries->units[i];
+        bool idle =
+            unit->library == NULL || library_wait_idle(unit->library, ms);
+
+        for (int n = 0; !idle && n < GIVE_UP_MAX; n++) {
+            port_give_up(unit->pdo);
+            idle = library_wait_idle(unit->library, GIVE_UP_MS);
+            ms = 0; /* the others had that time, too */
+        }
+    }
+}
+
 void
 libraries_close(struct ri_service *service)
 {

@@ -371,6 +371,7 @@ ri_service_shutdown(struct ri_service *service)
         fs_shutdown();
     prompt_shutdown();
     exports_cancel_all(service);
+    libraries_let_go(service);
 }
 
 void

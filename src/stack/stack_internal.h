@@ -131,6 +131,8 @@ int libraries_start(struct ri_service *service, const struct ri_config *config,
                     struct ri_error *out_error);
 /* Nobody waits for them any more. */
 void libraries_stop(struct ri_service *service);
+/* ... and ends what still waits for a robot; half a second at most. */
+void libraries_let_go(struct ri_service *service);
 /* What runs has ended; the ledgers are closed. */
 void libraries_close(struct ri_service *service);
 /* The robots' stacks; and, after all drives were detached, the rest. */

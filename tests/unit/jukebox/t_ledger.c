@@ -118,6 +118,7 @@ cartridge__forgotten__is_gone_after_a_restart(void **state)
     assert_int_equal(ledger_store(f->ledger), 0);
     ledger_forget(f->ledger, a);
     assert_null(ledger_by_id(f->ledger, gone));
+    assert_int_equal(ledger_store(f->ledger), 0);
     reopen(f);
     ledger_cartridges(f->ledger, &count);
     assert_int_equal(count, 1);

@@ -40,6 +40,9 @@ perhaps_fail(struct house *h)
         "at 1 0xA5 do timeout",       "at 1 0xA5 do reset",
         "at 1 0xA6 do sense 5/20/00", "at 1 0xA5 do busy",
         "at 1 tur do sense 6/3B/13",  "at 2 0xB8 do sense 2/04/07",
+        "at 1 move do stuck",         "at 1 move do wrong-medium",
+        "at 1 move do half",          "at 1 move do not-loaded",
+        "at 1 move do unreadable",
     };
 
     vscsi_fault_clear(vscsi_library_robot(h->device));

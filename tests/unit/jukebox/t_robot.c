@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <ntdef.h>
 #include <ntstatus.h>
 
+#include "base/clock.h"
 #include "jukebox/library.h"
 
 static int
@@ -202,6 +204,16 @@ labels__two_alike__refused_with_both_places(void **state)
     assert_int_equal(house_load(h, 2, 0), 0);
 }
 
+static uint64_t
+moves_of(struct house *h)
+{
+    struct vscsi_library_snapshot *truth = vscsi_library_snapshot(h->device);
+    uint64_t moves = truth->moves;
+
+    free(truth);
+    return moves;
+}
+
 /* --- robots that fail ---------------------------- */
 
 struct failure {
@@ -315,6 +327,193 @@ load__another_cartridge_comes__refused_and_recorded(void **state)
     assert_true(house_told(h, "moved", "LTO005L6 is in slot 4"));
     assert_int_equal(house_load(h, 4, 0), 0);
     assert_string_equal(h->result.barcode, "LTO005L6");
+    house_check(h);
+}
+
+/* mtx scenario S29, by the robot itself. */
+static void
+load__the_robot_takes_another_one__refused_recorded_and_the_right_one_found(
+    void **state)
+{
+    struct house *h = *state;
+    uint64_t moves;
+
+    house_fault(h, "at 1 move do wrong-medium");
+    assert_int_equal(house_load(h, 2, 0), -EMEDIUMTYPE);
+    assert_int_equal(h->result.status, (uint32_t) STATUS_WRONG_VOLUME);
+    assert_string_equal(h->result.text,
+                        "wrong volume: expected LTO002L6, found LTO003L6");
+    /* Something did move: the same command is not to be given blindly. */
+    assert_true(h->result.maybe_moved);
+    assert_false(h->result.repeatable);
+    assert_true(house_told(h, "wrong", "LTO003L6 came"));
+    assert_string_equal(house_element(h, RI_DRIVE, 0).barcode, "LTO003L6");
+    assert_int_equal(house_element(h, RI_DRIVE, 0).home, 3);
+    assert_string_equal(house_element(h, RI_SLOT, 2).barcode, "LTO002L6");
+    house_check(h);
+    moves = moves_of(h);
+    assert_int_equal(moves, 1);
+    assert_int_equal(house_load(h, 2, 1), 0);
+    assert_string_equal(house_element(h, RI_DRIVE, 1).barcode, "LTO002L6");
+    assert_int_equal(house_unload(h, 0, 0), 0);
+    assert_int_equal(h->result.destination, 3);
+    house_check(h);
+}
+
+static void
+transfer__the_robot_takes_another_one__refused_and_recorded(void **state)
+{
+    struct house *h = *state;
+
+    house_fault(h, "at 1 move do wrong-medium");
+    assert_int_equal(house_transfer(h, 1, 7), -EMEDIUMTYPE);
+    assert_string_equal(house_element(h, RI_SLOT, 7).barcode, "LTO002L6");
+    assert_string_equal(house_element(h, RI_SLOT, 1).barcode, "LTO001L6");
+    house_check(h);
+}
+
+static bool load_ended;
+
+static void *
+load_second(void *context)
+{
+    house_load(context, 2, 0);
+    __atomic_store_n(&load_ended, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static bool
+arrived(struct house *h)
+{
+    struct vscsi_library_snapshot *truth = vscsi_library_snapshot(h->device);
+    bool full = false;
+
+    for (unsigned i = 0; i < truth->count; i++)
+        if (truth->elements[i].kind == VSCSI_ELEMENT_DRIVE &&
+            truth->elements[i].index == 0)
+            full = truth->elements[i].full;
+    free(truth);
+    return full;
+}
+
+/* Carried out, and never answered: the time limit of the motion passes. */
+static void
+CT91_CT92__motion_done_and_never_answered__settled_and_not_resent(void **state)
+{
+    struct house *h = *state;
+    pthread_t thread;
+
+    load_ended = false;
+    house_fault(h, "at 1 move do no-answer");
+    assert_int_equal(pthread_create(&thread, NULL, load_second, h), 0);
+    while (!arrived(h))
+        usleep(1000);
+    clock_manual(true);
+    /* Again: the limit is set when the command was given to the robot. */
+    while (!__atomic_load_n(&load_ended, __ATOMIC_ACQUIRE)) {
+        clock_advance_ms(1200000);
+        usleep(1000);
+    }
+    clock_manual(false);
+    pthread_join(thread, NULL);
+    assert_int_equal(h->result.error, 0);
+    assert_int_equal(moves_of(h), 1);
+    assert_string_equal(house_element(h, RI_DRIVE, 0).barcode, "LTO002L6");
+    assert_int_equal(house_element(h, RI_DRIVE, 0).home, 2);
+    house_check(h);
+}
+
+/* --- what is left in the robot's hand ---------------------------- */
+
+static void
+motion__stuck_in_the_hand__put_away_told_and_not_resent(void **state)
+{
+    struct house *h = *state;
+
+    house_fault(h, "at 1 move do stuck");
+    assert_int_equal(house_load(h, 2, 0), -EIO);
+    assert_false(house_element(h, RI_TRANSPORT, 0).full);
+    assert_string_equal(house_element(h, RI_SLOT, 2).barcode, "LTO002L6");
+    assert_false(house_element(h, RI_DRIVE, 0).full);
+    assert_true(h->result.note_count > 0);
+    assert_non_null(
+        strstr(h->result.notes[h->result.note_count - 1],
+               "cartridge LTO002L6, which the robot held, is in slot 2"));
+    house_check(h);
+}
+
+static void
+motion__hand_cannot_be_emptied__the_next_one_says_so_or_does(void **state)
+{
+    struct house *h = *state;
+
+    house_fault(h, "at 1 move do stuck");
+    house_fault(h, "at 2 move do sense 4/15/01");
+    house_fault(h, "at 3 move do sense 4/15/01");
+    assert_int_equal(house_load(h, 2, 0), -EIO);
+    assert_string_equal(house_element(h, RI_TRANSPORT, 0).barcode, "LTO002L6");
+    assert_int_equal(house_load(h, 3, 0), -EIO);
+    assert_non_null(strstr(h->result.text, "the robot holds cartridge "
+                                           "LTO002L6, and cannot put it away"));
+    assert_string_equal(house_element(h, RI_SLOT, 3).barcode, "LTO003L6");
+    assert_int_equal(house_load(h, 3, 0), 0);
+    assert_string_equal(house_element(h, RI_SLOT, 2).barcode, "LTO002L6");
+    house_check(h);
+}
+
+/* --- the end of the service in the middle ---------------------------- */
+
+static uint64_t
+real_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static bool
+is_moving(struct house *h)
+{
+    struct ri_library_info *list;
+    size_t count;
+    bool moving;
+
+    assert_int_equal(ri_libraries(h->service, &list, &count), 0);
+    moving = strcmp(list[0].state, "moving") == 0;
+    free(list);
+    return moving;
+}
+
+static void
+shutdown__motion_of_minutes__is_let_go_and_settled_at_the_next_start(
+    void **state)
+{
+    struct house *h = *state;
+    pthread_t thread;
+    uint64_t begun;
+
+    house_stop(h);
+    h->library.move_ms = 600000;
+    house_start(h);
+    assert_int_equal(pthread_create(&thread, NULL, load_second, h), 0);
+    while (!is_moving(h))
+        usleep(1000);
+    begun = real_ms();
+    ri_service_shutdown(h->service);
+    /* Whoever gave the command is told before the service is gone. */
+    pthread_join(thread, NULL);
+    assert_int_equal(h->result.error, -ESHUTDOWN);
+    assert_true(h->result.maybe_moved);
+    ri_service_free(h->service);
+    assert_true(real_ms() - begun < 5000);
+    h->service = NULL;
+    h->library.move_ms = 0;
+    house_start(h);
+    assert_string_equal(house_element(h, RI_SLOT, 2).barcode, "LTO002L6");
+    assert_false(house_element(h, RI_DRIVE, 0).full);
+    house_check(h);
+    assert_int_equal(house_load(h, 2, 0), 0);
     house_check(h);
 }
 
@@ -505,25 +704,71 @@ forget_everything(struct house *h)
     assert_int_equal(system(command), 0);
 }
 
-/* Neither robot nor ledger knows: mtx scenario S2. */
+/* The robot remembers where it took it from. */
 static void
-home__nobody_knows__never_guessed(void **state)
+home__ledger_lost__the_robot_is_believed(void **state)
 {
     struct house *h = *state;
 
     assert_int_equal(house_load(h, 4, 1), 0);
     house_stop(h);
     forget_everything(h);
-    h->library.personality[0] = '\0';
     house_start(h);
-    if (house_element(h, RI_DRIVE, 1).home_from == RI_HOME_LIBRARY) {
-        /* The robot remembers where it took it from. */
-        assert_int_equal(house_element(h, RI_DRIVE, 1).home, 4);
-        return;
-    }
+    assert_int_equal(house_element(h, RI_DRIVE, 1).home_from, RI_HOME_LIBRARY);
+    assert_int_equal(house_element(h, RI_DRIVE, 1).home, 4);
+    assert_int_equal(house_unload(h, 1, 0), 0);
+    assert_int_equal(h->result.destination, 4);
+    house_check(h);
+}
+
+/* Neither robot nor ledger knows: mtx scenario S2. */
+static void
+home__nobody_knows__never_guessed(void **state)
+{
+    struct house *h = *state;
+    uint64_t moves;
+
+    /* By way of the mail slot, which is nobody's home. */
+    assert_int_equal(house_transfer(h, 4, 9), 0);
+    assert_int_equal(house_load(h, 9, 1), 0);
+    house_stop(h);
+    forget_everything(h);
+    house_start(h);
     assert_int_equal(house_element(h, RI_DRIVE, 1).home, 0);
+    moves = moves_of(h);
     assert_int_equal(house_unload(h, 1, 0), -ENOENT);
-    assert_non_null(strstr(h->result.text, "4, "));
+    assert_non_null(strstr(h->result.text, "nobody knows"));
+    assert_non_null(strstr(h->result.text, "free: 4, 6, 7, 8"));
+    assert_int_equal(moves_of(h), moves);
+    assert_string_equal(house_element(h, RI_DRIVE, 1).barcode, "LTO004L6");
+    assert_int_equal(house_unload(h, 1, 6), 0);
+    assert_int_equal(house_element(h, RI_SLOT, 6).home, 6);
+    house_check(h);
+}
+
+/* mtx scenario S3: two drives remember the same slot. */
+static void
+home__two_drives_remember_one_slot__the_second_is_refused(void **state)
+{
+    struct house *h = *state;
+
+    assert_int_equal(house_load(h, 4, 0), 0);
+    /* Another cartridge took its place meanwhile, and was loaded from there. */
+    assert_int_equal(house_transfer(h, 5, 4), 0);
+    assert_int_equal(house_load(h, 4, 1), 0);
+    house_stop(h);
+    forget_everything(h);
+    house_start(h);
+    assert_int_equal(house_element(h, RI_DRIVE, 0).home, 4);
+    assert_int_equal(house_element(h, RI_DRIVE, 1).home, 4);
+    assert_int_equal(house_unload(h, 0, 0), 0);
+    assert_int_equal(h->result.destination, 4);
+    assert_int_equal(house_unload(h, 1, 0), -EEXIST);
+    assert_non_null(strstr(h->result.text, "slot 4 is full"));
+    assert_non_null(strstr(h->result.text, "LTO005L6 belongs there, too"));
+    assert_string_equal(house_element(h, RI_DRIVE, 1).barcode, "LTO005L6");
+    assert_int_equal(house_unload(h, 1, 7), 0);
+    house_check(h);
 }
 
 /* Labels that nobody can read, in a robot that does not say the source. */
@@ -621,6 +866,14 @@ main(void)
         TEST(CT88__unit_attention_at_a_motion__done_and_told),
         TEST(CT91_CT92__answer_of_a_motion_lost__what_is_true_counts),
         TEST(load__another_cartridge_comes__refused_and_recorded),
+        TEST(
+            load__the_robot_takes_another_one__refused_recorded_and_the_right_one_found),
+        TEST(transfer__the_robot_takes_another_one__refused_and_recorded),
+        TEST(CT91_CT92__motion_done_and_never_answered__settled_and_not_resent),
+        TEST(motion__stuck_in_the_hand__put_away_told_and_not_resent),
+        TEST(motion__hand_cannot_be_emptied__the_next_one_says_so_or_does),
+        TEST(
+            shutdown__motion_of_minutes__is_let_go_and_settled_at_the_next_start),
         TEST(library__door_open__said_and_nothing_moved),
         TEST(library__sequential_mode_or_offline__one_sentence),
         TEST(library__becoming_ready__waited_for_but_not_with_nowait),
@@ -628,7 +881,9 @@ main(void)
         TEST(cartridge__fails_in_two_drives__marked_also_after_a_restart),
         TEST(cleaning__cartridge_is_no_data__and_is_counted),
         TEST(home__after_a_restart__from_the_ledger),
+        TEST(home__ledger_lost__the_robot_is_believed),
         TEST(home__nobody_knows__never_guessed),
+        TEST(home__two_drives_remember_one_slot__the_second_is_refused),
         TEST(home__adopted__chosen_once_and_kept),
         TEST(export_and_import__through_the_mail_slot),
         TEST(state_folder__in_use__holder_named),
