@@ -118,28 +118,15 @@ note_volumes(struct library *library, uint32_t drives)
     settle_store(library);
 }
 
+/* Whoever schedules motions sees to it, when the drive is free. */
 static void
-clean_who_asks(struct library *library)
+tell_who_asks(struct library *library)
 {
-    struct ri_library_command command = { .op = RI_LIB_CLEAN };
-    struct ri_library_result result;
-
-    if (!library->config.cleaning || library->host.cleaning == NULL)
-        return;
-    for (ULONG i = 0; i < library->counts[ChangerDrive]; i++) {
-        const struct element *element = &library->elements[ChangerDrive][i];
-
-        if (element_full(element) || element_unknown(element) ||
-            !library->host.cleaning(library->host.context, i))
-            continue;
-        library_tell(library, "cleaning", i, "drive %u asks to be cleaned",
-                     (unsigned) i);
-        command.drive = i;
-        turn_pass(library);
-        library_command(library, &command, &result, NULL);
-        if (turn_take(library) != 0)
-            return;
-    }
+    for (ULONG i = 0; i < library->counts[ChangerDrive]; i++)
+        if (library->host.cleaning != NULL &&
+            library->host.cleaning(library->host.context, i))
+            library_tell(library, "cleaning", i, "drive %u asks to be cleaned",
+                         (unsigned) i);
 }
 
 static void
@@ -170,11 +157,9 @@ look(struct library *library, bool poll)
         if (rc == 0 && command_hand_full(library))
             command_empty_hand(library, &no_command, &result);
         if (rc == 0)
-            clean_who_asks(library);
+            tell_who_asks(library);
     }
-    if (library_stopping(library))
-        return;
-    if (drives != 0 && library->known)
+    if (drives != 0 && library->known && !library_stopping(library))
         note_volumes(library, drives);
     turn_pass(library);
 }

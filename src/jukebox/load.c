@@ -282,6 +282,23 @@ command_release(struct library *library, unsigned drive, command_t *command,
                        library->config.name, drive, status_name(status));
 }
 
+/* Who names the cartridge means no other one. */
+static int
+check_label(struct library *library, struct place drive, const char *label,
+            result_t *result)
+{
+    const struct cartridge *in = cartridge_at(library, drive);
+    char words[96] = "something";
+
+    if (in != NULL && strcmp(in->barcode, label) == 0)
+        return 0;
+    if (in != NULL)
+        cartridge_words(library, in, words);
+    return result_fail(result, -ESTALE, STATUS_WRONG_VOLUME,
+                       "library %s: drive %u holds %s, not %s",
+                       library->config.name, drive.index, words, label);
+}
+
 int
 command_run_unload(struct library *library, command_t *command,
                    result_t *result)
@@ -295,6 +312,10 @@ command_run_unload(struct library *library, command_t *command,
         return rc;
     if (!element_full(element_at(library, drive)))
         return command_refuse_empty(library, drive, result);
+    if (command->label[0] != '\0')
+        rc = check_label(library, drive, command->label, result);
+    if (rc != 0)
+        return rc;
     rc = command->destination != 0
              ? command_take_slot(library, command->destination, "destination",
                                  &destination, result)

@@ -115,6 +115,18 @@ freezes(const SCSI_REQUEST_BLOCK *srb)
     }
 }
 
+/* CLEANING REQUESTED, in either format. */
+static bool
+asks_for_cleaning(const UCHAR *sense, UCHAR len)
+{
+    bool descriptor = len >= 4 && (sense[0] & 0x7E) == 0x72;
+
+    if (descriptor)
+        return sense[2] == 0x00 && sense[3] == 0x17;
+    return len >= 14 && (sense[0] & 0x7E) == 0x70 && sense[12] == 0x00 &&
+           sense[13] == 0x17;
+}
+
 static void
 set_sense(struct port_unit *unit, PSCSI_REQUEST_BLOCK srb,
           const struct hba_answer *answer)
@@ -126,6 +138,7 @@ set_sense(struct port_unit *unit, PSCSI_REQUEST_BLOCK srb,
     unit->sense_len = len < PORT_SENSE_MAX ? len : PORT_SENSE_MAX;
     RtlCopyMemory(unit->sense, answer->sense, unit->sense_len);
     unit->senses++;
+    unit->cleaning_asks += asks_for_cleaning(answer->sense, unit->sense_len);
     KeReleaseSpinLock(&unit->lock, irql);
     if (srb->SenseInfoBuffer == NULL ||
         srb->SrbFlags & SRB_FLAGS_DISABLE_AUTOSENSE)

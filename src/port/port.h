@@ -98,6 +98,7 @@ struct port_unit_info {
     uint8_t sense[PORT_SENSE_MAX];  /* of the last CHECK CONDITION */
     uint8_t sense_len;          /* 0: there was none */
     uint64_t senses;            /* CHECK CONDITIONs so far */
+    uint64_t cleaning_asks;     /* ... that say CLEANING REQUESTED */
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
     bool frozen;                /* the queue */
     unsigned queued;            /* requests in it */

@@ -73,6 +73,7 @@ struct port_unit {
     UCHAR sense_len;
     UCHAR sense[PORT_SENSE_MAX];
     uint64_t senses;            /* how often that was set */
+    uint64_t cleaning_asks;     /* ... to CLEANING REQUESTED */
 
     uint64_t full_since_ms;     /* QUEUE FULL: the first of an episode */
     uint64_t full_last_ms;

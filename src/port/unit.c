@@ -266,6 +266,7 @@ port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
         info.waiting++;
     info.sense_len = unit->sense_len;
     info.senses = unit->senses;
+    info.cleaning_asks = unit->cleaning_asks;
     RtlCopyMemory(info.sense, unit->sense, sizeof info.sense);
     KeReleaseSpinLock(&unit->lock, irql);
     *out_info = info;

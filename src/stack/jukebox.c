@@ -380,6 +380,7 @@ new_jukebox(struct ri_service *service, struct library *library,
     jukebox->service = service;
     jukebox->library = library;
     snprintf(jukebox->name, sizeof jukebox->name, "%s", config->name);
+    jukebox->cleans = config->cleaning;
     jb_policy_default(&jukebox->policy);
     jukebox->policy.residence_ms = 1000ull * config->min_residence_s;
     if (jukebox->policy.idle_ms > jukebox->policy.residence_ms)

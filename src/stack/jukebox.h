@@ -40,7 +40,11 @@ struct jukebox_drive {
     bool pinned;                /* loaded by an operator */
     uint64_t loaded_ms;         /* by us */
     uint64_t stay_ms;           /* it could not be emptied: not before */
+    unsigned stays;             /* how often in a row */
     char failure[RI_TEXT_MAX];  /* why */
+    /* Requests to be cleaned: so far (the planner's), and when it was. */
+    uint64_t cleaning_asks, cleaned_asks;
+    unsigned clean_tries;
 };
 
 /* What the mover does; action JB_REST: nothing. */
@@ -48,6 +52,7 @@ struct job {
     struct jb_motion motion;
     struct ri_library_command command;
     char key[KEY_MAX];          /* of the volume that is expected, or "" */
+    uint64_t cleaning_asks;     /* of the drive, when it was chosen */
     bool running;
 };
 
@@ -58,6 +63,7 @@ struct jukebox {
     struct library *library;
     char name[RI_NAME_MAX];
     struct jb_policy policy;
+    bool cleans;                /* drives that ask for it */
     struct volumes *volumes;    /* the planner's, once it runs */
     struct jukebox_drive *drives;
     unsigned drive_count;

@@ -19,6 +19,8 @@
 #include "base/clock.h"
 
 #define STAY_MS      5000
+#define STAY_MAX_MS  300000
+#define CLEAN_TRIES  3
 #define AGAIN_MS     30000
 #define AGAIN_MAX_MS 600000
 
@@ -50,10 +52,36 @@ unloaded(struct jukebox *jukebox, const struct job *job, int rc,
     if (rc == 0) {
         drive->failure[0] = '\0';
         drive->stay_ms = 0;
+        drive->stays = 0;
         drive->pinned = false;
+    } else if (rc == -ESTALE) {
+        /* Another one is in it by now: the next look decides anew. */
     } else if (!is_about_the_library(rc)) {
+        uint64_t wait = STAY_MS;
+
+        /* What is stuck is not wrenched at for ever. */
+        for (unsigned i = 0; i < drive->stays && wait < STAY_MAX_MS; i++)
+            wait *= 2;
+        drive->stays++;
         without_stop(result->text, drive->failure, sizeof drive->failure);
-        drive->stay_ms = clock_coarse_ms() + STAY_MS;
+        drive->stay_ms =
+            clock_coarse_ms() + (wait < STAY_MAX_MS ? wait : STAY_MAX_MS);
+    }
+    pthread_mutex_unlock(&jukebox->lock);
+}
+
+/* A request is met once: one that cannot be is not repeated for ever.  A
+ * cartridge that is used up says so, and the next one is taken. */
+static void
+cleaned(struct jukebox *jukebox, const struct job *job, int rc)
+{
+    struct jukebox_drive *drive = &jukebox->drives[job->motion.drive];
+
+    pthread_mutex_lock(&jukebox->lock);
+    if (rc == 0 ||
+        (!is_about_the_library(rc) && ++drive->clean_tries >= CLEAN_TRIES)) {
+        drive->cleaned_asks = job->cleaning_asks;
+        drive->clean_tries = 0;
     }
     pthread_mutex_unlock(&jukebox->lock);
 }
@@ -152,6 +180,8 @@ jukebox_move(struct jukebox *jukebox, struct job *job)
     rc = library_command(jukebox->library, &job->command, &result, NULL);
     if (job->command.op == RI_LIB_LOAD)
         loaded(jukebox, job, rc, &result);
+    else if (job->command.op == RI_LIB_CLEAN)
+        cleaned(jukebox, job, rc);
     else
         unloaded(jukebox, job, rc, &result);
 }

@@ -30,7 +30,10 @@ struct picture {
     size_t count;
     struct jb_world world;
     const struct ri_element_info **of;
+    uint32_t *by_identity; /* cartridges that have one, in its order */
+    size_t identities;
     bool *slot_full;
+    bool tells_access; /* the robot says what it can reach */
     uint64_t now_ms, until_ms;
     uint32_t searched; /* requests for volumes that may be anywhere */
     uint64_t searched_since_ms;
@@ -147,6 +150,14 @@ was_tried(const struct jukebox *jukebox, const struct ri_element_info *element)
     return slot > 0 && slot <= jukebox->tried_count && jukebox->tried[slot - 1];
 }
 
+/* Some never say that they can reach anything. */
+static bool
+can_reach(const struct picture *picture, const struct ri_element_info *element)
+{
+    return element->access ||
+           (!picture->tells_access && element->type == RI_SLOT);
+}
+
 /* A robot that does not know what is where reports more than it should. */
 static void
 place_cartridge(struct jukebox *jukebox, struct picture *picture,
@@ -160,7 +171,7 @@ place_cartridge(struct jukebox *jukebox, struct picture *picture,
     c->marked = element->marked;
     c->cleaning = element->cleaning;
     if (is_slot(element)) {
-        c->place = element->access ? JB_SLOT : JB_OUTSIDE;
+        c->place = can_reach(picture, element) ? JB_SLOT : JB_OUTSIDE;
         c->at = element->number - 1;
         c->marked = c->marked || (element->cleaning && element->expired);
         c->unknown = picture->scanning && element->identity[0] == '\0' &&
@@ -203,10 +214,13 @@ ask_drives(struct jukebox *jukebox, struct picture *picture)
         struct fs_volume_info info;
         struct jb_cartridge *c;
 
+        port_unit_info(drive->drive->pdo, &unit);
+        drive->cleaning_asks = unit.cleaning_asks;
+        world->drives[i].wants_cleaning =
+            jukebox->cleans && drive->cleaned_asks != unit.cleaning_asks;
         if (world->drives[i].cartridge == JB_NONE)
             continue;
         c = &world->cartridges[world->drives[i].cartridge];
-        port_unit_info(drive->drive->pdo, &unit);
         pthread_mutex_lock(&jukebox->lock);
         c->loaded_ms = drive->loaded_ms;
         pthread_mutex_unlock(&jukebox->lock);
@@ -241,13 +255,19 @@ make_room(struct jukebox *jukebox, struct picture *picture)
     struct jb_world *world = &picture->world;
     size_t slots = 0;
 
-    for (size_t i = 0; i < picture->count; i++)
-        if (is_slot(&picture->elements[i]) &&
-            picture->elements[i].number > slots)
-            slots = picture->elements[i].number;
+    for (size_t i = 0; i < picture->count; i++) {
+        const struct ri_element_info *element = &picture->elements[i];
+
+        if (is_slot(element) && element->number > slots)
+            slots = element->number;
+        picture->tells_access = picture->tells_access ||
+                                (element->type == RI_SLOT && element->access);
+    }
     world->cartridges = calloc(picture->count + 1, sizeof *world->cartridges);
     world->drives = calloc(jukebox->drive_count + 1, sizeof *world->drives);
     picture->of = calloc(picture->count + 1, sizeof *picture->of);
+    picture->by_identity =
+        calloc(picture->count + 1, sizeof *picture->by_identity);
     picture->slot_full = calloc(slots + 1, sizeof *picture->slot_full);
     world->drive_count = jukebox->drive_count;
     world->slot_count = slots;
@@ -255,7 +275,8 @@ make_room(struct jukebox *jukebox, struct picture *picture)
     for (size_t i = 0; i < world->drive_count && world->drives != NULL; i++)
         world->drives[i].cartridge = JB_NONE;
     return world->cartridges != NULL && world->drives != NULL &&
-           picture->of != NULL && picture->slot_full != NULL;
+           picture->of != NULL && picture->by_identity != NULL &&
+           picture->slot_full != NULL;
 }
 
 /* With the lock. */
@@ -270,13 +291,41 @@ paint(struct jukebox *jukebox, struct picture *picture)
         /* Mail slots are nobody's home. */
         if (is_slot(element) && element->number > 0)
             picture->slot_full[element->number - 1] =
-                element->full || element->unknown || !element->access ||
-                element->type == RI_MAIL_SLOT;
+                element->full || element->unknown ||
+                !can_reach(picture, element) || element->type == RI_MAIL_SLOT;
         if (element->full && (element->number > 0 || !is_slot(element)))
             place_cartridge(jukebox, picture, element);
     }
     picture->world.door_open = strcmp(picture->info.state, "ready") != 0 &&
                                strcmp(picture->info.state, "moving") != 0;
+}
+
+static const char *
+identity_of(const struct picture *picture, size_t n)
+{
+    return picture->of[picture->by_identity[n]]->identity;
+}
+
+static int
+compare_identities(const void *a, const void *b, void *context)
+{
+    const struct picture *picture = context;
+    uint32_t left = *(const uint32_t *) a, right = *(const uint32_t *) b;
+    int order =
+        strcmp(picture->of[left]->identity, picture->of[right]->identity);
+
+    return order != 0 ? order : (left > right) - (left < right);
+}
+
+/* As many questions may wait as there are volumes. */
+static void
+sort_identities(struct picture *picture)
+{
+    for (uint32_t i = 0; i < picture->world.cartridge_count; i++)
+        if (picture->of[i]->identity[0] != '\0')
+            picture->by_identity[picture->identities++] = i;
+    qsort_r(picture->by_identity, picture->identities,
+            sizeof *picture->by_identity, compare_identities, picture);
 }
 
 static bool
@@ -304,6 +353,7 @@ take_picture(struct jukebox *jukebox, struct picture *picture)
             ? picture->job.motion.slot
             : 0;
     pthread_mutex_unlock(&jukebox->lock);
+    sort_identities(picture);
     ask_drives(jukebox, picture);
     return true;
 }
@@ -315,6 +365,7 @@ free_picture(struct picture *picture)
     free(picture->world.cartridges);
     free(picture->world.drives);
     free(picture->of);
+    free(picture->by_identity);
     free(picture->slot_full);
 }
 
@@ -324,13 +375,22 @@ free_picture(struct picture *picture)
 static uint32_t
 find_cartridge(const struct picture *picture, const char *key)
 {
+    size_t low = 0, high = picture->identities;
     uint32_t found = JB_NONE;
 
-    for (uint32_t i = 0; i < picture->world.cartridge_count; i++) {
-        const struct ri_element_info *element = picture->of[i];
+    while (low < high) {
+        size_t middle = (low + high) / 2;
 
-        if (element == NULL || strcmp(element->identity, key) != 0)
-            continue;
+        if (strcmp(identity_of(picture, middle), key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < picture->identities &&
+           strcmp(identity_of(picture, low), key) == 0;
+         low++) {
+        uint32_t i = picture->by_identity[low];
+
         if (found == JB_NONE || (picture->world.cartridges[found].marked &&
                                  !picture->world.cartridges[i].marked))
             found = i;
@@ -441,7 +501,13 @@ say(const struct jukebox *jukebox, const struct picture *picture,
         place_words(picture->of[cartridge], place, sizeof place);
     switch (obstacle) {
     case JB_NOT_HERE:
-        if (cartridge != JB_NONE)
+        if (cartridge != JB_NONE &&
+            picture->of[cartridge]->type == RI_TRANSPORT)
+            snprintf(out, RI_TEXT_MAX,
+                     "It is in the hand of the robot of library %.80s, which "
+                     "could not put it away. See to the library.",
+                     name);
+        else if (cartridge != JB_NONE)
             snprintf(out, RI_TEXT_MAX,
                      "It is in %s of library %.80s, which the robot cannot "
                      "reach. Close it, or put the medium into any drive.",
@@ -652,6 +718,10 @@ give_job(struct jukebox *jukebox, const struct picture *picture,
     job->motion = *motion;
     job->command.drive = motion->drive;
     snprintf(job->key, sizeof job->key, "%.95s", element->identity);
+    job->cleaning_asks = jukebox->drives[motion->drive].cleaning_asks;
+    /* Somebody may have moved it before the robot's turn comes. */
+    if (!element->duplicate)
+        memcpy(job->command.label, element->barcode, sizeof job->command.label);
     switch (motion->action) {
     case JB_UNLOAD:
         job->command.op = RI_LIB_UNLOAD;

@@ -29,7 +29,7 @@ struct library_unit {
     struct vscsi_library *device;
     PDEVICE_OBJECT pdo, fdo;
     struct drive *drives; /* the first of its own, in the service's list */
-    uint64_t cleaned[32]; /* CHECK CONDITIONs of each when it was last asked */
+    uint64_t cleaning_asks[32]; /* of each, when it was last asked */
     int lock;
     struct library *library; /* NULL until it is there */
 };
@@ -152,10 +152,9 @@ host_cleaning(void *context, unsigned n)
     bool fresh;
 
     port_unit_info(unit->drives[n].pdo, &info);
-    fresh = info.senses != unit->cleaned[n];
-    unit->cleaned[n] = info.senses;
-    return fresh && info.sense_len >= 14 && (info.sense[0] & 0x7E) == 0x70 &&
-           info.sense[12] == 0x00 && info.sense[13] == 0x17;
+    fresh = info.cleaning_asks != unit->cleaning_asks[n];
+    unit->cleaning_asks[n] = info.cleaning_asks;
+    return fresh;
 }
 
 static void

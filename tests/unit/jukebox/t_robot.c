@@ -675,6 +675,47 @@ cleaning__cartridge_is_no_data__and_is_counted(void **state)
     house_check(h);
 }
 
+static bool
+told_soon(struct house *h, const char *action, const char *text)
+{
+    for (int i = 0; i < 10000; i++) {
+        if (house_told(h, action, text))
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
+/* Recovered error, cleaning requested: the medium that asked is moved out of
+ * the way, the drive cleaned, once, and the cleaning cartridge put back. */
+static void
+cleaning__drive_asks__is_cleaned_when_it_is_free(void **state)
+{
+    struct house *h = *state;
+    char path[160];
+    FILE *file;
+
+    house_stop(h);
+    snprintf(path, sizeof path, "%s/media/CLN001L1", h->folder);
+    file = fopen(path, "w");
+    fclose(file);
+    h->library.cleaning = true;
+    house_start(h);
+    assert_int_equal(house_load(h, 2, 0), 0);
+    house_drive_fault(h, 0, "at 1 tur do recovered 1/00/17");
+    assert_int_equal(house_load(h, 1, 1), 0);
+    house_do(h, RI_LIB_REFRESH);
+    /* An operator loaded it: it is his until he takes it out. */
+    assert_int_equal(house_unload(h, 0, 0), 0);
+    assert_true(told_soon(h, "cleaning", "drive 0 was cleaned"));
+    assert_true(told_soon(h, "end", "from drive 0 to slot 6: done"));
+    assert_int_equal(house_do(h, RI_LIB_REFRESH), 0);
+    assert_int_equal(house_element(h, RI_SLOT, 6).cleanings, 1);
+    assert_string_equal(house_element(h, RI_SLOT, 2).barcode, "LTO002L6");
+    assert_string_equal(house_element(h, RI_DRIVE, 1).barcode, "LTO001L6");
+    house_check(h);
+}
+
 /* --- homes ---------------------------- */
 
 /* mtx scenario S28: the ledger knows, though the robot forgot. */
@@ -880,6 +921,7 @@ main(void)
         TEST(drive__fails_three_cartridges__set_aside),
         TEST(cartridge__fails_in_two_drives__marked_also_after_a_restart),
         TEST(cleaning__cartridge_is_no_data__and_is_counted),
+        TEST(cleaning__drive_asks__is_cleaned_when_it_is_free),
         TEST(home__after_a_restart__from_the_ledger),
         TEST(home__ledger_lost__the_robot_is_believed),
         TEST(home__nobody_knows__never_guessed),
