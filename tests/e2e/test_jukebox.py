@@ -48,6 +48,12 @@ class Library(house.Service):
                  **{k.replace("_", "-"): v for k, v in keys.items()}}
         super().__init__(folder, {}, libraries={"shelf": shelf})
 
+    def set_library(self, **keys):
+        """From its next start on: keys of [library shelf]."""
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.writelines(f"{k.replace('_', '-')} = {v}\n"
+                            for k, v in keys.items())
+
     def command(self, what, **body):
         return self.call("POST", f"/v1/libraries/shelf/{what}", body)["result"]
 
@@ -300,3 +306,101 @@ def test_the_robot_fails_then_works_again(shelf):
         service.answer(prompt, "retry")
         time.sleep(0.1)
     cured(service, name, read)
+
+
+def operator_empties(service):
+    """Nothing is in a drive, and all are the robot's again."""
+    for element in service.elements("drive"):
+        if element["full"]:
+            service.command("unload", drive=element["number"])
+
+
+def refuse(service, what, **body):
+    with pytest.raises(house.ApiError):
+        service.command(what, **body)
+
+
+def test_a_cartridge_that_failed_in_two_drives(shelf):
+    # A scan makes six loads and four unloads, then two by the operator.
+    service = shelf(fault=["at 13 move do sense 4/53/9",
+                           "at 14 move do sense 4/53/9"])
+    operator_empties(service)
+    slot = service.where("FAT-2")["number"]
+    for drive in (0, 1):
+        refuse(service, "load", source=slot, drive=drive)
+    assert service.where("FAT-2")["marked"]
+    motions = service.library()["motions"]
+    read = service.client("FAT-2").read_on(0, 4096)
+    prompt = service.one_prompt("FAT-2")
+    assert "marked bad" in prompt["text"]
+    read.waits()
+    assert service.library()["motions"] == motions
+    # A person tries it, and it works: it is as good as any.
+    service.command("load", source=slot, drive=0)
+    cured(service, "FAT-2", read)
+    assert not service.where("FAT-2")["marked"]
+
+
+def test_a_drive_that_failed_three_cartridges(shelf):
+    service = shelf(fault=[f"at {n} move do sense 4/53/9"
+                           for n in (13, 14, 15)])
+    operator_empties(service)
+    slots = [e["number"] for e in service.elements("slot") if e["full"]]
+    for slot in slots[:3]:
+        refuse(service, "load", source=slot, drive=0)
+    assert service.elements("drive")[0]["drive_set_aside"]
+    for name in NAMES:
+        client = service.client(name)
+        assert len(client.read(0, 4096, seconds=30)) == 4096
+        client.close()
+        assert not service.elements("drive")[0]["full"]
+    assert service.asked() == 0
+
+
+def test_a_medium_that_is_stuck_in_its_drive(shelf):
+    # The eleventh motion, and all after it until somebody helps.
+    service = shelf(drives=1, fault=[f"at {n} move do sense 4/53/0"
+                                     for n in (12, 13)])
+    name = service.in_slot()
+    read = service.client(name).read_on(0, 4096)
+    prompt = service.one_prompt(name, seconds=5)
+    assert "no drive can be emptied" in prompt["text"], prompt["text"]
+    read.waits()
+    for _ in range(8):
+        if not service.prompts():
+            break
+        service.answer(prompt, "retry")
+        time.sleep(0.2)
+    cured(service, name, read)
+    where = [e["barcode"] for e in service.elements() if e["full"]]
+    assert sorted(where) == sorted(LABELS.values())
+
+
+# --- the end ----------------------------------------------------------------
+
+
+def test_the_service_ends_in_the_middle_of_a_long_motion(shelf):
+    service = shelf()
+    name = service.in_slot()
+    service.stop()
+    service.set_library(move_ms=60000)
+    service.start()
+    client = service.client(name)
+    client.read_on(0, 4096)
+    until(lambda: service.library()["state"] == "moving", "a motion")
+    begun = time.monotonic()
+    service.stop()
+    assert time.monotonic() - begun < 5
+    client.close()
+    assert "by force" not in service.stderr()
+    with open(service.config, encoding="utf-8") as file:
+        text = file.read()
+    with open(service.config, "w", encoding="utf-8") as file:
+        file.write(text.replace("move-ms = 60000", "move-ms = 0"))
+    service.start()
+    where = [e["barcode"] for e in service.elements() if e["full"]]
+    assert sorted(where) == sorted(LABELS.values())
+    client = service.client(name)
+    assert len(client.read(0, 4096, seconds=20)) == 4096
+    client.close()
+    assert service.asked() == 0

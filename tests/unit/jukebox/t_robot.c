@@ -701,8 +701,8 @@ cleaning__drive_asks__is_cleaned_when_it_is_free(void **state)
     fclose(file);
     h->library.cleaning = true;
     house_start(h);
-    assert_int_equal(house_load(h, 2, 0), 0);
     house_drive_fault(h, 0, "at 1 tur do recovered 1/00/17");
+    assert_int_equal(house_load(h, 2, 0), 0);
     assert_int_equal(house_load(h, 1, 1), 0);
     house_do(h, RI_LIB_REFRESH);
     /* An operator loaded it: it is his until he takes it out. */
