@@ -372,7 +372,8 @@ int ri_library_elements(struct ri_service *service, const char *library,
 
 enum ri_library_op {
     RI_LIB_LOAD,        /* slot source (or label) -> drive */
-    RI_LIB_UNLOAD,      /* drive -> slot destination, or home when 0 */
+    RI_LIB_UNLOAD,      /* drive -> slot destination, or home when 0; with a
+                         * label: only that cartridge, else -EMEDIUMTYPE */
     RI_LIB_TRANSFER,    /* slot source -> slot destination */
     RI_LIB_EXCHANGE,    /* source -> destination -> second (0: source) */
     RI_LIB_POSITION,    /* the transport goes to slot source, or the drive */

@@ -294,7 +294,7 @@ check_label(struct library *library, struct place drive, const char *label,
         return 0;
     if (in != NULL)
         cartridge_words(library, in, words);
-    return result_fail(result, -ESTALE, STATUS_WRONG_VOLUME,
+    return result_fail(result, -EMEDIUMTYPE, STATUS_WRONG_VOLUME,
                        "library %s: drive %u holds %s, not %s",
                        library->config.name, drive.index, words, label);
 }

@@ -246,10 +246,22 @@ note_command(struct jukebox *jukebox, const struct ri_library_command *command,
     bool loads = command->op == RI_LIB_LOAD || command->op == RI_LIB_EXCHANGE;
 
     pthread_mutex_lock(&jukebox->lock);
+    if (command->drive < jukebox->drive_count)
+        jukebox->drives[command->drive].operators--;
     if (loads && result->error == 0 && result->drive < jukebox->drive_count)
         jukebox->drives[result->drive].pinned = true;
     EACH_HELD(jukebox, held) held->again_ms = 0;
     jukebox_poke_locked(jukebox);
+    pthread_mutex_unlock(&jukebox->lock);
+}
+
+/* Until it has ended nobody else takes something into the drive or out of it. */
+static void
+begin_command(struct jukebox *jukebox, const struct ri_library_command *command)
+{
+    pthread_mutex_lock(&jukebox->lock);
+    if (command->drive < jukebox->drive_count)
+        jukebox->drives[command->drive].operators++;
     pthread_mutex_unlock(&jukebox->lock);
 }
 
@@ -284,6 +296,8 @@ jukebox_command(struct jukebox *jukebox, struct library *library,
 
     if (jukebox != NULL && command->op == RI_LIB_SCAN)
         return command_scan(jukebox, out_result, out_error);
+    if (jukebox != NULL)
+        begin_command(jukebox, command);
     rc = library_command(library, command, out_result, out_error);
     if (jukebox != NULL)
         note_command(jukebox, command, out_result);

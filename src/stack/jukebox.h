@@ -38,6 +38,7 @@ struct held {
 struct jukebox_drive {
     struct drive *drive;
     bool pinned;                /* loaded by an operator */
+    unsigned operators;         /* their commands for it that are under way */
     uint64_t loaded_ms;         /* by us */
     uint64_t stay_ms;           /* it could not be emptied: not before */
     unsigned stays;             /* how often in a row */

@@ -54,7 +54,7 @@ unloaded(struct jukebox *jukebox, const struct job *job, int rc,
         drive->stay_ms = 0;
         drive->stays = 0;
         drive->pinned = false;
-    } else if (rc == -ESTALE) {
+    } else if (rc == -EMEDIUMTYPE) {
         /* Another one is in it by now: the next look decides anew. */
     } else if (!is_about_the_library(rc)) {
         uint64_t wait = STAY_MS;

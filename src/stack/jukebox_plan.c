@@ -198,8 +198,9 @@ place_drive(struct jukebox *jukebox, struct picture *picture,
     /* It has left. */
     if (!drive->full && !picture->job.running)
         jukebox->drives[element->number].pinned = false;
-    drive->busy =
-        picture->job.running && picture->job.motion.drive == element->number;
+    drive->busy = (picture->job.running &&
+                   picture->job.motion.drive == element->number) ||
+                  jukebox->drives[element->number].operators > 0;
 }
 
 static void
@@ -774,6 +775,9 @@ choose(struct jukebox *jukebox, struct picture *picture)
         motion.action = JB_REST;
     if (motion.action == JB_REST)
         motion = jb_next(&picture->world, &jukebox->policy, picture->now_ms);
+    /* An operator came since the picture was taken: his end pokes us. */
+    if (motion.action != JB_REST && jukebox->drives[motion.drive].operators > 0)
+        return;
     if (motion.action != JB_REST)
         give_job(jukebox, picture, &motion);
     else if (motion.until_ms < picture->until_ms)

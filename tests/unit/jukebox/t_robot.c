@@ -168,6 +168,23 @@ unload__empty_drive__refused(void **state)
 
 /* mtx scenario S3: home taken by another one. */
 static void
+unload__of_a_named_cartridge__no_other_one_is_taken(void **state)
+{
+    struct house *h = *state;
+    struct ri_library_command unload = { .op = RI_LIB_UNLOAD,
+                                         .drive = 0,
+                                         .label = "LTO003L6" };
+
+    assert_int_equal(house_load(h, 2, 0), 0);
+    assert_int_equal(house_command(h, &unload), -EMEDIUMTYPE);
+    assert_non_null(strstr(h->result.text, "holds cartridge LTO002L6"));
+    assert_string_equal(house_element(h, RI_DRIVE, 0).barcode, "LTO002L6");
+    strcpy(unload.label, "LTO002L6");
+    assert_int_equal(house_command(h, &unload), 0);
+    house_check(h);
+}
+
+static void
 unload__home_is_full__refused_with_the_conflict_named(void **state)
 {
     struct house *h = *state;
@@ -701,7 +718,7 @@ cleaning__drive_asks__is_cleaned_when_it_is_free(void **state)
     fclose(file);
     h->library.cleaning = true;
     house_start(h);
-    house_drive_fault(h, 0, "at 1 tur do recovered 1/00/17");
+    house_drive_fault(h, 0, "at 1 read do recovered 1/00/17");
     assert_int_equal(house_load(h, 2, 0), 0);
     assert_int_equal(house_load(h, 1, 1), 0);
     house_do(h, RI_LIB_REFRESH);
@@ -900,6 +917,7 @@ main(void)
         TEST(load__empty_slot_or_full_drive__refused_without_a_motion),
         TEST(transfer__to_itself_or_to_a_full_slot__refused),
         TEST(unload__empty_drive__refused),
+        TEST(unload__of_a_named_cartridge__no_other_one_is_taken),
         TEST(unload__home_is_full__refused_with_the_conflict_named),
         TEST(labels__two_alike__refused_with_both_places),
         TEST(
