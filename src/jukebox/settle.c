@@ -229,9 +229,14 @@ match_place(struct settling *s, struct element *element)
                 (element->barcode[0] == '\0' || was->barcode[0] == '\0' ||
                  strcmp(element->barcode, was->barcode) == 0);
 
-    element->cartridge = 0;
-    if (same && (element_full(element) || element_unknown(element)))
+    /* Whoever looks meanwhile does not miss those that stay. */
+    if (same && (element_full(element) || element_unknown(element))) {
         see(s, element, was);
+        return;
+    }
+    pthread_mutex_lock(&s->library->lock);
+    element->cartridge = 0;
+    pthread_mutex_unlock(&s->library->lock);
 }
 
 /* The first that nobody has seen yet. */
