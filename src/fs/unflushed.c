@@ -500,12 +500,12 @@ fs_flush_for(struct volume *volume, PIRP irp)
 /* --- in the background ------------------------------------------------------------ */
 
 /* Best effort: not every drive can. */
-static void
+static NTSTATUS
 set_prevented(PDEVICE_OBJECT target, BOOLEAN yes)
 {
     PREVENT_MEDIA_REMOVAL in = { .PreventMediaRemoval = yes };
 
-    (void) fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &in, sizeof in, NULL,
+    return fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &in, sizeof in, NULL,
                     0, NULL);
 }
 
@@ -517,7 +517,21 @@ allow(struct volume *volume)
     if (target == NULL)
         return;
     volume->prevented = NULL;
-    set_prevented(target, FALSE);
+    (void) set_prevented(target, FALSE);
+    fs_let_drive(NULL, target);
+}
+
+/* Held back, because the medium was just pulled: the drive has it locked still,
+ * and would count a second lock on top.  It is tried again. */
+static void
+try_to_allow(struct volume *volume)
+{
+    PDEVICE_OBJECT target = volume->prevented;
+
+    if (target == NULL ||
+        set_prevented(target, FALSE) == STATUS_VERIFY_REQUIRED)
+        return;
+    volume->prevented = NULL;
     fs_let_drive(NULL, target);
 }
 
@@ -536,7 +550,7 @@ prevent(struct volume *volume)
     if (target != volume->prevented && fs_volume_mounted(volume)) {
         allow(volume);
         if ((real->Characteristics & FILE_REMOVABLE_MEDIA) != 0) {
-            set_prevented(target, TRUE);
+            (void) set_prevented(target, TRUE);
             fs_hold_drive(NULL, target);
             volume->prevented = target;
         }
@@ -571,7 +585,7 @@ tend_once(struct volume *volume)
         NT_SUCCESS(fs_flush_log(volume)))
         dirty = fs_unflushed_bytes(volume) != 0;
     if ((!dirty && calm) || !mounted)
-        allow(volume);
+        try_to_allow(volume);
     /* What a log on disk could not be told of. */
     if (mounted && !dirty && fs_disk_live(volume) != 0) {
         fs_commit_soon(volume);

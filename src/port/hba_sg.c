@@ -196,6 +196,7 @@ give_to_kernel(struct sg_unit *unit, struct sg_command *command)
     if (write(unit->device.fd, &hdr, sizeof hdr) < 0)
         return errno;
     __atomic_fetch_add(&unit->commands, 1, __ATOMIC_RELAXED);
+    unit->sent_by_us++;
     return 0;
 }
 

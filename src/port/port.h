@@ -50,6 +50,7 @@ NTSTATUS port_add_iscsi(PDRIVER_OBJECT driver,
 struct port_sg_device {
     int fd;                     /* /dev/sgN, for reading and writing, nonblocking */
     int diskseq_fd;             /* of its block device while it has one, or -1 */
+    int count_fd;               /* its iorequest_cnt: commands of everybody; or -1 */
     char node[32];              /* "sg2" */
     char devpath[512];          /* as in uevents: /devices/... */
 };

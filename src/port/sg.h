@@ -50,6 +50,8 @@ struct sg_unit {
 
     struct port_sg_device device;   /* fd < 0: it is away */
     uint64_t diskseq;           /* of the block device, when last looked */
+    uint64_t sent_by_all;       /* iorequest_cnt, when last looked */
+    uint64_t sent_by_us;        /* since then */
     bool removable;             /* by its INQUIRY data */
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;

@@ -33,20 +33,38 @@
 
 /* --- evidence ------------------------------------------------------------------ */
 
-/* 0: it has none. */
+/* A number of sysfs, in C's notation; 0: there is none. */
 static uint64_t
-read_diskseq(const struct sg_unit *unit)
+read_number(int fd)
 {
     char text[32];
-    ssize_t got;
+    ssize_t got = fd >= 0 ? pread(fd, text, sizeof text - 1, 0) : -1;
 
-    if (unit->device.diskseq_fd < 0)
-        return 0;
-    got = pread(unit->device.diskseq_fd, text, sizeof text - 1, 0);
     if (got <= 0)
         return 0;
     text[got] = '\0';
-    return strtoull(text, NULL, 10);
+    return strtoull(text, NULL, 0);
+}
+
+static void
+begin_to_watch(struct sg_unit *unit)
+{
+    unit->diskseq = read_number(unit->device.diskseq_fd);
+    unit->sent_by_all = read_number(unit->device.count_fd);
+    unit->sent_by_us = 0;
+}
+
+/* The kernel counts what it sends to a device, for whomever.  What we did not
+ * send was sent by somebody who may have taken a unit attention. */
+static bool
+others_sent(struct sg_unit *unit)
+{
+    uint64_t now = read_number(unit->device.count_fd);
+    bool others = now > unit->sent_by_all + unit->sent_by_us;
+
+    unit->sent_by_all = now;
+    unit->sent_by_us = 0;
+    return others;
 }
 
 static void
@@ -59,13 +77,17 @@ changed(struct sg_unit *unit)
 void
 sg_device_look(struct sg_unit *unit)
 {
-    uint64_t now = read_diskseq(unit);
+    uint64_t diskseq = read_number(unit->device.diskseq_fd);
+    bool others;
 
-    if (now == unit->diskseq)
+    if (unit->device.fd < 0 || unit->sent_count > 0)
         return;
-    TRACE(TRACE_PORT, "sg %s diskseq=%llu", unit->device.node,
-          (unsigned long long) now);
-    unit->diskseq = now;
+    others = others_sent(unit);
+    if (diskseq == unit->diskseq && !others)
+        return;
+    TRACE(TRACE_PORT, "sg %s diskseq=%llu others=%d", unit->device.node,
+          (unsigned long long) diskseq, others);
+    unit->diskseq = diskseq;
     changed(unit);
 }
 
@@ -90,10 +112,11 @@ open_device(struct sg_unit *unit, char *out_text, size_t text_max)
 
     if (rc != 0) {
         unit->device.fd = unit->device.diskseq_fd = -1;
+        unit->device.count_fd = -1;
         unit->device.devpath[0] = '\0';
         return rc;
     }
-    unit->diskseq = read_diskseq(unit);
+    begin_to_watch(unit);
     TRACE(TRACE_PORT, "sg %s open", unit->device.node);
     return 0;
 }
@@ -105,7 +128,10 @@ close_device(struct sg_unit *unit)
         close(unit->device.fd);
     if (unit->device.diskseq_fd >= 0)
         close(unit->device.diskseq_fd);
+    if (unit->device.count_fd >= 0)
+        close(unit->device.count_fd);
     unit->device.fd = unit->device.diskseq_fd = -1;
+    unit->device.count_fd = -1;
     unit->device.devpath[0] = '\0';
 }
 
@@ -144,7 +170,7 @@ driver_came(struct sg_unit *unit)
     if (unit->device.fd < 0)
         return;
     unit->config.settle(unit->config.context, &unit->device);
-    unit->diskseq = read_diskseq(unit);
+    unit->diskseq = read_number(unit->device.diskseq_fd);
     changed(unit);
 }
 
@@ -343,7 +369,7 @@ sg_device_start(struct sg_unit *unit, char *out_text, size_t text_max)
     NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
     int rc;
 
-    unit->device.diskseq_fd = -1;
+    unit->device.diskseq_fd = unit->device.count_fd = -1;
     unit->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     unit->uevent_fd = open_uevents();
     if (unit->wake_fd < 0 || unit->uevent_fd < 0) {

@@ -109,20 +109,32 @@ host_changed(void *context, PVPB vpb)
     return info.changed_elsewhere;
 }
 
+/* A drive of this machine that is away was unplugged; of a target, it is the
+ * network's matter. */
+static NTSTATUS
+away_reason(struct ri_service *service, const struct fs_volume_info *info)
+{
+    struct drive *drive = drive_of(service, info->drive);
+
+    if (info->reason == STATUS_DEVICE_NOT_CONNECTED && drive != NULL &&
+        drive->config.port == RI_PORT_SG)
+        return STATUS_DEVICE_DOES_NOT_EXIST;
+    return info->reason;
+}
+
 static NTSTATUS
 host_gone(void *context, PVPB vpb)
 {
     struct volume *volume = fs_volume_of(vpb);
     struct fs_volume_info info;
 
-    (void) context;
     if (volume == NULL)
         return STATUS_SUCCESS;
     fs_volume_info(volume, &info);
     return fs_state_away(info.state) &&
                    (info.reason == STATUS_DEVICE_DOES_NOT_EXIST ||
                     info.reason == STATUS_DEVICE_NOT_CONNECTED)
-               ? info.reason
+               ? away_reason(context, &info)
                : STATUS_SUCCESS;
 }
 
@@ -235,7 +247,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
                      "refused for it"
                    : "volume %1$s is away; it was in drive %2$s (%3$s)",
                name, where, status_name(info.reason));
-    prompt_reason(fs_volume_vpb(volume), info.reason);
+    prompt_reason(fs_volume_vpb(volume), away_reason(service, &info));
     /* A drive that is not ready, or could not read, need not tell when that is
      * over. */
     if (drive != NULL && info.reason != STATUS_NO_MEDIA_IN_DEVICE &&

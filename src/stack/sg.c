@@ -130,6 +130,15 @@ open_diskseq(const struct sg_found *found)
 }
 
 static int
+open_count(const struct sg_found *found)
+{
+    char path[600];
+
+    snprintf(path, sizeof path, "/sys%s/iorequest_cnt", found->devpath);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int
 take(struct sg_drive *sg, struct sg_found *found,
      struct port_sg_device *out_device, char *out_text, size_t max)
 {
@@ -150,6 +159,7 @@ take(struct sg_drive *sg, struct sg_found *found,
     ask_serial(fd, found);
     out_device->fd = fd;
     out_device->diskseq_fd = open_diskseq(&sg->claim.found);
+    out_device->count_fd = open_count(found);
     snprintf(out_device->node, sizeof out_device->node, "%s", found->sg);
     snprintf(out_device->devpath, sizeof out_device->devpath, "%s",
              found->devpath);

@@ -411,8 +411,9 @@ take_driver(struct sg_claim *claim, char *out_text, size_t max)
     if (rc != 0) {
         claim->unbound = false;
         snprintf(out_text, max,
-                 "what has to be put back cannot be noted: %s: %s", claim->note,
-                 strerror(-rc));
+                 "own = yes: what has to be put back cannot be noted: %s: %s; "
+                 "needs root or CAP_DAC_OVERRIDE, as unbind in /sys does",
+                 claim->note, strerror(-rc));
         return rc;
     }
     rc = tell_driver(claim, "unbind");
@@ -424,18 +425,22 @@ take_driver(struct sg_claim *claim, char *out_text, size_t max)
     return stop_polling(claim, rc, out_text, max);
 }
 
+/* Without polling as well: the kernel is told when somebody opens the block
+ * device, and then tells nobody, by no message and no sequence number. */
 static int
-refuse_polling(const struct sg_claim *claim, char *out_text, size_t max)
+refuse_driver(const struct sg_claim *claim, char *out_text, size_t max)
 {
     unsigned ms = sg_polled_ms(claim->roots, &claim->found);
+    int len = snprintf(out_text, max, "driver %s of the kernel has %s",
+                       claim->found.driver, claim->found.block);
 
-    if (ms == 0)
-        return 0;
-    snprintf(out_text, max,
-             "driver %s of the kernel asks %s every %u ms for changes, and "
-             "would be told of them in our place; own = yes takes it out of "
-             "the way",
-             claim->found.driver, claim->found.block, ms);
+    if (ms > 0 && len > 0 && (size_t) len < max)
+        len += snprintf(out_text + len, max - (size_t) len,
+                        " and asks it every %u ms for changes", ms);
+    if (len > 0 && (size_t) len < max)
+        snprintf(out_text + len, max - (size_t) len,
+                 ": it would be told of them in our place; own = yes takes it "
+                 "out of the way");
     return -EBUSY;
 }
 
@@ -451,7 +456,7 @@ sg_claim(struct sg_claim *claim, const struct sg_found *found, bool own,
     claim->found = *found;
     if (found->driver[0] != '\0')
         rc = own ? take_driver(claim, out_text, max)
-                 : refuse_polling(claim, out_text, max);
+                 : refuse_driver(claim, out_text, max);
     if (rc != 0)
         sg_unclaim(claim);
     else

@@ -3,7 +3,6 @@
 SPDX-License-Identifier: MIT
 """
 import json
-import os
 import shlex
 import time
 
@@ -22,12 +21,13 @@ class Guest:
         self.machine = machine
         self.name = name
         self.prefix = prefix        # before the program: another user, say
-        self.socket = f"/run/{name}.sock"
-        self.nbd = f"/run/{name}-nbd.sock"
-        self.pid = f"/run/{name}.pid"
+        self.folder = f"/run/{name}"
+        self.socket = f"{self.folder}/c.sock"
+        self.nbd = f"{self.folder}/n.sock"
+        self.pid = f"{self.folder}/pid"
         lines = ["[service]", f"nbd = unix:{self.nbd}",
                  f"control = {self.socket}",
-                 f"recovery-dir = /run/{name}-recovery"]
+                 f"recovery-dir = {self.folder}/recovery"]
         for drive, keys in drives.items():
             lines.append(f"[drive {drive}]")
             lines += [f"{key} = {value}" for key, value in keys.items()]
@@ -38,9 +38,10 @@ class Guest:
 
     def start(self):
         self.job = self.machine.begin(
-            f"mkdir -p /run/{self.name}-recovery\n"
+            f"mkdir -p -m 777 {self.folder} {self.folder}/recovery\n"
+            f"cp {self.machine.path(self.name)}.conf {self.folder}/conf\n"
             f"sh -c 'echo $$ >{self.pid}; exec {self.prefix} {REINSERT} serve "
-            f"--config {self.machine.path(self.name)}.conf'")
+            f"--config {self.folder}/conf'")
         until(lambda: "ready" in self.job.output or self.job.over(),
               "the service in the guest", 60)
         if self.job.status is not None:

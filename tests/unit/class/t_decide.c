@@ -158,6 +158,7 @@ static const struct oracle sense_oracle[] = {
     { 6, 0x2A, 0x01, "", ERR, 1, 0, UA },
     { 6, 0x38, 0x07, "", ERR, 1, 0, UA, .link = 1 },
     { 6, 0x38, 0x00, "", ERR, 0, 0, UA },
+    { 6, 0x3A, 0x00, "", ERR, 1, 0, UA | CLASS_ACT_NO_MEDIUM },
     { 6, 0x3F, 0x01, "", ERR, 1, 1, UA },
     { 6, 0x3F, 0x0E, "", ERR, 1, 5, UA | CLASS_ACT_REENUMERATE },
     { 6, 0x5A, 0x01, "", ERR, 1, 0, UA | CLASS_ACT_EJECT_REQUEST, .link = 1 },
@@ -170,6 +171,8 @@ static const struct oracle sense_oracle[] = {
       UA | CLASS_ACT_PRESENT },
     { 6, 0x29, 0x00, "removable,mounted", STATUS_VERIFY_REQUIRED, 0, 0, UA },
     { 6, 0x38, 0x07, "removable,mounted", STATUS_VERIFY_REQUIRED, 0, 0, UA },
+    { 6, 0x3A, 0x00, "removable,mounted", STATUS_VERIFY_REQUIRED, 0, 0,
+      UA | CLASS_ACT_NO_MEDIUM },
     { 6, 0x3F, 0x00, "removable,mounted", STATUS_VERIFY_REQUIRED, 0, 5,
       UA | CLASS_ACT_REENUMERATE },
     /* DATA PROTECT */

@@ -1,0 +1,217 @@
+/*
+ * t_sg.c - what of SG_IO can be judged without a device: commands, answers,
+ * uevents.  Expectations: the kernel's SCSI Generic HOWTO (host_status, resid,
+ * sense) and its documentation of uevents.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "port/sg.h"
+
+static struct hba_answer
+answer_of(struct sg_io_hdr hdr)
+{
+    struct hba_answer answer;
+
+    memset(&answer, 0xEE, sizeof answer);
+    sg_answer_of(&hdr, &answer);
+    return answer;
+}
+
+static void
+commands__those_of_the_drivers_with_their_length__others_are_not(void **state)
+{
+    static const struct {
+        uint8_t cdb[2], len;
+        bool known;
+    } all[] = {
+        { { 0x00 }, 6, true },   { { 0x28 }, 10, true },
+        { { 0x2A }, 10, true },  { { 0x88 }, 16, true },
+        { { 0x8A }, 16, true },  { { 0xA8 }, 12, true },
+        { { 0x35 }, 10, true },  { { 0x4A }, 10, true },
+        { { 0x1E }, 6, true },   { { 0x9E, 0x10 }, 16, true },
+        { { 0x28 }, 6, false },  { { 0x28 }, 16, false },
+        { { 0x00 }, 0, false },
+        /* WRITE BUFFER: firmware; SANITIZE; a maker's own, of all groups. */
+        { { 0x3B }, 10, false }, { { 0x48 }, 10, false },
+        { { 0xC0 }, 10, false }, { { 0xD8 }, 12, false },
+        { { 0xE0 }, 10, false }, { { 0xFF }, 10, false },
+        { { 0x02 }, 6, false },  { { 0x27 }, 10, false },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAYSIZE(all); i++) {
+        uint8_t cdb[16] = { all[i].cdb[0], all[i].cdb[1] };
+
+        assert_int_equal(sg_command_known(cdb, all[i].len), all[i].known);
+    }
+}
+
+static void
+good__with_residual__says_how_much_came(void **state)
+{
+    struct hba_answer answer =
+        answer_of((struct sg_io_hdr){ .dxfer_len = 96, .resid = 60 });
+
+    (void) state;
+    assert_int_equal(answer.srb_status, SRB_STATUS_SUCCESS);
+    assert_int_equal(answer.transferred, 36);
+    assert_int_equal(
+        answer_of((struct sg_io_hdr){ .dxfer_len = 96 }).transferred, 96);
+}
+
+static void
+residual__that_cannot_be__brought_nothing(void **state)
+{
+    struct hba_answer answer =
+        answer_of((struct sg_io_hdr){ .dxfer_len = 96, .resid = 97 });
+
+    (void) state;
+    assert_int_equal(answer.transferred, 0);
+    answer = answer_of((struct sg_io_hdr){ .dxfer_len = 96, .resid = -4 });
+    assert_int_equal(answer.srb_status, SRB_STATUS_DATA_OVERRUN);
+    assert_int_equal(answer.transferred, 0);
+}
+
+static void
+hosts__each_code__has_its_status(void **state)
+{
+    static const struct {
+        unsigned short host;
+        uint8_t srb_status;
+        bool doubtful;
+    } codes[] = {
+        { 0x00, SRB_STATUS_SUCCESS, false },
+        { 0x01, SRB_STATUS_SELECTION_TIMEOUT, true },
+        { 0x02, SRB_STATUS_BUSY, false },
+        { 0x03, SRB_STATUS_TIMEOUT, true },
+        { 0x05, SRB_STATUS_ABORTED, true },
+        { 0x06, SRB_STATUS_PARITY_ERROR, true },
+        { 0x08, SRB_STATUS_BUS_RESET, true },
+        { 0x0C, SRB_STATUS_BUSY, false },
+        { 0x0D, SRB_STATUS_BUSY, false },
+        { 0x0F, SRB_STATUS_SELECTION_TIMEOUT, true },
+        { 0x14, SRB_STATUS_ERROR, true },
+        { 0xFFFF, SRB_STATUS_ERROR, true },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAYSIZE(codes); i++) {
+        struct sg_io_hdr hdr = { .host_status = codes[i].host,
+                                 .dxfer_len = 512 };
+
+        assert_int_equal(answer_of(hdr).srb_status, codes[i].srb_status);
+        assert_int_equal(sg_answer_doubtful(&hdr), codes[i].doubtful);
+    }
+}
+
+static void
+check_condition__sense_is_given_and_only_attention_is_doubtful(void **state)
+{
+    static uint8_t fixed[18] = { 0x70, 0, 6, [7] = 10, [12] = 0x28 };
+    static uint8_t descriptor[8] = { 0x72, 6, 0x28 };
+    static uint8_t not_ready[18] = { 0x70, 0, 2, [7] = 10, [12] = 0x3A };
+    struct sg_io_hdr hdr = { .status = SCSISTAT_CHECK_CONDITION,
+                             .sbp = fixed,
+                             .sb_len_wr = sizeof fixed };
+    struct hba_answer answer = answer_of(hdr);
+
+    (void) state;
+    assert_int_equal(answer.srb_status, SRB_STATUS_ERROR);
+    assert_int_equal(answer.scsi_status, SCSISTAT_CHECK_CONDITION);
+    assert_ptr_equal(answer.sense, fixed);
+    assert_int_equal(answer.sense_len, sizeof fixed);
+    assert_true(sg_answer_doubtful(&hdr));
+    hdr.sbp = descriptor;
+    hdr.sb_len_wr = sizeof descriptor;
+    assert_true(sg_answer_doubtful(&hdr));
+    hdr.sbp = not_ready;
+    hdr.sb_len_wr = sizeof not_ready;
+    assert_false(sg_answer_doubtful(&hdr));
+    hdr.sb_len_wr = 0; /* none came: the key is not read */
+    assert_false(sg_answer_doubtful(&hdr));
+}
+
+#define OURS "/devices/pci0/usb1/1-2/1-2:1.0/host3/target3:0:0/3:0:0:0"
+#define SAYS(text, path) sg_uevent_of(text, sizeof text, path)
+
+static void
+uevents__what_they_are_about(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
+             "/block/sdb\0SUBSYSTEM=block\0DISK_MEDIA_CHANGE=1", OURS),
+        SG_UEVENT_MEDIA);
+    assert_int_equal(
+        SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
+             "/block/sdb\0SUBSYSTEM=block", OURS),
+        SG_UEVENT_NOTHING);
+    assert_int_equal(
+        SAYS("add@/x\0ACTION=add\0DEVPATH=/devices/other/4:0:0:0/"
+             "scsi_generic/sg3\0SUBSYSTEM=scsi_generic", OURS),
+        SG_UEVENT_ARRIVAL);
+    assert_int_equal(
+        SAYS("add@/x\0ACTION=add\0DEVPATH=" OURS
+             "/block/sdb\0SUBSYSTEM=block", OURS),
+        SG_UEVENT_DRIVER);
+    assert_int_equal(
+        SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
+             "/scsi_generic/sg2\0SUBSYSTEM=scsi_generic", OURS),
+        SG_UEVENT_GONE);
+    /* The stick that it is in. */
+    assert_int_equal(
+        SAYS("remove@/x\0ACTION=remove\0DEVPATH=/devices/pci0/usb1/1-2\0"
+             "SUBSYSTEM=usb", OURS),
+        SG_UEVENT_GONE);
+    /* Another: a longer name, and a partition of ours. */
+    assert_int_equal(
+        SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
+             "1/scsi_generic/sg9\0SUBSYSTEM=scsi_generic", OURS),
+        SG_UEVENT_NOTHING);
+    assert_int_equal(
+        SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
+             "/block/sdb\0SUBSYSTEM=block", OURS),
+        SG_UEVENT_NOTHING);
+}
+
+static void
+uevents__that_are_none__say_nothing(void **state)
+{
+    (void) state;
+    assert_int_equal(sg_uevent_of("", 0, OURS), SG_UEVENT_NOTHING);
+    /* Not ended, as no message of the kernel is. */
+    assert_int_equal(sg_uevent_of("remove@x", 8, OURS), SG_UEVENT_NOTHING);
+    assert_int_equal(SAYS("libudev\0ACTION=remove\0DEVPATH=" OURS, OURS),
+                     SG_UEVENT_NOTHING);
+    /* Nothing is ours while it is away. */
+    assert_int_equal(
+        SAYS("remove@/x\0ACTION=remove\0DEVPATH=/devices/x\0"
+             "SUBSYSTEM=scsi_generic", ""),
+        SG_UEVENT_NOTHING);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            commands__those_of_the_drivers_with_their_length__others_are_not),
+        cmocka_unit_test(good__with_residual__says_how_much_came),
+        cmocka_unit_test(residual__that_cannot_be__brought_nothing),
+        cmocka_unit_test(hosts__each_code__has_its_status),
+        cmocka_unit_test(
+            check_condition__sense_is_given_and_only_attention_is_doubtful),
+        cmocka_unit_test(uevents__what_they_are_about),
+        cmocka_unit_test(uevents__that_are_none__say_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

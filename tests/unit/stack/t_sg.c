@@ -1,0 +1,372 @@
+/*
+ * t_sg.c - drives in a sysfs that is made here: found, matched, made ours
+ *
+ * The tree is as the kernel's (Documentation/ABI: sysfs-class-..., sysfs-block);
+ * nothing of this machine is looked at.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stack/sg_own.h"
+
+#define USB  "devices/pci0/usb1/1-2/1-2:1.0/host3/target3:0:0/3:0:0:0"
+#define USB2 "devices/pci0/usb1/1-2/1-2:1.0/host7/target7:0:0/7:0:0:0"
+#define CD   "devices/pci0/ata2/host1/target1:0:0/1:0:0:0"
+
+static char top[64], sys_root[80], dev_root[80], proc_root[80];
+static struct sg_roots roots;
+
+static void
+run(const char *format, ...)
+{
+    char line[2048];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    assert_int_equal(system(line), 0);
+}
+
+static void
+put(const char *path, const char *text)
+{
+    run("mkdir -p \"$(dirname '%s/%s')\" && printf '%%b' '%s' >'%s/%s'", top, path,
+        text, top, path);
+}
+
+static char *
+get(const char *path)
+{
+    static char text[256];
+
+    sg_read_line(text, sizeof text, "%s/%s", top, path);
+    return text;
+}
+
+/* A SCSI device with its sg node; driver and block may be NULL. */
+static void
+add_device(const char *path, const char *sg, const char *driver,
+           const char *block, const char *type, const char *removable)
+{
+    char name[256];
+
+    snprintf(name, sizeof name, "sys/%s/inquiry", path);
+    put(name, removable);
+    snprintf(name, sizeof name, "sys/%s/type", path);
+    put(name, type);
+    snprintf(name, sizeof name, "sys/%s/vendor", path);
+    put(name, "ACME    \\n");
+    run("cd %s/sys && mkdir -p %s/scsi_generic/%s class/scsi_generic "
+        "class/block && ln -sfn $PWD/%s %s/scsi_generic/%s/device && "
+        "ln -sfn $PWD/%s/scsi_generic/%s class/scsi_generic/%s",
+        top, path, sg, path, path, sg, path, sg, sg);
+    if (driver == NULL)
+        return;
+    run("cd %s/sys && mkdir -p bus/scsi/drivers/%s %s/block/%s/holders && "
+        "touch bus/scsi/drivers/%s/bind bus/scsi/drivers/%s/unbind && "
+        "ln -sfn $PWD/bus/scsi/drivers/%s %s/driver && "
+        "ln -sfn $PWD/%s %s/block/%s/device && "
+        "ln -sfn $PWD/%s/block/%s class/block/%s",
+        top, driver, path, block, driver, driver, driver, path, path, path,
+        block, path, block, block);
+}
+
+static int
+make_tree(void **state)
+{
+    (void) state;
+    strcpy(top, "/tmp/t_sg.XXXXXX");
+    assert_non_null(mkdtemp(top));
+    snprintf(sys_root, sizeof sys_root, "%s/sys", top);
+    snprintf(dev_root, sizeof dev_root, "%s/dev", top);
+    snprintf(proc_root, sizeof proc_root, "%s/proc", top);
+    roots = (struct sg_roots){ sys_root, dev_root, proc_root };
+    run("mkdir -p %s/proc/self %s/dev/disk/by-id", top, top);
+    add_device(USB, "sg10", "sd", "sdb", "0\\n", "\\000\\200\\006");
+    put("sys/devices/pci0/usb1/1-2/idVendor", "0951\\n");
+    put("sys/devices/pci0/usb1/1-2/serial", "4C530001\\n");
+    put("sys/class/block/sdb/dev", "8:16\\n");
+    put("sys/class/block/sdb/events", "media_change\\n");
+    put("sys/class/block/sdb/events_poll_msecs", "-1\\n");
+    run("cd %s/sys && mkdir -p %s/block/sdb/sdb1/holders && "
+        "ln -sfn $PWD/%s/block/sdb/sdb1 class/block/sdb1",
+        top, USB, USB);
+    put("sys/class/block/sdb1/dev", "8:17\\n");
+    put("sys/class/block/sdb1/partition", "1\\n");
+    add_device(CD, "sg9", "sr", "sr0", "5\\n", "\\005\\200\\006");
+    put("sys/" CD "/vpd_pg80", "\\005\\200\\000\\006 K1234");
+    put("sys/module/block/parameters/events_dfl_poll_msecs", "0\\n");
+    put("dev/sdb1", "");
+    put("dev/sg9", "");
+    run("ln -s ../../sdb1 %s/dev/disk/by-id/usb-ACME-part1", top);
+    return 0;
+}
+
+static int
+remove_tree(void **state)
+{
+    (void) state;
+    run("rm -r %s", top);
+    return 0;
+}
+
+static struct sg_found
+found_as(const char *sg)
+{
+    struct sg_found found;
+
+    assert_int_equal(sg_describe(&roots, sg, &found), 0);
+    return found;
+}
+
+/* --- finding -------------------------------------------------------------------- */
+
+static void
+list__in_the_order_of_numbers__with_who_they_are(void **state)
+{
+    struct sg_found *list;
+    size_t count;
+
+    (void) state;
+    assert_int_equal(sg_list(&roots, &list, &count), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(list[0].sg, "sg9");
+    assert_string_equal(list[0].block, "sr0");
+    assert_string_equal(list[0].driver, "sr");
+    assert_string_equal(list[0].serial, "K1234");
+    assert_int_equal(list[0].type, 5);
+    assert_string_equal(list[1].sg, "sg10");
+    assert_string_equal(list[1].serial, "4C530001");
+    assert_string_equal(list[1].hctl, "3:0:0:0");
+    assert_string_equal(list[1].devpath, "/" USB);
+    assert_string_equal(list[1].vendor, "ACME");
+    assert_true(list[1].removable);
+    free(list);
+}
+
+static void
+device__by_any_of_its_names__is_the_same(void **state)
+{
+    static const struct {
+        const char *path, *sg;
+    } names[] = { { "dev/disk/by-id/usb-ACME-part1", "sg10" },
+                  { "dev/sdb1", "sg10" },
+                  { "dev/sg9", "sg9" } };
+    char path[256];
+    struct sg_found found;
+
+    (void) state;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", top, names[i].path);
+        assert_int_equal(sg_of_device(&roots, path, &found), 0);
+        assert_string_equal(found.sg, names[i].sg);
+    }
+    put("dev/vda", "");
+    snprintf(path, sizeof path, "%s/dev/vda", top);
+    assert_int_equal(sg_of_device(&roots, path, &found), -ENOTSUP);
+    snprintf(path, sizeof path, "%s/dev/none", top);
+    assert_int_equal(sg_of_device(&roots, path, &found), -ENOENT);
+}
+
+static void
+matches__by_serial_path_and_kind(void **state)
+{
+    static const struct {
+        const char *match;
+        bool is;
+    } all[] = {
+        { "serial:4C530001", true },   { "serial:4C53000", false },
+        { "path:usb1/1-2", true },     { "path:/usb1/1-2/", true },
+        { "path:usb1/1", false },      { "path:b1/1-2", false },
+        { "path:1-2", true },          { "any-removable", true },
+        { "path:3:0:0:0", true },
+    };
+    struct sg_found found = found_as("sg10");
+
+    (void) state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        assert_int_equal(sg_matches(&found, all[i].match), all[i].is);
+    found.removable = false;
+    assert_false(sg_matches(&found, "any-removable"));
+}
+
+static void
+plugged_again__under_another_name__is_known(void **state)
+{
+    struct sg_found before = found_as("sg10"), after;
+    char match[SG_MATCH_MAX];
+
+    (void) state;
+    add_device(USB2, "sg11", NULL, NULL, "0\\n", "\\000\\200\\006");
+    after = found_as("sg11");
+    sg_remember(&before, match);
+    assert_true(sg_matches(&after, match));
+    assert_false(sg_matches(&(struct sg_found){ 0 }, match));
+    /* Without a serial number: in the same place. */
+    before.serial[0] = after.serial[0] = '\0';
+    sg_remember(&before, match);
+    assert_true(sg_matches(&after, match));
+    strcpy(after.devpath, "/devices/pci0/usb1/1-3/1-3:1.0/host7/t/7:0:0:0");
+    assert_false(sg_matches(&after, match));
+}
+
+/* --- owning --------------------------------------------------------------------- */
+
+static void
+refused(const char *says)
+{
+    struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, says));
+    assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "");
+}
+
+static void
+used__mount_swap_holder_process__each_is_named(void **state)
+{
+    (void) state;
+    put("proc/self/mountinfo",
+        "29 1 8:17 / /media/stick rw - vfat /dev/sdb1 rw\\n");
+    refused("sdb is mounted on /media/stick");
+    put("proc/self/mountinfo", "29 1 8:160 / /x rw - vfat /dev/sdk rw\\n");
+    put("proc/swaps", "Filename Type\\n/dev/sdb1 partition 1 0 -2\\n");
+    refused("swaps to /dev/sdb1");
+    put("proc/swaps", "Filename Type\\n/dev/sdba partition 1 0 -2\\n");
+    run("mkdir %s/sys/class/block/sdb1/holders/dm-0", top);
+    refused("sdb1 is part of dm-0");
+    run("rmdir %s/sys/class/block/sdb1/holders/dm-0", top);
+    run("mkdir -p %s/proc/4242/fd && ln -s /dev/sg10 %s/proc/4242/fd/5", top,
+        top);
+    put("proc/4242/comm", "smartd\\n");
+    refused("/dev/sg10 is open in process 4242 (smartd)");
+}
+
+static void
+driver__polling_or_not__is_a_reason_unless_owned(void **state)
+{
+    struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    (void) state;
+    assert_int_equal(sg_polled_ms(&roots, &found), 0);
+    assert_int_equal(sg_claim(&claim, &found, false, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, "driver sd"));
+    found.driver[0] = '\0';
+    assert_int_equal(sg_claim(&claim, &found, false, text, sizeof text), 0);
+    found = found_as("sg10");
+    put("sys/module/block/parameters/events_dfl_poll_msecs", "2000\\n");
+    assert_int_equal(sg_polled_ms(&roots, &found), 2000);
+    assert_int_equal(sg_claim(&claim, &found, false, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, "every 2000 ms"));
+    put("sys/class/block/sdb/events_poll_msecs", "0\\n");
+    assert_int_equal(sg_polled_ms(&roots, &found), 0);
+    put("sys/class/block/sdb/events_poll_msecs", "500\\n");
+    assert_int_equal(sg_polled_ms(&roots, &found), 500);
+    put("sys/class/block/sdb/events", "");
+    assert_int_equal(sg_polled_ms(&roots, &found), 0);
+}
+
+static void
+owned__driver_is_sent_away__and_comes_back(void **state)
+{
+    struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    (void) state;
+    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), 0);
+    assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "3:0:0:0");
+    assert_string_equal(get("run/own/d"), "devpath /" USB);
+    /* Its writer lives. */
+    snprintf(text, sizeof text, "%s/run/own", top);
+    assert_int_equal(sg_restore(&roots, text), 0);
+    assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "");
+    sg_unclaim(&claim);
+    assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "3:0:0:0");
+    assert_string_equal(get("run/own/d"), "");
+}
+
+static void
+killed__next_start_puts_it_back(void **state)
+{
+    struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    (void) state;
+    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), 0);
+    close(claim.note_fd); /* as the kernel does */
+    snprintf(text, sizeof text, "%s/run/own", top);
+    assert_int_equal(sg_restore(&roots, text), 1);
+    assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "3:0:0:0");
+    assert_int_equal(sg_restore(&roots, text), 0);
+    /* Not what somebody else wrote there. */
+    put("run/own/x", "devpath /d driver ../../x poll - -\\n");
+    assert_int_equal(sg_restore(&roots, text), 0);
+}
+
+static void
+unbind_refused__polling_is_stopped_instead(void **state)
+{
+    struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    (void) state;
+    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    put("sys/class/block/sdb/events_poll_msecs", "2000");
+    run("rm %s/sys/bus/scsi/drivers/sd/unbind", top);
+    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), 0);
+    assert_int_equal(sg_polled_ms(&roots, &found), 0);
+    assert_string_equal(claim.found.block, "sdb");
+    sg_unclaim(&claim);
+    assert_int_equal(sg_polled_ms(&roots, &found), 2000);
+    /* And when that cannot be done either: which capability. */
+    run("rm %s/sys/class/block/sdb/events_poll_msecs && "
+        "mkdir %s/sys/class/block/sdb/events_poll_msecs",
+        top, top);
+    assert_int_equal(sg_polled_ms(&roots, &found), 0);
+}
+
+int
+main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, make_tree, remove_tree)
+    const struct CMUnitTest tests[] = {
+        T(list__in_the_order_of_numbers__with_who_they_are),
+        T(device__by_any_of_its_names__is_the_same),
+        T(matches__by_serial_path_and_kind),
+        T(plugged_again__under_another_name__is_known),
+        T(used__mount_swap_holder_process__each_is_named),
+        T(driver__polling_or_not__is_a_reason_unless_owned),
+        T(owned__driver_is_sent_away__and_comes_back),
+        T(killed__next_start_puts_it_back),
+        T(unbind_refused__polling_is_stopped_instead),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,373 @@
+"""The service in the guest, on the guest's own drives, through SG_IO: media
+are changed over QEMU's monitor under the kernel's NBD client, whose file
+systems are mounted.
+
+SPDX-License-Identifier: MIT
+"""
+import hashlib
+import os
+import shlex
+import shutil
+import time
+
+import pytest
+
+import pages
+import pulls
+from guest import Guest, Refused
+from house import bytes_at, until, volumes
+
+SEED = int(os.environ.get("REINSERT_SEED", "20"))
+DEFAULT_POLL = "/sys/module/block/parameters/events_dfl_poll_msecs"
+NBD = {"cd": "/dev/nbd1", "hd": "/dev/nbd2", "usb": "/dev/nbd3"}
+QEMU = {"cd": "cd0", "hd": "hd0", "usb": "usb0"}
+KINDS = {"hd": "ext4", "usb": "vfat"}
+ALL = {"cd": {"port": "sg", "match": "serial:CD0"},
+       "hd": {"port": "sg", "match": "serial:HD0"},
+       "usb": {"port": "sg", "match": "serial:USB0"}}
+
+
+def owned(**drives):
+    return {name: {**keys, "own": "yes"} for name, keys in drives.items()}
+
+
+def drivers(machine):
+    """{QEMU's model and address: the kernel's driver, or ""}"""
+    text = machine.run(
+        "for d in /sys/class/scsi_generic/*/device; do "
+        "n=$(readlink $d/driver); echo $(cat $d/type) ${n##*/}; done")
+    return sorted(text.split("\n")[:-1])
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory):
+    """{drive: [right, wrong]}; none of them in a drive yet."""
+    folder = tmp_path_factory.mktemp("sg")
+    made = {"cd": [volumes.make_iso(str(folder / "r.iso"), "SG-CD", 4),
+                   volumes.make_iso(str(folder / "w.iso"), "OTHER-CD", 4)]}
+    for drive, kind in KINDS.items():
+        made[drive] = [
+            pulls.empty_volume(str(folder / f"{drive}{n}.img"), kind, label,
+                               24)
+            for n, label in enumerate([f"SG-{drive.upper()}",
+                                       f"OTHER-{drive.upper()}"])]
+    return made
+
+
+@pytest.fixture(scope="module")
+def guest(machine, media):
+    """The machine, with the right media in its drives, and polling as under
+    udev."""
+    machine.modprobe("virtio_scsi", "xhci_pci", "usb_storage", "sg", "sr_mod",
+                     "sd_mod", "isofs")
+    until(lambda: drivers(machine) == ["0 sd", "0 sd", "5 sr"],
+          "three drives in the guest", 30)
+    for drive, (right, _) in media.items():
+        machine.pull(QEMU[drive])
+        machine.put(QEMU[drive], right)
+    machine.run(f"echo 2000 >{DEFAULT_POLL}")
+    yield machine
+    machine.run(f"echo 0 >{DEFAULT_POLL}")
+
+
+@pytest.fixture
+def serve(guest):
+    """serve(name, drives, prefix): ended with the test."""
+    made = []
+
+    def start(name, drives, prefix=""):
+        made.append(Guest(guest, name, drives, prefix))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.end()
+
+
+@pytest.fixture
+def tree(guest):
+    folder = guest.path("sg-tree")
+    yield pulls.Tree(folder, 8, SEED, 6)
+    shutil.rmtree(folder)
+
+
+def refusal(guest, name, drives, prefix=""):
+    with pytest.raises(Refused) as why:
+        Guest(guest, name, drives, prefix)
+    return str(why.value)
+
+
+def test_who_else_would_be_told_is_named(guest):
+    says = refusal(guest, "polled", {"hd": ALL["hd"]})
+    assert "driver sd" in says and "2000 ms" in says and "own = yes" in says
+    node = guest.run("ls /sys/class/scsi_generic/*/device/block | grep sr"
+                     ).strip()
+    guest.run(f"mkdir -p /mnt/sg && mount -o ro /dev/{node} /mnt/sg")
+    says = refusal(guest, "mounted", owned(cd=ALL["cd"]))
+    guest.run("umount /mnt/sg")
+    assert f"{node} is mounted on /mnt/sg" in says
+    job = guest.begin(f"exec 3</dev/{node}; echo $$; exec sleep 60")
+    pid = until(lambda: job.output.strip(), "a process", 10)
+    says = refusal(guest, "opened", owned(cd=ALL["cd"]))
+    guest.run(f"kill {pid}")
+    job.wait()
+    assert f"/dev/{node} is open in process {pid} (sleep)" in says
+    says = refusal(guest, "nobody", owned(hd={**ALL["hd"],
+                                              "match": "serial:NONE"}))
+    assert "no drive that matches serial:NONE" in says
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+
+
+class Client:
+    """The guest's kernel, with one volume of the service."""
+
+    def __init__(self, guest, service, drive, label):
+        self.guest, self.drive, self.node = guest, drive, NBD[drive]
+        self.folder = f"/mnt/{drive}"
+        size = "-b 2048" if drive == "cd" else ""
+        guest.run(f"nbd-client -unix {service.nbd} -N {label} {size} "
+                  f"{self.node} && until [ $(blockdev --getsize64 "
+                  f"{self.node}) != 0 ]; do sleep 0.1; done", 60)
+
+    def mount(self):
+        line = pages.command("mount -t ext4", folder=self.folder)
+        line = line.replace("ext4", KINDS[self.drive]).replace(
+            "/dev/nbd0", self.node)
+        self.guest.run(f"mkdir -p {self.folder} && {line}")
+
+    def copy(self, part):
+        return self.guest.begin(
+            f"cp -r {shlex.quote(part)} {self.folder}/ && "
+            f"sync -f {self.folder}")
+
+    def detach(self, seconds=120):
+        self.guest.run(f"umount {self.folder}; nbd-client -d {self.node}",
+                       seconds)
+
+
+def in_the_middle(service, job, label):
+    until(lambda: job.over() or service.volume(label)["unflushed_bytes"] > 0,
+          "something to lose", 60)
+
+
+class Hands:
+    """What a person does to one drive while a client writes to it."""
+
+    def __init__(self, guest, service, drive, media, client, tree):
+        self.guest, self.service, self.drive = guest, service, drive
+        self.right, self.wrong = media[drive]
+        self.label = f"SG-{drive.upper()}"
+        self.client, self.parts = client, list(tree.parts)
+        self.told = []
+
+    def during_a_copy(self, what):
+        """`what` is done to the medium; a question, and `back` ends it."""
+        job = self.client.copy(self.parts.pop(0))
+        in_the_middle(self.service, job, self.label)
+        began = time.monotonic()
+        back = what()
+        if job.over():
+            job = self.client.copy(self.parts.pop(0))
+        prompt = self.service.question(self.label, 60)
+        self.told.append((what.__name__, prompt["text"],
+                          time.monotonic() - began))
+        back(prompt)
+        self.service.mounted(self.label, 60)
+        self.service.no_question(60)
+        job.good(180)
+
+    def put_right(self, _prompt=None):
+        self.guest.put(QEMU[self.drive], self.right)
+
+    def forced(self):
+        self.guest.pull(QEMU[self.drive])
+        return self.put_right
+
+    def other_medium(self):
+        """It is refused, and untouched."""
+        self.guest.pull(QEMU[self.drive])
+        before = volumes.checksum(self.wrong)
+        self.guest.put(QEMU[self.drive], self.wrong)
+
+        def back(prompt):
+            seen = self.service.wait(
+                lambda s: any(d["name"] == self.drive and d["state"] == "ready"
+                              for d in s["drives"]), 30, "the wrong medium")
+            assert [p["id"] for p in seen["prompts"]] == [prompt["id"]]
+            assert self.service.volume(self.label)["state"] == "absent"
+            self.guest.pull(QEMU[self.drive])
+            assert volumes.checksum(self.wrong) == before
+            self.put_right()
+        return back
+
+    def polite(self):
+        self.service.do("eject", self.drive)
+        self.guest.take(QEMU[self.drive])
+        assert pulls.fsck(self.right) is None or KINDS[self.drive] == "vfat"
+        return self.put_right
+
+    def unplugged(self):
+        self.guest.unplug(QEMU[self.drive])
+
+        def back(prompt):
+            assert self.service.drive(self.drive)["state"] == "away"
+            assert "Connect the drive again" in prompt["text"]
+            self.guest.plug(QEMU[self.drive])
+        return back
+
+
+WHAT = {"hd": ["forced", "other_medium", "polite"],
+        "usb": ["forced", "other_medium", "unplugged"]}
+
+
+@pytest.mark.parametrize("drive", KINDS)
+def test_P1_P3_P4_files_are_copied_while_media_change(
+        guest, serve, media, tree, tmp_path, drive):
+    began = time.monotonic()
+    service = serve(f"sg{drive}", owned(**ALL))
+    label = f"SG-{drive.upper()}"
+    service.mounted(label)
+    assert drivers(guest) == ["0", "0", "5"], "drivers of the kernel remain"
+    client = Client(guest, service, drive, label)
+    client.mount()
+    hands = Hands(guest, service, drive, media, client, tree)
+    for what in WHAT[drive]:
+        hands.during_a_copy(getattr(hands, what))
+    for part in hands.parts:
+        client.copy(part).good(180)
+    client.detach()
+    service.stop()
+    for name, text, seconds in hands.told:
+        print(f"\n{drive} {name}: after {seconds:.1f} s: {text}", end="")
+    print(f"\n{drive}: seed {SEED}, {len(tree.sums)} files, "
+          f"{tree.bytes >> 10} KiB; {time.monotonic() - began:.0f} s",
+          flush=True)
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"], "not put back"
+    assert pulls.fsck(media[drive][0]) is None
+    assert tree.differences(media[drive][0], tmp_path / "found") == []
+
+
+def test_P5_cancel_means_cancel(guest, serve, media):
+    """What a cancelled write would have changed is not changed."""
+    service = serve("sgcancel", owned(hd=ALL["hd"]))
+    service.mounted("SG-HD")
+    client = Client(guest, service, "hd", "SG-HD")
+    guest.pull("hd0")
+    before = volumes.checksum(media["hd"][0])
+    job = guest.begin(f"dd if=/dev/urandom of={client.node} bs=64k count=16 "
+                      "seek=64 oflag=direct")
+    prompt = service.question("SG-HD", 60)
+    service.do("answer", str(prompt["id"]), "cancel")
+    assert job.wait(60) != 0 and "Input/output error" in job.output
+    client.detach()
+    guest.put("hd0", media["hd"][0])
+    service.stop()
+    assert volumes.checksum(media["hd"][0]) == before
+
+
+def test_a_disc_is_read_while_it_is_exchanged_and_asked_for(
+        guest, serve, media):
+    right, wrong = media["cd"]
+    service = serve("sgcd", owned(cd=ALL["cd"]))
+    service.mounted("SG-CD")
+    client = Client(guest, service, "cd", "SG-CD")
+    # Past the page cache, slowly enough for a hand.
+    read = (f"for n in $(seq 0 63); do dd if={client.node} bs=64k count=1 "
+            "skip=$n iflag=direct status=none; done | sha256sum")
+    want = hashlib.sha256(bytes_at(right, 0, 64 * 65536)).hexdigest()
+
+    job = guest.begin(read)
+    guest.pull("cd0")
+    service.question("SG-CD", 60)
+    guest.put("cd0", wrong)
+    service.mounted("OTHER-CD", 30)
+    assert service.volume("SG-CD")["state"] == "absent" and not job.over()
+    guest.pull("cd0")
+    guest.put("cd0", right)
+    assert job.good(120).split()[0] == want
+
+    # The button: the drive asks, the service opens it.
+    job = guest.begin(read)
+    guest.ask("cd0")
+    until(lambda: opened(guest, "cd0"), "an open tray", 30)
+    guest.take("cd0")
+    service.question("SG-CD", 60)
+    guest.put("cd0", right)
+    assert job.good(120).split()[0] == want
+    guest.run(f"nbd-client -d {client.node}")
+
+
+def opened(guest, drive):
+    found = [b for b in guest.qmp("query-block")
+             if (b.get("qdev") or "").split("/")[-1] == drive or
+             b.get("qdev") == drive]
+    return found and found[0].get("tray_open")
+
+
+def test_a_killed_service_leaves_a_note(guest, serve):
+    """The next start puts back what it took, before it takes it again."""
+    service = serve("sgkill", owned(**ALL))
+    service.mounted("SG-HD")
+    service.kill()
+    assert drivers(guest) == ["0", "0", "5"]
+    service.start()
+    service.mounted("SG-HD")
+    service.stop()
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+    assert guest.run("ls /run/reinsert/own") == ""
+
+
+def test_without_privileges(guest, serve, media):
+    """A user with the device group and no capability; what needs more says
+    which."""
+    nobody = ("setpriv --reuid 65534 --regid 65534 --groups 6 --inh-caps -all "
+              "--bounding-set -all --no-new-privs")
+    guest.run("chown root:disk /dev/sg*; chmod 660 /dev/sg*")
+    says = refusal(guest, "sgown", owned(hd=ALL["hd"]), nobody)
+    assert "CAP_DAC_OVERRIDE" in says
+    other = nobody.replace("--groups 6", "--clear-groups")
+    says = refusal(guest, "sggroup", {"hd": ALL["hd"]}, other)
+    assert "group disk" in says and "needs no capability" in says
+    says = refusal(guest, "sgbound", ALL, nobody)
+    assert "own = yes" in says
+    # Root sends the drivers away, once; then nothing is needed.
+    each = ("for d in /sys/class/scsi_generic/*/device; do "
+            "h=$(basename $(readlink -f $d)); "
+            "[ $(cat $d/type) = 5 ] && k=sr || k=sd; "
+            "echo $h >/sys/bus/scsi/drivers/$k/%s; done")
+    guest.run(each % "unbind")
+    try:
+        service = serve("sguser", ALL, nobody)
+        for drive in ALL:
+            service.mounted(f"SG-{drive.upper()}")
+        caps = guest.run(f"grep -E 'Cap(Eff|Bnd)|^Uid' /proc/$(cat "
+                         f"{service.pid})/status")
+        assert caps.count("0000000000000000") == 2 and "65534" in caps
+        service.stop()
+    finally:
+        guest.run(each % "bind")
+
+
+def test_what_the_same_pull_does_without_us(guest, tree, tmp_path, media):
+    """The contrast: the kernel's own mount of the stick loses it all, and
+    nobody is told."""
+    right = media["usb"][0]
+    node = guest.run("ls /sys/class/scsi_generic/*/device/block | grep sd | "
+                     "tail -1").strip()
+    guest.run(f"mkdir -p /mnt/bare && mount -t vfat /dev/{node} /mnt/bare && "
+              "rm -rf /mnt/bare/* && sync")
+    part = shlex.quote(tree.parts[0])
+    guest.pull("usb0")
+    job = guest.begin(f"cp -r {part} /mnt/bare/; echo write $?; sync; "
+                      "echo sync $?; umount /mnt/bare; echo umount $?")
+    job.wait(60)
+    said = job.output
+    guest.put("usb0", right)
+    lost = tree.differences(right, tmp_path / "found")
+    lost = [name for name in lost if name.startswith("part 00")]
+    print("\nthe stick pulled under the kernel's own mount: "
+          f"{', '.join(said.split(chr(10))[:-1])}; {len(lost)} of "
+          f"{len([n for n in tree.sums if n.startswith('part 00')])} files "
+          "lost; with us: none, as above", flush=True)
+    assert "write 0" in said and "sync 0" in said and "umount 0" in said
+    assert lost
