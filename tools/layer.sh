@@ -12,7 +12,8 @@ rm -rf "$dir"
 mkdir -p "$dir"
 folder() {
     case $1 in
-    fdo | disk | cdrom | changer | mcd) echo "$top/src/drivers/$1" ;;
+    fdo | disk | cdrom | changer | mcd | tape | minitape)
+        echo "$top/src/drivers/$1" ;;
     nbd | api | cli) echo "$top/front/$1" ;;
     test) echo "$top/tests" ;;
     *) echo "$top/src/$1" ;;

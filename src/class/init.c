@@ -77,6 +77,21 @@ dispatch_internal(PDEVICE_OBJECT fdo, PIRP irp)
     return ClassInternalIoControl(fdo, irp);
 }
 
+/* A create that the driver refuses has no close. */
+static NTSTATUS
+driver_create_close(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PCLASS_DEV_INFO info = class_ext(fdo)->CommonExtension.DevInfo;
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
+    PFILE_OBJECT file = at->FileObject;
+    BOOLEAN create = at->MajorFunction == IRP_MJ_CREATE;
+    NTSTATUS status = info->ClassCreateClose(fdo, irp);
+
+    if (create && !NT_SUCCESS(status))
+        class_handle_close(class_dev(fdo), file);
+    return status;
+}
+
 static NTSTATUS NTAPI
 dispatch_create_close(PDEVICE_OBJECT fdo, PIRP irp)
 {
@@ -90,10 +105,10 @@ dispatch_create_close(PDEVICE_OBJECT fdo, PIRP irp)
         return refuse_removed(fdo, irp);
     if (at->MajorFunction == IRP_MJ_CLOSE)
         class_handle_close(dev, at->FileObject);
-    if (info->ClassCreateClose != NULL)
-        return info->ClassCreateClose(fdo, irp);
-    if (at->MajorFunction == IRP_MJ_CREATE)
+    else
         status = class_handle_create(dev, at->FileObject);
+    if (info->ClassCreateClose != NULL && NT_SUCCESS(status))
+        return driver_create_close(fdo, irp);
     return class_complete(dev, irp, status,
                           at->MajorFunction == IRP_MJ_CREATE ? FILE_OPENED : 0);
 }

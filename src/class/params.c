@@ -133,7 +133,9 @@ class_read_parameters(class_device *dev)
     if (service->Buffer != NULL)
         (void) read_dword(RTL_REGISTRY_ABSOLUTE, service->Buffer,
                           (PWSTR) L"AutoRun", &autorun);
-    dev->mcd.suppressed = autorun == 0;
+    /* A poll would take the unit attentions that whoever writes has to see. */
+    dev->mcd.suppressed =
+        autorun == 0 || dev->fdo->DeviceType == FILE_DEVICE_TAPE;
     if (device_value(dev, L"MediaChangeNotification", L"AlwaysDisableMCN", 0))
         dev->mcd.suppressed = TRUE;
     if (device_value(dev, L"MediaChangeNotification", L"AlwaysEnableMCN", 0))

@@ -287,7 +287,10 @@ class_read_write(PDEVICE_OBJECT fdo, PIRP irp)
         return refuse(dev, irp, STATUS_VERIFY_REQUIRED);
     if (at->Parameters.Read.Length == 0)
         return refuse(dev, irp, STATUS_SUCCESS);
-    if (irp->MdlAddress == NULL || at->Parameters.Read.ByteOffset.QuadPart < 0)
+    /* A tape is wherever it is: the offset means nothing. */
+    if (irp->MdlAddress == NULL ||
+        (at->Parameters.Read.ByteOffset.QuadPart < 0 &&
+         fdo->DeviceType != FILE_DEVICE_TAPE))
         return refuse(dev, irp, STATUS_INVALID_PARAMETER);
     if (driver_takes(dev, irp, &status))
         return status;
