@@ -14,7 +14,7 @@ INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
 STRICT = ['-Wall', '-Wextra', '-Wstrict-prototypes', '-Wundef', '-Werror',
           '-fsyntax-only', '-x', 'c', '-']
 # Takes a variable argument list, which the other convention passes otherwise.
-NATIVE = {'ChangerClassDebugPrint', 'DbgPrint', 'DbgPrintEx',
+NATIVE = {'ChangerClassDebugPrint', 'DbgPrint', 'DbgPrintEx', 'TapeDebugPrint',
           'vDbgPrintEx'}
 
 
