@@ -97,6 +97,7 @@ struct _CLASS_PRIVATE_FDO_DATA {
     BOOLEAN hotplug;            /* the drive may be pulled */
     BOOLEAN read_only_type;     /* CD: nothing to flush */
     BOOLEAN no_sync;            /* SYNCHRONIZE CACHE is not known */
+    BOOLEAN sync_known;         /* it was carried out at least once */
     BOOLEAN no_fua;             /* nor FUA: a flush follows instead */
 
     KSPIN_LOCK change_lock;     /* media change count, attention, capacity */

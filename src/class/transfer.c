@@ -47,13 +47,23 @@ class_sync_command(struct class_request *request)
     request->srb.TimeOutValue *= 4;
 }
 
-/* A drive that does not know the command has no cache to lose. */
+/* A drive that does not know the command has no cache to lose.  Any other
+ * refusal, or one by a drive that did it before, has not flushed. */
 static void
 forgive_no_sync(struct class_request *request, NTSTATUS *status)
 {
-    if (*status != STATUS_INVALID_DEVICE_REQUEST)
+    class_device *dev = request->dev;
+    struct class_sense sense;
+
+    if (NT_SUCCESS(*status) && !dev->sync_known)
+        dev->sync_known = TRUE;
+    if (*status != STATUS_INVALID_DEVICE_REQUEST || dev->sync_known ||
+        !class_parse_sense(request->sense, request->srb.SenseInfoBufferLength,
+                           &sense) ||
+        sense.key != SCSI_SENSE_ILLEGAL_REQUEST ||
+        sense.asc != SCSI_ADSENSE_ILLEGAL_COMMAND)
         return;
-    request->dev->no_sync = TRUE;
+    dev->no_sync = TRUE;
     *status = STATUS_SUCCESS;
 }
 

@@ -306,6 +306,52 @@ flush__synchronizes_the_cache(void **state)
     assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 1);
 }
 
+static const struct answer refused_flush = {
+    .opcode = SCSIOP_SYNCHRONIZE_CACHE,
+    .times = 1,
+    .srb_status = SRB_STATUS_ERROR | SRB_STATUS_AUTOSENSE_VALID,
+    .scsi_status = SCSISTAT_CHECK_CONDITION,
+    .sense = SENSE_OF(5, 0x20, 0),
+    .sense_len = 18,
+};
+
+static void
+flush__drive_does_not_know_it__it_has_nothing_to_flush(void **state)
+{
+    struct rig *rig = *state;
+
+    spy_answer(rig, &refused_flush);
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 1);
+}
+
+static void
+flush__refused_by_a_drive_that_knew_it__fails_and_is_tried_again(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    spy_answer(rig, &refused_flush);
+    assert_int_equal(flush(rig, NULL).status, STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 3);
+}
+
+/* Not that command, but something about this one. */
+static void
+flush__refused_for_another_reason__has_not_flushed(void **state)
+{
+    struct answer refusal = refused_flush;
+    struct rig *rig = *state;
+
+    refusal.sense[12] = 0x26;
+    spy_answer(rig, &refusal);
+    assert_int_equal(flush(rig, NULL).status, STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 2);
+}
+
 static void
 flush__cdrom__nothing_to_do(void **state)
 {
@@ -762,6 +808,11 @@ main(void)
         TEST(write_through__forces_unit_access, rig_disk),
         TEST(write_through__drive_refuses_it__flush_instead, rig_disk),
         TEST(flush__synchronizes_the_cache, rig_cached),
+        TEST(flush__drive_does_not_know_it__it_has_nothing_to_flush,
+             rig_cached),
+        TEST(flush__refused_by_a_drive_that_knew_it__fails_and_is_tried_again,
+             rig_cached),
+        TEST(flush__refused_for_another_reason__has_not_flushed, rig_cached),
         TEST(flush__cdrom__nothing_to_do, rig_cdrom),
         TEST(write__cdrom__write_protected, rig_cdrom),
         TEST(R77__write_protected_medium__write_fails_user_induced, rig_disk),
