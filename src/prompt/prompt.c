@@ -741,16 +741,22 @@ prompt_reason(PVPB vpb, NTSTATUS status)
     enum prompt_event event = PROMPT_CHANGED;
     struct facts facts;
     BOOLEAN changed = FALSE;
+    PDEVICE_OBJECT real;
     KIRQL irql;
 
+    IoAcquireVpbSpinLock(&irql);
+    real = vpb->RealDevice;
+    IoReleaseVpbSpinLock(irql);
     KeAcquireSpinLock(&broker.lock, &irql);
     for (PLIST_ENTRY e = broker.prompts.Flink; e != &broker.prompts;
          e = e->Flink) {
         struct prompt *prompt = CONTAINING_RECORD(e, struct prompt, link);
 
-        if (prompt->vpb != vpb || prompt->status == status ||
-            prompt->group != prompt_text_for(status)->group)
+        if (prompt->vpb != vpb ||
+            prompt->group != prompt_text_for(status)->group ||
+            (prompt->status == status && prompt->real == real))
             continue;
+        prompt->real = real;
         event = prompt_new_reason_locked(prompt, status);
         facts = prompt_facts(prompt);
         changed = TRUE;

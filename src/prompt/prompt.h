@@ -101,7 +101,8 @@ int prompt_answer(uint64_t id, enum ri_answer answer);
 /* The volume is there: its prompts end, its requests go on (on a worker); the
  * question about write protection only if the host says that it is settled. */
 void prompt_arrived(PVPB vpb);
-/* Why it is away has changed: the question is put anew, as the same prompt. */
+/* Why it is away has changed, or in which drive it was last: the question is put
+ * anew, as the same prompt. */
 void prompt_reason(PVPB vpb, NTSTATUS status);
 /* The robot brings it, or cannot: then a person is asked, or told what is new.
  * After a change of what the host's `robot` returns. */

@@ -38,6 +38,7 @@ static struct {
 } world;
 
 static VPB vpb_a, vpb_b;
+static DEVICE_OBJECT right;
 static DEVICE_OBJECT drive;
 
 static void
@@ -45,9 +46,8 @@ describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
          char *out_drive)
 {
     (void) context;
-    (void) real;
     strcpy(out_volume, vpb == &vpb_a ? "ARCHIVE-A" : "ARCHIVE-B");
-    strcpy(out_drive, "left");
+    strcpy(out_drive, real == &right ? "right" : "left");
 }
 
 static BOOLEAN
@@ -249,6 +249,24 @@ another_medium_comes__same_prompt__another_reason(void **state)
     assert_true(then.id == info.id);
     assert_string_equal(then.reason, "STATUS_WRONG_VOLUME");
     assert_int_equal(then.waiting, 2);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+}
+
+static void
+changed_elsewhere_in_another_drive__the_prompt_names_that_drive(void **state)
+{
+    struct ri_prompt_info info, then;
+
+    (void) state;
+    wait_for(&vpb_a, STATUS_FILE_INVALID);
+    open_prompts(&info);
+    vpb_a.RealDevice = &right;
+    prompt_reason(&vpb_a, STATUS_FILE_INVALID);
+    vpb_a.RealDevice = NULL;
+    assert_int_equal(open_prompts(&then), 1);
+    assert_true(then.id == info.id);
+    assert_string_equal(info.drive, "left");
+    assert_string_equal(then.drive, "right");
     prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
 }
 
@@ -611,6 +629,9 @@ main(void)
                                before),
         cmocka_unit_test_setup(
             another_medium_comes__same_prompt__another_reason, before),
+        cmocka_unit_test_setup(
+            changed_elsewhere_in_another_drive__the_prompt_names_that_drive,
+            before),
         cmocka_unit_test_setup(two_volumes__two_prompts__answered_apart,
                                before),
         cmocka_unit_test_setup(
