@@ -212,24 +212,40 @@ fs_trim_of(PIRP irp)
                : NULL;
 }
 
+struct touch {
+    struct volume *volume;
+    BOOLEAN touched;
+};
+
+static BOOLEAN
+touch_identity(void *context, ULONG64 offset, ULONG64 length)
+{
+    struct touch *touch = context;
+
+    if (identity_covers(&touch->volume->id, offset, length)) {
+        identity_touch(&touch->volume->id, offset, length);
+        touch->touched = TRUE;
+    }
+    return TRUE;
+}
+
 /* A change of ours to what tells the volume: it is not certain what is there
- * until it was read again.  A trim counts whatever its ranges are. */
+ * until it was read again. */
 static void NTAPI
 note_change_locked(struct volume *volume, PIRP irp, PIO_STACK_LOCATION own)
 {
-    ULONG64 offset = 0, length = volume->size_bytes;
+    struct touch touch = { volume, FALSE };
 
     own->MinorFunction &= (UCHAR) ~FS_TOUCHES_IDENTITY;
-    if (own->MajorFunction == IRP_MJ_WRITE) {
-        offset = (ULONG64) own->Parameters.Write.ByteOffset.QuadPart;
-        length = own->Parameters.Write.Length;
-        if (!identity_covers(&volume->id, offset, length))
-            return;
-    } else if (fs_trim_of(irp) == NULL) {
+    if (own->MajorFunction == IRP_MJ_WRITE)
+        touch_identity(&touch,
+                       (ULONG64) own->Parameters.Write.ByteOffset.QuadPart,
+                       own->Parameters.Write.Length);
+    else if (fs_trim_of(irp) != NULL)
+        fs_each_range(volume, irp, touch_identity, &touch);
+    if (!touch.touched)
         return;
-    }
     own->MinorFunction |= FS_TOUCHES_IDENTITY;
-    identity_touch(&volume->id, offset, length);
     __atomic_store_n(&volume->head_dirty, TRUE, __ATOMIC_RELAXED);
     volume->head_generation++;
     __atomic_add_fetch(&volume->head_running, 1, __ATOMIC_RELAXED);
@@ -543,6 +559,7 @@ settle(struct volume *volume, PIRP irp)
     NTSTATUS status = irp->IoStatus.Status;
     ULONG generation = fs_volume_generation(volume);
     BOOLEAN settled, cancelled;
+    enum vol_state state;
 
     clear_device_to_verify(irp);
     cancelled = __atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST);
@@ -570,8 +587,13 @@ settle(struct volume *volume, PIRP irp)
         /* If it goes down again, it does so from the start. */
         own->MinorFunction &= (UCHAR) ~FS_NEEDS_FLUSH;
     }
-    settled =
-        generation != fs_sent_generation(irp) || !fs_volume_mounted(volume);
+    /* Another thread may be at it, which is waited for here, or in verify_now:
+     * the worker does not spin. */
+    if (fs_volume_state(volume) == VOL_REPLAYING)
+        fs_wait_for_resume(volume);
+    state = fs_volume_state(volume);
+    settled = generation != fs_sent_generation(irp) ||
+              (state != VOL_MOUNTED && state != VOL_VERIFYING);
     if (needs_refresh(volume, irp))
         fs_refresh(volume);
     if (status == STATUS_VERIFY_REQUIRED && lacks_writes(volume)) {

@@ -91,8 +91,9 @@ struct volume {
      * not MOUNTED or EJECTING but who holds resume_mutex. */
     KSPIN_LOCK log_lock;           /* inside of volume.lock; a leaf */
     struct log log;
-    BOOLEAN misfit;                /* a change had no room, or another beside
-                                    * it: the medium may not be as the log */
+    BOOLEAN misfit;                /* a change failed, had no room, or another
+                                    * beside it: the medium may not be as the
+                                    * log */
     ULONG flushed;                 /* the last epoch that a flush covered, */
     ULONG flushed_generation;      /* of what was sent under this one */
     ULONG64 written_ms;            /* the last put */
@@ -351,6 +352,12 @@ ULONG fs_copy_witness_locked(struct volume *volume,
  * out.  STATUS_SUCCESS: MOUNTED, nobody was told yet; STATUS_WRONG_VOLUME:
  * CHANGED; otherwise what the drive said. */
 NTSTATUS fs_resume(struct volume *volume);
+/* Until whoever compares and replays is through. */
+void fs_wait_for_resume(struct volume *volume);
+/* Compares, and changes nothing: STATUS_SUCCESS, it is what we knew, by so many
+ * blocks; STATUS_WRONG_VOLUME; otherwise what the drive said. */
+NTSTATUS fs_probe_witness(struct volume *volume, PDEVICE_OBJECT target,
+                          ULONG count, ULONG *out_compared);
 /* What the medium lacks goes to the keeper and is forgotten. */
 NTSTATUS fs_keep(struct volume *volume, NTSTATUS why);
 /* With resume_mutex held: empties the log. */
@@ -358,6 +365,16 @@ void fs_forget(struct volume *volume);
 
 /* restore.c */
 void fs_make_key(struct volume *volume);
+
+/* clones.c: of volumes with one identity that are not verified to be anywhere */
+/* The one whose witness agrees with this medium, or NULL: none, or there is
+ * no choice.  Otherwise what the drive said. */
+NTSTATUS fs_choose_clone(const struct identity *seen, PDEVICE_OBJECT target,
+                         ULONG count, struct volume **out_volume);
+/* STATUS_WRONG_VOLUME: the medium is not what the volume knew, and is what
+ * another one knows.  Otherwise as above. */
+NTSTATUS fs_reject_clone(struct volume *volume, const struct identity *seen,
+                         PDEVICE_OBJECT target, ULONG count);
 
 /* mount.c */
 PVPB fs_new_vpb(PDEVICE_OBJECT real);

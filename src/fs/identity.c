@@ -430,8 +430,11 @@ identity_compare(const struct identity *known, const struct identity *seen)
         /* We may have made it what it is now, and not have looked since. */
         return known->touched && match != ID_DIFFERENT ? ID_CANNOT_TELL
                                                        : ID_DIFFERENT;
-    /* The "UUID" of an ISO image is a time of day, and nobody writes to it. */
-    if (known->fixed && seen->fixed)
+    /* The "UUID" of an ISO image is a time of day, and nobody writes to it.  What
+     * is merely write-protected now may have been written to elsewhere. */
+    if (known->fixed && seen->fixed &&
+        (strcmp(known->type, "iso9660") == 0 ||
+         strcmp(known->type, "udf") == 0))
         return match;
     if (match == ID_CANNOT_TELL)
         return ID_SAME; /* the numbers agree, the rest we wrote */

@@ -328,31 +328,66 @@ fs_label_vpb(struct volume *volume)
     IoReleaseVpbSpinLock(irql);
 }
 
+struct namesake {
+    const struct identity *seen;
+    BOOLEAN found;
+};
+
+static BOOLEAN
+look_for_namesake(void *context, struct volume *volume)
+{
+    struct namesake *namesake = context;
+    enum identity_match match;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    match = identity_compare(&volume->id, namesake->seen);
+    namesake->found =
+        !volume->id.unknown && (match == ID_SAME || match == ID_CHANGED);
+    KeReleaseSpinLock(&volume->lock, irql);
+    return !namesake->found;
+}
+
+/* A medium that is known for certain is nobody else's, whoever vouches. */
+static BOOLEAN
+may_vouch_for(const struct identity *seen)
+{
+    struct namesake namesake = { seen, FALSE };
+
+    fs_each_volume(look_for_namesake, &namesake);
+    return !namesake.found;
+}
+
 /* A person may vouch for a medium that cannot be told, or take one that was
  * changed elsewhere as it is; in one drive. */
 static enum identity_match
 match_locked(struct volume *volume, const struct identity *seen,
-             PDEVICE_OBJECT real)
+             PDEVICE_OBJECT real, BOOLEAN may_vouch)
 {
     enum identity_match match = identity_compare(&volume->id, seen);
 
     if (volume->real == real &&
-        ((match == ID_CANNOT_TELL && volume->accept_unknown) ||
+        ((match == ID_CANNOT_TELL && may_vouch && volume->accept_unknown) ||
          (match == ID_CHANGED && volume->as_it_is)))
         return ID_SAME;
     return match;
 }
 
 static BOOLEAN
-is_this(struct volume *volume, const struct identity *seen, PDEVICE_OBJECT real)
+is_this(struct volume *volume, const struct identity *seen, PDEVICE_OBJECT real,
+        ULONG generation)
 {
+    BOOLEAN may_vouch = may_vouch_for(seen);
     enum identity_match match;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    match = match_locked(volume, seen, real);
-    volume->changed_elsewhere =
-        match == ID_CHANGED || (match == ID_CANNOT_TELL && !volume->id.unknown);
+    match = match_locked(volume, seen, real, may_vouch);
+    /* It may have come back in another drive meanwhile. */
+    if (volume->generation == generation)
+        volume->changed_elsewhere =
+            match == ID_CHANGED ||
+            (match == ID_CANNOT_TELL && !volume->id.unknown);
     KeReleaseSpinLock(&volume->lock, irql);
     return match == ID_SAME;
 }
@@ -386,6 +421,8 @@ vouched_for_another(struct volume *volume, const struct identity *seen,
 {
     struct voucher voucher = { volume, seen, real, FALSE };
 
+    if (!may_vouch_for(seen))
+        return FALSE;
     fs_each_volume(look_for_voucher, &voucher);
     return voucher.found;
 }
@@ -451,9 +488,11 @@ fs_verify(struct volume *volume)
     RtlZeroMemory(medium, sizeof *medium);
     status = look(real, target, &expected, medium);
     if (NT_SUCCESS(status) && !medium->unchanged &&
-        (!is_this(volume, &medium->id, real) ||
+        (!is_this(volume, &medium->id, real, generation) ||
          vouched_for_another(volume, &medium->id, real)))
         status = STATUS_WRONG_VOLUME;
+    if (NT_SUCCESS(status) && !medium->unchanged)
+        status = fs_reject_clone(volume, &medium->id, target, medium->count);
     if (NT_SUCCESS(status) &&
         !settle_in(volume, generation, real, target, medium))
         status = STATUS_WRONG_VOLUME;
@@ -475,6 +514,8 @@ fs_verify(struct volume *volume)
 struct search {
     const struct identity *seen;
     PDEVICE_OBJECT real;
+    BOOLEAN may_vouch;
+    struct volume *favourite; /* whose witness agrees, or NULL */
     struct volume *absent;    /* known, and not anywhere */
     struct volume *changed;   /* the same, but for what is on it now */
     struct volume *elsewhere; /* known, and in another drive */
@@ -489,8 +530,10 @@ match_one(void *context, struct volume *volume)
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    match = match_locked(volume, search->seen, search->real);
+    match = match_locked(volume, search->seen, search->real, search->may_vouch);
     there = !fs_state_away(volume->state) && volume->real != search->real;
+    if (volume == search->favourite && volume->state == VOL_CHANGED)
+        there = FALSE; /* another of the same identity is in its place */
     KeReleaseSpinLock(&volume->lock, irql);
     if (match != ID_SAME && match != ID_CHANGED)
         return TRUE;
@@ -498,11 +541,14 @@ match_one(void *context, struct volume *volume)
         search->elsewhere = volume;
         return TRUE;
     }
-    if (match == ID_SAME)
+    if (match == ID_CHANGED) {
+        if (search->changed == NULL)
+            search->changed = volume;
+        return TRUE;
+    }
+    if (search->absent == NULL || volume == search->favourite)
         search->absent = volume;
-    else if (search->changed == NULL)
-        search->changed = volume;
-    return match != ID_SAME;
+    return search->favourite != NULL && volume != search->favourite;
 }
 
 /* Is the volume really still in the drive where it was last?  Asks the drive;
@@ -615,10 +661,15 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
            struct medium *medium, struct volume **out_volume)
 {
     struct volume *asked = NULL;
-    NTSTATUS status;
+    struct volume *favourite;
+    NTSTATUS status =
+        fs_choose_clone(&medium->id, target, medium->count, &favourite);
 
-    for (;;) {
-        struct search search = { .seen = &medium->id, .real = real };
+    while (NT_SUCCESS(status)) {
+        struct search search = { .seen = &medium->id,
+                                 .real = real,
+                                 .favourite = favourite,
+                                 .may_vouch = may_vouch_for(&medium->id) };
 
         KeWaitForSingleObject(&fs.mount_mutex, Executive, KernelMode, FALSE,
                               NULL);
@@ -637,12 +688,18 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
         } else {
             KeReleaseMutex(&fs.mount_mutex, FALSE);
             asked = search.elsewhere;
-            is_still_there(asked);
+            /* Not before it is known whether it is itself. */
+            if (fs_volume_state(asked) == VOL_REPLAYING)
+                fs_wait_for_resume(asked);
+            if (is_still_there(asked))
+                status = fs_choose_clone(&medium->id, target, medium->count,
+                                         &favourite);
             continue;
         }
         KeReleaseMutex(&fs.mount_mutex, FALSE);
-        return status;
+        break;
     }
+    return status;
 }
 
 /*

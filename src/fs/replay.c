@@ -27,6 +27,8 @@ struct resuming {
     PDEVICE_OBJECT target;
     ULONG count;
     NTSTATUS failed; /* of a run that the medium will not take */
+    BOOLEAN probing; /* the volume does not learn from it */
+    ULONG compared;
 };
 
 /* --- the witness -------------------------------------------------------------- */
@@ -47,13 +49,17 @@ note_step(struct volume *volume)
 }
 
 static NTSTATUS
-check_block(struct volume *volume, ULONG64 at, const void *block)
+check_block(struct resuming *resuming, ULONG64 at, const void *block)
 {
+    struct volume *volume = resuming->volume;
     BOOLEAN agrees;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
     agrees = witness_agrees(volume->witness, at, block);
+    resuming->compared++;
+    if (agrees && !resuming->probing)
+        witness_found(volume->witness, at, block);
     KeReleaseSpinLock(&volume->lock, irql);
     if (!agrees)
         TRACE(TRACE_VERIFY, "volume %s: changed elsewhere at %llu",
@@ -71,7 +77,7 @@ compare_block(struct resuming *resuming, ULONG64 at, void *block)
     note_step(volume);
     if (is_about_the_block(status))
         return STATUS_SUCCESS;
-    return NT_SUCCESS(status) ? check_block(volume, at, block) : status;
+    return NT_SUCCESS(status) ? check_block(resuming, at, block) : status;
 }
 
 /* Blocks `at` of one read. */
@@ -106,7 +112,7 @@ compare_run(struct resuming *resuming, const struct run *run, UCHAR *buffer)
         note_step(volume);
         if (NT_SUCCESS(status)) {
             for (ULONG i = 0; i < run->count && NT_SUCCESS(status); i++)
-                status = check_block(volume, run->at[i],
+                status = check_block(resuming, run->at[i],
                                      buffer + (run->at[i] - run->at[0]));
             return status;
         }
@@ -154,6 +160,19 @@ compare(struct resuming *resuming)
     KeReleaseSpinLock(&volume->lock, irql);
     status = compare_all(resuming, at, count, (UCHAR *) (at + WITNESS_MAX));
     ExFreePoolWithTag(at, FS_TAG);
+    return status;
+}
+
+NTSTATUS
+fs_probe_witness(struct volume *volume, PDEVICE_OBJECT target, ULONG count,
+                 ULONG *out_compared)
+{
+    struct resuming resuming = {
+        .volume = volume, .target = target, .count = count, .probing = TRUE
+    };
+    NTSTATUS status = compare(&resuming);
+
+    *out_compared = resuming.compared;
     return status;
 }
 
@@ -307,6 +326,14 @@ fs_resume(struct volume *volume)
         status = STATUS_VERIFY_REQUIRED;
     KeReleaseMutex(&volume->resume_mutex, FALSE);
     return status;
+}
+
+void
+fs_wait_for_resume(struct volume *volume)
+{
+    KeWaitForSingleObject(&volume->resume_mutex, Executive, KernelMode, FALSE,
+                          NULL);
+    KeReleaseMutex(&volume->resume_mutex, FALSE);
 }
 
 /* --- given away --------------------------------------------------------------- */

@@ -397,6 +397,17 @@ sample_done(struct volume *volume, PIRP irp, BOOLEAN known)
     KeReleaseSpinLock(&volume->lock, irql);
 }
 
+/* What failed may have been written all the same, or a part of it. */
+static void
+note_misfit(struct volume *volume)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->log_lock, &irql);
+    volume->misfit = TRUE;
+    KeReleaseSpinLock(&volume->log_lock, irql);
+}
+
 NTSTATUS NTAPI
 fs_track_done(struct volume *volume, PIRP irp, NTSTATUS status)
 {
@@ -406,6 +417,8 @@ fs_track_done(struct volume *volume, PIRP irp, NTSTATUS status)
 
     if (NT_SUCCESS(status) && (own->MinorFunction & FS_LOGGED) != 0)
         status = log_done(volume, irp, &epoch, &kept);
+    else if (!NT_SUCCESS(status) && (own->MinorFunction & FS_MODIFIES) != 0)
+        note_misfit(volume);
     if ((own->MinorFunction & FS_TOUCHES_WITNESS) != 0)
         witness_done(volume, irp, NT_SUCCESS(status), epoch, kept);
     if ((own->MinorFunction & FS_SAMPLED) != 0)

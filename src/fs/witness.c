@@ -272,3 +272,23 @@ witness_agrees(const struct witness *witness, ULONG64 at, const void *block)
             return TRUE;
     return FALSE;
 }
+
+void
+witness_found(struct witness *witness, ULONG64 at, const void *block)
+{
+    struct witness_state *entry;
+    ULONG i = find(witness, at), n = 0;
+    ULONG64 hash;
+
+    if (i == witness->count)
+        return;
+    entry = &witness->entry[i];
+    if (entry->states == 0 || entry->writing != 0)
+        return;
+    hash = hash_block(block, witness->block_bytes);
+    while (n + 1 < entry->states && entry->hash[n] != hash)
+        n++;
+    for (; n + 1 < entry->states; n++)
+        entry->hash[n] = entry->hash[n + 1];
+    entry->hash[n] = hash;
+}

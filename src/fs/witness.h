@@ -114,5 +114,8 @@ ULONG witness_list(const struct witness *witness, ULONG64 *out_at);
  * have. */
 BOOLEAN witness_agrees(const struct witness *witness, ULONG64 at,
                        const void *block);
+/* It agreed, and no write is under way: that state is the newest from now on.
+ * The next flush keeps it, not what was written before the medium was lost. */
+void witness_found(struct witness *witness, ULONG64 at, const void *block);
 
 #endif

@@ -110,6 +110,21 @@ many_writes__says_nothing_until_the_flush(void **state)
     assert_false(witness_agrees(&w, 4096, b));
 }
 
+/* The medium was lost with the write, and came back without it. */
+static void
+found_an_older_state__the_flush_keeps_what_was_found(void **state)
+{
+    (void) state;
+    witness_saw(&w, 4096, a, BLOCK, FALSE);
+    write_block(4096, b, 1, FALSE);
+    assert_true(witness_agrees(&w, 4096, a));
+    witness_found(&w, 4096, a);
+    assert_true(witness_agrees(&w, 4096, b));
+    witness_flushed(&w, 1);
+    assert_true(witness_agrees(&w, 4096, a));
+    assert_false(witness_agrees(&w, 4096, b));
+}
+
 static void
 two_writes_at_once__either_may_be_last(void **state)
 {
@@ -200,6 +215,7 @@ main(void)
         TEST(write_that_is_kept__only_the_new_state_agrees),
         TEST(write_that_failed__says_nothing_until_seen_again),
         TEST(many_writes__says_nothing_until_the_flush),
+        TEST(found_an_older_state__the_flush_keeps_what_was_found),
         TEST(two_writes_at_once__either_may_be_last),
         TEST(expected_write__an_entry_once_it_is_done),
         TEST(full__what_identifies_the_volume_stays),

@@ -1,0 +1,111 @@
+/*
+ * clones.c - several volumes have one identity: whose medium is this?
+ *
+ * Copies of a medium have one label and one serial number, and drift apart by
+ * what is written to them.  Each volume's witness knows its own: where more than
+ * one could come back, the one whose witness agrees does, and no other asks
+ * whether it was changed elsewhere.
+ *
+ * Context: PASSIVE_LEVEL, under the drive's DeviceLock and no other lock, for it
+ * reads.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fs/fs_internal.h"
+
+#include "base/trace.h"
+
+#define CLONES_MOST 8
+
+struct clones {
+    const struct identity *seen;
+    struct volume *list[CLONES_MOST];
+    ULONG count, misplaced; /* in another one's place, it may be */
+};
+
+/* One that is not verified to be anywhere, with this identity. */
+static BOOLEAN
+take_clone(void *context, struct volume *volume)
+{
+    struct clones *clones = context;
+    BOOLEAN same, changed;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    changed = volume->state == VOL_CHANGED;
+    same = (fs_state_away(volume->state) || changed) &&
+           volume->witness != NULL &&
+           identity_compare(&volume->id, clones->seen) == ID_SAME;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (same) {
+        clones->list[clones->count++] = volume;
+        clones->misplaced += changed;
+    }
+    return clones->count < CLONES_MOST;
+}
+
+/*
+ * The one whose witness agrees, and has most to say: clones agree in what was
+ * copied.  What a probe says that was cut short decides nothing.
+ */
+static NTSTATUS
+best_that_agrees(const struct clones *clones, PDEVICE_OBJECT target,
+                 ULONG count, struct volume **out_volume)
+{
+    ULONG most = 0;
+
+    *out_volume = NULL;
+    for (ULONG i = 0; i < clones->count; i++) {
+        ULONG compared;
+        NTSTATUS status =
+            fs_probe_witness(clones->list[i], target, count, &compared);
+
+        if (!NT_SUCCESS(status) && status != STATUS_WRONG_VOLUME)
+            return status;
+        if (NT_SUCCESS(status) && compared > most) {
+            most = compared;
+            *out_volume = clones->list[i];
+        }
+    }
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS
+fs_choose_clone(const struct identity *seen, PDEVICE_OBJECT target, ULONG count,
+                struct volume **out_volume)
+{
+    struct clones clones = { .seen = seen };
+
+    *out_volume = NULL;
+    fs_each_volume(take_clone, &clones);
+    /* Of a single one that is away its return makes sure. */
+    if (clones.count + clones.misplaced < 2)
+        return STATUS_SUCCESS;
+    return best_that_agrees(&clones, target, count, out_volume);
+}
+
+NTSTATUS
+fs_reject_clone(struct volume *volume, const struct identity *seen,
+                PDEVICE_OBJECT target, ULONG count)
+{
+    struct clones clones = { .seen = seen };
+    struct volume *best;
+    ULONG own, most;
+    NTSTATUS status;
+
+    fs_each_volume(take_clone, &clones);
+    if (clones.count == 0 || (clones.count == 1 && clones.list[0] == volume))
+        return STATUS_SUCCESS;
+    status = best_that_agrees(&clones, target, count, &best);
+    if (!NT_SUCCESS(status) || best == NULL || best == volume)
+        return status;
+    status = fs_probe_witness(volume, target, count, &own);
+    if (NT_SUCCESS(status))
+        status = fs_probe_witness(best, target, count, &most);
+    if (!NT_SUCCESS(status) && status != STATUS_WRONG_VOLUME)
+        return status;
+    if (NT_SUCCESS(status) && own >= most)
+        return STATUS_SUCCESS;
+    TRACE(TRACE_VERIFY, "volume %s: a clone of it is there", volume->id.label);
+    return STATUS_WRONG_VOLUME;
+}
