@@ -9,7 +9,7 @@ PYTHON = /usr/bin/python3
 REINSERT = $(RELEASE)/front/cli/reinsert
 
 .PHONY: all deps build release demo test conformance docs ddk-check wine-check \
-        model vm bench bench-iscsi lint fmt install clean
+        model faults faults-mutants vm bench bench-iscsi lint fmt install clean
 
 all: build
 
@@ -60,6 +60,24 @@ model: deps
 vm: build
 	@tools/deps vm
 	@tests/vm/run $(BUILD)
+
+# Every fault at every point, against a model of the media; one seed, one run.
+FAULTS ?= 20000
+SEED ?= 1
+TIME ?= 0
+faults: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
+	@ninja -C $(BUILD) tests/faults/faults >$(BUILD)/faults.log || \
+	    { cat $(BUILD)/faults.log; exit 1; }
+	@$(BUILD)/tests/faults/faults --faults $(FAULTS) --seed $(SEED) \
+	    --time $(TIME)
+
+# Mistakes in the code that the campaign must find.
+faults-mutants: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
+	@ninja -C $(BUILD) tests/faults/faults >$(BUILD)/faults.log || \
+	    { cat $(BUILD)/faults.log; exit 1; }
+	@$(PYTHON) tests/faults/mutants.py $(BUILD)
 
 bench: release
 	@$(PYTHON) bench/bench.py --server $(REINSERT) \

@@ -1,0 +1,33 @@
+"""t_seed.py PROGRAM - one seed gives one run, whatever is traced meanwhile
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import re
+import subprocess
+import sys
+
+
+def run(seed, **env):
+    done = subprocess.run([sys.argv[1], "--faults", "300", "--seed", seed],
+                          env=dict(os.environ, **env), text=True, check=False,
+                          capture_output=True)
+    found = re.search(r"^seed \d+, trace (\w+)$", done.stdout, re.M)
+    if done.returncode != 0 or not found:
+        sys.exit(done.stdout + done.stderr)
+    return found[1]
+
+
+def main():
+    first = run("7")
+    if run("7") != first:
+        sys.exit("the same seed gave another run")
+    if run("7", REINSERT_TRACE="all", SOMETHING="else" * 100) != first:
+        sys.exit("tracing changes the run")
+    if run("8") == first:
+        sys.exit("another seed gave the same run")
+    print("PASSED one_seed__one_run")
+
+
+if __name__ == "__main__":
+    main()
