@@ -28,6 +28,7 @@ struct resuming {
     ULONG count;
     NTSTATUS failed; /* of a run that the medium will not take */
     BOOLEAN probing; /* the volume does not learn from it */
+    BOOLEAN flushed; /* all that was written until then */
     ULONG compared;
 };
 
@@ -228,6 +229,7 @@ replay(struct resuming *resuming)
     }
     if (NT_SUCCESS(status))
         status = fs_flush_device(resuming->target, &resuming->count);
+    resuming->flushed = NT_SUCCESS(status);
     if (NT_SUCCESS(status) && NT_ERROR(resuming->failed))
         status = keep_locked(volume, resuming->failed);
     TRACE(TRACE_VERIFY, "volume %s: replay of %llu bytes: %s", volume->id.label,
@@ -253,12 +255,15 @@ forget_replayed(struct volume *volume, ULONG generation)
 }
 
 static NTSTATUS
-conclude(struct volume *volume, ULONG generation, NTSTATUS status)
+conclude(const struct resuming *resuming, ULONG generation, NTSTATUS status)
 {
+    struct volume *volume = resuming->volume;
     BOOLEAN told;
 
     if (NT_SUCCESS(status)) {
-        forget_replayed(volume, generation);
+        /* Without a flush the drive may lose what was read of it just now. */
+        if (resuming->flushed)
+            forget_replayed(volume, generation);
         return fs_volume_set(volume, generation, VOL_MOUNTED, STATUS_SUCCESS,
                              &told)
                    ? STATUS_SUCCESS
@@ -321,7 +326,7 @@ fs_resume(struct volume *volume)
     if (wanted && NT_SUCCESS(status))
         status = replay(&resuming);
     if (wanted)
-        status = conclude(volume, generation, status);
+        status = conclude(&resuming, generation, status);
     else if (!fs_volume_mounted(volume))
         status = STATUS_VERIFY_REQUIRED;
     KeReleaseMutex(&volume->resume_mutex, FALSE);
