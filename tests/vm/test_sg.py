@@ -156,6 +156,7 @@ class Hands:
     def __init__(self, guest, service, drive, media, client, tree):
         self.guest, self.service, self.drive = guest, service, drive
         self.right, self.wrong = media[drive]
+        self.disc = volumes.checksum(media["cd"][0])
         self.label = f"SG-{drive.upper()}"
         self.client, self.parts = client, list(tree.parts)
         self.told = []
@@ -171,6 +172,10 @@ class Hands:
         prompt = self.service.question(self.label, 60)
         self.told.append((what.__name__, prompt["text"],
                           time.monotonic() - began))
+        # P4: another volume is read while this one waits.
+        got = self.guest.run(f"nbdcopy 'nbd+unix:///SG-CD?socket="
+                             f"{self.service.nbd}' - | sha256sum", 60)
+        assert got.split()[0] == self.disc
         back(prompt)
         self.service.mounted(self.label, 60)
         self.service.no_question(60)

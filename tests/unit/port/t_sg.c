@@ -32,18 +32,28 @@ commands__those_of_the_drivers_with_their_length__others_are_not(void **state)
         uint8_t cdb[2], len;
         bool known;
     } all[] = {
-        { { 0x00 }, 6, true },   { { 0x28 }, 10, true },
-        { { 0x2A }, 10, true },  { { 0x88 }, 16, true },
-        { { 0x8A }, 16, true },  { { 0xA8 }, 12, true },
-        { { 0x35 }, 10, true },  { { 0x4A }, 10, true },
-        { { 0x1E }, 6, true },   { { 0x9E, 0x10 }, 16, true },
-        { { 0x28 }, 6, false },  { { 0x28 }, 16, false },
+        { { 0x00 }, 6, true },
+        { { 0x28 }, 10, true },
+        { { 0x2A }, 10, true },
+        { { 0x88 }, 16, true },
+        { { 0x8A }, 16, true },
+        { { 0xA8 }, 12, true },
+        { { 0x35 }, 10, true },
+        { { 0x4A }, 10, true },
+        { { 0x1E }, 6, true },
+        { { 0x9E, 0x10 }, 16, true },
+        { { 0x28 }, 6, false },
+        { { 0x28 }, 16, false },
         { { 0x00 }, 0, false },
         /* WRITE BUFFER: firmware; SANITIZE; a maker's own, of all groups. */
-        { { 0x3B }, 10, false }, { { 0x48 }, 10, false },
-        { { 0xC0 }, 10, false }, { { 0xD8 }, 12, false },
-        { { 0xE0 }, 10, false }, { { 0xFF }, 10, false },
-        { { 0x02 }, 6, false },  { { 0x27 }, 10, false },
+        { { 0x3B }, 10, false },
+        { { 0x48 }, 10, false },
+        { { 0xC0 }, 10, false },
+        { { 0xD8 }, 12, false },
+        { { 0xE0 }, 10, false },
+        { { 0xFF }, 10, false },
+        { { 0x02 }, 6, false },
+        { { 0x27 }, 10, false },
     };
 
     (void) state;
@@ -139,47 +149,48 @@ check_condition__sense_is_given_and_only_attention_is_doubtful(void **state)
     assert_false(sg_answer_doubtful(&hdr));
 }
 
-#define OURS "/devices/pci0/usb1/1-2/1-2:1.0/host3/target3:0:0/3:0:0:0"
+#define OURS             "/devices/pci0/usb1/1-2/1-2:1.0/host3/target3:0:0/3:0:0:0"
 #define SAYS(text, path) sg_uevent_of(text, sizeof text, path)
 
 static void
 uevents__what_they_are_about(void **state)
 {
     (void) state;
-    assert_int_equal(
-        SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
-             "/block/sdb\0SUBSYSTEM=block\0DISK_MEDIA_CHANGE=1", OURS),
-        SG_UEVENT_MEDIA);
-    assert_int_equal(
-        SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
-             "/block/sdb\0SUBSYSTEM=block", OURS),
-        SG_UEVENT_NOTHING);
-    assert_int_equal(
-        SAYS("add@/x\0ACTION=add\0DEVPATH=/devices/other/4:0:0:0/"
-             "scsi_generic/sg3\0SUBSYSTEM=scsi_generic", OURS),
-        SG_UEVENT_ARRIVAL);
-    assert_int_equal(
-        SAYS("add@/x\0ACTION=add\0DEVPATH=" OURS
-             "/block/sdb\0SUBSYSTEM=block", OURS),
-        SG_UEVENT_DRIVER);
-    assert_int_equal(
-        SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
-             "/scsi_generic/sg2\0SUBSYSTEM=scsi_generic", OURS),
-        SG_UEVENT_GONE);
+    assert_int_equal(SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
+                          "/block/sdb\0SUBSYSTEM=block\0DISK_MEDIA_CHANGE=1",
+                          OURS),
+                     SG_UEVENT_MEDIA);
+    assert_int_equal(SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
+                          "/block/sdb\0SUBSYSTEM=block",
+                          OURS),
+                     SG_UEVENT_NOTHING);
+    assert_int_equal(SAYS("add@/x\0ACTION=add\0DEVPATH=/devices/other/4:0:0:0/"
+                          "scsi_generic/sg3\0SUBSYSTEM=scsi_generic",
+                          OURS),
+                     SG_UEVENT_ARRIVAL);
+    assert_int_equal(SAYS("add@/x\0ACTION=add\0DEVPATH=" OURS
+                          "/block/sdb\0SUBSYSTEM=block",
+                          OURS),
+                     SG_UEVENT_DRIVER);
+    assert_int_equal(SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
+                          "/scsi_generic/sg2\0SUBSYSTEM=scsi_generic",
+                          OURS),
+                     SG_UEVENT_GONE);
     /* The stick that it is in. */
     assert_int_equal(
         SAYS("remove@/x\0ACTION=remove\0DEVPATH=/devices/pci0/usb1/1-2\0"
-             "SUBSYSTEM=usb", OURS),
+             "SUBSYSTEM=usb",
+             OURS),
         SG_UEVENT_GONE);
     /* Another: a longer name, and a partition of ours. */
-    assert_int_equal(
-        SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
-             "1/scsi_generic/sg9\0SUBSYSTEM=scsi_generic", OURS),
-        SG_UEVENT_NOTHING);
-    assert_int_equal(
-        SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
-             "/block/sdb\0SUBSYSTEM=block", OURS),
-        SG_UEVENT_NOTHING);
+    assert_int_equal(SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
+                          "1/scsi_generic/sg9\0SUBSYSTEM=scsi_generic",
+                          OURS),
+                     SG_UEVENT_NOTHING);
+    assert_int_equal(SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
+                          "/block/sdb\0SUBSYSTEM=block",
+                          OURS),
+                     SG_UEVENT_NOTHING);
 }
 
 static void
@@ -192,10 +203,10 @@ uevents__that_are_none__say_nothing(void **state)
     assert_int_equal(SAYS("libudev\0ACTION=remove\0DEVPATH=" OURS, OURS),
                      SG_UEVENT_NOTHING);
     /* Nothing is ours while it is away. */
-    assert_int_equal(
-        SAYS("remove@/x\0ACTION=remove\0DEVPATH=/devices/x\0"
-             "SUBSYSTEM=scsi_generic", ""),
-        SG_UEVENT_NOTHING);
+    assert_int_equal(SAYS("remove@/x\0ACTION=remove\0DEVPATH=/devices/x\0"
+                          "SUBSYSTEM=scsi_generic",
+                          ""),
+                     SG_UEVENT_NOTHING);
 }
 
 int

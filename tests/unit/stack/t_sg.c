@@ -44,8 +44,8 @@ run(const char *format, ...)
 static void
 put(const char *path, const char *text)
 {
-    run("mkdir -p \"$(dirname '%s/%s')\" && printf '%%b' '%s' >'%s/%s'", top, path,
-        text, top, path);
+    run("mkdir -p \"$(dirname '%s/%s')\" && printf '%%b' '%s' >'%s/%s'", top,
+        path, text, top, path);
 }
 
 static char *
@@ -189,10 +189,10 @@ matches__by_serial_path_and_kind(void **state)
         const char *match;
         bool is;
     } all[] = {
-        { "serial:4C530001", true },   { "serial:4C53000", false },
-        { "path:usb1/1-2", true },     { "path:/usb1/1-2/", true },
-        { "path:usb1/1", false },      { "path:b1/1-2", false },
-        { "path:1-2", true },          { "any-removable", true },
+        { "serial:4C530001", true }, { "serial:4C53000", false },
+        { "path:usb1/1-2", true },   { "path:/usb1/1-2/", true },
+        { "path:usb1/1", false },    { "path:b1/1-2", false },
+        { "path:1-2", true },        { "any-removable", true },
         { "path:3:0:0:0", true },
     };
     struct sg_found found = found_as("sg10");
@@ -234,8 +234,7 @@ refused(const char *says)
     char text[512] = "";
 
     snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
-    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text),
-                     -EBUSY);
+    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), -EBUSY);
     assert_non_null(strstr(text, says));
     assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "");
 }
