@@ -1,4 +1,8 @@
-/* The minitape contract; expectations from the pages of <minitape.h>. */
+/*
+ * The minitape contract; expectations from the pages of <minitape.h>.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "deck.h"
 
 static struct {

@@ -1,4 +1,8 @@
-/* Rules of tapes; expectations from the documentation and the SSC standard. */
+/*
+ * Rules of tapes; expectations from the documentation and the SSC standard.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "deck.h"
 
 #define RESET() deck_sense(0x0A, 1, 6, 0x29, 0x00, NO_INFO)
