@@ -1,4 +1,8 @@
-/* Every control code with no, short, exact and long buffers; opens, transfers. */
+/*
+ * Every control code with no, short, exact and long buffers; opens, transfers.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "deck.h"
 
 #include <classpnp.h>

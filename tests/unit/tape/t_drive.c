@@ -1,4 +1,8 @@
-/* Both minitape drivers on the emulated drive; expectations from SSC. */
+/*
+ * Both minitape drivers on the emulated drive; expectations from SSC.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "deck.h"
 
 #include <fcntl.h>
