@@ -117,8 +117,8 @@ static void
 sleep_for_baton(struct fiber *fiber)
 {
     while (__atomic_load_n(&fiber->go, __ATOMIC_ACQUIRE) == 0)
-        __real_syscall(SYS_futex, &fiber->go, FUTEX_WAIT_PRIVATE, 0, NULL, NULL,
-                       0);
+        __real_syscall(SYS_futex, &fiber->go, FUTEX_WAIT_PRIVATE, 0,
+                       (void *) NULL, (void *) NULL, 0);
     __atomic_store_n(&fiber->go, 0, __ATOMIC_RELAXED);
 }
 
@@ -132,7 +132,8 @@ give(struct fiber *to)
         abort();
     }
     __atomic_store_n(&to->go, 1, __ATOMIC_RELEASE);
-    __real_syscall(SYS_futex, &to->go, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    __real_syscall(SYS_futex, &to->go, FUTEX_WAKE_PRIVATE, 1, (void *) NULL,
+                   (void *) NULL, 0);
 }
 
 /* Somebody else goes on, if anybody can; perhaps this one, if it can. */

@@ -65,7 +65,7 @@ drive_with(int m)
 int
 medium_outside(void)
 {
-    int out[MEDIA], n = 0;
+    int out[MEDIA] = { 0 }, n = 0;
 
     for (int m = 0; m < MEDIA; m++)
         if (drive_with(m) < 0)
