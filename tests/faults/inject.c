@@ -357,6 +357,18 @@ __wrap_vscsi_new(const struct vscsi_config *config)
     return drive;
 }
 
+void __real_vscsi_free(struct vscsi_drive *);
+void __wrap_vscsi_free(struct vscsi_drive *);
+void
+__wrap_vscsi_free(struct vscsi_drive *drive)
+{
+    int d = drive != NULL ? index_of(drive) : -1;
+
+    __real_vscsi_free(drive);
+    if (d >= 0)
+        drive_at[d] = NULL;
+}
+
 void
 inject_reset(void)
 {

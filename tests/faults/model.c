@@ -167,7 +167,8 @@ make_medium(int m)
     int file;
 
     memset(model, 0, sizeof *model);
-    snprintf(model->path, sizeof model->path, "medium%d.img", m);
+    memcpy(model->path, "medium0.img", sizeof "medium0.img");
+    model->path[6] = (char) ('0' + m);
     file = open(model->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0 || ftruncate(file, BLOCKS * BLOCK) != 0) {
         perror(model->path);
