@@ -221,7 +221,7 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
     volume->vouched_changed = volume->vouched && volume->changed_elsewhere;
     volume->doubted = match == ID_CHANGED && !volume->as_it_is;
     volume->sample = NULL;
-    if (medium->witness != NULL &&
+    if (medium->witness != NULL && !volume->doubted &&
         (witness == NULL || volume->vouched || volume->as_it_is)) {
         volume->witness = medium->witness;
         medium->witness = witness;

@@ -312,8 +312,11 @@ fs_resume(struct volume *volume)
     doubted = volume->doubted;
     KeReleaseSpinLock(&volume->lock, irql);
     let_puts_end(volume);
-    if (wanted && !trusted)
-        status = doubted ? STATUS_WRONG_VOLUME : compare(&resuming);
+    /* Also of one that had no witness yet, for it could not be written to. */
+    if (wanted && doubted)
+        status = STATUS_WRONG_VOLUME;
+    else if (wanted && !trusted)
+        status = compare(&resuming);
     if (status == STATUS_WRONG_VOLUME) {
         KeAcquireSpinLock(&volume->lock, &irql);
         volume->changed_elsewhere = TRUE;

@@ -318,7 +318,7 @@ model_crashed(void)
         memset(model->busy, 0, sizeof model->busy);
         memset(model->refused, 0, sizeof model->refused);
         memset(model->kept, 0, sizeof model->kept);
-        model->tracked = model->changed = false;
+        model->tracked = model->changed = model->elsewhere = false;
     }
 }
 
@@ -341,6 +341,7 @@ model_change_elsewhere(int m)
         if (!model->tracked)
             model->acked[block] = version;
     }
+    model->elsewhere = true;
     model->changed = model->tracked;
 }
 
@@ -349,7 +350,7 @@ model_used(int m)
 {
     struct medium_model *model = &world->media[m];
 
-    model->changed = false;
+    model->changed = model->elsewhere = false;
     memcpy(model->acked, model->flushed, sizeof model->acked);
 }
 

@@ -167,7 +167,7 @@ may_use(const struct ri_prompt_info *prompt)
     int m = d >= 0 ? medium_in(d) : -1;
 
     return strstr(prompt->answers, "use") != NULL && m >= 0 &&
-           world->media[m].changed;
+           world->media[m].elsewhere;
 }
 
 static void

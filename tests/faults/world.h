@@ -45,7 +45,8 @@ struct medium_model {
     uint32_t kept[BLOCKS];          /* the last in a recovery file */
     uint32_t given_up;              /* how often its log went to a file */
     bool tracked;                   /* the service has a witness of it */
-    bool changed;                   /* elsewhere, and nobody said "use" */
+    bool elsewhere;                 /* it was changed, and nobody said "use" */
+    bool changed;                   /* the same, and that has to be noticed */
 };
 
 enum verdict { RUNNING, ENDED, KILLED, FAILED };
