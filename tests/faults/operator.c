@@ -260,6 +260,15 @@ answer_all(void)
     free(list);
 }
 
+/* The answer to an eject button may come late: it opens the drive. */
+static void
+put_back(int m)
+{
+    for (int d = 0; d < DRIVES && drive_with(m) < 0; d++)
+        if (medium_in(d) < 0)
+            put_in(d, m);
+}
+
 /* The requests for a medium that is there come to their end. */
 static void
 wait_for(int m)
@@ -268,6 +277,7 @@ wait_for(int m)
         if (s == PATIENCE_S)
             clients_check_moving(m, "its medium is there");
         baton_sleep_ms(1000);
+        put_back(m);
         clients_open(); /* closes what is stale */
         if (s % 20 == 19)
             answer_all();
