@@ -239,8 +239,9 @@ print_known(const struct triple *t, const json_t *result)
     bool full = (t->asc == 0x3B && t->ascq == 0x0D) ||
                 strcmp(status, "STATUS_DESTINATION_ELEMENT_FULL") == 0;
 
-    /* None of all the mail slots, say: that has no address. */
-    if ((empty && from == 0) || (full && to == 0))
+    /* None of all the mail slots, say: that has no address.  0 may be one. */
+    if ((empty && from == 0 && json_number(result, "source") == 0) ||
+        (full && to == 0 && json_number(result, "destination") == 0))
         return false;
     if (empty)
         fprintf(stderr, "Source Element Address %u is Empty\n", from);

@@ -148,6 +148,7 @@ command_refuse_empty(struct library *library, struct place place,
 {
     char words[48];
 
+    result->source = slot_of_place(library, place);
     result->source_address = element_address(library, place);
     result->repeatable = true;
     return result_fail(result, -ENOMEDIUM, STATUS_SOURCE_ELEMENT_EMPTY,
@@ -162,6 +163,7 @@ command_refuse_full(struct library *library, struct place place,
     const struct cartridge *in = cartridge_at(library, place);
     char words[48], who[96] = "something", conflict[160] = "";
 
+    result->destination = slot_of_place(library, place);
     result->destination_address = element_address(library, place);
     result->repeatable = true;
     if (in != NULL)

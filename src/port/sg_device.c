@@ -209,7 +209,7 @@ static void
 take_uevents(struct sg_unit *unit)
 {
     char message[UEVENT_MAX];
-    struct sockaddr_nl from;
+    struct sockaddr_nl from = { 0 };
     socklen_t from_len = sizeof from;
 
     for (;;) {

@@ -270,9 +270,9 @@ look_at(const struct link *link, json_t *into)
         if (medium.known)
             look_volume(link, &medium, volume, sizeof volume);
     }
-    json_object_set_new(
-        into, "size_bytes",
-        json_integer((json_int_t) (medium.blocks * medium.block_bytes)));
+    json_object_set_new(into, "size_bytes",
+                        json_integer((json_int_t) medium.blocks *
+                                     (json_int_t) medium.block_bytes));
     json_object_set_new(into, "block_bytes", json_integer(medium.block_bytes));
     json_object_set_new(into, "volume", json_string(volume));
 }

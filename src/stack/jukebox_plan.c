@@ -323,7 +323,7 @@ static void
 sort_identities(struct picture *picture)
 {
     for (uint32_t i = 0; i < picture->world.cartridge_count; i++)
-        if (picture->of[i]->identity[0] != '\0')
+        if (picture->of[i] != NULL && picture->of[i]->identity[0] != '\0')
             picture->by_identity[picture->identities++] = i;
     qsort_r(picture->by_identity, picture->identities,
             sizeof *picture->by_identity, compare_identities, picture);
