@@ -60,15 +60,23 @@ struct ri_drive_config {
     unsigned line;              /* where FILE names it, 0 for none */
 };
 
+#define RI_LIBRARY_DRIVES_MAX 32
+
 /* [library NAME]: see "libraries" below. */
 struct ri_library_config {
     char name[RI_NAME_MAX];
-    enum ri_port port;          /* VIRTUAL only */
+    enum ri_port port;          /* VIRTUAL or ISCSI */
+    struct ri_drive_config robot;   /* ISCSI: url and who we are; no more */
+    /* ISCSI: [drive NAME] of each drive element, in the robot's order. */
+    char drive_names[RI_LIBRARY_DRIVES_MAX][RI_NAME_MAX];
+    unsigned drive_lines[RI_LIBRARY_DRIVES_MAX];
+    const char *emulated_key;   /* the first key of emulated ones only, or NULL */
+    unsigned emulated_line;     /* ... and where */
     char personality[RI_NAME_MAX]; /* of the emulation; "": its plain one */
     unsigned slots, mail_slots, transports;
     char media[RI_PATH_MAX];    /* directory of the images, one a cartridge */
     char state[RI_PATH_MAX];    /* directory: ledger, lock, emulated state */
-    unsigned drive_count;       /* NAME-0, NAME-1, ...: drives of the service */
+    unsigned drive_count;       /* VIRTUAL: NAME-0, NAME-1, ... of the service */
     struct ri_drive_config drive;   /* what they are like; no name, no medium */
     unsigned move_ms;           /* the emulated robot's times: of a motion, */
     unsigned travel_ms;         /* ... per element on its way, */
@@ -276,7 +284,8 @@ int ri_yank(struct ri_service *service, const char *drive,
 
 /*
  * A library is a robot with storage slots, mail slots, and drives.  Its drives
- * are drives of the service like any other, called LIBRARY-0, LIBRARY-1, ...
+ * are drives of the service like any other: of an emulated one LIBRARY-0,
+ * LIBRARY-1, ..., of a real one those that its section names.
  *
  * Numbers are the operator's, as in mtx: storage slots 1 to N, mail slots from
  * N + 1, drives and transports from 0.  Device addresses are the robot's own.

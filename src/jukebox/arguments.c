@@ -129,7 +129,10 @@ command_take_drive(struct library *library, uint32_t drive,
 uint32_t
 command_choose_drive(struct library *library)
 {
-    for (ULONG i = 0; i < library->counts[ChangerDrive]; i++) {
+    /* Those that nobody named are somebody else's. */
+    for (ULONG i = 0;
+         i < library->counts[ChangerDrive] && i < library->config.drive_count;
+         i++) {
         const struct element *element = &library->elements[ChangerDrive][i];
         const struct ledger_drive *drive = ledger_drive(library->ledger, i);
 

@@ -315,9 +315,18 @@ set_unflushed_log(struct reading *r, const char *key, const char *value)
                      sizeof r->config->unflushed_log);
 }
 
+static bool
+in_library(const struct reading *r)
+{
+    return strncmp(r->section, "library ", 8) == 0;
+}
+
+/* A robot is reached like a drive. */
 static struct ri_drive_config *
 this_drive(struct reading *r)
 {
+    if (in_library(r))
+        return &r->config->libraries[r->config->library_count - 1].robot;
     return &r->config->drives[r->config->drive_count - 1];
 }
 
@@ -661,6 +670,10 @@ check_library(struct reading *r, struct ri_library_config *library)
     r->line = library->line;
     if (!library_complete(library, text, sizeof text))
         return wrong(r, "%s", text);
+    if (!library_fits(r->config, library, &r->line, text, sizeof text))
+        return wrong(r, "%s", text);
+    if (library->port != RI_PORT_VIRTUAL)
+        return 1;
     for (unsigned n = 0; n < library->drive_count; n++) {
         snprintf(name, sizeof name, "%s-%u", library->name, n);
         for (size_t i = 0; i < r->config->drive_count; i++)
@@ -712,6 +725,23 @@ start_section(struct reading *r, const char *section)
                  section);
 }
 
+static bool
+is_iscsi_key(const char *name)
+{
+    return strcmp(name, "url") == 0 || strcmp(name, "initiator") == 0 ||
+           strncmp(name, "chap-", 5) == 0;
+}
+
+static void
+note_drive(const struct reading *r, struct ri_library_config *library)
+{
+    unsigned n = 0;
+
+    while (n + 1 < RI_LIBRARY_DRIVES_MAX && library->drive_lines[n] != 0)
+        n++;
+    library->drive_lines[n] = r->line;
+}
+
 static int
 set_library_key(struct reading *r, const char *name, const char *value)
 {
@@ -728,9 +758,16 @@ set_library_key(struct reading *r, const char *name, const char *value)
         if (!check_fault(r, name, value))
             return 0;
     }
-    return library_key_set(library, name, value, text, sizeof text)
-               ? 1
-               : wrong(r, "%s", text);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (is_iscsi_key(keys[i].name) && strcmp(keys[i].name, name) == 0)
+            return keys[i].set(r, name, value);
+    if (!library_key_set(library, name, value, text, sizeof text))
+        return wrong(r, "%s", text);
+    if (strcmp(name, "drive") == 0)
+        note_drive(r, library);
+    if (library->emulated_key != NULL && library->emulated_line == 0)
+        library->emulated_line = r->line;
+    return 1;
 }
 
 static int
@@ -742,7 +779,7 @@ set_key(struct reading *r, const char *name, const char *value)
 
     if (strncmp(r->section, "driver ", 7) == 0)
         return add_driver_value(r, name, value);
-    if (strncmp(r->section, "library ", 8) == 0)
+    if (in_library(r))
         return set_library_key(r, name, value);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i].section, section) != 0 ||

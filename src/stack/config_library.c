@@ -26,11 +26,12 @@ enum kind {
     PATH,      /* absolute; it is made */
     LINE,      /* one of many */
     PARAMETER, /* NAME=VALUE, one of many */
+    DRIVE,     /* of the configuration, one of many */
 };
 
 static const char *const type_words[] = { "disk", "floppy", "cdrom", NULL };
 static const char *const cache_words[] = { "none", "volatile", NULL };
-static const char *const port_words[] = { "virtual", NULL };
+static const char *const port_words[] = { "virtual", "iscsi", NULL };
 
 #define AT(field) offsetof(struct ri_library_config, field)
 
@@ -40,15 +41,16 @@ static const struct library_key {
     size_t at;
     unsigned low, high;
     const char *const *words;
+    bool real; /* real ones have it, too */
 } keys[] = {
-    { "port", WORD, AT(port), 0, 0, port_words },
+    { "port", WORD, AT(port), 0, 0, port_words, true },
     { "personality", TEXT, AT(personality), 0, RI_NAME_MAX, NULL },
     { "slots", NUMBER, AT(slots), 1, 20000, NULL },
     { "mail-slots", NUMBER, AT(mail_slots), 0, 1000, NULL },
     { "transports", NUMBER, AT(transports), 0, 16, NULL },
     { "drives", NUMBER, AT(drive_count), 1, 32, NULL },
     { "media", FOLDER, AT(media), 0, RI_PATH_MAX, NULL },
-    { "state", PATH, AT(state), 0, RI_PATH_MAX, NULL },
+    { "state", PATH, AT(state), 0, RI_PATH_MAX, NULL, true },
     { "drive-type", WORD, AT(drive.type), 0, 0, type_words },
     { "drive-cache", WORD, AT(drive.cache), 0, 0, cache_words },
     { "drive-readonly", YES, AT(drive.readonly), 0, 0, NULL },
@@ -65,14 +67,15 @@ static const struct library_key {
     { "clean-ms", NUMBER, AT(clean_ms), 1, 3600000, NULL },
     { "bar-codes", NO, AT(no_bar_codes), 0, 0, NULL },
     { "cleaning-uses", NUMBER, AT(cleaning_uses), 1, 1000000, NULL },
-    { "ready-timeout", NUMBER, AT(ready_timeout_s), 0, 86400, NULL },
-    { "load-timeout", NUMBER, AT(load_timeout_s), 0, 86400, NULL },
-    { "min-residence", NUMBER, AT(min_residence_s), 0, 86400, NULL },
-    { "poll-interval", NUMBER, AT(poll_s), 0, 86400, NULL },
-    { "adopt", YES, AT(adopt), 0, 0, NULL },
-    { "cleaning", YES, AT(cleaning), 0, 0, NULL },
+    { "ready-timeout", NUMBER, AT(ready_timeout_s), 0, 86400, NULL, true },
+    { "load-timeout", NUMBER, AT(load_timeout_s), 0, 86400, NULL, true },
+    { "min-residence", NUMBER, AT(min_residence_s), 0, 86400, NULL, true },
+    { "poll-interval", NUMBER, AT(poll_s), 0, 86400, NULL, true },
+    { "adopt", YES, AT(adopt), 0, 0, NULL, true },
+    { "cleaning", YES, AT(cleaning), 0, 0, NULL, true },
     { "fault", LINE, AT(faults), 0, 0, NULL },
-    { "parameter", PARAMETER, AT(parameters), 0, 0, NULL },
+    { "parameter", PARAMETER, AT(parameters), 0, 0, NULL, true },
+    { "drive", DRIVE, 0, 0, 0, NULL, true },
 };
 
 void
@@ -187,12 +190,41 @@ add_line(const struct library_key *key, const char *value, char **at,
     return true;
 }
 
+static bool
+add_drive(struct ri_library_config *config, const char *value, char *out_text,
+          size_t text_max)
+{
+    unsigned n = 0;
+
+    while (n < RI_LIBRARY_DRIVES_MAX && config->drive_names[n][0] != '\0')
+        if (strcmp(config->drive_names[n++], value) == 0)
+            return WRONG("drive: %.64s is given twice", value);
+    if (n == RI_LIBRARY_DRIVES_MAX)
+        return WRONG("drive: at most %d of these", RI_LIBRARY_DRIVES_MAX);
+    if (value[0] == '\0')
+        return WRONG("drive: a value is missing");
+    if (strlen(value) >= RI_NAME_MAX)
+        return WRONG("drive: longer than %d bytes", RI_NAME_MAX - 1);
+    snprintf(config->drive_names[n], RI_NAME_MAX, "%s", value);
+    return true;
+}
+
+void
+library_drive_name(const struct ri_library_config *config, unsigned n,
+                   char *out_name)
+{
+    if (config->port == RI_PORT_VIRTUAL)
+        snprintf(out_name, RI_NAME_MAX, "%.100s-%u", config->name, n);
+    else
+        snprintf(out_name, RI_NAME_MAX, "%s", config->drive_names[n]);
+}
+
 bool
 library_key_repeats(const char *name)
 {
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strcmp(keys[i].name, name) == 0)
-            return keys[i].kind == LINE || keys[i].kind == PARAMETER;
+            return keys[i].kind >= LINE;
     return false;
 }
 
@@ -206,6 +238,8 @@ library_key_set(struct ri_library_config *config, const char *name,
 
         if (strcmp(key->name, name) != 0)
             continue;
+        if (!key->real && config->emulated_key == NULL)
+            config->emulated_key = key->name;
         switch (key->kind) {
         case NUMBER:
             return set_number(key, value, at, out_text, text_max);
@@ -221,6 +255,8 @@ library_key_set(struct ri_library_config *config, const char *name,
         case LINE:
         case PARAMETER:
             return add_line(key, value, at, out_text, text_max);
+        case DRIVE:
+            return add_drive(config, value, out_text, text_max);
         }
     }
     return WRONG("\"%.60s\" is no key of [library]", name);
@@ -234,7 +270,7 @@ library_complete(struct ri_library_config *config, char *out_text,
     size_t max = sizeof config->state;
     int n;
 
-    if (config->media[0] == '\0')
+    if (config->port == RI_PORT_VIRTUAL && config->media[0] == '\0')
         return WRONG("[library %.64s]: media = FOLDER is missing",
                      config->name);
     if (config->state[0] != '\0')
@@ -253,4 +289,89 @@ library_complete(struct ri_library_config *config, char *out_text,
         return WRONG("[library %.64s]: the path of its state is too long",
                      config->name);
     return true;
+}
+
+/* --- with the rest of the configuration ---------------------------- */
+
+/* Another library before this one that has the drive, or NULL. */
+static const struct ri_library_config *
+owner_before(const struct ri_config *config,
+             const struct ri_library_config *library, const char *name)
+{
+    for (const struct ri_library_config *at = config->libraries; at < library;
+         at++)
+        for (unsigned n = 0; at->port != RI_PORT_VIRTUAL && n < at->drive_count;
+             n++)
+            if (strcmp(at->drive_names[n], name) == 0)
+                return at;
+    return NULL;
+}
+
+static bool
+drive_fits(const struct ri_config *config,
+           const struct ri_library_config *library, const char *name,
+           char *out_text, size_t text_max)
+{
+    const struct ri_library_config *owner = owner_before(config, library, name);
+    const struct ri_drive_config *drive = NULL;
+
+    for (size_t i = 0; i < config->drive_count; i++)
+        if (strcmp(config->drives[i].name, name) == 0)
+            drive = &config->drives[i];
+    if (drive == NULL)
+        return WRONG("drive: there is no [drive %.64s]", name);
+    if (drive->port == RI_PORT_VIRTUAL)
+        return WRONG("drive: %.64s, of line %u, is emulated; a real robot "
+                     "cannot reach it",
+                     name, drive->line);
+    if (owner != NULL)
+        return WRONG("drive: %.64s belongs to library %.64s, of line %u", name,
+                     owner->name, owner->line);
+    return true;
+}
+
+static bool
+real_fits(const struct ri_config *config, struct ri_library_config *library,
+          unsigned *out_line, char *out_text, size_t text_max)
+{
+    unsigned n = 0;
+
+    if (library->emulated_key != NULL) {
+        *out_line = library->emulated_line;
+        return WRONG("%s: is of emulated libraries", library->emulated_key);
+    }
+    if (library->robot.url[0] == '\0')
+        return WRONG("[library %.64s]: port = iscsi needs url = iscsi://...",
+                     library->name);
+    if (library->drive_lines[0] == 0)
+        return WRONG("[library %.64s]: drive = NAME is missing", library->name);
+    for (; n < RI_LIBRARY_DRIVES_MAX && library->drive_lines[n] != 0; n++) {
+        *out_line = library->drive_lines[n];
+        if (!drive_fits(config, library, library->drive_names[n], out_text,
+                        text_max))
+            return false;
+    }
+    library->drive_count = n;
+    return true;
+}
+
+bool
+library_fits(const struct ri_config *config, struct ri_library_config *library,
+             unsigned *out_line, char *out_text, size_t text_max)
+{
+    const struct ri_drive_config *robot = &library->robot;
+
+    *out_line = library->line;
+    if (library->port != RI_PORT_VIRTUAL)
+        return real_fits(config, library, out_line, out_text, text_max);
+    if (robot->url[0] != '\0' || robot->user[0] != '\0' ||
+        robot->secret_file[0] != '\0' || robot->initiator[0] != '\0')
+        return WRONG("[library %.64s]: url, chap-user, chap-secret and "
+                     "initiator need port = iscsi",
+                     library->name);
+    if (library->drive_lines[0] == 0)
+        return true;
+    *out_line = library->drive_lines[0];
+    return WRONG("drive: needs port = iscsi; an emulated library makes its "
+                 "own drives");
 }

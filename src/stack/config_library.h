@@ -17,4 +17,13 @@ bool library_key_set(struct ri_library_config *config, const char *name,
 bool library_complete(struct ri_library_config *config, char *out_text,
                       size_t text_max);
 
+/* What it says fits together, and the rest of the configuration has its
+ * drives; counts those of a real one.  False with a sentence, and its line. */
+bool library_fits(const struct ri_config *config,
+                  struct ri_library_config *library, unsigned *out_line,
+                  char *out_text, size_t text_max);
+/* What its drive is called: RI_NAME_MAX. */
+void library_drive_name(const struct ri_library_config *config, unsigned n,
+                        char *out_name);
+
 #endif

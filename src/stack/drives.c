@@ -237,6 +237,13 @@ take_type(struct drive *drive, struct ri_error *out_error)
     }
 }
 
+/* It is away, or what it has may be another medium now. */
+static void
+turned(void *context)
+{
+    drive_look_soon(context);
+}
+
 static int
 make_unit(struct ri_service *service, struct drive *drive,
           struct ri_error *out_error)
@@ -245,7 +252,8 @@ make_unit(struct ri_service *service, struct drive *drive,
     NTSTATUS status;
 
     if (drive->config.port == RI_PORT_ISCSI)
-        status = iscsi_unit(service, drive, text, sizeof text);
+        status = iscsi_unit(service, &drive->config, turned, drive, &drive->pdo,
+                            text, sizeof text);
     else if (drive->config.port == RI_PORT_SG)
         status = sg_unit(service, drive, text, sizeof text);
     else

@@ -1,5 +1,5 @@
 /*
- * iscsi.c - drives of iSCSI targets: names and secrets
+ * iscsi.c - drives and robots of iSCSI targets: names and secrets
  *
  * SPDX-License-Identifier: MIT
  */
@@ -49,18 +49,11 @@ read_secret(const struct ri_drive_config *config, char *out_secret,
     return STATUS_SUCCESS;
 }
 
-/* It is away, or what it has may be another medium now. */
-static void
-turned(void *context)
-{
-    drive_look_soon(context);
-}
-
 NTSTATUS
-iscsi_unit(struct ri_service *service, struct drive *drive, char *out_text,
-           size_t text_max)
+iscsi_unit(struct ri_service *service, const struct ri_drive_config *config,
+           void (*turned)(void *context), void *context,
+           PDEVICE_OBJECT *out_pdo, char *out_text, size_t text_max)
 {
-    const struct ri_drive_config *config = &drive->config;
     char host[64] = "localhost", initiator[256], secret[SECRET_MAX];
     NTSTATUS status = read_secret(config, secret, out_text, text_max);
 
@@ -77,10 +70,10 @@ iscsi_unit(struct ri_service *service, struct drive *drive, char *out_text,
                                                          .user = config->user,
                                                          .secret = secret,
                                                          .turned = turned,
-                                                         .context = drive,
+                                                         .context = context,
                                                          .out_text = out_text,
                                                          .text_max = text_max },
-                            config->name, &drive->pdo);
+                            config->name, out_pdo);
     explicit_bzero(secret, sizeof secret);
     return status;
 }

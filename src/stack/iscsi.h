@@ -1,5 +1,5 @@
 /*
- * iscsi.h - drives of iSCSI targets
+ * iscsi.h - drives and robots of iSCSI targets
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,8 +8,14 @@
 
 #include "stack/stack_internal.h"
 
-/* The drive's unit, in drive->pdo; on failure out_text says why. */
-NTSTATUS iscsi_unit(struct ri_service *service, struct drive *drive,
-                    char *out_text, size_t text_max);
+/*
+ * The unit that `config` (its url, user, secret_file, initiator) tells of; on
+ * failure out_text says why.  `turned` comes on the session's thread, each time
+ * a session ends or begins, until the unit is removed; it may not wait.
+ */
+NTSTATUS iscsi_unit(struct ri_service *service,
+                    const struct ri_drive_config *config,
+                    void (*turned)(void *context), void *context,
+                    PDEVICE_OBJECT *out_pdo, char *out_text, size_t text_max);
 
 #endif

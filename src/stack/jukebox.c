@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "stack/config_library.h"
 #include "stack/jukebox.h"
 
 #include <errno.h>
@@ -410,18 +411,19 @@ new_jukebox(struct ri_service *service, struct library *library,
 }
 
 static int
-find_drives(struct jukebox *jukebox, unsigned count, struct ri_error *out_error)
+find_drives(struct jukebox *jukebox, const struct ri_library_config *config,
+            struct ri_error *out_error)
 {
-    char name[RI_NAME_MAX + 16];
+    char name[RI_NAME_MAX];
 
-    for (unsigned i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "%s-%u", jukebox->name, i);
+    for (unsigned i = 0; i < config->drive_count; i++) {
+        library_drive_name(config, i, name);
         jukebox->drives[i].drive =
             drive_find(jukebox->service, name, out_error);
         if (jukebox->drives[i].drive == NULL)
             return -ENODEV;
     }
-    jukebox->drive_count = count;
+    jukebox->drive_count = config->drive_count;
     return 0;
 }
 
@@ -464,7 +466,7 @@ jukebox_start(struct ri_service *service, struct library *library,
 
     if (jukebox == NULL)
         return ri_fail(out_error, -ENOMEM, "out of memory");
-    rc = find_drives(jukebox, config->drive_count, out_error);
+    rc = find_drives(jukebox, config, out_error);
     snprintf(path, sizeof path, "%s/volumes.db", config->state);
     if (rc == 0) {
         rc = volumes_open(path, &jukebox->volumes, text, sizeof text);

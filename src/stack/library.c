@@ -1,15 +1,17 @@
 /*
  * library.c - libraries: made, and connected with the drives of the service
  *
- * The emulated robot and its drives come into being together; each drive then
- * gets the stack that every drive has, and the robot that of a changer.  What
- * the jukebox's room needs of the rest is in `host_of`.
+ * An emulated robot and its drives come into being together; each drive then
+ * gets the stack that every drive has, and the robot that of a changer.  A real
+ * robot's drives are drives of the service already.  What the jukebox's room
+ * needs of the rest is in `host_of`.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <ntddscsi.h>
 #include <ntddstor.h>
+#include <scsi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,8 @@
 #include "jukebox/library.h"
 #include "mcd/table.h"
 #include "port/port.h"
+#include "stack/config_library.h"
+#include "stack/iscsi.h"
 #include "stack/stack_internal.h"
 
 #define MCD_DRIVERS_MAX 8
@@ -26,12 +30,14 @@
 struct library_unit {
     struct ri_service *service;
     struct ri_library_config config; /* its texts: not owned */
-    struct vscsi_library *device;
+    struct vscsi_library *device;    /* NULL: a real one */
     PDEVICE_OBJECT pdo, fdo;
-    struct drive *drives; /* the first of its own, in the service's list */
-    uint64_t cleaning_asks[32]; /* of each, when it was last asked */
+    struct drive *drives[RI_LIBRARY_DRIVES_MAX]; /* of the service */
+    /* Of each, when it was last asked. */
+    uint64_t cleaning_asks[RI_LIBRARY_DRIVES_MAX];
     int lock;
-    struct library *library; /* NULL until it is there */
+    pthread_mutex_t poke_lock; /* a library that is poked does not go */
+    struct library *library;   /* NULL until it is there */
 };
 
 struct libraries {
@@ -58,51 +64,75 @@ host_close(void *context, PFILE_OBJECT file)
     io_close_file(file);
 }
 
+/* NULL: the robot has more of them than are named. */
+static struct drive *
+drive_at(const struct library_unit *unit, unsigned n)
+{
+    return n < unit->config.drive_count ? unit->drives[n] : NULL;
+}
+
+/* What is in it is not verified yet, and is there all the same. */
+static NTSTATUS
+ask_drive(const struct drive *drive)
+{
+    NTSTATUS status =
+        io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
+                          NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+
+    return status == STATUS_VERIFY_REQUIRED ? STATUS_SUCCESS : status;
+}
+
 static NTSTATUS
 host_release(void *context, unsigned n)
 {
-    struct library_unit *unit = context;
-    struct drive *drive = &unit->drives[n];
+    struct drive *drive = drive_at(context, n);
     struct vscsi_state state;
 
-    vscsi_state(drive->device, &state);
-    if (!state.medium || state.tray_open)
+    if (drive == NULL)
+        return STATUS_NO_SUCH_DEVICE;
+    if (drive->device == NULL && ask_drive(drive) == STATUS_NO_MEDIA_IN_DEVICE)
         return STATUS_NO_MEDIA_IN_DEVICE;
+    if (drive->device != NULL) {
+        vscsi_state(drive->device, &state);
+        if (!state.medium || state.tray_open)
+            return STATUS_NO_MEDIA_IN_DEVICE;
+    }
     return fs_eject(drive->fdo);
 }
 
 static NTSTATUS
 host_ready(void *context, unsigned n)
 {
-    struct library_unit *unit = context;
-    struct drive *drive = &unit->drives[n];
+    struct drive *drive = drive_at(context, n);
     struct vscsi_state state;
-    NTSTATUS status;
 
-    vscsi_state(drive->device, &state);
-    if (!state.medium)
-        return STATUS_NO_MEDIA_IN_DEVICE;
-    if (!state.ready)
-        return STATUS_DEVICE_NOT_READY;
-    status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
-                               NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
-    return status == STATUS_VERIFY_REQUIRED ? STATUS_SUCCESS : status;
+    if (drive == NULL)
+        return STATUS_NO_SUCH_DEVICE;
+    if (drive->device != NULL) {
+        vscsi_state(drive->device, &state);
+        if (!state.medium)
+            return STATUS_NO_MEDIA_IN_DEVICE;
+        if (!state.ready)
+            return STATUS_DEVICE_NOT_READY;
+    }
+    return ask_drive(drive);
 }
 
 static void
 host_look(void *context, unsigned n)
 {
-    struct library_unit *unit = context;
+    struct drive *drive = drive_at(context, n);
 
-    drive_look(&unit->drives[n]);
+    if (drive != NULL)
+        drive_look(drive);
 }
 
 static BOOLEAN
 host_volume(void *context, unsigned n, struct library_volume *out)
 {
     struct library_unit *unit = context;
-    struct drive *drive = &unit->drives[n];
-    struct volume *volume = fs_volume_on(drive->fdo);
+    struct drive *drive = drive_at(unit, n);
+    struct volume *volume = drive != NULL ? fs_volume_on(drive->fdo) : NULL;
     struct fs_volume_info info;
 
     memset(out, 0, sizeof *out);
@@ -125,11 +155,12 @@ host_volume(void *context, unsigned n, struct library_volume *out)
 static NTSTATUS
 host_cleaned(void *context, unsigned n)
 {
-    struct library_unit *unit = context;
-    struct drive *drive = &unit->drives[n];
+    struct drive *drive = drive_at(context, n);
     struct port_unit_info before, after;
     NTSTATUS status;
 
+    if (drive == NULL)
+        return STATUS_NO_SUCH_DEVICE;
     port_unit_info(drive->pdo, &before);
     status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
                                NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
@@ -151,7 +182,9 @@ host_cleaning(void *context, unsigned n)
     struct port_unit_info info;
     bool fresh;
 
-    port_unit_info(unit->drives[n].pdo, &info);
+    if (drive_at(unit, n) == NULL)
+        return FALSE;
+    port_unit_info(unit->drives[n]->pdo, &info);
     fresh = info.cleaning_asks != unit->cleaning_asks[n];
     unit->cleaning_asks[n] = info.cleaning_asks;
     return fresh;
@@ -221,10 +254,10 @@ host_addresses(void *context, uint16_t out_first[4])
 static void
 host_drive_name(void *context, unsigned n, char *out_name)
 {
-    struct library_unit *unit = context;
+    const struct drive *drive = drive_at(context, n);
 
     snprintf(out_name, RI_NAME_MAX, "%s",
-             n < unit->config.drive_count ? unit->drives[n].config.name : "");
+             drive != NULL ? drive->config.name : "");
 }
 
 static void
@@ -235,10 +268,11 @@ host_event(void *context, const char *action, uint32_t drive, const char *text)
 
     if (jukebox != NULL)
         jukebox_event(jukebox, action);
-    event_send_library(
-        unit->service, unit->config.name, action,
-        drive < unit->config.drive_count ? unit->drives[drive].config.name : "",
-        text);
+    event_send_library(unit->service, unit->config.name, action,
+                       drive < unit->config.drive_count
+                           ? unit->drives[drive]->config.name
+                           : "",
+                       text);
 }
 
 static struct library_host
@@ -268,20 +302,39 @@ make_drives(struct library_unit *unit, struct ri_error *out_error)
 {
     struct ri_service *service = unit->service;
 
-    unit->drives = &service->drives[service->drive_count];
     for (unsigned n = 0; n < unit->config.drive_count; n++) {
-        struct drive *drive = &unit->drives[n];
+        struct drive *drive = &service->drives[service->drive_count];
         int rc;
 
+        unit->drives[n] = drive;
         drive->service = service;
         drive->config = unit->config.drive;
         drive->library = unit;
-        snprintf(drive->config.name, sizeof drive->config.name, "%.100s-%u",
-                 unit->config.name, n);
+        library_drive_name(&unit->config, n, drive->config.name);
         service->drive_count++;
         rc = drive_make(drive, out_error);
         if (rc != 0)
             return rc;
+    }
+    return 0;
+}
+
+/* They are there already. */
+static int
+take_drives(struct library_unit *unit, struct ri_error *out_error)
+{
+    for (unsigned n = 0; n < unit->config.drive_count; n++) {
+        struct drive *drive =
+            drive_find(unit->service, unit->config.drive_names[n], out_error);
+
+        if (drive == NULL)
+            return -ENODEV;
+        if (drive->library != NULL)
+            return ri_fail(
+                out_error, -EBUSY, "library %s: drive %s belongs to library %s",
+                unit->config.name, drive->config.name, library_of_drive(drive));
+        drive->library = unit;
+        unit->drives[n] = drive;
     }
     return 0;
 }
@@ -318,7 +371,7 @@ make_robot(struct library_unit *unit, struct ri_error *out_error)
 
     snprintf(file, sizeof file, "%s/library.state", config->state);
     for (unsigned n = 0; n < config->drive_count; n++)
-        drives[n] = unit->drives[n].device;
+        drives[n] = unit->drives[n]->device;
     unit->device = vscsi_library_new(&device, text, sizeof text);
     if (unit->device == NULL)
         return ri_fail(out_error, -EINVAL, "library %s: %s", config->name,
@@ -372,14 +425,46 @@ driver_for(struct libraries *libraries, PDEVICE_OBJECT pdo,
 static const char waiting_values[] = "ChangerStartSeconds=0\n"
                                      "ChangerReadySeconds=0\n";
 
+/* Its session ended, or began again: what a motion did then is to be read. */
+static void
+turned(void *context)
+{
+    struct library_unit *unit = context;
+
+    pthread_mutex_lock(&unit->poke_lock);
+    if (unit->library != NULL)
+        library_poke(unit->library);
+    pthread_mutex_unlock(&unit->poke_lock);
+}
+
 static NTSTATUS
-start_robot(struct library_unit *unit)
+make_unit(struct library_unit *unit, char *out_text, size_t text_max)
+{
+    struct ri_service *service = unit->service;
+    struct ri_drive_config *robot = &unit->config.robot;
+    NTSTATUS status;
+
+    if (unit->config.port == RI_PORT_VIRTUAL)
+        return port_add_virtual(service->port,
+                                vscsi_library_robot(unit->device),
+                                unit->config.name, &unit->pdo);
+    snprintf(robot->name, sizeof robot->name, "%s", unit->config.name);
+    status = iscsi_unit(service, robot, turned, unit, &unit->pdo, out_text,
+                        text_max);
+    if (NT_SUCCESS(status) && port_unit_type(unit->pdo) != MEDIUM_CHANGER) {
+        snprintf(out_text, text_max, "is no media changer (device type %02x)",
+                 port_unit_type(unit->pdo));
+        status = STATUS_NO_SUCH_DEVICE;
+    }
+    return status;
+}
+
+static NTSTATUS
+start_robot(struct library_unit *unit, char *out_text, size_t text_max)
 {
     struct ri_service *service = unit->service;
     PDRIVER_OBJECT driver = NULL;
-    NTSTATUS status =
-        port_add_virtual(service->port, vscsi_library_robot(unit->device),
-                         unit->config.name, &unit->pdo);
+    NTSTATUS status = make_unit(unit, out_text, text_max);
 
     if (NT_SUCCESS(status))
         status = registry_set_device(unit->pdo, waiting_values);
@@ -395,29 +480,68 @@ start_robot(struct library_unit *unit)
 }
 
 static int
+begin_emulated(struct library_unit *unit, struct ri_error *out_error)
+{
+    int rc = make_drives(unit, out_error);
+
+    if (rc == 0)
+        rc = make_robot(unit, out_error);
+    for (unsigned n = 0; rc == 0 && n < unit->config.drive_count; n++)
+        rc = drive_begin(unit->drives[n], out_error);
+    if (rc == 0)
+        tell_report(unit);
+    return rc;
+}
+
+static void
+set_library(struct library_unit *unit, struct library *library)
+{
+    pthread_mutex_lock(&unit->poke_lock);
+    __atomic_store_n(&unit->library, library, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&unit->poke_lock);
+}
+
+/* Those that nobody named are not ours; more than there are cannot be.  One
+ * that is not ready has not said it yet. */
+static int
+check_count(struct library_unit *unit, struct ri_error *out_error)
+{
+    struct ri_library_info info;
+
+    if (library_info(unit->library, &info) != 0 || info.drives == 0 ||
+        info.drives >= unit->config.drive_count)
+        return 0;
+    return ri_fail(out_error, -EINVAL,
+                   "library %s: its robot has %u drives, and %u are named",
+                   unit->config.name, (unsigned) info.drives,
+                   unit->config.drive_count);
+}
+
+static int
 start_unit(struct library_unit *unit, struct ri_error *out_error)
 {
     struct library_host host = host_of(unit);
+    char text[RI_TEXT_MAX - 160] = "";
     struct library *library;
     NTSTATUS status;
     int rc = library_lock(unit->config.state, &unit->lock, out_error);
 
     if (rc == 0)
-        rc = make_drives(unit, out_error);
-    if (rc == 0)
-        rc = make_robot(unit, out_error);
-    for (unsigned n = 0; rc == 0 && n < unit->config.drive_count; n++)
-        rc = drive_begin(&unit->drives[n], out_error);
+        rc = unit->config.port == RI_PORT_VIRTUAL
+                 ? begin_emulated(unit, out_error)
+                 : take_drives(unit, out_error);
     if (rc != 0)
         return rc;
-    tell_report(unit);
-    status = start_robot(unit);
+    status = start_robot(unit, text, sizeof text);
     if (!NT_SUCCESS(status))
         return ri_fail(out_error, -EIO, "library %s: cannot be started: %s",
-                       unit->config.name, status_name(status));
+                       unit->config.name,
+                       text[0] != '\0' ? text : status_name(status));
     rc = library_open(&unit->config, &host, &library, out_error);
     if (rc == 0)
-        __atomic_store_n(&unit->library, library, __ATOMIC_RELEASE);
+        set_library(unit, library);
+    if (rc == 0 && unit->config.port != RI_PORT_VIRTUAL)
+        rc = check_count(unit, out_error);
     unit->config.faults = unit->config.parameters = NULL;
     return rc;
 }
@@ -443,6 +567,7 @@ libraries_start(struct ri_service *service, const struct ri_config *config,
         unit->service = service;
         unit->config = config->libraries[i];
         unit->lock = -1;
+        pthread_mutex_init(&unit->poke_lock, NULL);
         libraries->count = i + 1;
         rc = start_unit(unit, out_error);
     }
@@ -494,7 +619,7 @@ libraries_close(struct ri_service *service)
     for (size_t i = 0; libraries != NULL && i < libraries->count; i++) {
         struct library *library = libraries->units[i].library;
 
-        __atomic_store_n(&libraries->units[i].library, NULL, __ATOMIC_RELEASE);
+        set_library(&libraries->units[i], NULL);
         library_close(library);
     }
 }
@@ -524,8 +649,10 @@ libraries_free(struct ri_service *service)
     if (libraries == NULL)
         return;
     for (size_t i = 0; i < libraries->count; i++) {
-        vscsi_library_free(libraries->units[i].device);
+        if (libraries->units[i].device != NULL)
+            vscsi_library_free(libraries->units[i].device);
         library_unlock(libraries->units[i].lock);
+        pthread_mutex_destroy(&libraries->units[i].poke_lock);
     }
     free(libraries->units);
     for (size_t i = 0; i < MCD_DRIVERS_MAX; i++)
@@ -547,8 +674,9 @@ libraries_volume_changed(struct ri_service *service, const struct drive *drive)
     if (unit == NULL)
         return;
     library = __atomic_load_n(&unit->library, __ATOMIC_ACQUIRE);
-    if (library != NULL)
-        library_drive_changed(library, (unsigned) (drive - unit->drives));
+    for (unsigned n = 0; library != NULL && n < unit->config.drive_count; n++)
+        if (unit->drives[n] == drive)
+            library_drive_changed(library, n);
 }
 
 const char *
@@ -694,6 +822,9 @@ ri_library_hand(struct ri_service *service, const char *library,
 
     if (unit == NULL)
         return -ENODEV;
+    if (unit->device == NULL)
+        return ri_fail(out_error, -ENOTSUP,
+                       "library %s is a real one: hands are yours", library);
     if (needs && number == 0)
         return ri_fail(out_error, -EINVAL, "no slot is given");
     if (strcmp(what, "insert") == 0 && (image == NULL || image[0] == '\0'))

@@ -69,9 +69,13 @@ class Target:
                        "--password", secret)
             self.admin("--op", "bind", "--mode", "account", "--tid", "1",
                        "--user", user)
+        self.prepare()
         self.admin("--op", "bind", "--mode", "target", "--tid", "1",
                    "-I", "ALL")
         return self
+
+    def prepare(self):
+        """What else there is to do before an initiator may come."""
 
     def _new(self, lun, image, kind):
         self.admin("--op", "new", "--mode", "logicalunit", "--tid", "1",

@@ -265,6 +265,36 @@ library__every_key__is_taken(void **state)
     ri_config_free(&config);
 }
 
+/* A robot of a target, and a drive that it can reach. */
+#define REAL                                                                   \
+    "[drive c]\nport = iscsi\nurl = iscsi://h/t/1\n"                           \
+    "[library a]\nport = iscsi\nurl = iscsi://h/t/9\n"
+
+static void
+library__real_robot__has_the_drives_that_are_named(void **state)
+{
+    struct ri_config config;
+    struct ri_error error;
+    const struct ri_library_config *library;
+
+    (void) state;
+    assert_int_equal(load(REAL "drive = d\ndrive = c\nchap-user = u\n"
+                               "initiator = iqn.me\nstate = /tmp/nowhere\n"
+                               "[drive d]\nport = sg\ndevice = /dev/sg1\n",
+                          &config, &error),
+                     0);
+    library = config.libraries;
+    assert_int_equal(library->port, RI_PORT_ISCSI);
+    assert_int_equal(library->drive_count, 2);
+    assert_string_equal(library->drive_names[0], "d");
+    assert_string_equal(library->drive_names[1], "c");
+    assert_string_equal(library->robot.url, "iscsi://h/t/9");
+    assert_string_equal(library->robot.user, "u");
+    assert_string_equal(library->robot.initiator, "iqn.me");
+    assert_string_equal(config.drives[0].url, "iscsi://h/t/1");
+    ri_config_free(&config);
+}
+
 static void
 library__bad__names_the_line(void **state)
 {
@@ -288,6 +318,25 @@ library__bad__names_the_line(void **state)
         { "[library a]\nmedia = /tmp\n[library a]\n", "there already, on" },
         { "[library a]\nmedia = /tmp\n[drive a-0]\ntype = disk\n",
           "a name of the library's own drives" },
+        { "[library a]\nmedia = /tmp\nurl = iscsi://h/t/1\n",
+          ":1: [library a]: url, chap-user, chap-secret and initiator need" },
+        { "[library a]\nmedia = /tmp\ndrive = d\n",
+          ":3: drive: needs port = iscsi" },
+        { "[library a]\nport = iscsi\ndrive = d\n",
+          ":1: [library a]: port = iscsi needs url" },
+        { "[library a]\nport = iscsi\nurl = h\n",
+          ":3: url: \"h\" is no iscsi://" },
+        { "[library a]\nurl = iscsi://h/t/1\nurl = iscsi://h/t/1\n",
+          ":3: url: given twice" },
+        { REAL, ":4: [library a]: drive = NAME is missing" },
+        { REAL "slots = 8\n", ":7: slots: is of emulated libraries" },
+        { REAL "drive = c\ndrive = c\n", ":8: drive: c is given twice" },
+        { REAL "drive = c\ndrive = e\n", ":8: drive: there is no [drive e]" },
+        { REAL "drive = c\ndrive = f\n[drive f]\ntype = disk\n",
+          ":8: drive: f, of line 9, is emulated" },
+        { REAL "drive = c\n[library b]\nport = iscsi\n"
+               "url = iscsi://h/t/2\ndrive = c\n",
+          ":11: drive: c belongs to library a, of line 4" },
     };
     struct ri_config config;
     struct ri_error error;
@@ -373,6 +422,7 @@ main(void)
         cmocka_unit_test(bad__names_the_line_and_what_is_wrong),
         cmocka_unit_test(registry_values__are_kept_as_lines),
         cmocka_unit_test(library__every_key__is_taken),
+        cmocka_unit_test(library__real_robot__has_the_drives_that_are_named),
         cmocka_unit_test(library__bad__names_the_line),
         cmocka_unit_test(missing_file__is_named),
         cmocka_unit_test(images__sizes_of_floppies__floppies),
