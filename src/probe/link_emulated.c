@@ -99,7 +99,9 @@ link_emulated_over(struct vscsi_drive *drive, struct link *out_link)
         free(emulated);
         return -ENOMEM;
     }
-    *out_link = (struct link){ &ops, emulated, "emulated" };
+    out_link->ops = &ops;
+    out_link->self = emulated;
+    out_link->kind = "emulated";
     return 0;
 }
 
