@@ -59,6 +59,7 @@ struct volume {
     BOOLEAN vouched_changed;       /* ... though it was changed elsewhere */
     BOOLEAN doubted;               /* it is there with another content */
     BOOLEAN as_it_is;              /* a person wants it whatever was changed */
+    BOOLEAN taken_as_it_is;        /* ... and it was mounted so */
     ULONG uses;                    /* as it was; files know how often */
     BOOLEAN changed_elsewhere;     /* why it is not mounted */
     ULONG replays;

@@ -505,7 +505,22 @@ want_as_it_is(struct volume *volume, BOOLEAN yes)
 
     KeAcquireSpinLock(&volume->lock, &irql);
     volume->as_it_is = yes;
+    if (yes)
+        volume->taken_as_it_is = FALSE;
     KeReleaseSpinLock(&volume->lock, irql);
+}
+
+/* It may be gone again by now: what was taken stays taken. */
+static BOOLEAN
+was_taken(struct volume *volume)
+{
+    BOOLEAN taken;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    taken = volume->taken_as_it_is;
+    KeReleaseSpinLock(&volume->lock, irql);
+    return taken;
 }
 
 /* Before it is mounted: from then on nothing stale goes down. */
@@ -528,7 +543,7 @@ fs_use_as_it_is(struct volume *volume)
         return status;
     want_as_it_is(volume, TRUE);
     count_use(volume, 1);
-    if (!fs_try_again(volume)) {
+    if (!fs_try_again(volume) && !was_taken(volume)) {
         status = STATUS_WRONG_VOLUME;
         count_use(volume, -1);
     }

@@ -143,6 +143,8 @@ fs_volume_move_locked(struct volume *volume, enum vol_state to, NTSTATUS why,
     }
     __atomic_store_n(&volume->state, to, __ATOMIC_RELEASE);
     volume->reason = why;
+    if (to == VOL_MOUNTED && volume->as_it_is)
+        volume->taken_as_it_is = TRUE;
     if (settles)
         __atomic_store_n(&volume->generation, volume->generation + 1,
                          __ATOMIC_RELEASE);
