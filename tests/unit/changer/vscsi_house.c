@@ -47,7 +47,7 @@ house_build(const char *personality, unsigned slots, unsigned drives)
                                            .drives = house.drives,
                                            .drive_count = drives,
                                            .media_dir = house.folder };
-    char text[256] = "", name[32], drive[40];
+    char text[256] = "", name[32], drive[48];
 
     memset(&robot, 0, sizeof robot);
     KeInitializeSpinLock(&robot.lock);
