@@ -1,0 +1,66 @@
+/*
+ * config_read.h - a configuration file that is being read
+ *
+ * What takes a value returns 1, or 0 after it said what is wrong.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef STACK_CONFIG_READ_H
+#define STACK_CONFIG_READ_H
+
+#include <stdio.h>
+
+#include "stack/stack_internal.h"
+
+struct reading {
+    const char *path;
+    FILE *file;
+    struct ri_config *config;
+    struct ri_error *error;
+    unsigned line;
+    unsigned service_line;
+    char seen[512]; /* keys of this section, "a\nb\n" */
+    char section[RI_NAME_MAX + 16];
+    int rc;
+};
+
+struct config_key {
+    const char *section, *name;
+    bool repeats;
+    int (*set)(struct reading *r, const char *key, const char *value);
+};
+
+/* config.c */
+/* A drive more, empty; NULL: no memory. */
+struct ri_drive_config *config_add_drive(struct ri_config *config);
+/* Is the section that is read one of a library? */
+bool config_in_library(const struct reading *r);
+
+/* config_keys.c */
+/* NULL: there is no such key. */
+const struct config_key *config_key(const char *section, const char *name);
+/* [driver NAME]: any key is a value's name. */
+int config_driver_value(struct reading *r, const char *key, const char *value);
+int config_check_fault(struct reading *r, const char *key, const char *value);
+
+/* config_values.c */
+/* The first one counts.  Returns 0. */
+int config_wrong(struct reading *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+int config_text(struct reading *r, const char *key, const char *value,
+                char *out, size_t max);
+int config_one_of(struct reading *r, const char *key, const char *value,
+                  const char *const *words, int *out);
+int config_yes_or_no(struct reading *r, const char *key, const char *value,
+                     bool *out);
+int config_number(struct reading *r, const char *key, const char *value,
+                  unsigned max, unsigned *out);
+/* Bytes: a number, perhaps with K, M or G (1024 and its powers). */
+int config_size(struct reading *r, const char *key, const char *value,
+                uint64_t *out);
+int config_socket_path(struct reading *r, const char *key, const char *path);
+/* To the lines that are there. */
+int config_add_line(struct reading *r, const char *key, const char *line,
+                    char **lines);
+
+#endif
