@@ -125,7 +125,7 @@ void event_send_library(struct ri_service *service, const char *library,
                         const char *action, const char *drive,
                         const char *text);
 
-/* library.c */
+/* library.c, library_ask.c */
 /* With their drives, which follow those that are there. */
 int libraries_start(struct ri_service *service, const struct ri_config *config,
                     struct ri_error *out_error);

@@ -1,0 +1,37 @@
+/*
+ * library_unit.h - a library of the service: robot, drives, and what is known
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef STACK_LIBRARY_UNIT_H
+#define STACK_LIBRARY_UNIT_H
+
+#include "jukebox/library.h"
+#include "stack/stack_internal.h"
+
+#define MCD_DRIVERS_MAX 8
+
+struct library_unit {
+    struct ri_service *service;
+    struct ri_library_config config; /* its texts: not owned */
+    struct vscsi_library *device;    /* NULL: a real one */
+    PDEVICE_OBJECT pdo, fdo;
+    struct drive *drives[RI_LIBRARY_DRIVES_MAX]; /* of the service */
+    /* Of each, when it was last asked. */
+    uint64_t cleaning_asks[RI_LIBRARY_DRIVES_MAX];
+    int lock;
+    pthread_mutex_t poke_lock; /* a library that is poked does not go */
+    struct library *library;   /* NULL until it is there */
+};
+
+struct libraries {
+    struct library_unit *units;
+    size_t count;
+    PDRIVER_OBJECT drivers[MCD_DRIVERS_MAX];
+};
+
+/* library_host.c */
+/* What the jukebox's room asks of the rest. */
+struct library_host library_host_of(struct library_unit *unit);
+
+#endif
