@@ -150,6 +150,7 @@ static const char *const type_words[] = {
     [RI_DISK] = "disk",
     [RI_FLOPPY] = "floppy",
     [RI_CDROM] = "cdrom",
+    [RI_TAPE] = "tape",
 };
 
 json_t *

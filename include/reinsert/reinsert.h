@@ -32,12 +32,24 @@ struct ri_error {
 
 /* --- configuration ------------------------------------------------------- */
 
-enum ri_drive_type { RI_DISK, RI_FLOPPY, RI_CDROM };
+enum ri_drive_type { RI_DISK, RI_FLOPPY, RI_CDROM, RI_TAPE };
 enum ri_cache { RI_CACHE_NONE, RI_CACHE_VOLATILE };
 enum ri_no_operator { RI_NO_OPERATOR_WAIT, RI_NO_OPERATOR_CANCEL };
 
 /* Emulated drives over images, or drives that nobody here wrote. */
 enum ri_port { RI_PORT_VIRTUAL, RI_PORT_ISCSI, RI_PORT_SG };
+
+/* What an emulated tape drive is like; see struct vscsi_tape_config. */
+struct ri_tape_config {
+    char personality[RI_NAME_MAX];  /* "": its plain one */
+    uint64_t capacity_bytes;        /* of a cartridge; 0: 1 TB */
+    uint64_t early_warning_bytes;   /* before its end; 0: a fiftieth */
+    uint64_t clean_after_bytes;     /* moved; 0: it never asks for cleaning */
+    unsigned cleaning_uses;         /* of a new cleaning cartridge; 0: 50 */
+    unsigned clean_ms, rewind_ms, unload_ms;
+    bool no_compression;
+    const char *key;                /* the first of these that is given */
+};
 
 struct ri_drive_config {
     char name[RI_NAME_MAX];
@@ -54,7 +66,9 @@ struct ri_drive_config {
     bool readonly;              /* media are write protected in this drive */
     char medium[RI_PATH_MAX];   /* image inserted at the start, or "" */
     unsigned load_ms;           /* a medium becomes ready after so long */
-    unsigned block_bytes;       /* 0: as such drives have; disks: 512, ... */
+    unsigned block_bytes;       /* 0: as such drives have; disks: 512, ...;
+                                 * tapes: of any size */
+    struct ri_tape_config tape;
     char *faults;               /* rules of vscsi.h, a line each; owned */
     char *parameters;           /* lines NAME=VALUE, the device's key; owned */
     unsigned line;              /* where FILE names it, 0 for none */
@@ -107,6 +121,7 @@ struct ri_config {
     enum ri_no_operator on_no_operator;   /* what the timeout does */
     uint64_t unflushed_bytes;             /* kept per volume; 0: written through */
     uint64_t unflushed_total_bytes;       /* of all volumes */
+    uint64_t tape_unflushed_bytes;        /* kept per tape drive; 0: nothing */
     unsigned flush_idle_ms;               /* after the last write; 0: never for that,
                                          * only for want of room */
     char recovery_dir[RI_PATH_MAX];       /* "": see recovery.h */

@@ -147,7 +147,8 @@ this_drive(struct reading *r)
 static int
 set_type(struct reading *r, const char *key, const char *value)
 {
-    static const char *const words[] = { "disk", "floppy", "cdrom", NULL };
+    static const char *const words[] = { "disk", "floppy", "cdrom", "tape",
+                                         NULL };
     int n = 0;
 
     if (!config_one_of(r, key, value, words, &n))

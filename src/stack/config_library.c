@@ -29,7 +29,8 @@ enum kind {
     DRIVE,     /* of the configuration, one of many */
 };
 
-static const char *const type_words[] = { "disk", "floppy", "cdrom", NULL };
+static const char *const type_words[] = { "disk", "floppy", "cdrom", "tape",
+                                          NULL };
 static const char *const cache_words[] = { "none", "volatile", NULL };
 static const char *const port_words[] = { "virtual", "iscsi", NULL };
 

@@ -47,6 +47,8 @@ int
 config_one_of(struct reading *r, const char *key, const char *value,
               const char *const *words, int *out)
 {
+    char all[80] = "";
+
     for (int i = 0; words[i] != NULL; i++)
         if (strcmp(words[i], value) == 0) {
             *out = i;
@@ -55,8 +57,13 @@ config_one_of(struct reading *r, const char *key, const char *value,
     if (words[2] == NULL)
         return config_wrong(r, "%s: \"%.60s\" is neither %s nor %s", key, value,
                             words[0], words[1]);
-    return config_wrong(r, "%s: \"%.60s\" is none of %s, %s, %s", key, value,
-                        words[0], words[1], words[2]);
+    for (int i = 0; words[i] != NULL; i++) {
+        size_t len = strlen(all);
+
+        snprintf(all + len, sizeof all - len, "%s%s", i > 0 ? ", " : "",
+                 words[i]);
+    }
+    return config_wrong(r, "%s: \"%.60s\" is none of %s", key, value, all);
 }
 
 int

@@ -23,6 +23,7 @@
 #include "stack/iscsi.h"
 #include "stack/sg.h"
 #include "stack/stack_internal.h"
+#include "stack/tape.h"
 
 struct drive *
 drive_find(struct ri_service *service, const char *name,
@@ -104,16 +105,27 @@ drive_look_soon(struct drive *drive)
         KeSetTimer(&drive->look_timer, now, &drive->look_dpc);
 }
 
+static void
+look_at_tape(struct drive *drive)
+{
+    __atomic_store_n(&drive->found, tape_ask(drive), __ATOMIC_RELEASE);
+}
+
 void
 drive_look(struct drive *drive)
 {
     ULONG count = 0;
-    NTSTATUS status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2,
-                                        NULL, 0, &count, sizeof count,
-                                        SL_OVERRIDE_VERIFY_VOLUME, NULL);
     struct fs_volume_info info;
     struct volume *volume;
+    NTSTATUS status;
 
+    if (drive->config.type == RI_TAPE) {
+        look_at_tape(drive);
+        return;
+    }
+    status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
+                               &count, sizeof count, SL_OVERRIDE_VERIFY_VOLUME,
+                               NULL);
     __atomic_store_n(&drive->found, status, __ATOMIC_RELEASE);
     if (!__atomic_load_n(&drive->service->looking, __ATOMIC_ACQUIRE))
         return; /* at the start, all are */
@@ -177,15 +189,20 @@ media_changed(PVOID structure, PVOID context)
 
 /* --- life ------------------------------------------------------------------------- */
 
+static const enum vscsi_type device_types[] = {
+    [RI_DISK] = VSCSI_DISK,
+    [RI_FLOPPY] = VSCSI_FLOPPY,
+    [RI_CDROM] = VSCSI_CDROM,
+    [RI_TAPE] = VSCSI_TAPE,
+};
+
 int
 drive_make(struct drive *drive, struct ri_error *out_error)
 {
     const struct ri_drive_config *config = &drive->config;
     struct vscsi_config device = {
         .name = config->name,
-        .type = config->type == RI_CDROM    ? VSCSI_CDROM
-                : config->type == RI_FLOPPY ? VSCSI_FLOPPY
-                                            : VSCSI_DISK,
+        .type = device_types[config->type],
         .cache_volatile = config->cache == RI_CACHE_VOLATILE,
         .write_protect = config->readonly,
         .block_bytes = config->block_bytes,
@@ -197,6 +214,8 @@ drive_make(struct drive *drive, struct ri_error *out_error)
 
     if (config->port != RI_PORT_VIRTUAL)
         return 0;
+    if (config->type == RI_TAPE)
+        device.tape = tape_device_config(&config->tape);
     drive->device = vscsi_new(&device);
     if (drive->device == NULL && errno == EINVAL)
         return ri_fail(out_error, -EINVAL,
@@ -229,9 +248,12 @@ take_type(struct drive *drive, struct ri_error *out_error)
     case READ_ONLY_DIRECT_ACCESS_DEVICE:
         drive->config.type = RI_CDROM;
         return 0;
+    case SEQUENTIAL_ACCESS_DEVICE:
+        drive->config.type = RI_TAPE;
+        return 0;
     default:
         return ri_fail(out_error, -ENOTSUP,
-                       "drive %s: is neither a disk nor a CD drive (device "
+                       "drive %s: is no disk, CD or tape drive (device "
                        "type %02x)",
                        drive->config.name, port_unit_type(drive->pdo));
     }
@@ -283,10 +305,15 @@ drive_begin(struct drive *drive, struct ri_error *out_error)
         return rc;
     driver = drive->config.type == RI_CDROM ? service->cdrom : service->disk;
     status = registry_set_device(drive->pdo, drive->config.parameters);
+    if (NT_SUCCESS(status) && drive->config.type == RI_TAPE)
+        status = tape_driver_for(service, drive->pdo, &driver);
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
         drive->fdo = IoGetAttachedDevice(drive->pdo);
     }
+    /* Who has a tape drive open has it alone. */
+    if (NT_SUCCESS(status) && drive->config.type == RI_TAPE)
+        return 0;
     if (NT_SUCCESS(status))
         status = io_open_device(drive->fdo, FILE_READ_ATTRIBUTES, &drive->file);
     if (NT_SUCCESS(status))

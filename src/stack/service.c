@@ -20,6 +20,7 @@
 #include "port/port.h"
 #include "prompt/prompt.h"
 #include "stack/stack_internal.h"
+#include "stack/tape.h"
 
 /* --- the prompt broker's host ------------------------------------------------- */
 
@@ -413,6 +414,7 @@ ri_service_free(struct ri_service *service)
         drive_free(&service->drives[i]);
     if (service->fs != NULL)
         io_unload_driver(service->fs);
+    tape_drivers_unload(service);
     if (service->cdrom != NULL)
         io_unload_driver(service->cdrom);
     if (service->disk != NULL)

@@ -37,6 +37,8 @@ struct drive {
     NTSTATUS found;                     /* by the last look; atomic */
 };
 
+#define TAPE_DRIVERS_MAX 8
+
 struct subscriber {
     struct subscriber *next;
     uint64_t id;
@@ -51,6 +53,8 @@ struct subscriber {
  */
 struct ri_service {
     PDRIVER_OBJECT port, disk, cdrom, fs;
+    PDRIVER_OBJECT minitape[TAPE_DRIVERS_MAX];  /* loaded when first needed */
+    uint64_t tape_unflushed_bytes;
     struct drive *drives;
     size_t drive_count;
     struct libraries *libraries;        /* NULL before they are there */

@@ -96,7 +96,7 @@ bad__names_the_line_and_what_is_wrong(void **state)
         const char *says;
     } bad[] = {
         { "", 1, "no [drive NAME]" },
-        { "[drive d]\ntype = tape\n", 2, "type" },
+        { "[drive d]\ntype = laser\n", 2, "type" },
         { "[drive d]\ntype = \n", 2, "type" },
         { "[drive d]\nspeed = 3\n", 2, "speed" },
         { "[drive d]\n\n[drive d]\n", 3, "line 1" },
