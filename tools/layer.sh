@@ -14,6 +14,7 @@ folder() {
     case $1 in
     fdo | disk | cdrom | changer | mcd | tape | minitape)
         echo "$top/src/drivers/$1" ;;
+    tapes) echo "$top/src/tape" ;;
     nbd | api | cli) echo "$top/front/$1" ;;
     test) echo "$top/tests" ;;
     *) echo "$top/src/$1" ;;
