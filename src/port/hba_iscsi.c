@@ -338,7 +338,6 @@ send_command(struct iscsi_command *command)
     struct iscsi_unit *unit = command->unit;
 
     command->attention = attention_of(unit);
-    command->done = false;
     command->ordered = can_leave(unit);
     command->task = make_task(command);
     if (command->task == NULL) {
@@ -543,6 +542,8 @@ iscsi_submit(void *hba, struct hba_request *request)
     command->task = NULL;
     command->abort = false;
     command->ending = false;
+    command->ordered = false;
+    command->done = false;
     pthread_mutex_lock(&session->lock);
     InsertTailList(&session->incoming, &command->link);
     pthread_mutex_unlock(&session->lock);
