@@ -384,7 +384,9 @@ wait_for_work(struct nbd_conn *conn, bool may_read, int timeout_ms)
     short events = 0, revents;
     int result;
 
-    if (may_read && !conn->out.blocked && timeout_ms < 0) {
+    /* What waits is answered on another thread, which needs the processor. */
+    if (may_read && !conn->out.blocked && timeout_ms < 0 &&
+        conn->waiting_count == 0) {
         result = try_spin(conn, since_ns);
         if (result != 0)
             return result < 0 ? -1 : 0;

@@ -266,6 +266,8 @@ end_sent(struct iscsi_command *command)
     struct scsi_task *task = command->task;
 
     RemoveEntryList(&command->link);
+    command->unit->session->in_flight--;
+    command->unit->session->came++;
     if (command->alone)
         command->unit->lonely = false;
     answer_command(command, command->status, task);
@@ -347,12 +349,14 @@ send_command(struct iscsi_command *command)
         return;
     }
     InsertTailList(&unit->sent, &command->link);
+    unit->session->in_flight++;
     unit->lonely = command->alone;
     __atomic_fetch_add(&unit->commands, 1, __ATOMIC_RELAXED);
     if (iscsi_scsi_command_async(unit->session->iscsi, unit->lun, command->task,
                                  task_done, NULL, command) == 0)
         return;
     RemoveEntryList(&command->link);
+    unit->session->in_flight--;
     unit->lonely = false;
     scsi_free_scsi_task(command->task);
     end_with(command, SRB_STATUS_BUS_RESET);

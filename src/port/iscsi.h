@@ -58,6 +58,9 @@ struct iscsi_session {
     enum iscsi_state state;     /* written by the thread */
     char error[256];            /* why it is down */
 
+    unsigned in_flight;         /* commands that were sent, of all units */
+    unsigned came;              /* answers, since the last nap */
+    long nap_ns;
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
     bool broken;                /* it has to end */

@@ -1,7 +1,7 @@
 /*
  * Tests for src/class/evidence.c: what a drive announces, and what is done
- * about one that does not.  Expectations: SPC-4 6.37 (TEST UNIT READY) and
- * SAM-5 5.14 (a new medium establishes a unit attention condition); and that a
+ * about one that does not.  Expectations: SPC-4, TEST UNIT READY command, and
+ * SAM-5, Unit attention conditions (a new medium establishes one); and that a
  * drive which keeps silent must not get the old medium's requests.
  *
  * SPDX-License-Identifier: MIT
