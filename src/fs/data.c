@@ -46,6 +46,9 @@ fs_sent_generation(PIRP irp)
 static NTSTATUS NTAPI
 finish(PIRP irp, NTSTATUS status)
 {
+    PDEVICE_OBJECT device = IoGetCurrentIrpStackLocation(irp)->DeviceObject;
+
+    fs_note_tried(device->DeviceExtension, irp, status);
     irp->IoStatus.Status = status;
     irp->IoStatus.Information = 0;
     IoCompleteRequest(irp, IO_DISK_INCREMENT);
@@ -112,6 +115,8 @@ fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
     if (fs_ending())
         return finish(irp, STATUS_SYSTEM_SHUTDOWN);
     IoMarkIrpPending(irp);
+    if (__atomic_load_n(&volume->tried, __ATOMIC_RELAXED) == irp)
+        fs_try_none(irp);
     /* A gone drive is raised as an empty one, for that is what a person can do
      * something about; the words are its own. */
     irp->IoStatus.Status =
@@ -183,6 +188,8 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
                  : IoIsErrorUserInduced(status) ||
                        status == STATUS_IO_DEVICE_ERROR || fs_is_gone(status);
     end_running(volume, own->MinorFunction);
+    if (!settle)
+        fs_note_tried(volume, irp, status);
     if (!settle)
         return (own->MinorFunction & FS_LOGGED) != 0 && NT_SUCCESS(status) &&
                        fs_on_disk() && fs_commit_done(volume, irp)
@@ -573,6 +580,8 @@ settle(struct volume *volume, PIRP irp)
     }
     if ((own->MinorFunction & FS_NEEDS_FLUSH) != 0) {
         status = fs_flush_for(volume, irp);
+        if (NT_SUCCESS(status))
+            fs_note_tried(volume, irp, status);
         if (NT_SUCCESS(status) && fs_commit_flushed(volume, irp))
             return;
         if (NT_SUCCESS(status)) {

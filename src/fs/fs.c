@@ -23,12 +23,6 @@ struct fs fs = {
                 .flush_idle_ms = 1000 },
 };
 
-static BOOLEAN
-is_volume(PDEVICE_OBJECT device)
-{
-    return device != fs.control_disk && device != fs.control_cd;
-}
-
 static NTSTATUS
 complete(PIRP irp, NTSTATUS status)
 {
@@ -38,7 +32,7 @@ complete(PIRP irp, NTSTATUS status)
 static NTSTATUS NTAPI
 fs_dispatch_create(PDEVICE_OBJECT device, PIRP irp)
 {
-    if (!is_volume(device))
+    if (!fs_is_volume(device))
         return complete(irp, STATUS_SUCCESS);
     return fs_create(device->DeviceExtension, irp);
 }
@@ -46,7 +40,7 @@ fs_dispatch_create(PDEVICE_OBJECT device, PIRP irp)
 static NTSTATUS NTAPI
 fs_dispatch_cleanup(PDEVICE_OBJECT device, PIRP irp)
 {
-    if (!is_volume(device))
+    if (!fs_is_volume(device))
         return complete(irp, STATUS_SUCCESS);
     return fs_cleanup(device->DeviceExtension, irp);
 }
@@ -62,7 +56,7 @@ fs_dispatch_close(PDEVICE_OBJECT device, PIRP irp)
 static NTSTATUS NTAPI
 fs_dispatch_data(PDEVICE_OBJECT device, PIRP irp)
 {
-    if (!is_volume(device))
+    if (!fs_is_volume(device))
         return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
     return fs_data(device, irp);
 }
@@ -75,7 +69,8 @@ fs_device_control(PDEVICE_OBJECT device, PIRP irp)
     ULONG code = IoGetCurrentIrpStackLocation(irp)
                      ->Parameters.DeviceIoControl.IoControlCode;
 
-    if (!is_volume(device) || code != IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES)
+    if (!fs_is_volume(device) ||
+        code != IOCTL_STORAGE_MANAGE_DATA_SET_ATTRIBUTES)
         return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
     return fs_data(device, irp);
 }
@@ -161,7 +156,7 @@ fs_control(PDEVICE_OBJECT device, PIRP irp)
         if (own->Parameters.FileSystemControl.FsControlCode ==
             FSCTL_INVALIDATE_VOLUMES)
             return fs_invalidate_volumes(irp);
-        if (is_volume(device))
+        if (fs_is_volume(device))
             return fs_user_request(device->DeviceExtension, irp);
         /* fall through */
     default:

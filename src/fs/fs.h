@@ -172,6 +172,17 @@ void fs_wanted(struct volume *volume);
  * held; asked of volumes alone that were used so. */
 typedef BOOLEAN fs_stale_fn(PIRP irp);
 void fs_set_stale(fs_stale_fn *fn);
+/*
+ * A request that waits because its drive did not answer is about to be sent
+ * again: when it does not come back to wait, fn is told, before it completes,
+ * at <= DISPATCH_LEVEL.  answered FALSE: it was cancelled.  fs_try_one FALSE:
+ * another one of that volume is on its way.
+ */
+typedef void fs_tried_fn(PIRP irp, BOOLEAN answered);
+void fs_set_tried(fs_tried_fn *fn);
+BOOLEAN fs_try_one(PIRP irp);
+/* It was not sent after all; fn is not told. */
+void fs_try_none(PIRP irp);
 /* A person wants the volume as it is now, with what was done to it elsewhere:
  * what it lacks goes to the keeper, and it is mounted.  What was asked of it as
  * it was fails with STATUS_FILE_INVALID (files opened before; fs_set_stale).

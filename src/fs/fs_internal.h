@@ -48,6 +48,8 @@ struct volume {
                                     * modify times RUNNING_WRITE */
     KEVENT idle;                   /* set while running is 0 and wanted */
     LIST_ENTRY posted;             /* IRPs for the worker, in order */
+    PIRP tried;                    /* borrowed; atomic: an answer to this one
+                                    * ends a question (fs_try_one) */
     BOOLEAN worker_busy;
     BOOLEAN accept_unknown;        /* a person vouched for the medium */
     BOOLEAN read_only;
@@ -148,6 +150,7 @@ struct fs {
     fs_observer_fn *observer;
     void *observer_context;
     fs_stale_fn *stale;
+    fs_tried_fn *tried;
     fs_keeper_fn *keeper;
     void *keeper_context;
     struct fs_limits limits;
@@ -196,7 +199,22 @@ void fs_set_verify(struct volume *volume);
  * VPB. */
 NTSTATUS fs_dismount(struct volume *volume, NTSTATUS status);
 
+/* Is the device one of a volume? */
+static inline BOOLEAN
+fs_is_volume(PDEVICE_OBJECT device)
+{
+    return device != fs.control_disk && device != fs.control_cd;
+}
+
 /* toplevel.c */
+/* The request completes with this status; see fs_try_one. */
+void NTAPI fs_tried(struct volume *volume, PIRP irp, NTSTATUS status);
+static inline void
+fs_note_tried(struct volume *volume, PIRP irp, NTSTATUS status)
+{
+    if (__atomic_load_n(&volume->tried, __ATOMIC_RELAXED) == irp)
+        fs_tried(volume, irp, status);
+}
 enum fs_verdict { FS_COMPLETE, FS_LOCK_CONFLICT, FS_VERIFY, FS_ASK };
 
 /* Pure: what becomes of a request that failed.  `top` is the thread's top-level

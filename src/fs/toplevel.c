@@ -37,9 +37,57 @@ fs_decide(NTSTATUS status, PIRP top, BOOLEAN popups)
     return popups && IoIsErrorUserInduced(status) ? FS_ASK : FS_COMPLETE;
 }
 
+/* --- one that is tried again, as others wait -------------------------------- */
+
+static struct volume *
+volume_of(PIRP irp)
+{
+    PDEVICE_OBJECT device = IoGetCurrentIrpStackLocation(irp)->DeviceObject;
+
+    return fs_is_volume(device) ? device->DeviceExtension : NULL;
+}
+
+void
+fs_set_tried(fs_tried_fn *fn)
+{
+    fs.tried = fn;
+}
+
+BOOLEAN
+fs_try_one(PIRP irp)
+{
+    struct volume *volume = volume_of(irp);
+    PIRP none = NULL;
+
+    return volume != NULL &&
+           __atomic_compare_exchange_n(&volume->tried, &none, irp, FALSE,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+void
+fs_try_none(PIRP irp)
+{
+    __atomic_store_n(&volume_of(irp)->tried, NULL, __ATOMIC_RELEASE);
+}
+
+void NTAPI
+fs_tried(struct volume *volume, PIRP irp, NTSTATUS status)
+{
+    __atomic_store_n(&volume->tried, NULL, __ATOMIC_RELEASE);
+    if (fs.tried != NULL)
+        fs.tried(irp, status != STATUS_CANCELLED &&
+                          status != STATUS_SYSTEM_SHUTDOWN);
+}
+
+/* --- the decision ------------------------------------------------------------ */
+
 NTSTATUS NTAPI
 fs_complete(PIRP irp, NTSTATUS status, ULONG_PTR information)
 {
+    struct volume *volume = volume_of(irp);
+
+    if (volume != NULL)
+        fs_note_tried(volume, irp, status);
     irp->IoStatus.Status = status;
     irp->IoStatus.Information = NT_ERROR(status) ? 0 : information;
     IoCompleteRequest(irp, IO_DISK_INCREMENT);

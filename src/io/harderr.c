@@ -155,16 +155,14 @@ IoRaiseHardError(PIRP Irp, PVPB Vpb, PDEVICE_OBJECT RealDeviceObject)
 
 /* The current stack location is the one that the file system saw; it stays,
  * with SL_PENDING_RETURNED: the originator was told STATUS_PENDING already. */
-void
-io_harderr_retry(PIRP irp)
+BOOLEAN
+io_harderr_try(PIRP irp)
 {
     PIO_STACK_LOCATION location = IoGetCurrentIrpStackLocation(irp);
     PDEVICE_OBJECT device = location->DeviceObject;
 
-    if (__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST)) {
-        io_harderr_fail(irp, STATUS_CANCELLED);
-        return;
-    }
+    if (__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST))
+        return FALSE;
     TRACE(TRACE_IRP, "irp=%p again to dev=%p", (void *) irp, (void *) device);
     irp->IoStatus.Status = STATUS_SUCCESS;
     irp->IoStatus.Information = 0;
@@ -173,6 +171,14 @@ io_harderr_retry(PIRP irp)
     else
         device->DriverObject->MajorFunction[location->MajorFunction](device,
                                                                      irp);
+    return TRUE;
+}
+
+void
+io_harderr_retry(PIRP irp)
+{
+    if (!io_harderr_try(irp))
+        io_harderr_fail(irp, STATUS_CANCELLED);
 }
 
 /* --- hard errors without a request --------------------------------------- */

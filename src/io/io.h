@@ -130,6 +130,8 @@ void io_set_harderr_port(const struct io_harderr_port *port);
 /* Dispatches the same IRP again to the device that raised the hard error, with
  * the same stack location.  A cancelled IRP completes STATUS_CANCELLED/0. */
 void io_harderr_retry(PIRP irp);
+/* The same; FALSE: it is cancelled, and the caller's still. */
+BOOLEAN io_harderr_try(PIRP irp);
 /* Completes it with status, Information 0. */
 void io_harderr_fail(PIRP irp, NTSTATUS status);
 /* The process's error mode: true suppresses the questions of requests and of

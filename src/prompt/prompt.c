@@ -19,7 +19,8 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-struct broker broker = { .prompts = { &broker.prompts, &broker.prompts } };
+struct broker broker = { .prompts = { &broker.prompts, &broker.prompts },
+                         .sent = { &broker.sent, &broker.sent } };
 
 void
 prompt_init(const struct prompt_host *host, unsigned timeout_s,
@@ -27,6 +28,7 @@ prompt_init(const struct prompt_host *host, unsigned timeout_s,
 {
     KeInitializeSpinLock(&broker.lock);
     InitializeListHead(&broker.prompts);
+    InitializeListHead(&broker.sent);
     memset(broker.grace, 0, sizeof broker.grace);
     broker.next_id = 1;
     broker.host = *host;
@@ -48,8 +50,8 @@ suppressed(void)
     return __atomic_load_n(&broker.suppress, __ATOMIC_RELAXED);
 }
 
-static void
-unref(struct prompt *prompt)
+void
+prompt_unref(struct prompt *prompt)
 {
     if (InterlockedDecrement(&prompt->references) != 0)
         return;
@@ -79,10 +81,11 @@ take_irps_locked(struct prompt *prompt)
 }
 
 /* Takes the prompt off the list; the caller then owns the list's reference. */
-static void
-end_locked(struct prompt *prompt)
+void
+prompt_end_locked(struct prompt *prompt)
 {
     take_irps_locked(prompt);
+    prompt_again_never_locked(prompt);
     if (prompt->timer_set && KeCancelTimer(&prompt->timer))
         InterlockedDecrement(&prompt->references);
     prompt->timer_set = FALSE;
@@ -105,14 +108,14 @@ retry_work(PVOID parameter)
 
     while ((irp = next_ended(prompt)) != NULL)
         broker.host.retry(irp);
-    unref(prompt);
+    prompt_unref(prompt);
 }
 
 static void end_call(struct prompt *prompt, ULONG response);
 static const ULONG responses[9][2];
 
-static void
-retry_ended(struct prompt *prompt)
+void
+prompt_retry_ended(struct prompt *prompt)
 {
     if (prompt->call != NULL) {
         end_call(prompt, responses[prompt->call->options][0]);
@@ -135,7 +138,7 @@ fail_ended(struct prompt *prompt, NTSTATUS status)
     }
     while ((irp = next_ended(prompt)) != NULL)
         broker.host.fail(irp, status);
-    unref(prompt);
+    prompt_unref(prompt);
 }
 
 static struct prompt *
@@ -193,7 +196,8 @@ cancel_prompt(uint64_t id, enum prompt_event why)
         facts = prompt_facts(prompt);
         if (prompt->call == NULL)
             remember_cancel_locked(prompt);
-        end_locked(prompt);
+        prompt->sent_cancelled = TRUE;
+        prompt_end_locked(prompt);
     }
     KeReleaseSpinLock(&broker.lock, irql);
     if (prompt == NULL)
@@ -231,7 +235,7 @@ end_call(struct prompt *prompt, ULONG response)
         call->response = response;
         KeSetEvent(&call->answered, IO_NO_INCREMENT, FALSE);
     }
-    unref(prompt);
+    prompt_unref(prompt);
 }
 
 static void
@@ -317,7 +321,7 @@ put_call(struct call *call, NTSTATUS status)
     if (NT_SUCCESS(put))
         prompt_tell(PROMPT_ASKED, &facts);
     else
-        unref(prompt);
+        prompt_unref(prompt);
     return put;
 }
 
@@ -409,7 +413,7 @@ cancel_waiting(PDEVICE_OBJECT device, PIRP irp)
         RemoveEntryList(&irp->Tail.Overlay.ListEntry);
         if (--prompt->waiting == 0) {
             facts = prompt_facts(prompt);
-            end_locked(prompt);
+            prompt_end_locked(prompt);
             dropped = prompt;
         }
     }
@@ -427,7 +431,7 @@ timeout_work(PVOID parameter)
     struct prompt *prompt = parameter;
 
     cancel_prompt(prompt->id, PROMPT_TIMED_OUT);
-    unref(prompt);
+    prompt_unref(prompt);
 }
 
 static VOID NTAPI
@@ -473,6 +477,7 @@ new_prompt(PVPB vpb, PDEVICE_OBJECT real, NTSTATUS status)
     InitializeListHead(&prompt->ended);
     KeInitializeTimer(&prompt->timer);
     KeInitializeDpc(&prompt->dpc, timeout_dpc, prompt);
+    prompt_again_init(prompt);
     return prompt;
 }
 
@@ -499,9 +504,18 @@ join_locked(struct prompt **fresh, PVPB vpb, NTSTATUS status)
     return prompt;
 }
 
-NTSTATUS
-prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
-             NTSTATUS status)
+BOOLEAN
+prompt_may_wait_locked(PIRP irp)
+{
+    IoSetCancelRoutine(irp, cancel_waiting);
+    return !__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST) ||
+           IoSetCancelRoutine(irp, NULL) == NULL;
+}
+
+/* sent: the prompt that it was sent for, or NULL; out_same: it is that one. */
+static NTSTATUS
+raise(PIRP irp, PVPB vpb, PDEVICE_OBJECT real, NTSTATUS status,
+      const struct prompt *sent, BOOLEAN *out_same)
 {
     struct prompt *fresh, *prompt;
     enum prompt_event event = PROMPT_ASKED;
@@ -510,7 +524,6 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     struct facts facts;
     KIRQL irql;
 
-    (void) context;
     if (broker.host.changed != NULL &&
         broker.host.changed(broker.host.context, vpb))
         status = STATUS_FILE_INVALID;
@@ -523,7 +536,7 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
         return STATUS_INSUFFICIENT_RESOURCES;
     if (suppressed()) {
         facts = prompt_facts(fresh);
-        unref(fresh);
+        prompt_unref(fresh);
         prompt_tell(PROMPT_SUPPRESSED, &facts);
         broker.host.fail(irp, status);
         return STATUS_SUCCESS;
@@ -534,15 +547,13 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
         if (broker.over)
             status = STATUS_SYSTEM_SHUTDOWN;
         KeReleaseSpinLock(&broker.lock, irql);
-        unref(fresh);
+        prompt_unref(fresh);
         broker.host.fail(irp, status);
         return STATUS_SUCCESS;
     }
-    IoSetCancelRoutine(irp, cancel_waiting);
-    if (__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST) &&
-        IoSetCancelRoutine(irp, NULL) != NULL) {
+    if (!prompt_may_wait_locked(irp)) {
         KeReleaseSpinLock(&broker.lock, irql);
-        unref(fresh);
+        prompt_unref(fresh);
         broker.host.fail(irp, STATUS_CANCELLED);
         return STATUS_SUCCESS;
     }
@@ -558,7 +569,12 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     prompt->real = real;
     prompt->waiting++;
     PROMPT_OF(irp) = prompt;
-    InsertTailList(&prompt->irps, &irp->Tail.Overlay.ListEntry);
+    *out_same = prompt == sent;
+    if (prompt == sent)
+        InsertHeadList(&prompt->irps, &irp->Tail.Overlay.ListEntry);
+    else
+        InsertTailList(&prompt->irps, &irp->Tail.Overlay.ListEntry);
+    prompt_again_locked(prompt);
     facts = prompt_facts(prompt);
     KeReleaseSpinLock(&broker.lock, irql);
     if (changed && !asked)
@@ -568,13 +584,31 @@ prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
     if (asked && broker.host.asked != NULL)
         broker.host.asked(broker.host.context, vpb);
     if (fresh != NULL)
-        unref(fresh);
+        prompt_unref(fresh);
     prompt_robot_brings(vpb, status);
     /* It may have arrived between the failure and the question. */
     if (prompt_text_for(status)->group != GROUP_PROTECTED &&
         !broker.host.needed(broker.host.context, vpb, status))
         prompt_arrived(vpb);
     return STATUS_SUCCESS;
+}
+
+NTSTATUS
+prompt_raise(void *context, PIRP irp, PVPB vpb, PDEVICE_OBJECT real,
+             NTSTATUS status)
+{
+    BOOLEAN cancelled, same = FALSE;
+    struct prompt *sent = prompt_sent_back(irp, &cancelled);
+    NTSTATUS raised = STATUS_SUCCESS;
+
+    (void) context;
+    if (cancelled)
+        broker.host.fail(irp, status);
+    else
+        raised = raise(irp, vpb, real, status, sent, &same);
+    if (sent != NULL)
+        prompt_sent_settled(sent, same);
+    return raised;
 }
 
 /* --- answers --------------------------------------------------------------------------- */
@@ -604,11 +638,11 @@ retry_prompt(uint64_t id)
     KeAcquireSpinLock(&broker.lock, &irql);
     prompt = find_locked(id);
     if (prompt != NULL)
-        end_locked(prompt);
+        prompt_end_locked(prompt);
     KeReleaseSpinLock(&broker.lock, irql);
     if (prompt != NULL) {
         prompt_tell(PROMPT_RETRIED, &facts);
-        retry_ended(prompt);
+        prompt_retry_ended(prompt);
     }
     return 0;
 }
@@ -689,7 +723,7 @@ end_first_of(PVPB vpb, int keep, struct facts *out_facts)
     }
     if (found != NULL) {
         *out_facts = prompt_facts(found);
-        end_locked(found);
+        prompt_end_locked(found);
     }
     KeReleaseSpinLock(&broker.lock, irql);
     return found;
@@ -710,7 +744,7 @@ prompt_arrived(PVPB vpb)
     KeReleaseSpinLock(&broker.lock, irql);
     while ((prompt = end_first_of(vpb, keep, &facts)) != NULL) {
         prompt_tell(facts.used ? PROMPT_USED : PROMPT_ARRIVED, &facts);
-        retry_ended(prompt);
+        prompt_retry_ended(prompt);
     }
 }
 

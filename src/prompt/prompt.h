@@ -25,6 +25,7 @@ enum prompt_event {
     PROMPT_CANCELLED,
     PROMPT_USED,                /* changed elsewhere, used as it is */
     PROMPT_ARRIVED,
+    PROMPT_ANSWERED,            /* the drive answers again */
     PROMPT_TIMED_OUT,
     PROMPT_DROPPED,             /* nobody waits any more */
     PROMPT_SUPPRESSED,          /* not asked at all (the error mode) */
@@ -65,6 +66,12 @@ struct prompt_host {
     void (*robot_says)(void *context, PVPB vpb, char *out_text);
     /* The question about it was put; may be NULL. */
     void (*asked)(void *context, PVPB vpb);
+    /*
+     * One of those who wait for a drive that did not answer is sent again; what
+     * becomes of it prompt_tried is told, unless it is raised anew.  FALSE: not
+     * now; it is the broker's still.  NULL: only a person's answer helps.
+     */
+    BOOLEAN (*try_one)(void *context, PIRP irp);
     void (*retry)(PIRP irp);
     void (*fail)(PIRP irp, NTSTATUS status);
     void (*event)(void *context, enum prompt_event event,
@@ -101,6 +108,10 @@ int prompt_answer(uint64_t id, enum ri_answer answer);
 /* The volume is there: its prompts end, its requests go on (on a worker); the
  * question about write protection only if the host says that it is settled. */
 void prompt_arrived(PVPB vpb);
+/* A request that the host's try_one has sent does not come back.  answered: the
+ * drive had something to say to it; FALSE: it was cancelled.  <= DISPATCH_LEVEL,
+ * before it completes. */
+void prompt_tried(PIRP irp, BOOLEAN answered);
 /* Why it is away has changed, or in which drive it was last: the question is put
  * anew, as the same prompt. */
 void prompt_reason(PVPB vpb, NTSTATUS status);

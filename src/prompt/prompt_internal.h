@@ -19,6 +19,15 @@ struct text {
     const char *title, *inserts, *why, *what;
 };
 
+/* Is a drive that did not answer tried again?  again.c */
+enum again {
+    AGAIN_NOT,
+    AGAIN_LATER,                /* by again_timer, or its work */
+    AGAIN_SENT,                 /* `sent` is on its way, in broker.sent */
+    AGAIN_ANSWERED,             /* ... and was answered: again_work says so */
+    AGAIN_GONE,                 /* ... and its client gave up */
+};
+
 /* What a question without a request is about: its inserts, and who waits. */
 struct call {
     BOOLEAN notice; /* nobody waits */
@@ -47,7 +56,16 @@ struct prompt {
     BOOLEAN timer_set;
     BOOLEAN used;    /* answered use, which is under way */
     BOOLEAN robot;   /* a robot brings it: nobody is asked */
-    LONG references; /* the list, the timer */
+    LONG references; /* the list, the timer, `again` */
+
+    enum again again;
+    ULONG again_s;   /* the next pause */
+    PIRP sent;       /* borrowed: tells of its end, or comes back */
+    BOOLEAN sent_cancelled; /* a person gave it up meanwhile */
+    LIST_ENTRY again_link;
+    KTIMER again_timer;
+    KDPC again_dpc;
+    WORK_QUEUE_ITEM again_work;
 };
 
 /*
@@ -61,6 +79,7 @@ struct prompt {
 struct broker {
     KSPIN_LOCK lock;
     LIST_ENTRY prompts;
+    LIST_ENTRY sent;  /* prompts with a request that is tried again */
     struct grace {
         PVPB vpb;
         enum group group;
@@ -100,6 +119,24 @@ void prompt_tell(enum prompt_event event, const struct facts *facts);
 
 /* prompt.c */
 void prompt_set_timeout_locked(struct prompt *prompt);
+void prompt_unref(struct prompt *prompt);
+/* Takes the prompt off the list, which the caller tells of; then its requests
+ * go on, which drops the list's reference. */
+void prompt_end_locked(struct prompt *prompt);
+void prompt_retry_ended(struct prompt *prompt);
+/* FALSE: it was cancelled, and is the caller's. */
+BOOLEAN prompt_may_wait_locked(PIRP irp);
+
+/* again.c */
+void prompt_again_init(struct prompt *prompt);
+/* Somebody waits for it. */
+void prompt_again_locked(struct prompt *prompt);
+void prompt_again_never_locked(struct prompt *prompt);
+/* The prompt whose request that was sent is raised anew, or NULL; with its
+ * reference, for prompt_sent_settled.  out_cancelled: it is to fail. */
+struct prompt *prompt_sent_back(PIRP irp, BOOLEAN *out_cancelled);
+/* same: it waits with this prompt again. */
+void prompt_sent_settled(struct prompt *prompt, BOOLEAN same);
 
 /* robot.c */
 /* Can a robot help with that reason? */

@@ -186,6 +186,23 @@ host_retry(PIRP irp)
         io_harderr_retry(irp);
 }
 
+static BOOLEAN
+host_try_one(void *context, PIRP irp)
+{
+    (void) context;
+    if (request_stale(irp)) {
+        prompt_tried(irp, FALSE);
+        io_harderr_fail(irp, STATUS_FILE_INVALID);
+        return TRUE;
+    }
+    if (!fs_try_one(irp))
+        return FALSE;
+    if (io_harderr_try(irp))
+        return TRUE;
+    fs_try_none(irp);
+    return FALSE;
+}
+
 static void
 host_event(void *context, enum prompt_event event,
            const struct ri_prompt_info *prompt)
@@ -297,6 +314,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
         .use = host_use,
         .cancelled = host_cancelled,
         .asked = host_asked,
+        .try_one = host_try_one,
         .retry = host_retry,
         .fail = io_harderr_fail,
         .event = host_event,
@@ -310,6 +328,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     io_set_harderr_port(&port);
     fs_set_observer(volume_changed, service);
     fs_set_stale(request_stale);
+    fs_set_tried(prompt_tried);
     keeper_start(service, config);
 }
 

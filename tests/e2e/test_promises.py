@@ -107,6 +107,27 @@ def test_P3_a_medium_that_is_hard_to_read__one_question_within_a_second(
     until(lambda: len(s.volumes()) == 2, "the other one, read in the end", 20)
 
 
+def test_P3_a_drive_that_does_not_answer__the_question_goes_when_it_does(
+        serve, media, clients):
+    """The medium stays where it is; nobody says anything."""
+    first = volumes.extent(media.a)[0] // 512
+    s = serve({"disk": {"type": "disk", "medium": media.a, "fault": [
+        f"at {1 + i} write lba {first}-{first + 7} do timeout"
+        for i in range(12)]}})
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    data = b"\x5a" * 4096
+    write = c.write_on(first * 512, data)
+    prompt = s.one_prompt("ARCHIVE-A", 30)
+    assert prompt["reason"] == "STATUS_IO_TIMEOUT"
+    assert "tried again by itself" in prompt["text"]
+    assert s.volume("ARCHIVE-A")["state"] == "mounted"
+    write.good(60)
+    s.no_prompt()
+    assert bytes_at(media.a, first * 512, 4096) == data
+
+
 def test_P4_only_what_must_wait_waits(serve, media, clients):
     """64 requests wait for one volume; another and the API run on."""
     s = serve({"d0": {"type": "disk", "medium": media.a},

@@ -300,6 +300,18 @@ host_try_again(void *context, PVPB vpb)
     return fs_try_again(fs_volume_of(vpb));
 }
 
+static BOOLEAN
+host_try_one(void *context, PIRP irp)
+{
+    (void) context;
+    if (!fs_try_one(irp))
+        return FALSE;
+    if (io_harderr_try(irp))
+        return TRUE;
+    fs_try_none(irp);
+    return FALSE;
+}
+
 static void
 host_event(void *context, enum prompt_event event,
            const struct ri_prompt_info *prompt)
@@ -381,6 +393,7 @@ connect(struct rig *rig)
         .needed = host_needed,
         .try_again = host_try_again,
         .gone = host_gone,
+        .try_one = host_try_one,
         .retry = io_harderr_retry,
         .fail = io_harderr_fail,
         .event = host_event,
@@ -393,6 +406,7 @@ connect(struct rig *rig)
     prompt_init(&host, 0, RI_NO_OPERATOR_WAIT);
     io_set_harderr_port(&port);
     fs_set_observer(volume_changed, rig);
+    fs_set_tried(prompt_tried);
 }
 
 static void
