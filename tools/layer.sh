@@ -15,6 +15,7 @@ folder() {
     fdo | disk | cdrom | changer | mcd | tape | minitape)
         echo "$top/src/drivers/$1" ;;
     tapes) echo "$top/src/tape" ;;
+    tapelink) echo "$top/front/tape" ;;
     nbd | api | cli) echo "$top/front/$1" ;;
     test) echo "$top/tests" ;;
     *) echo "$top/src/$1" ;;
