@@ -83,7 +83,8 @@ look_capacity(const struct link *link)
         seen.block_bytes = (uint32_t) big_endian(reply + 8, 4);
     }
     seen.known = seen.block_bytes >= 256 && seen.block_bytes <= 65536 &&
-                 seen.blocks != 0;
+                 seen.blocks != 0 &&
+                 seen.blocks <= (uint64_t) INT64_MAX / seen.block_bytes;
     return seen;
 }
 
@@ -251,6 +252,7 @@ look_at(const struct link *link, json_t *into)
     bool data = (inquiry[0] & 0x1F) == 0 || (inquiry[0] & 0x1F) == 5 ||
                 (inquiry[0] & 0x1F) == 7;
     char volume[256] = "";
+    uint64_t size = 0;
     struct cdb tur;
 
     json_object_set_new(into, "type",
@@ -270,9 +272,9 @@ look_at(const struct link *link, json_t *into)
         if (medium.known)
             look_volume(link, &medium, volume, sizeof volume);
     }
-    json_object_set_new(into, "size_bytes",
-                        json_integer((json_int_t) medium.blocks *
-                                     (json_int_t) medium.block_bytes));
+    if (medium.known)
+        size = medium.blocks * medium.block_bytes;
+    json_object_set_new(into, "size_bytes", json_integer((json_int_t) size));
     json_object_set_new(into, "block_bytes", json_integer(medium.block_bytes));
     json_object_set_new(into, "volume", json_string(volume));
 }

@@ -11,7 +11,8 @@
 #include "probe/link.h"
 
 struct medium_seen {
-    bool known;                 /* READ CAPACITY was answered */
+    bool known;                 /* READ CAPACITY was answered, with a size that
+                                 * can be */
     uint64_t blocks;
     uint32_t block_bytes;
 };

@@ -21,6 +21,8 @@
 
 #include "probe/drives.h"
 #include "probe/examine.h"
+#include "probe/link.h"
+#include "probe/look.h"
 
 static char folder[64];
 
@@ -255,6 +257,57 @@ machine__removable_drives_and_their_holders(void **state)
     json_decref(rows);
 }
 
+/* --- a drive that boasts ---------------------------------------------------------------- */
+
+/* A removable disk with a medium of 4294901761 blocks of 4294967295 bytes. */
+static void
+boast(void *self, struct cdb *cdbs, size_t count)
+{
+    static const uint8_t inquiry[36] = { 0x00, 0x80, 0x05, 0x02, 31 };
+    static const uint8_t capacity[8] = { 0xFF, 0xFF, 0x00, 0x00,
+                                         0xFF, 0xFF, 0xFF, 0xFF };
+
+    (void) self;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *from = cdbs[i].cdb[0] == 0x25 ? capacity : inquiry;
+        uint32_t len = cdbs[i].cdb[0] == 0x25 ? 8 : 36;
+
+        cdbs[i].answered = true;
+        if (cdbs[i].cdb[0] != 0x12 && cdbs[i].cdb[0] != 0x25)
+            len = 0;
+        if (len > cdbs[i].data_len)
+            len = cdbs[i].data_len;
+        if (len != 0)
+            memcpy(cdbs[i].data, from, len);
+        cdbs[i].transferred = len;
+    }
+}
+
+static void
+leave(void *self)
+{
+    (void) self;
+}
+
+static void
+capacity_that_no_number_holds__wrong_and_no_size(void **state)
+{
+    static const struct link_ops ops = { boast, leave };
+    static const struct examine_host host = { .ask = do_it };
+    struct link link = { &ops, NULL, "scripted" };
+    json_t *report = examine("boaster", &link, &host, false);
+
+    (void) state;
+    assert_non_null(report);
+    assert_string_equal(verdict(report, "capacity"), "wrong");
+    json_decref(report);
+    report = json_object();
+    look_at(&link, report);
+    assert_int_equal(json_integer_value(json_object_get(report, "size_bytes")),
+                     0);
+    json_decref(report);
+}
+
 static int
 begin(void **state)
 {
@@ -280,6 +333,7 @@ main(void)
         cmocka_unit_test(
             guided__emulated_drive__announces_and_nothing_is_wrong),
         cmocka_unit_test(command_that_writes__not_sent),
+        cmocka_unit_test(capacity_that_no_number_holds__wrong_and_no_size),
         cmocka_unit_test(sense__both_formats_and_nonsense),
         cmocka_unit_test(machine__removable_drives_and_their_holders),
     };
