@@ -156,6 +156,9 @@ one_round(uint64_t seed)
     random_seed(&world->random, seed);
     world->events = 0;
     world->sum = 0xCBF29CE484222325ull;
+    world->log = chance(2) == 0;
+    logdisk_new("kept");
+    logdisk_new(LOG_FOLDER);
     media_make();
     for (world->incarnation = 0; world->incarnation < INCARNATIONS && more();
          world->incarnation++) {
@@ -173,7 +176,10 @@ clean_up(void)
     for (int m = 0; m < MEDIA; m++)
         unlink(world->media[m].path);
     unlink("output");
+    logdisk_new("kept");
+    logdisk_new(LOG_FOLDER);
     rmdir("kept");
+    rmdir(LOG_FOLDER);
     if (chdir("/") == 0)
         rmdir(world->folder);
 }

@@ -188,10 +188,12 @@ rule_action(char *out, size_t max)
     }
 }
 
-static void
-kill_service(void)
+void
+kill_service(const char *where)
 {
-    fault_note("killed");
+    fault_note("killed %s", where);
+    if (world->log && chance(2) == 0)
+        logdisk_power_cut();
     world->kills++;
     world->verdict = KILLED;
     _exit(0);
@@ -216,7 +218,7 @@ before_command(int d, const struct vscsi_command *command)
         return;
     case 2:
         if (chance(8) == 0)
-            kill_service();
+            kill_service("between commands");
         break;
     default:
         break;
@@ -233,8 +235,8 @@ before_command(int d, const struct vscsi_command *command)
                                                : action);
 }
 
-static bool
-now(void)
+bool
+inject_now(void)
 {
     return inject_one_in != 0 && world->faults < world->faults_max &&
            chance(inject_one_in) == 0;
@@ -260,7 +262,7 @@ __wrap_vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
         return __real_vscsi_execute(nexus, command);
     world->commands++;
     baton_point();
-    if (now())
+    if (inject_now())
         before_command(d, command);
     at_once = __real_vscsi_execute(nexus, command);
     /* What waits may be gone by now. */
@@ -272,7 +274,7 @@ __wrap_vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
               command->sense_len > 13 ? command->sense[2] & 15 : 0,
               command->sense_len > 13 ? command->sense[12] : 0,
               command->sense_len > 13 ? command->sense[13] : 0);
-    if (now() && chance(4) == 0) {
+    if (inject_now() && chance(4) == 0) {
         fault_note("drive %d: pulled out after op %02x", d, op);
         vscsi_yank(nexus->drive);
     }
@@ -312,8 +314,8 @@ __wrap_medium_write(struct medium *medium, uint64_t offset, const void *data,
 
     if (m >= 0 && sense == 0)
         model_reached(m, offset, data, len, true);
-    if (now() && chance(64) == 0)
-        kill_service();
+    if (inject_now() && chance(64) == 0)
+        kill_service("while a medium is written");
     return sense;
 }
 

@@ -207,6 +207,18 @@ medium_index(const char *path)
 
 /* --- what happens to them ---------------------------------------------------- */
 
+/* May that not be written any more?  A write that its drive has had, and whose
+ * record and flush failed then, stays in the log all the same: older data of
+ * its blocks, which were acknowledged, are there no more. */
+static bool
+is_over(const struct medium_model *model, uint32_t block, uint32_t version)
+{
+    if (version == model->kept[block])
+        return true;
+    return version == model->refused[block] &&
+           !(world->log && version == model->taken[block]);
+}
+
 /* The version is the data's own, but for zeroes. */
 static void
 reached(int m, uint32_t block, uint32_t version, bool image)
@@ -220,11 +232,10 @@ reached(int m, uint32_t block, uint32_t version, bool image)
     if (model->changed)
         fail("resumed", "medium %d was changed elsewhere, and is written to",
              m);
-    if (!image && !model_is_zeroes(version) &&
-        (version == model->refused[block] || version == model->kept[block]))
+    if (!image && !model_is_zeroes(version) && is_over(model, block, version))
         fail("cancelled", "medium %d block %u: version %u is written after all",
              m, block, version);
-    model->seen[block] = version;
+    model->seen[block] = model->taken[block] = version;
     if (image)
         model->durable[block] = version;
 }
@@ -305,6 +316,16 @@ model_check_image(int m)
     }
 }
 
+/* Does the log certainly hold something for it? */
+static bool
+is_owed(const struct medium_model *model)
+{
+    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block++)
+        if (model->acked[block] > model->durable[block])
+            return true;
+    return false;
+}
+
 void
 model_crashed(void)
 {
@@ -313,12 +334,16 @@ model_crashed(void)
 
         model_check_image(m);
         memcpy(model->seen, model->durable, sizeof model->seen);
-        memcpy(model->acked, model->durable, sizeof model->acked);
-        memcpy(model->flushed, model->durable, sizeof model->flushed);
         memset(model->busy, 0, sizeof model->busy);
         memset(model->refused, 0, sizeof model->refused);
         memset(model->kept, 0, sizeof model->kept);
-        model->tracked = model->changed = model->elsewhere = false;
+        model->tracked = world->log && is_owed(model);
+        model->changed &= model->tracked;
+        if (world->log)
+            continue;
+        model->elsewhere = false;
+        memcpy(model->acked, model->durable, sizeof model->acked);
+        memcpy(model->flushed, model->durable, sizeof model->flushed);
     }
 }
 

@@ -236,6 +236,7 @@ end_of_faults(void)
 {
     inject_one_in = 0;
     fault_clear();
+    logdisk_well();
     for (int d = 0; d < DRIVES; d++) {
         vscsi_fault_clear(drive_at[d]);
         if (medium_in(d) >= 0 && drive_at[d]->write_protect)
@@ -391,6 +392,8 @@ start_service(void)
     if (chance(4) == 0)
         config.unflushed_bytes = 64 * 1024;
     snprintf(config.recovery_dir, sizeof config.recovery_dir, "kept");
+    if (world->log)
+        snprintf(config.unflushed_log, sizeof config.unflushed_log, LOG_FOLDER);
     config.drives = drives;
     config.drive_count = DRIVES;
     if (ri_service_start(&config, &service, &error) != 0)
@@ -454,12 +457,8 @@ operator_main(void)
     }
     count_replays();
     world->virtual_ms += baton_now_ms() - 1000000u;
-    if (chance(2) == 0) {
-        fault_note("killed while all is well");
-        world->kills++;
-        world->verdict = KILLED;
-        _exit(0);
-    }
+    if (chance(2) == 0)
+        kill_service("while all is well");
     end_service();
     world->restarts++;
     world->verdict = ENDED;

@@ -21,6 +21,7 @@
 #define BLOCKS       3072u          /* of a medium: 1.5 MiB */
 #define FIRST_BLOCK  136u           /* before it is what identifies it */
 #define TRACE_LINES  200
+#define LOG_FOLDER   "log"          /* of unflushed data */
 #define TRACE_CHARS  176
 
 /*
@@ -43,6 +44,7 @@ struct medium_model {
     uint32_t refused[BLOCKS];       /* the last whose client was told that it
                                      * failed */
     uint32_t kept[BLOCKS];          /* the last in a recovery file */
+    uint32_t taken[BLOCKS];         /* the last that a drive has had */
     uint32_t given_up;              /* how often its log went to a file */
     bool tracked;                   /* the service has a witness of it */
     bool elsewhere;                 /* it was changed, and nobody said "use" */
@@ -62,6 +64,7 @@ struct world {
     char failure[512];
     char kind[16];                  /* lost, misplaced, stuck, ... */
     char folder[128];
+    bool log;                       /* services have their log on disk */
     /* counts */
     uint64_t faults, faults_max, commands, requests, replays, prompts, kills,
         restarts, recoveries, switches, errors;
@@ -109,7 +112,8 @@ void model_promised(int m, uint32_t block, uint32_t version);
 void model_recovery(const char *path);
 /* The image as it is against the model. */
 void model_check_image(int m);
-/* The service is gone, and with it what it and the caches held. */
+/* The service is gone, and with it what it and the caches held, but for its
+ * log on disk. */
 void model_crashed(void);
 /* Somebody else's machine writes to a medium that is in no drive. */
 void model_change_elsewhere(int m);
@@ -128,9 +132,22 @@ int medium_in(int drive);
 int drive_with(int m);
 /* In no drive, or -1. */
 int medium_outside(void);
+/* Is it time for one? */
+bool inject_now(void);
+/* Ends this process, as it is; some of the disk's caches may be lost, too. */
+void kill_service(const char *where) __attribute__((noreturn));
 /* Counts it, and writes it down. */
 void fault_note(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
+
+/* --- logdisk.c -------------------------------------------------------------- */
+
+/* It does not fail any more. */
+void logdisk_well(void);
+/* What was not made durable may be as it was. */
+void logdisk_power_cut(void);
+/* No file is left in that folder. */
+void logdisk_new(const char *folder);
 
 /* --- clients.c -------------------------------------------------------------- */
 
