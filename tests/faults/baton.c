@@ -36,7 +36,8 @@
 #define PREEMPT_ONE_IN 24
 #define SPINS_MAX      20000000u /* switches without any time going by */
 #define KEY_ROUNDS     3
-#define LOOKS          1000 /* at the clock, then it goes on: loops end */
+/* At the clock, then it goes on: loops end.  What is traced looks, too. */
+#define LOOKS 50000
 
 int __real_pthread_create(pthread_t *, const pthread_attr_t *,
                           void *(*) (void *), void *);

@@ -149,6 +149,33 @@ one_service(void)
              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+/* What the round is about. */
+static void
+choose_round(void)
+{
+    static const uint32_t units[] = { 1, 1, 4, 8 };
+
+    world->log = chance(2) == 0;
+    world->drives = DISK;
+    world->blocks = BLOCKS;
+    world->unit = units[chance(sizeof units / sizeof units[0])];
+    switch (chance(8)) {
+    case 0:
+        world->drives = DISC;
+        world->unit = 4;
+        break;
+    case 1:
+        world->drives = FLOPPY;
+        world->unit = 1;
+        world->blocks = 2880;
+        break;
+    default:
+        break;
+    }
+    event("round of kind %d, blocks of %u, log %d", world->drives,
+          world->unit * BLOCK, world->log);
+}
+
 static void
 one_round(uint64_t seed)
 {
@@ -156,7 +183,7 @@ one_round(uint64_t seed)
     random_seed(&world->random, seed);
     world->events = 0;
     world->sum = 0xCBF29CE484222325ull;
-    world->log = chance(2) == 0;
+    choose_round();
     logdisk_new("kept");
     logdisk_new(LOG_FOLDER);
     media_make();

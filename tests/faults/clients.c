@@ -99,7 +99,7 @@ write_done(struct op *op, bool ok)
 static void
 flush_done(struct op *op)
 {
-    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block++)
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++)
         if (op->given_up == model_of(op)->given_up ||
             op->floor[block] <= model_of(op)->acked[block])
             model_promised(op->m, block, op->floor[block]);
@@ -174,19 +174,21 @@ static void
 choose_range(struct op *op)
 {
     op->count = 1 + (uint32_t) chance(chance(8) == 0 ? MOST : 16);
+    op->count = (op->count + world->unit - 1) / world->unit * world->unit;
     switch (chance(16)) {
     case 0:
         op->first =
             FIRST_BLOCK + (uint32_t) chance(MIDDLE - FIRST_BLOCK - op->count);
         break;
     case 1:
-        op->first =
-            MIDDLE_END + (uint32_t) chance(BLOCKS - MIDDLE_END - op->count);
+        op->first = MIDDLE_END +
+                    (uint32_t) chance(world->blocks - MIDDLE_END - op->count);
         break;
     default:
         op->first = MIDDLE + (uint32_t) chance(MIDDLE_END - MIDDLE - op->count);
         break;
     }
+    op->first -= op->first % world->unit;
 }
 
 static void
@@ -378,12 +380,12 @@ first_read_done(struct ri_request *request)
 static bool
 try_connection(int m)
 {
-    static uint8_t block[BLOCK];
+    static uint8_t block[8 * BLOCK];
     static struct ri_request request;
 
     request = (struct ri_request){ .op = RI_READ,
                                    .offset_bytes = MIDDLE * BLOCK,
-                                   .length_bytes = BLOCK,
+                                   .length_bytes = world->unit * BLOCK,
                                    .buffer = block,
                                    .done = first_read_done };
     first_read_over = ri_submit(connections[m].export, &request);
@@ -413,7 +415,8 @@ clients_open(void)
         snprintf(drive, sizeof drive, "disk%d", d);
         snprintf(name, sizeof name, "drive:disk%d", d);
         if (m < 0 || connections[m].export != NULL ||
-            !mounted_in(drive, &read_only) || read_only ||
+            !mounted_in(drive, &read_only) ||
+            (read_only && world->drives != DISC) ||
             ri_open(service, name, &connections[m].export, &error) != 0)
             continue;
         if (try_connection(m)) {
@@ -458,8 +461,9 @@ clients_check_moving(int m, const char *when)
 void
 clients_read_medium(int m)
 {
-    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block += MOST) {
-        uint32_t count = BLOCKS - block < MOST ? BLOCKS - block : MOST;
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block += MOST) {
+        uint32_t count =
+            world->blocks - block < MOST ? world->blocks - block : MOST;
 
         send_read(m, block, count);
     }

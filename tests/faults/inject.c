@@ -170,7 +170,8 @@ rule_action(char *out, size_t max)
         snprintf(out, max, "delay %u", 1 + (unsigned) chance(12000));
         break;
     case 6:
-        snprintf(out, max, "short %u", (unsigned) chance(64) * BLOCK);
+        snprintf(out, max, "short %u",
+                 (unsigned) chance(64) * BLOCK * world->unit);
         break;
     case 7:
         snprintf(out, max, "becoming-ready %u", 1 + (unsigned) chance(5000));

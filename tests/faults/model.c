@@ -135,7 +135,7 @@ make_fat(uint8_t *image, const char label[11], uint32_t serial)
     put16(image + 14, FAT_AT);
     image[16] = 1; /* FATs */
     put16(image + 17, 16);
-    put16(image + 19, BLOCKS);
+    put16(image + 19, world->blocks);
     image[21] = 0xF8;
     put16(image + 22, FAT_BLOCKS);
     put16(image + 24, 32);
@@ -149,6 +149,27 @@ make_fat(uint8_t *image, const char label[11], uint32_t serial)
     image[FAT_AT * BLOCK + 2] = 0xFF;
     memcpy(image + 4 * BLOCK, label, 11);
     image[4 * BLOCK + 11] = 0x08;
+}
+
+/* A primary volume descriptor as ECMA-119 has it, its end, and what stands for a
+ * directory: that of clones differs, for nothing is written to them. */
+static void
+make_iso(uint8_t *image, const char label[11], int m)
+{
+    uint8_t *at = image + 16 * 2048;
+
+    at[0] = 1;
+    memcpy(at + 1, "CD001\1", 6);
+    memset(at + 8, ' ', 64);
+    memcpy(at + 40, label, 11);
+    put16(at + 80, (uint16_t) (world->blocks / 4));
+    put16(at + 128, 2048);
+    memcpy(at + 813, "2026010112000000", 16);
+    at += 2048;
+    at[0] = 255;
+    memcpy(at + 1, "CD001\1", 6);
+    at += 2048;
+    at[0] = (uint8_t) (0x30 + m);
 }
 
 static void
@@ -170,7 +191,7 @@ make_medium(int m)
     memcpy(model->path, "medium0.img", sizeof "medium0.img");
     model->path[6] = (char) ('0' + m);
     file = open(model->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0 || ftruncate(file, BLOCKS * BLOCK) != 0) {
+    if (file < 0 || ftruncate(file, world->blocks * BLOCK) != 0) {
         perror(model->path);
         exit(1);
     }
@@ -181,8 +202,11 @@ make_medium(int m)
         exit(1);
     }
     close(file);
-    make_fat(model->image, bought[m].label, bought[m].serial);
-    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block++)
+    if (world->drives == DISC)
+        make_iso(model->image, bought[m].label, m);
+    else
+        make_fat(model->image, bought[m].label, bought[m].serial);
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++)
         model_stamp(m, block, 0, model->image + block * BLOCK);
 }
 
@@ -296,7 +320,7 @@ model_check_image(int m)
 {
     const struct medium_model *model = &world->media[m];
 
-    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block++) {
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++) {
         uint32_t version = model_version(m, block, model->image + block * BLOCK,
                                          "of the image");
 
@@ -320,7 +344,7 @@ model_check_image(int m)
 static bool
 is_owed(const struct medium_model *model)
 {
-    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block++)
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++)
         if (model->acked[block] > model->durable[block])
             return true;
     return false;
@@ -352,7 +376,8 @@ void
 model_change_elsewhere(int m)
 {
     struct medium_model *model = &world->media[m];
-    uint32_t block = FIRST_BLOCK + (uint32_t) chance(BLOCKS - FIRST_BLOCK - 8);
+    uint32_t block =
+        FIRST_BLOCK + (uint32_t) chance(world->blocks - FIRST_BLOCK - 8);
     uint32_t version = model_next(m, false);
 
     model->image[FAT_AT * BLOCK + chance(FAT_BLOCKS * BLOCK)]++;
@@ -395,7 +420,7 @@ keep_data(struct kept *kept, const struct rec_item *item)
         const struct stamp *stamp =
             (const void *) ((const uint8_t *) item->data + at); /* DATA */
 
-        if (block < FIRST_BLOCK || block >= BLOCKS)
+        if (block < FIRST_BLOCK || block >= world->blocks)
             continue;
         if (item->what == REC_ZEROES || is_zero(stamp)) {
             kept->zero[block] = true;
@@ -416,7 +441,7 @@ check_kept(const struct kept *kept)
 {
     struct medium_model *model = &world->media[kept->m];
 
-    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block++) {
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++) {
         uint32_t version =
             kept->zero[block] ? model->zeroed[block] : kept->version[block];
 
@@ -448,7 +473,7 @@ may_be_of(const struct kept *kept, const char *label)
     if (strncmp(label, (const char *) model->image + LABEL_AT, strlen(label)) !=
         0)
         return false;
-    for (uint32_t block = FIRST_BLOCK; block < BLOCKS; block++)
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++)
         if (kept->zero[block] && (model->zeroed[block] == 0 ||
                                   model->zeroed[block] < model->acked[block]))
             return false;

@@ -100,7 +100,8 @@ check_drives(void)
         return;
     for (size_t d = 0; d < n; d++) {
         int m = medium_in((int) d);
-        bool empty = strcmp(list[d].state, "empty") == 0;
+        bool empty = strcmp(list[d].state, "empty") == 0 ||
+                     strcmp(list[d].state, "open") == 0;
 
         if (empty != (m < 0))
             fail("dishonest", "drive %zu is said to be %s, and has medium %d",
@@ -209,7 +210,7 @@ some_hand(void)
         vscsi_press_eject(drive_at[d]);
         break;
     case 4:
-        if (m < 2)
+        if (m < 2 || world->drives == DISC)
             break;
         fault_note("medium %d is changed elsewhere", m);
         model_change_elsewhere(m);
@@ -376,6 +377,9 @@ put_right(void)
 static void
 start_service(void)
 {
+    static const enum ri_drive_type types[] = {
+        [DISK] = RI_DISK, [FLOPPY] = RI_FLOPPY, [DISC] = RI_CDROM
+    };
     struct ri_drive_config drives[DRIVES];
     struct ri_config config;
     struct ri_error error = { "" };
@@ -384,7 +388,8 @@ start_service(void)
     memset(drives, 0, sizeof drives);
     for (int d = 0; d < DRIVES; d++) {
         snprintf(drives[d].name, sizeof drives[d].name, "%s", names[d]);
-        drives[d].type = RI_DISK;
+        drives[d].type = types[world->drives];
+        drives[d].block_bytes = world->unit * BLOCK;
         drives[d].cache =
             d == 2 && chance(2) == 0 ? RI_CACHE_NONE : RI_CACHE_VOLATILE;
         drives[d].load_ms = chance(4) == 0 ? 1500 : 0;

@@ -17,8 +17,8 @@
 
 #define MEDIA        4
 #define DRIVES       3
-#define BLOCK        512u
-#define BLOCKS       3072u          /* of a medium: 1.5 MiB */
+#define BLOCK        512u           /* of the model, whatever the drive's are */
+#define BLOCKS       3072u          /* of a medium at most: 1.5 MiB */
 #define FIRST_BLOCK  136u           /* before it is what identifies it */
 #define TRACE_LINES  200
 #define LOG_FOLDER   "log"          /* of unflushed data */
@@ -51,6 +51,8 @@ struct medium_model {
     bool changed;                   /* the same, and that has to be noticed */
 };
 
+enum drive_kind { DISK, FLOPPY, DISC };
+
 enum verdict { RUNNING, ENDED, KILLED, FAILED };
 
 struct world {
@@ -64,7 +66,11 @@ struct world {
     char failure[512];
     char kind[16];                  /* lost, misplaced, stuck, ... */
     char folder[128];
+    /* what this round is about */
     bool log;                       /* services have their log on disk */
+    enum drive_kind drives;         /* all of them */
+    uint32_t blocks;                /* of each medium */
+    uint32_t unit;                  /* blocks of one of the drive's */
     /* counts */
     uint64_t faults, faults_max, commands, requests, replays, prompts, kills,
         restarts, recoveries, switches, errors;
