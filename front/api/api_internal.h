@@ -182,6 +182,7 @@ void api_get_recovery(struct api_call *call);
 void api_post_answer(struct api_call *call);
 void api_post_insert(struct api_call *call);
 void api_post_eject(struct api_call *call);
+void api_post_press(struct api_call *call);
 void api_post_yank(struct api_call *call);
 
 /* handlers.c: errno of the service as a reply. */

@@ -361,6 +361,18 @@ api_post_eject(struct api_call *call)
 }
 
 void
+api_post_press(struct api_call *call)
+{
+    struct ri_error error = { "" };
+
+    if (drive_exists(call)) {
+        int rc = ri_press(call->server->service, call->params[0], &error);
+
+        finish_operation(call, rc, &error, 409, "no-medium");
+    }
+}
+
+void
 api_post_yank(struct api_call *call)
 {
     struct ri_error error = { "" };

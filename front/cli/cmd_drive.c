@@ -1,5 +1,5 @@
 /*
- * cmd_drive.c - reinsert insert, eject and yank: what a hand does to a drive
+ * cmd_drive.c - reinsert insert, eject, press and yank: what a hand does to a drive
  *
  * SPDX-License-Identifier: MIT
  */
@@ -94,6 +94,12 @@ run_eject(struct cli *cli)
 }
 
 static int
+run_press(struct cli *cli)
+{
+    return run_without_body(cli, "/press");
+}
+
+static int
 run_yank(struct cli *cli)
 {
     return run_without_body(cli, "/yank");
@@ -120,6 +126,18 @@ const struct cli_verb cli_verb_eject = {
     .args_min = 1,
     .args_max = 1,
     .run = run_eject,
+};
+
+const struct cli_verb cli_verb_press = {
+    .name = "press",
+    .args = "DRIVE",
+    .summary = "Press the button of an emulated drive",
+    .text = "A medium that is in use is flushed and unlocked first, as by "
+            "eject; reinsert events tells.\n",
+    .options = OPT_CONTROL | OPT_JSON,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run_press,
 };
 
 const struct cli_verb cli_verb_yank = {

@@ -19,6 +19,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_verb_status,
     &cli_verb_insert,
     &cli_verb_eject,
+    &cli_verb_press,
     &cli_verb_yank,
     &cli_verb_prompts,
     &cli_verb_answer,

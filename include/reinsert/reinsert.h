@@ -291,6 +291,11 @@ int ri_insert(struct ri_service *service, const char *drive,
  * later wait for it. */
 int ri_eject(struct ri_service *service, const char *drive,
              struct ri_error *out_error);
+/* Emulated drives: a finger on the button of the front.  An idle one opens; one
+ * whose medium is locked asks for what ri_eject does, and that follows, told by
+ * events. */
+int ri_press(struct ri_service *service, const char *drive,
+             struct ri_error *out_error);
 /* Emulated drives: the medium is gone, whatever is going on. */
 int ri_yank(struct ri_service *service, const char *drive,
             struct ri_error *out_error);

@@ -16,6 +16,7 @@
 #include "base/trace.h"
 
 #define EJECT_WAIT_MS 10000
+#define EJECT_TRIES   4
 
 struct fs fs = {
     .limits = { .unflushed_bytes = 64u << 20,
@@ -417,10 +418,9 @@ begin_eject(struct volume *volume, ULONG *out_generation, ULONG *out_count)
     return FALSE;
 }
 
-NTSTATUS
-fs_eject(PDEVICE_OBJECT drive)
+static NTSTATUS
+eject_once(PDEVICE_OBJECT drive, struct volume *volume)
 {
-    struct volume *volume = fs_volume_on(drive);
     ULONG generation, count;
     NTSTATUS status;
 
@@ -442,6 +442,25 @@ fs_eject(PDEVICE_OBJECT drive)
     else
         fs_volume_change(volume, generation, VOL_MOUNTED, STATUS_SUCCESS);
     fs_post(volume, NULL);
+    return status;
+}
+
+/* What a drive has to tell may have been the button, and no change: whether the
+ * volume is still there is seen by a verification. */
+NTSTATUS
+fs_eject(PDEVICE_OBJECT drive)
+{
+    struct volume *volume = fs_volume_on(drive);
+    NTSTATUS status = eject_once(drive, volume);
+
+    for (int i = 1; i < EJECT_TRIES && status == STATUS_MEDIA_CHANGED; i++) {
+        if (volume == NULL || fs_ending())
+            break;
+        IoVerifyVolume(drive, FALSE);
+        if (fs_volume_on(drive) != volume || !fs_volume_mounted(volume))
+            break;
+        status = eject_once(drive, volume);
+    }
     return status;
 }
 

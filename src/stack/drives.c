@@ -169,6 +169,21 @@ drive_gone(struct drive *drive)
     fs_drive_gone(drive->fdo);
 }
 
+/* Somebody stands in front of it. */
+static void
+eject_requested(struct drive *drive)
+{
+    struct ri_error error = { "" };
+
+    if (drive->service->stopping)
+        return;
+    if (ri_eject(drive->service, drive->config.name, &error) != 0)
+        event_send(drive->service, "drive", drive->config.name, "", 0,
+                   "drive %s: its button was pressed, and it stays closed: "
+                   "%.300s",
+                   drive->config.name, error.text);
+}
+
 static NTSTATUS NTAPI
 media_changed(PVOID structure, PVOID context)
 {
@@ -181,9 +196,8 @@ media_changed(PVOID structure, PVOID context)
     else if (IsEqualGUID(&notification->Event,
                          &GUID_TARGET_DEVICE_REMOVE_COMPLETE))
         drive_gone(drive);
-    else if (IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_EJECT_REQUEST) &&
-             !drive->service->stopping)
-        ri_eject(drive->service, drive->config.name, NULL);
+    else if (IsEqualGUID(&notification->Event, &GUID_IO_MEDIA_EJECT_REQUEST))
+        eject_requested(drive);
     return STATUS_SUCCESS;
 }
 
@@ -424,6 +438,28 @@ ri_yank(struct ri_service *service, const char *name,
         return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
     event_send(service, "drive", drive->config.name, "", 0,
                "drive %s: its medium was pulled out", drive->config.name);
+    drive_look(drive);
+    return 0;
+}
+
+int
+ri_press(struct ri_service *service, const char *name,
+         struct ri_error *out_error)
+{
+    struct drive *drive = drive_find(service, name, out_error);
+
+    if (drive == NULL)
+        return -ENODEV;
+    if (drive->device == NULL)
+        return by_hand(drive, out_error);
+    if (refuse_library(drive, out_error) != 0)
+        return -EBUSY;
+    if (!has_medium(drive))
+        return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
+    event_send(service, "drive", drive->config.name, "", 0,
+               "drive %s: its button was pressed", drive->config.name);
+    if (vscsi_press_eject(drive->device) != 0)
+        return ri_fail(out_error, -EIO, "drive %s does not open", name);
     drive_look(drive);
     return 0;
 }

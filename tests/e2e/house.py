@@ -188,6 +188,9 @@ class Service:
     def eject(self, drive):
         return self.hand(drive, "eject")
 
+    def press(self, drive):
+        return self.hand(drive, "press")
+
     def answer(self, prompt, word):
         return self.call("POST", f"/v1/prompts/{prompt['id']}/answer",
                          {"answer": word})

@@ -229,6 +229,65 @@ def test_eject_of_a_dirty_volume_leaves_nothing_unflushed(two, media):
     assert not files(s)
 
 
+def test_the_button_of_a_drive_in_use_flushes_unlocks_and_opens(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    assert unflushed(s) > 0
+    until(lambda: s.drives()["left"]["locked"], "locked in its drive")
+    reply = s.run("press", "left")
+    assert reply.returncode == 0, reply.stderr
+    s.absent("ARCHIVE-A", 10)
+    until(lambda: s.drives()["left"]["state"] == "empty", "open")
+    assert "flushed and opened" in s.stderr()
+    assert unflushed(s) == 0
+    assert model.on(media.a)
+    assert not files(s)
+    before = s.volume("ARCHIVE-A")["replays"]
+    s.insert("right", media.a)
+    s.mounted("ARCHIVE-A")
+    assert s.volume("ARCHIVE-A")["replays"] == before
+
+
+def test_the_button_of_an_idle_drive_opens_at_once(two, media):
+    s, c = two()
+    model = Model(media.a)
+    model.write(c, 50)
+    c.flush()
+    until(lambda: not s.drives()["left"]["locked"], "unlocked", 10)
+    s.press("left")
+    s.absent("ARCHIVE-A")
+    assert model.on(media.a)
+    with pytest.raises(ApiError) as error:
+        s.press("left")
+    assert error.value.code == "no-medium"
+    s.insert("left", media.a)
+    s.mounted("ARCHIVE-A")
+    assert c.read(model.offset, len(model.content)) == bytes(model.content)
+
+
+def test_the_button_when_it_cannot_be_flushed_is_told_and_loses_nothing(
+        serve, media, clients):
+    """As a disk says whose medium will take no more: a write error."""
+    s = serve({"left": {"type": "disk", "medium": media.a,
+                        "cache": "volatile",
+                        "fault": "at 1 flush do sense 3/0c/00"}},
+              flush_idle=NEVER)
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    model = Model(media.a)
+    model.write(c, 50)
+    until(lambda: s.drives()["left"]["locked"], "locked in its drive")
+    s.press("left")
+    until(lambda: "it stays closed" in s.stderr(), "told", 10)
+    assert s.volume("ARCHIVE-A")["state"] == "mounted"
+    assert c.read(model.offset, len(model.content)) == bytes(model.content)
+    s.press("left")
+    s.absent("ARCHIVE-A", 10)
+    assert model.on(media.a)
+
+
 def test_a_quiet_volume_is_flushed_by_itself(two, media):
     s, c = two()
     model = Model(media.a)

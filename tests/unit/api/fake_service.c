@@ -502,6 +502,13 @@ ri_eject(struct ri_service *service, const char *drive,
 }
 
 int
+ri_press(struct ri_service *service, const char *drive,
+         struct ri_error *out_error)
+{
+    return remove_medium(service, drive, false, out_error);
+}
+
+int
 ri_yank(struct ri_service *service, const char *drive,
         struct ri_error *out_error)
 {

@@ -134,6 +134,12 @@ def test_status_on_a_terminal_is_a_table(service):
     assert "..." in out
 
 
+def test_press_prints_the_drive_as_eject_does(service):
+    assert service.run("press", "disk0").stdout == "drive\tdisk0\topen\t\t\n"
+    done = service.run("press", "disk0")
+    assert done.returncode != 0 and done.stderr.startswith("reinsert: press: ")
+
+
 def test_yank_prompt_answer_insert(service):
     assert service.run("yank", "disk0").stdout == "drive\tdisk0\tempty\t\t\n"
     fields = service.run("prompts").stdout.rstrip("\n").split("\t")

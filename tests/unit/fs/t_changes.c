@@ -62,6 +62,34 @@ eject__nothing_happens_meanwhile__opens(void **state)
     assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
 }
 
+/* The request is a UNIT ATTENTION, and every one of those may be a change. */
+static void
+eject__the_drive_has_told_of_its_button__flushes_and_opens(void **state)
+{
+    struct rig *rig = *state;
+    struct drive_rig *d = &rig->d[0];
+    const char *path = FAT("button", "MINE", "90000004");
+    struct vscsi_state now;
+    struct volume *volume;
+
+    limit(64u << 20, NEVER);
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'B', 512);
+    assert_int_equal(write_volume(volume, 8 << 20, buffer, 512),
+                     STATUS_SUCCESS);
+    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
+    assert_int_equal(vscsi_press_eject(d->drive), 0);
+    vscsi_state(d->drive, &now);
+    assert_true(now.medium && !now.tray_open);
+    assert_int_equal(fs_eject(d->fdo), STATUS_SUCCESS);
+    vscsi_state(d->drive, &now);
+    assert_false(now.medium && !now.tray_open);
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    assert_int_equal(info_of(volume).unflushed_bytes, 0);
+    assert_on_medium(path, 8 << 20, buffer, 512);
+}
+
 /* --- mkfs inside a partition ------------------------------------------------------ */
 
 /* One partition from 1 MiB on, 30 MiB long. */
@@ -327,6 +355,8 @@ main(void)
         TEST(eject__hand_swaps_meanwhile__not_ejected__the_other_untouched,
              rig_cached_disk),
         TEST(eject__nothing_happens_meanwhile__opens, rig_cached_disk),
+        TEST(eject__the_drive_has_told_of_its_button__flushes_and_opens,
+             rig_cached_disk),
         TEST(mkfs_in_a_partition__pulled_at_once__still_the_same, rig_disk),
         TEST(mkfs_in_a_partition__flushed_then_pulled__still_the_same,
              rig_disk),
