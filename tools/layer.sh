@@ -16,7 +16,7 @@ folder() {
         echo "$top/src/drivers/$1" ;;
     tapes) echo "$top/src/tape" ;;
     tapelink) echo "$top/front/tape" ;;
-    nbd | api | cli) echo "$top/front/$1" ;;
+    nbd | api | cli | tapefuse) echo "$top/front/$1" ;;
     test) echo "$top/tests" ;;
     *) echo "$top/src/$1" ;;
     esac

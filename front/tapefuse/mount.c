@@ -1,0 +1,314 @@
+/*
+ * mount.c - a mounted folder, from its making to its end
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tapefuse/tapefuse_internal.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FUSE_PAGES  256 /* in one request of the kernel */
+#define NAG_NS      100000000
+#define CLOSE_TICKS 200 /* of 10 ms */
+
+/* --- making ------------------------------------------------------------------ */
+
+static void
+on_init(void *data, struct fuse_conn_info *kernel)
+{
+    (void) data;
+    kernel->max_write = TAPEFUSE_RECORD_MAX;
+    kernel->max_readahead = 0;
+    kernel->max_background = 1024; /* the kernel keeps releases back else */
+    kernel->want &= ~(unsigned) (FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+                                 FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ASYNC_DIO |
+                                 FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
+                                 FUSE_CAP_WRITEBACK_CACHE);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = on_init,
+    .lookup = tf_lookup,
+    .getattr = tf_getattr,
+    .setattr = tf_setattr,
+    .readlink = tf_readlink,
+    .readdir = tf_readdir,
+    .create = tf_create,
+    .mknod = tf_mknod,
+    .unlink = tf_unlink,
+    .open = tf_open,
+    .flush = tf_flush,
+    .release = tf_release,
+    .read = tf_read,
+    .write = tf_write,
+    .ioctl = tf_ioctl,
+};
+
+static int complain(struct ri_error *out_error, int error, const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
+
+static int
+complain(struct ri_error *out_error, int error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void) vsnprintf(out_error->text, sizeof out_error->text, format, args);
+    va_end(args);
+    return error;
+}
+
+static int
+make_drives(struct tapefuse *fuse, const struct tapefuse_config *config)
+{
+    fuse->drives = calloc(config->drive_count, sizeof *fuse->drives);
+    if (fuse->drives == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->drive_count; i++) {
+        struct tf_drive *drive = &fuse->drives[i];
+
+        drive->fuse = fuse;
+        drive->number = (unsigned) i;
+        (void) snprintf(drive->name, sizeof drive->name, "%s",
+                        config->drives[i]);
+        (void) pthread_mutex_init(&drive->lock, NULL);
+        (void) pthread_cond_init(&drive->changed, NULL);
+        fuse->drive_count++;
+        drive->buffer = malloc(TAPEFUSE_RECORD_MAX);
+        if (drive->buffer == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int
+make_window(struct tapefuse *fuse)
+{
+    size_t page = (size_t) sysconf(_SC_PAGESIZE);
+    unsigned per_drive = WORKERS_MAX / (unsigned) fuse->drive_count;
+    int error;
+
+    fuse->queue_max = per_drive - 1 < QUEUE_MAX ? per_drive - 1 : QUEUE_MAX;
+    fuse->worker_count = 2 + fuse->drive_count * (1 + fuse->queue_max);
+    if (fuse->worker_count > WORKERS_MAX)
+        fuse->worker_count = WORKERS_MAX;
+    fuse->header_room = page;
+    /* Libfuse asks the kernel for no more than it would read itself. */
+    fuse->slot_bytes = page + FUSE_PAGES * page + page;
+    fuse->workers = calloc(fuse->worker_count, sizeof *fuse->workers);
+    if (fuse->workers == NULL)
+        return -ENOMEM;
+    error = tape_link_window_new(fuse->worker_count * fuse->slot_bytes,
+                                 &fuse->window);
+    if (error == 0)
+        fuse->window_base = tape_link_window_base(fuse->window);
+    return error;
+}
+
+/* As udev does for tape drives: for the group tape, where we may. */
+static void
+choose_owner(struct tapefuse *fuse)
+{
+    const struct group *group = getgrnam("tape");
+
+    fuse->owner = getuid();
+    fuse->group = getgid();
+    fuse->mode = 0600;
+    if (fuse->owner == 0 && group != NULL) {
+        fuse->group = group->gr_gid;
+        fuse->mode = 0660;
+    }
+}
+
+static int
+mount_it(struct tapefuse *fuse, const struct tapefuse_config *config,
+         struct ri_error *out_error)
+{
+    char options[128];
+    char *words[] = { (char[]){ "reinsert" }, (char[]){ "-o" }, options, NULL };
+    struct fuse_args args = FUSE_ARGS_INIT(3, words);
+    char *folder = strdup(config->folder);
+
+    (void) snprintf(options, sizeof options,
+                    "fsname=reinsert,subtype=tape,default_permissions%s",
+                    fuse->owner == 0 ? ",allow_other" : "");
+    fuse->session =
+        fuse_session_new(&args, &operations, sizeof operations, fuse);
+    fuse_opt_free_args(&args);
+    if (folder == NULL || fuse->session == NULL) {
+        free(folder);
+        return complain(out_error, -ENOMEM, "FUSE cannot be used");
+    }
+    if (fuse_session_mount(fuse->session, folder) != 0) {
+        free(folder);
+        fuse_session_destroy(fuse->session);
+        fuse->session = NULL;
+        return complain(out_error, -EIO, "%s: cannot be mounted",
+                        config->folder);
+    }
+    free(folder);
+    return 0;
+}
+
+static int
+build(struct tapefuse *fuse, const struct tapefuse_config *config,
+      struct ri_error *out_error)
+{
+    int error = make_drives(fuse, config);
+
+    (void) snprintf(fuse->control, sizeof fuse->control, "%s", config->control);
+    fuse->say = config->say;
+    fuse->born = time(NULL);
+    choose_owner(fuse);
+    if (error == 0)
+        error = make_window(fuse);
+    if (error != 0)
+        return complain(out_error, error, "%s", strerror(-error));
+    return mount_it(fuse, config, out_error);
+}
+
+int
+tapefuse_new(const struct tapefuse_config *config, struct tapefuse **out_fuse,
+             struct ri_error *out_error)
+{
+    struct tapefuse *fuse;
+    int error;
+
+    if (config->drive_count == 0)
+        return complain(out_error, -ENODEV, "there is no tape drive");
+    if (config->drive_count > TAPEFUSE_DRIVES_MAX)
+        return complain(out_error, -E2BIG, "more than %d tape drives",
+                        TAPEFUSE_DRIVES_MAX);
+    fuse = calloc(1, sizeof *fuse);
+    if (fuse == NULL)
+        return complain(out_error, -ENOMEM, "no memory");
+    (void) pthread_mutex_init(&fuse->reader, NULL);
+    (void) pthread_mutex_init(&fuse->mouth, NULL);
+    (void) sem_init(&fuse->wake, 0, 0);
+    error = build(fuse, config, out_error);
+    if (error != 0) {
+        tapefuse_free(fuse);
+        return error;
+    }
+    *out_fuse = fuse;
+    return 0;
+}
+
+int
+tapefuse_background(void)
+{
+    return fuse_daemonize(0);
+}
+
+void
+tapefuse_free(struct tapefuse *fuse)
+{
+    if (fuse == NULL)
+        return;
+    if (fuse->session != NULL) {
+        fuse_session_unmount(fuse->session);
+        fuse_session_destroy(fuse->session);
+    }
+    tape_link_window_free(fuse->window);
+    for (size_t i = 0; i < fuse->drive_count; i++) {
+        (void) pthread_mutex_destroy(&fuse->drives[i].lock);
+        (void) pthread_cond_destroy(&fuse->drives[i].changed);
+        free(fuse->drives[i].buffer);
+    }
+    (void) sem_destroy(&fuse->wake);
+    (void) pthread_mutex_destroy(&fuse->reader);
+    (void) pthread_mutex_destroy(&fuse->mouth);
+    free(fuse->drives);
+    free(fuse->workers);
+    free(fuse);
+}
+
+/* --- serving ----------------------------------------------------------------- */
+
+static void *
+close_one(void *drive)
+{
+    tf_close(drive);
+    return NULL;
+}
+
+/* What programs still have open when we are told to end.  A close may have to
+ * wait for a tape, so each has a thread. */
+static bool
+close_all(struct tapefuse *fuse)
+{
+    const struct timespec tick = { 0, 10000000 };
+    bool open = true;
+
+    for (size_t i = 0; i < fuse->drive_count; i++) {
+        pthread_t thread;
+
+        if (fuse->drives[i].link == NULL)
+            continue;
+        if (pthread_create(&thread, NULL, close_one, &fuse->drives[i]) != 0)
+            return false;
+        (void) pthread_detach(thread);
+    }
+    for (int i = 0; i < CLOSE_TICKS && open; i++) {
+        open = false;
+        for (size_t k = 0; k < fuse->drive_count; k++) {
+            (void) pthread_mutex_lock(&fuse->drives[k].lock);
+            open |= fuse->drives[k].link != NULL;
+            (void) pthread_mutex_unlock(&fuse->drives[k].lock);
+        }
+        if (open)
+            (void) nanosleep(&tick, NULL);
+    }
+    return !open;
+}
+
+/* Until there is nothing more to read, or to stop. */
+static void
+watch(struct tapefuse *fuse)
+{
+    bool nagging = false;
+
+    while (!atomic_load(&fuse->stopping) &&
+           fuse_session_exited(fuse->session) == 0) {
+        struct timespec until;
+
+        if (nagging) {
+            (void) clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_nsec += NAG_NS;
+            if (until.tv_nsec >= 1000000000) {
+                until.tv_nsec -= 1000000000;
+                until.tv_sec++;
+            }
+            (void) sem_timedwait(&fuse->wake, &until);
+        } else {
+            (void) sem_wait(&fuse->wake);
+        }
+        nagging = tf_nag(fuse);
+    }
+}
+
+int
+tapefuse_serve(struct tapefuse *fuse)
+{
+    int error = tf_pool_start(fuse);
+
+    if (error == 0)
+        watch(fuse);
+    if (!tf_pool_stop(fuse) || !close_all(fuse))
+        return -ETIMEDOUT;
+    return error;
+}
+
+void
+tapefuse_stop(struct tapefuse *fuse)
+{
+    atomic_store(&fuse->stopping, true);
+    (void) sem_post(&fuse->wake);
+}

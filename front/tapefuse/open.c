@@ -1,0 +1,256 @@
+/*
+ * open.c - open, close(2), and the end of a session
+ *
+ * The kernel tells close(2) apart from the last close: a flush comes at each,
+ * and its answer is what the program gets; the release comes later, and nobody
+ * hears its answer.  So a flush after a write waits until all is on the tape;
+ * the release puts the filemark and rewinds.  An open waits for a release that
+ * was read before it, so that two commands after one another never meet.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tapefuse/tapefuse_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mtio.h>
+
+#define FLAG_EXITING 0x4u /* PF_EXITING of the kernel, in /proc/PID/stat */
+
+/* --- open ------------------------------------------------------------------ */
+
+/* Libfuse's own reply knows no streams: of these the kernel says which
+ * requests belong to one call. */
+static int
+reply_open(fuse_req_t req, uint64_t handle)
+{
+    struct fuse_open_out out = { .fh = handle,
+                                 .open_flags = FOPEN_DIRECT_IO |
+                                               FOPEN_NONSEEKABLE |
+                                               FOPEN_STREAM };
+
+    return fuse_reply_buf(req, (const char *) &out, sizeof out);
+}
+
+/* 0: the drive is reserved. */
+static int
+reserve(struct tf_call *call)
+{
+    struct tf_drive *drive = call->drive;
+    int error = 0;
+
+    (void) pthread_mutex_lock(&drive->lock);
+    if (drive->releases != 0 && drive->queued >= drive->fuse->queue_max)
+        error = EBUSY;
+    drive->queued++;
+    while (error == 0 && drive->releases != 0 && !call->interrupted)
+        (void) pthread_cond_wait(&drive->changed, &drive->lock);
+    drive->queued--;
+    if (error == 0 && call->interrupted)
+        error = EINTR;
+    if (error == 0 && drive->open)
+        error = EBUSY;
+    if (error == 0)
+        drive->open = drive->busy = true;
+    (void) pthread_mutex_unlock(&drive->lock);
+    return error;
+}
+
+static void
+wait_interrupted(fuse_req_t req, void *data)
+{
+    struct tf_call *call = data;
+
+    (void) req;
+    (void) pthread_mutex_lock(&call->drive->lock);
+    call->interrupted = true;
+    (void) pthread_cond_broadcast(&call->drive->changed);
+    (void) pthread_mutex_unlock(&call->drive->lock);
+}
+
+static void
+forget(struct tf_drive *drive)
+{
+    drive->link = NULL;
+    drive->last_writer = 0;
+    drive->unsynced = drive->warned = drive->told = false;
+    drive->late_error = 0;
+    drive->gathered = drive->held = 0;
+}
+
+static int
+begin(struct tapefuse *fuse, struct tf_drive *drive, enum tf_kind kind,
+      int flags)
+{
+    struct ri_tape_how how = {
+        .write = (flags & O_ACCMODE) != O_RDONLY,
+        .no_tape_needed = (flags & O_NONBLOCK) != 0,
+        .rewind_at_close = kind == TF_REWIND,
+    };
+    struct ri_error why = { "" };
+    int error;
+
+    forget(drive);
+    error = tape_link_open_in(fuse->control, drive->name, &how, fuse->window,
+                              &drive->link, &why);
+    if (error != 0 && tf_is_gone(error))
+        tf_say(fuse, drive, "%s", why.text);
+    if (error == 0)
+        drive->handle =
+            __atomic_add_fetch(&fuse->last_handle, 1, __ATOMIC_RELAXED);
+    return error == 0 ? 0 : tf_errno(TF_OPEN, error);
+}
+
+static void
+end_turn(struct tf_drive *drive, bool open)
+{
+    (void) pthread_mutex_lock(&drive->lock);
+    drive->open = open;
+    drive->busy = false;
+    (void) pthread_cond_broadcast(&drive->changed);
+    (void) pthread_mutex_unlock(&drive->lock);
+}
+
+void
+tf_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+    struct tapefuse *fuse = fuse_req_userdata(req);
+    enum tf_kind kind = TF_REWIND;
+    struct tf_drive *drive = tf_drive_of(fuse, node, &kind);
+    struct tf_call call = { .drive = drive, .request = req };
+    int error;
+
+    if (drive == NULL || kind >= TF_LINK) {
+        (void) fuse_reply_err(req, ENXIO);
+        return;
+    }
+    fuse_req_interrupt_func(req, wait_interrupted, &call);
+    error = reserve(&call);
+    fuse_req_interrupt_func(req, NULL, NULL);
+    if (error == 0) {
+        error = begin(fuse, drive, kind, fi->flags);
+        if (error != 0)
+            end_turn(drive, false);
+    }
+    if (error != 0) {
+        (void) fuse_reply_err(req, error);
+        return;
+    }
+    /* Who was to have it is gone: no release will come. */
+    if (reply_open(req, drive->handle) == -ENOENT)
+        tf_close(drive);
+    else
+        end_turn(drive, true);
+}
+
+/* --- close ----------------------------------------------------------------- */
+
+/* The process is ending, and hears nothing any more. */
+static bool
+is_dying(pid_t thread)
+{
+    char path[40], line[512];
+    const char *at;
+    unsigned flags = 0;
+    FILE *file;
+
+    (void) snprintf(path, sizeof path, "/proc/%d/stat", (int) thread);
+    file = thread > 0 ? fopen(path, "re") : NULL;
+    if (file == NULL)
+        return false;
+    /* Behind the name, which is in brackets and may hold anything: state, four
+     * numbers, tpgid, flags. */
+    at = fgets(line, sizeof line, file) != NULL ? strrchr(line, ')') : NULL;
+    if (at != NULL &&
+        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+        flags = 0;
+    (void) fclose(file);
+    return (flags & FLAG_EXITING) != 0;
+}
+
+void
+tf_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+    struct tapefuse *fuse = fuse_req_userdata(req);
+    struct tf_drive *drive = tf_drive_of(fuse, node, NULL);
+    struct ri_tape_result result;
+    struct tf_call call;
+    int error;
+
+    /* A copy of the descriptor is closed by somebody who wrote nothing. */
+    if (drive == NULL || fi->lock_owner != drive->last_writer ||
+        !drive->unsynced || is_dying(fuse_req_ctx(req)->pid)) {
+        (void) fuse_reply_err(req, 0);
+        return;
+    }
+    error = tf_enter(&call, req, drive);
+    if (error == 0) {
+        error = tape_link_op(drive->link, MTWEOF, 0, &result);
+        if (error == 0)
+            drive->unsynced = false;
+        else
+            tf_say(fuse, drive, "at the close: %s", result.text);
+        error = tf_errno(TF_OPERATE, error);
+        if (error == 0 && drive->late_error != 0)
+            error = drive->late_error;
+        tf_leave(&call);
+    }
+    (void) fuse_reply_err(req, error);
+}
+
+void
+tf_release_read(struct tapefuse *fuse, fuse_ino_t node)
+{
+    struct tf_drive *drive = tf_drive_of(fuse, node, NULL);
+
+    if (drive == NULL)
+        return;
+    (void) pthread_mutex_lock(&drive->lock);
+    drive->releases++;
+    (void) pthread_mutex_unlock(&drive->lock);
+}
+
+void
+tf_close(struct tf_drive *drive)
+{
+    struct ri_tape_result result = { .bytes = 0 };
+    struct tape_link *link = drive->link;
+    int error;
+
+    error = tape_link_close(link, &result);
+    if (error != 0)
+        tf_say(drive->fuse, drive, "at the last close: %s",
+               result.text[0] != '\0' ? result.text : strerror(-error));
+    (void) pthread_mutex_lock(&drive->lock);
+    drive->link = NULL;
+    (void) pthread_mutex_unlock(&drive->lock);
+    end_turn(drive, false);
+}
+
+void
+tf_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+    struct tapefuse *fuse = fuse_req_userdata(req);
+    struct tf_drive *drive = tf_drive_of(fuse, node, NULL);
+    bool ours;
+
+    (void) fuse_reply_err(req, 0);
+    if (drive == NULL)
+        return;
+    (void) pthread_mutex_lock(&drive->lock);
+    while (drive->busy)
+        (void) pthread_cond_wait(&drive->changed, &drive->lock);
+    ours = drive->open && drive->handle == fi->fh && drive->link != NULL;
+    if (ours)
+        drive->busy = true;
+    (void) pthread_mutex_unlock(&drive->lock);
+    if (ours)
+        tf_close(drive);
+    (void) pthread_mutex_lock(&drive->lock);
+    drive->releases--;
+    (void) pthread_cond_broadcast(&drive->changed);
+    (void) pthread_mutex_unlock(&drive->lock);
+}
