@@ -62,7 +62,8 @@ def main():
         ours, theirs, empty = [], [], []
         try:
             for _ in range(ROUNDS):
-                ours.append(seconds([REINSERT, "changer", "status"], env))
+                ours.append(seconds([REINSERT, "changer", "-f", "vault",
+                                     "status"], env))
                 theirs.append(seconds(["mtx", "-f", "/dev/sg9", "status"],
                                       preloaded))
                 # What the emulation costs inside mtx, without an inventory.
@@ -71,10 +72,13 @@ def main():
         finally:
             service.terminate()
             service.wait()
-        a, b, c = (statistics.median(x) * 1e3 for x in (ours, theirs, empty))
-        print(f"status of {SLOTS} slots, median of {ROUNDS}: reinsert changer "
-              f"{a:.1f} ms, mtx {b:.1f} ms ({c:.1f} ms of it to start the "
-              f"emulation): ours takes {a / b:.2f} of mtx")
+        # The second line is what a machine that does nothing else would say.
+        for what, of in (("median", statistics.median),
+                         ("best tenth", lambda x: sorted(x)[len(x) // 10])):
+            a, b, c = (of(x) * 1e3 for x in (ours, theirs, empty))
+            print(f"status of {SLOTS} slots, {what} of {ROUNDS}: reinsert "
+                  f"changer {a:.2f} ms, mtx {b:.2f} ms ({c:.2f} ms of it to "
+                  f"start the emulation): ours takes {a / b:.2f} of mtx")
 
 
 main()

@@ -84,7 +84,8 @@ json_t *api_encode_export(const struct ri_export_info *export_);
 json_t *api_encode_event(const struct ri_event *event);
 json_t *api_encode_log_entry(const struct ri_log_entry *entry);
 json_t *api_encode_library(const struct ri_library_info *library);
-/* wanted: names with commas between them, or NULL for all. */
+/* wanted: names with commas between them, of which those that are "", 0 or
+ * false are left out; or NULL for all. */
 json_t *api_encode_elements(const struct ri_element_info *rows, size_t count,
                             const char *wanted);
 json_t *api_encode_result(const struct ri_library_result *result);
@@ -121,7 +122,7 @@ struct api_call {
     struct api_server *server;
     const struct api_route *route;
     char params[API_PARAMS_MAX][API_SEGMENT_MAX]; /* {NAME}, {ID} */
-    json_t *body; /* an object, or NULL; owned */
+    json_t *body;       /* an object, or NULL; owned */
     const char *wanted; /* ?fields=NAME,NAME..., or NULL for all */
     /* out */
     unsigned http;

@@ -234,18 +234,45 @@ encode_value(enum kind kind, const void *at)
     return NULL;
 }
 
+/* "", 0 or no. */
+static bool
+is_nothing(enum kind kind, const void *at)
+{
+    switch (kind) {
+    case TEXT:
+        return *(const char *) at == '\0';
+    case U32:
+        return *(const uint32_t *) at == 0;
+    case U64:
+        return *(const uint64_t *) at == 0;
+    case BOOLEAN:
+        return !*(const bool *) at;
+    default:
+        return false;
+    }
+}
+
 /* The names are ours: nothing of them needs checking. */
 static json_t *
-encode(const struct column *columns, size_t count, const void *record)
+encode_some(const struct column *columns, size_t count, const void *record,
+            bool all)
 {
     json_t *object = json_object();
 
-    for (size_t i = 0; i < count; i++)
-        json_object_set_new_nocheck(
-            object, columns[i].name,
-            encode_value(columns[i].kind,
-                         (const char *) record + columns[i].offset));
+    for (size_t i = 0; i < count; i++) {
+        const void *at = (const char *) record + columns[i].offset;
+
+        if (all || !is_nothing(columns[i].kind, at))
+            json_object_set_new_nocheck(object, columns[i].name,
+                                        encode_value(columns[i].kind, at));
+    }
     return object;
+}
+
+static json_t *
+encode(const struct column *columns, size_t count, const void *record)
+{
+    return encode_some(columns, count, record, true);
 }
 
 static bool
@@ -334,7 +361,8 @@ api_encode_elements(const struct ri_element_info *rows, size_t count,
         if (wanted == NULL || is_in(wanted, element_columns[i].name))
             columns[some++] = element_columns[i];
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, encode(columns, some, &rows[i]));
+        json_array_append_new(
+            list, encode_some(columns, some, &rows[i], wanted == NULL));
     return list;
 }
 

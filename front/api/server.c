@@ -170,8 +170,9 @@ static enum MHD_Result
 send_reply(struct MHD_Connection *connection, struct request *request)
 {
     struct api_call *call = &request->call;
-    char *text =
-        call->reply != NULL ? json_dumps(call->reply, JSON_INDENT(2)) : NULL;
+    /* Who names fields is a program that is in a hurry. */
+    size_t how = call->wanted != NULL ? JSON_COMPACT : JSON_INDENT(2);
+    char *text = call->reply != NULL ? json_dumps(call->reply, how) : NULL;
     struct MHD_Response *response;
     enum MHD_Result result;
     size_t len;

@@ -102,26 +102,50 @@ changer_forget(struct changer *changer)
 }
 
 /* Of thousands of elements only what the words of mtx need. */
-#define FIELDS                                                                 \
-    "?fields=type,number,full,home,home_of,tag,tag_present,alternate,"         \
-    "alternate_present"
+#define FIELDS "?fields=type,number,full,home,home_of,tag,alternate"
+
+static int
+fetch(struct changer *changer, const char *library)
+{
+    char *path =
+        client_path("/v1/libraries/", library, changer->whole ? "" : FIELDS);
+    int rc = client_try(changer->client, path, NULL, &changer->status);
+
+    free(path);
+    return rc;
+}
 
 static int
 read_once(struct changer *changer)
 {
-    char *path;
-    int rc;
+    int rc = fetch(changer, changer->library);
 
-    path = client_path("/v1/libraries/", changer->library,
-                       changer->whole ? "" : FIELDS);
-    rc = client_try(changer->client, path, NULL, &changer->status);
-    free(path);
     if (rc == 0 && json_object_get(changer->status, "error") != NULL) {
         changer_print_failure(changer, "status", changer->status);
         changer_forget(changer);
         rc = 1;
     }
     return rc != 0;
+}
+
+/* One question instead of two, if what was given is the name of a library.
+ * What else it may be is found out in the list of them. */
+static int
+read_named(struct changer *changer)
+{
+    const char *name = after_slash(changer->given);
+    int rc;
+
+    if (*name == '\0' || strlen(name) >= sizeof changer->library)
+        return 0;
+    rc = fetch(changer, name);
+    if (rc != 0)
+        return 1;
+    if (json_object_get(changer->status, "error") == NULL)
+        strcpy(changer->library, name);
+    else
+        changer_forget(changer);
+    return 0;
 }
 
 /* A library that has just been switched on has told nothing yet. */
@@ -144,7 +168,11 @@ changer_read(struct changer *changer)
 {
     if (changer->status != NULL)
         return 0;
-    if (changer_find(changer) != 0 || read_once(changer) != 0)
+    if (changer->library[0] == '\0' && changer->given != NULL &&
+        read_named(changer) != 0)
+        return 1;
+    if (changer->status == NULL &&
+        (changer_find(changer) != 0 || read_once(changer) != 0))
         return 1;
     if (json_array_size(json_object_get(changer->status, "elements")) == 0)
         return wait_for_elements(changer);

@@ -23,9 +23,9 @@ print_tags(const struct changer *changer, const json_t *element,
 
     if (!changer->bar_codes)
         return;
-    if (json_flag(element, "tag_present") && *tag != '\0')
+    if (*tag != '\0')
         printf(":VolumeTag%s%s", equals, tag);
-    if (json_flag(element, "alternate_present") && *alternate != '\0')
+    if (*alternate != '\0')
         printf(":AlternateVolumeTag%s%s", equals, alternate);
 }
 

@@ -188,8 +188,7 @@ no_home(const struct changer *changer, long drive)
 static const char *
 name_of(const json_t *element, char out_name[64])
 {
-    const char *tag =
-        json_flag(element, "tag_present") ? json_text(element, "tag") : "";
+    const char *tag = json_text(element, "tag");
 
     snprintf(out_name, 64, "%s", tag);
     for (size_t len = strlen(out_name); len > 0 && out_name[len - 1] == ' ';)

@@ -2,7 +2,7 @@
  * cli.h - what the files of the command line share
  *
  * A verb is a struct at the foot of its file, and a line in the table of
- * main.c; options are rows of one table in options.c.  Help, usage errors and
+ * verbs.c; options are rows of one table in options.c.  Help, usage errors and
  * the test against the manual page come from these two tables.
  *
  * The client verbs run on one thread.  Only serve has others.
@@ -73,14 +73,21 @@ struct cli_verb {
 
 extern const struct cli_verb cli_verb_serve, cli_verb_status, cli_verb_insert,
     cli_verb_eject, cli_verb_press, cli_verb_yank, cli_verb_prompts, cli_verb_answer,
-    cli_verb_events, cli_verb_errors, cli_verb_recover,
-    cli_verb_changer, cli_verb_drives, cli_verb_probe, cli_verb_library,
-    cli_verb_sense, cli_verb_states, cli_verb_version, cli_verb_help;
+    cli_verb_events, cli_verb_errors, cli_verb_recover, cli_verb_changer,
+    cli_verb_drives, cli_verb_probe, cli_verb_library, cli_verb_sense,
+    cli_verb_states, cli_verb_version, cli_verb_help;
+
+/* --- verbs.c, or verbs_client.c of the small program
+ * ---------------------------------------------------------------------------
+ */
+
+extern const struct cli_verb *const cli_verbs[]; /* ends with NULL */
+/* argv[1] is none of them, or is not there: the exit code. */
+int cli_no_verb(char **argv);
 
 /* --- main.c ------------------------------------------------------------------
  */
 
-extern const struct cli_verb *const cli_verbs[]; /* ends with NULL */
 const struct cli_verb *cli_verb_find(const char *name);
 /* "reinsert: " and a line, on stderr. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -128,8 +135,7 @@ int client_try(struct client *client, const char *path, const json_t *body,
                json_t **out_reply);
 /* Called now and then, about once a second, while an answer is waited for. */
 typedef void client_wait_fn(void *context);
-void client_on_wait(struct client *client, client_wait_fn *tick,
-                    void *context);
+void client_on_wait(struct client *client, client_wait_fn *tick, void *context);
 /* "/v1/drives/" NAME "/eject", with the name escaped; free(). */
 char *client_path(const char *before, const char *name, const char *after);
 

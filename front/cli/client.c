@@ -7,8 +7,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "cli/cli.h"
+#include "cli/http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,14 +20,14 @@
 struct client {
     char path[RI_PATH_MAX];
     const char *verb;
-    CURL *curl; /* kept connected between requests */
+    struct http *http;
     client_wait_fn *tick;
     void *tick_context;
 };
 
 struct buffer {
     char *data;
-    size_t len;
+    size_t len, room;
 };
 
 /* What an error of the API means for the exit code; all others are 1. */
@@ -46,8 +46,7 @@ client_open(const struct cli *cli, struct client **out_client)
     struct client *client = calloc(1, sizeof *client);
     struct sockaddr_un address;
 
-    if (client == NULL || (client->curl = curl_easy_init()) == NULL) {
-        free(client);
+    if (client == NULL) {
         cli_say("out of memory");
         return CLI_FAILED;
     }
@@ -59,6 +58,12 @@ client_open(const struct cli *cli, struct client **out_client)
         client_close(client);
         return CLI_USAGE;
     }
+    client->http = http_new(client->path);
+    if (client->http == NULL) {
+        client_close(client);
+        cli_say("out of memory");
+        return CLI_FAILED;
+    }
     *out_client = client;
     return 0;
 }
@@ -67,79 +72,68 @@ void
 client_close(struct client *client)
 {
     if (client != NULL)
-        curl_easy_cleanup(client->curl);
+        http_free(client->http);
     free(client);
 }
 
 char *
 client_path(const char *before, const char *name, const char *after)
 {
-    char *escaped = curl_easy_escape(NULL, name, 0);
+    char *escaped = http_escape(name);
     char *path = NULL;
 
     if (escaped == NULL ||
         asprintf(&path, "%s%s%s", before, escaped, after) < 0)
         path = NULL;
-    curl_free(escaped);
+    free(escaped);
     return path;
 }
 
-static size_t
-collect(char *data, size_t size, size_t count, void *context)
+static int
+collect(void *context, const char *data, size_t len)
 {
     struct buffer *buffer = context;
+    size_t need = buffer->len + len, room = buffer->room;
     char *grown;
 
-    if (buffer->len + count > REPLY_MAX)
-        return 0;
-    grown = realloc(buffer->data, buffer->len + count + 1);
+    if (need > REPLY_MAX)
+        return -EMSGSIZE;
+    while (room < need)
+        room = room > 0 ? 2 * room : 64 * 1024;
+    grown = room > buffer->room ? realloc(buffer->data, room) : buffer->data;
     if (grown == NULL)
-        return 0;
-    memcpy(grown + buffer->len, data, size * count);
+        return -ENOMEM;
+    memcpy(grown + buffer->len, data, len);
     buffer->data = grown;
-    buffer->len += size * count;
-    return size * count;
-}
-
-static void
-prepare(struct client *client, CURL *curl, const char *path)
-{
-    char url[4096];
-
-    curl_easy_reset(curl);
-    snprintf(url, sizeof url, "http://localhost%s", path);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->path);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    buffer->room = room;
+    buffer->len = need;
+    return 0;
 }
 
 static int
-transport_failure(const struct client *client, CURL *curl, CURLcode code)
+transport_failure(const struct client *client, const struct http_call *call,
+                  int rc)
 {
-    long os_error = 0;
-
-    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_error);
-    if (code == CURLE_COULDNT_CONNECT && os_error == EACCES)
+    if (call->refused && rc == -EACCES)
         cli_say("no access to %s: the service belongs to another user",
                 client->path);
-    else if (code == CURLE_COULDNT_CONNECT)
+    else if (call->refused)
         cli_say("no service at %s: start one with: reinsert serve IMAGE...",
                 client->path);
     else
         cli_say("%s: the service at %s did not answer: %s", client->verb,
-                client->path, curl_easy_strerror(code));
+                client->path, strerror(-rc));
     return CLI_FAILED;
 }
 
 static int
-api_failure(const struct client *client, long http, const json_t *reply)
+api_failure(const struct client *client, int http, const json_t *reply)
 {
     const json_t *error = json_object_get(reply, "error");
     const char *code = json_text(error, "code");
 
     if (error == NULL)
-        cli_say("%s: the service answered with HTTP status %ld", client->verb,
+        cli_say("%s: the service answered with HTTP status %d", client->verb,
                 http);
     else
         cli_say("%s: %s", client->verb, json_text(error, "text"));
@@ -147,20 +141,6 @@ api_failure(const struct client *client, long http, const json_t *reply)
         if (strcmp(code, exit_rows[i].code) == 0)
             return exit_rows[i].exit_code;
     return CLI_FAILED;
-}
-
-static int
-on_progress(void *context, curl_off_t down_all, curl_off_t down,
-            curl_off_t up_all, curl_off_t up)
-{
-    struct client *client = context;
-
-    (void) down_all;
-    (void) down;
-    (void) up_all;
-    (void) up;
-    client->tick(client->tick_context);
-    return 0;
 }
 
 void
@@ -173,36 +153,24 @@ client_on_wait(struct client *client, client_wait_fn *tick, void *context)
 /* One request; body NULL makes it a GET. */
 static int
 exchange(struct client *client, const char *path, const char *body,
-         long *out_http, json_t **out_reply)
+         int *out_http, json_t **out_reply)
 {
-    CURL *curl = client->curl;
     struct buffer buffer = { 0 };
-    struct curl_slist *headers = NULL;
-    CURLcode code;
-    int rc = 0;
+    struct http_call call = { .path = path,
+                              .body = body,
+                              .sink = collect,
+                              .context = &buffer,
+                              .tick = client->tick,
+                              .tick_context = client->tick_context };
+    int rc = http_do(client->http, &call);
 
-    prepare(client, curl, path);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
-    if (client->tick != NULL) {
-        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
-    }
-    if (body != NULL) {
-        headers = curl_slist_append(headers, "Content-Type: application/json");
-        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    }
-    code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, out_http);
-    if (code != CURLE_OK)
-        rc = transport_failure(client, curl, code);
+    *out_http = call.status;
+    if (rc != 0)
+        rc = transport_failure(client, &call, rc);
     else
         *out_reply = buffer.data == NULL
                          ? NULL
                          : json_loadb(buffer.data, buffer.len, 0, NULL);
-    curl_slist_free_all(headers);
     free(buffer.data);
     return rc;
 }
@@ -212,7 +180,7 @@ request(struct client *client, const char *path, const char *body,
         json_t **out_reply)
 {
     json_t *reply = NULL;
-    long http = 0;
+    int http = 0;
     int rc = exchange(client, path, body, &http, &reply);
 
     if (rc == 0 && (http != 200 || reply == NULL)) {
@@ -230,7 +198,7 @@ client_try(struct client *client, const char *path, const json_t *body,
 {
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     json_t *reply = NULL;
-    long http = 0;
+    int http = 0;
     int rc = exchange(client, path, text, &http, &reply);
 
     free(text);
@@ -268,47 +236,50 @@ client_post(struct client *client, const char *path, const json_t *body,
 
 struct stream {
     struct sse *sse;
+    struct http_call *call;
     int result; /* what the verb's function said */
 };
 
-static size_t
-on_stream(char *data, size_t size, size_t count, void *context)
+static int
+on_stream(void *context, const char *data, size_t len)
 {
     struct stream *stream = context;
 
-    stream->result = sse_feed(stream->sse, data, size * count);
-    return stream->result == 0 ? size * count : 0;
+    if (stream->call->status != 200)
+        return 0; /* an error, in words for programs */
+    stream->result = sse_feed(stream->sse, data, len);
+    return stream->result;
 }
 
 int
 client_events(struct client *client, client_event_fn *fn, void *context)
 {
     struct stream stream = { .sse = sse_new(fn, context) };
-    CURL *curl = curl_easy_init();
-    CURLcode code;
+    struct http_call call = { .path = "/v1/events",
+                              .sink = on_stream,
+                              .context = &stream };
+    struct http *http = http_new(client->path); /* requests go on meanwhile */
     int rc;
 
-    if (curl == NULL || stream.sse == NULL) {
-        curl_easy_cleanup(curl);
+    stream.call = &call;
+    if (http == NULL || stream.sse == NULL) {
+        http_free(http);
         sse_free(stream.sse);
         cli_say("out of memory");
         return CLI_FAILED;
     }
-    prepare(client, curl, "/v1/events");
-    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_stream);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream);
-    code = curl_easy_perform(curl);
+    rc = http_do(http, &call);
     if (stream.result != 0) {
         rc = stream.result == CLIENT_STOP ? 0 : stream.result;
-    } else if (code == CURLE_COULDNT_CONNECT ||
-               code == CURLE_HTTP_RETURNED_ERROR) {
-        rc = transport_failure(client, curl, code);
+    } else if (call.refused) {
+        rc = transport_failure(client, &call, rc);
+    } else if (rc == 0 && call.status != 200) {
+        rc = api_failure(client, call.status, NULL);
     } else {
         cli_say("%s: the service at %s has ended", client->verb, client->path);
         rc = CLI_FAILED;
     }
     sse_free(stream.sse);
-    curl_easy_cleanup(curl);
+    http_free(http);
     return rc;
 }

@@ -25,20 +25,21 @@ device(const char *library)
 static int
 run_words(struct cli *cli, bool mtx, int count, char **words)
 {
-    struct changer changer = {
+    /* Ends with the process: what it holds of ten thousand slots is not worth
+     * the time to give it back piece by piece. */
+    static struct changer changer;
+    int rc;
+
+    changer = (struct changer){
         .cli = cli,
         .given = device(cli->library),
         .json = cli->json,
-
         .mtx = mtx,
         .bar_codes = true,
     };
-    int rc;
-
     if (client_open(cli, &changer.client) != 0)
         return CLI_FAILED;
     rc = changer_words(&changer, count, words);
-    changer_forget(&changer);
     client_close(changer.client);
     return rc;
 }

@@ -5,37 +5,12 @@
  */
 #include "cli/cli.h"
 
-#include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* In the order of `reinsert help`. */
-const struct cli_verb *const cli_verbs[] = {
-    &cli_verb_serve,
-    &cli_verb_status,
-    &cli_verb_insert,
-    &cli_verb_eject,
-    &cli_verb_press,
-    &cli_verb_yank,
-    &cli_verb_prompts,
-    &cli_verb_answer,
-    &cli_verb_events,
-    &cli_verb_errors,
-    &cli_verb_recover,
-    &cli_verb_changer,
-    &cli_verb_library,
-    &cli_verb_drives,
-    &cli_verb_probe,
-    &cli_verb_sense,
-    &cli_verb_states,
-    &cli_verb_version,
-    &cli_verb_help,
-    NULL,
-};
 
 void
 cli_say(const char *format, ...)
@@ -74,19 +49,12 @@ main(int argc, char **argv)
     struct cli cli = { 0 };
     int rc;
 
-    setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     if (argc > 0 && strcmp(basename(argv[0]), "mtx") == 0)
         return cli_run_mtx(argc, argv);
-    if (argc < 2) {
-        cli_print_usage(NULL);
-        return CLI_USAGE;
-    }
-    cli.verb = cli_verb_find(argv[1]);
-    if (cli.verb == NULL) {
-        cli_say("there is no \"%s\"; try: reinsert help", argv[1]);
-        return CLI_USAGE;
-    }
+    cli.verb = argc > 1 ? cli_verb_find(argv[1]) : NULL;
+    if (cli.verb == NULL)
+        return cli_no_verb(argv);
     cli.tty = isatty(STDOUT_FILENO) == 1;
     rc = cli_parse(&cli, argc - 1, argv + 1);
     if (rc != 0)

@@ -120,7 +120,8 @@ fill_status(const struct library *library, const struct element *element,
     out->tag_present = out->tag_valid || element->tag[0] != '\0';
     out->alternate_present = (element->flags & ELEMENT_STATUS_AVOLTAG) != 0;
     memcpy(out->tag, element->tag, 32);
-    memcpy(out->alternate, element->alternate, 32);
+    if (out->alternate_present)
+        memcpy(out->alternate, element->alternate, 32);
     snprintf(out->barcode, sizeof out->barcode, "%s", element->barcode);
     snprintf(out->drive_serial, sizeof out->drive_serial, "%s",
              element->serial);

@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT
 """
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -186,6 +187,28 @@ def test_sense(words, wants):
     assert done.returncode == 0, done.stderr
     for want in wants:
         assert want in done.stdout
+
+
+def test_the_small_program_finds_the_whole_one(tmp_path):
+    """As installed: bin/reinsert, and libexec/reinsert/reinsert for the rest."""
+    small, whole = tmp_path / "bin", tmp_path / "libexec" / "reinsert"
+    for folder, of in ((small, REINSERT),
+                       (whole, os.path.join(os.path.dirname(REINSERT),
+                                            "service", "reinsert"))):
+        folder.mkdir(parents=True)
+        shutil.copy(of, folder / "reinsert")
+
+    def run():
+        return subprocess.run([small / "reinsert", "version"], text=True,
+                              capture_output=True, timeout=20 * SLOW)
+    says = run()
+    assert says.returncode == 0 and says.stdout.startswith("reinsert "), says
+    (whole / "reinsert").unlink()
+    says = run()
+    assert says.returncode == 1 and says.stdout == ""
+    assert says.stderr == ("reinsert: the rest of this program, "
+                           "../libexec/reinsert/reinsert: "
+                           "No such file or directory\n")
 
 
 def test_idle_service_costs_nothing(serve, media):
