@@ -20,6 +20,10 @@
 
 #include "reinsert.h"
 
+#ifndef MTWEOFI
+#define MTWEOFI 35              /* as MTWEOF, and does not wait; newer Linux */
+#endif
+
 #define RI_TAPE_RECORD_MAX (16u << 20)  /* bytes; the drive may take less */
 
 struct ri_tape;                 /* an open session: one per drive */

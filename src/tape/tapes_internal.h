@@ -1,0 +1,252 @@
+/*
+ * tapes_internal.h - units and sessions, for the files of this room
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef TAPES_TAPES_INTERNAL_H
+#define TAPES_TAPES_INTERNAL_H
+
+#include "tapes/identity.h"
+#include "tapes/kept.h"
+#include "tapes/port.h"
+#include "tapes/tapes.h"
+
+#define LOOK_MS 1000            /* a session that waits looks so often */
+
+/* --- a session's state: session_state.c ---------------------------------------- */
+
+/*
+ *             open                      MTOFFL, empty drive
+ *               |          +---------------------------------> EMPTY
+ *               v          |                                     |
+ *   +-------> READY -------+     READY <--- a tape is in it -----+
+ *   |           | a command says that tape or place may be lost
+ *   |           v
+ *   |         LOST <-------------------------------+
+ *   |           | the next call, or this one        | interrupted
+ *   |           v                                   |
+ *   +------ RETURNING ---- it is not there ------> WAITING
+ *   |  place   |  ^                                 |   |
+ *   |  verified|  +------- something was put in ----+   |
+ *   |          | cannot be verified, use, cancel        | cancel
+ *   |          v                                        |
+ *   +------ ADRIFT <------------------------------------+
+ *     positioned absolutely
+ */
+enum session_state {
+    SESSION_READY,              /* tape and place are known */
+    SESSION_EMPTY,              /* no tape, and none is missed */
+    SESSION_LOST,               /* something happened: to be looked into */
+    SESSION_RETURNING,          /* a tape is looked at, the place searched */
+    SESSION_WAITING,            /* a question stands */
+    SESSION_ADRIFT,             /* the place is nobody's: position first */
+    SESSION_STATES
+};
+
+const char *session_state_name(enum session_state state);
+bool session_state_may(enum session_state from, enum session_state to);
+
+/* --- units and sessions ----------------------------------------------------------- */
+
+/* Where a tape was left, as long as nothing happens to it. */
+struct tape_place {
+    int64_t object;             /* number of the next one; -1: not known */
+    int64_t file, block;        /* as struct mtget */
+    int ends;                   /* zero reads at the end of data so far */
+};
+
+/*
+ * `turn` is held while anybody but the session talks to the drive, and by
+ * whoever gives it to a session or takes it back.  Then tapes.lock, over memory
+ * only: it guards what follows it.
+ */
+struct tape_unit {
+    LIST_ENTRY link;            /* tapes.lock */
+    char name[RI_NAME_MAX];
+    PDEVICE_OBJECT device;      /* borrowed */
+    uint64_t limit;
+    char recovery_dir[RI_PATH_MAX];
+    bool real;
+    KEVENT turn;                /* signalled: nobody's */
+
+    /* tapes.lock */
+    struct ri_tape *session;    /* who has it, or NULL */
+    bool known;                 /* what follows is of the tape that is in it */
+    struct tape_identity identity;
+    struct tape_place place;
+    NTSTATUS state;             /* what it said last */
+    uint64_t answered_ms;
+    TAPE_GET_MEDIA_PARAMETERS media;
+};
+
+/* Which tape a session is content with. */
+enum wanted {
+    WANTED_SAME,                /* identity's */
+    WANTED_NAMED,               /* how.tape's */
+    WANTED_ANY,                 /* another that can be written */
+};
+
+/*
+ * The thread of the call that is under way has all of it, but for `state`,
+ * `unit`, `identity`, `seen` (written under tapes.lock) and the atomic flags.
+ */
+struct ri_tape {
+    LIST_ENTRY link;            /* tapes.lock */
+    struct tape_unit *unit;
+    struct tape_port port;
+    struct ri_tape_how how;
+    enum session_state state;
+    NTSTATUS reason;            /* ... WAITING: for what */
+
+    enum wanted wanted;
+    bool blank_only;            /* ... ANY: it holds no data */
+    struct tape_identity identity;
+    struct tape_identity before;        /* as long as its first block is not
+                                         * the new one for certain */
+    bool first_changes;
+    struct tape_identity refused;       /* ANY: not this one */
+
+    struct tape_place place;
+    uint32_t block_bytes;       /* 0: of any length */
+    int compression;            /* as it was asked for; -1: never */
+    bool writing;               /* the last that moved the tape was a write */
+    bool mark_owed;             /* blocks were written, and no mark behind */
+    bool mark_hit;              /* the last read ended at one it passed */
+    uint64_t safe;              /* object: all before it is on the tape */
+    uint64_t run;               /* ... where this run of writes began */
+    struct kept kept;
+    struct trail trail;         /* before `safe`; reading: before the place */
+    unsigned in_flight;         /* items of kept that nobody acknowledged */
+    bool written_again;         /* blocks had to be */
+    uint8_t *scratch;           /* to read into */
+    size_t scratch_bytes;
+
+    bool after_mark, at_end;    /* for MTIOCGET */
+    char unsafe[RI_TEXT_MAX];   /* what this call has to say of that, or "" */
+
+    /* the question */
+    VPB vpb;
+    KEVENT wake;                /* look now */
+    KEVENT ended;               /* it is answered, one way or another */
+    KEVENT answered;            /* a person's wish was seen to */
+    PIRP question;
+    bool raised;
+    bool looked_at;             /* what is in it was looked at, and refused */
+
+    /* atomic */
+    LONG references;            /* the client, who is told of the VPB */
+    LONG cancelled, interrupted, running, try_now, use;
+
+    struct {                    /* tapes.lock */
+        uint64_t unflushed_bytes;
+        uint32_t unflushed_blocks;
+        struct tape_place place;
+    } seen;
+};
+
+struct tapes {
+    KSPIN_LOCK lock;
+    LIST_ENTRY units, sessions;
+    struct tapes_host host;
+    PDRIVER_OBJECT driver;
+    PDEVICE_OBJECT device;      /* that questions are asked by */
+    LONG stopping;              /* atomic */
+};
+
+extern struct tapes tapes;
+
+void tapes_event(const struct tape_unit *unit,
+                 const struct tape_identity *identity, const char *action,
+                 const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Has it to be found out anew whether tape and place are as they were? */
+bool tape_status_is_loss(NTSTATUS status);
+/* ... and there is no use in looking at once again. */
+bool tape_status_is_absence(NTSTATUS status);
+int tape_status_errno(NTSTATUS status);
+
+/* --- unit.c ------------------------------------------------------------------------- */
+
+void unit_begin(struct tape_unit *unit);
+bool unit_try_begin(struct tape_unit *unit);
+void unit_end(struct tape_unit *unit);
+/* Behind turn, or with the session: what the drive said. */
+void unit_said(struct tape_unit *unit, NTSTATUS status);
+void unit_knows(struct tape_unit *unit, const struct tape_identity *identity,
+                const struct tape_place *place);
+void unit_forgets(struct tape_unit *unit);
+/*
+ * Rewinds, reads what the tape is known by, and leaves it at its beginning with
+ * blocks of any length.  Only reads.
+ */
+NTSTATUS unit_identify(struct tape_unit *unit, const struct tape_port *port,
+                       struct tape_identity *out_identity);
+/* Behind turn (without a session), or by the session with its port: is it known
+ * what is in the drive?  Looks if it is not and the tape lies at its
+ * beginning. */
+NTSTATUS unit_look(struct tape_unit *unit, struct tape_port *session);
+
+/* --- session_state.c, session.c, open.c ------------------------------------------------------- */
+
+void session_set_state(struct ri_tape *tape, enum session_state to);
+/* What others may see. */
+void session_show(struct ri_tape *tape);
+/* Every call begins and ends so; 0 or -errno. */
+int session_begin(struct ri_tape *tape, struct ri_tape_result *result);
+int session_end(struct ri_tape *tape, struct ri_tape_result *result,
+                NTSTATUS status);
+/* -ESHUTDOWN's status, -ECANCELED's, or success. */
+NTSTATUS session_stopped(struct ri_tape *tape);
+/* All that was written is on the tape after it. */
+NTSTATUS session_sync(struct ri_tape *tape);
+/* Filemarks, kept like blocks until they are there. */
+NTSTATUS session_marks(struct ri_tape *tape, uint32_t count, bool immediate);
+/* `count` blocks and marks that were acknowledged are not on the tape, as far as
+ * anybody knows; file: where they are kept, or "". */
+void session_unsafe(struct ri_tape *tape, size_t count, const char *file,
+                    NTSTATUS why);
+/* A filemark behind what was written, if there is none. */
+NTSTATUS session_finish(struct ri_tape *tape);
+/* At an absolute place, with nothing kept. */
+void session_placed(struct ri_tape *tape, int64_t object, int64_t file,
+                    int64_t block);
+/* Takes the tape that is in its drive now, at its beginning or where it is. */
+NTSTATUS session_take_tape(struct ri_tape *tape);
+/* The drive's block size and so on, as this session wants them. */
+NTSTATUS session_restore_mode(struct ri_tape *tape);
+/* READY, or why not: looks for a lost tape, for one in an empty drive. */
+NTSTATUS session_ready(struct ri_tape *tape);
+struct ri_tape *session_ref(PVPB vpb);
+void session_unref(struct ri_tape *tape);
+
+/* --- place.c ---------------------------------------------------------------------------- */
+
+/* Before the first write of a run: what lies before the place is learnt. */
+NTSTATUS place_learn(struct ri_tape *tape);
+/* The tape in the session's drive: is it the one, and its place the place?  What
+ * it lacks is written.  Success: READY. */
+NTSTATUS place_return(struct ri_tape *tape);
+/*
+ * A command failed with `why`: looks into it, waits, returns.  Success: all is
+ * as it was before that command, and what is kept is on the tape; it may be
+ * sent (of a write: it is done).
+ */
+NTSTATUS place_recover(struct ri_tape *tape, NTSTATUS why);
+/* What is kept is given up: into a file if there is a folder. */
+void place_give_up(struct ri_tape *tape, NTSTATUS why);
+
+/* --- wait.c ------------------------------------------------------------------------------- */
+
+/* Asks for the tape; success: it is back (place_return has succeeded). */
+NTSTATUS session_wait(struct ri_tape *tape, NTSTATUS reason);
+void session_wake_all(void);
+DRIVER_INITIALIZE tapes_driver_entry;
+
+/* --- keep.c --------------------------------------------------------------------------------- */
+
+/* Writes what is kept, but for the last `without` items, as an image in the
+ * SIMH format.  0 or -errno. */
+int keep_write(const struct kept *kept, size_t without, const char *dir,
+               const char *name, char *out_file, uint64_t *out_bytes);
+
+#endif

@@ -1,0 +1,355 @@
+/*
+ * unit.c - drives that take tapes: what is in them, who has them
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tapes/tapes_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+
+#define LOOKS_MAX   8 /* at a drive that has news again and again */
+#define MAM_SERIAL  0x0401
+#define MAM_BARCODE 0x0806
+
+/* --- life ----------------------------------------------------------------------- */
+
+struct tape_unit *
+tape_unit_new(const struct tape_unit_config *config)
+{
+    struct tape_unit *unit = calloc(1, sizeof *unit);
+    KIRQL irql;
+
+    if (unit == NULL)
+        return NULL;
+    snprintf(unit->name, sizeof unit->name, "%s", config->name);
+    snprintf(unit->recovery_dir, sizeof unit->recovery_dir, "%s",
+             config->recovery_dir != NULL ? config->recovery_dir : "");
+    unit->device = config->device;
+    unit->limit = config->unflushed_limit;
+    unit->real = config->real;
+    unit->state = STATUS_NO_MEDIA_IN_DEVICE;
+    unit->place = (struct tape_place){ -1, -1, -1, 0 };
+    KeInitializeEvent(&unit->turn, SynchronizationEvent, TRUE);
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    InsertTailList(&tapes.units, &unit->link);
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return unit;
+}
+
+void
+tape_unit_free(struct tape_unit *unit)
+{
+    KIRQL irql;
+
+    if (unit == NULL)
+        return;
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    ASSERT(unit->session == NULL);
+    RemoveEntryList(&unit->link);
+    KeReleaseSpinLock(&tapes.lock, irql);
+    unit_begin(unit); /* whoever still looks into it */
+    unit_end(unit);
+    free(unit);
+}
+
+void
+unit_begin(struct tape_unit *unit)
+{
+    (void) KeWaitForSingleObject(&unit->turn, Executive, KernelMode, FALSE,
+                                 NULL);
+}
+
+bool
+unit_try_begin(struct tape_unit *unit)
+{
+    LARGE_INTEGER now = { .QuadPart = 0 };
+
+    return KeWaitForSingleObject(&unit->turn, Executive, KernelMode, FALSE,
+                                 &now) == STATUS_SUCCESS;
+}
+
+void
+unit_end(struct tape_unit *unit)
+{
+    (void) KeSetEvent(&unit->turn, IO_NO_INCREMENT, FALSE);
+}
+
+/* --- what is known ------------------------------------------------------------------ */
+
+void
+unit_said(struct tape_unit *unit, NTSTATUS status)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    unit->state = status;
+    unit->answered_ms = clock_coarse_ms();
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+void
+unit_knows(struct tape_unit *unit, const struct tape_identity *identity,
+           const struct tape_place *place)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    unit->known = true;
+    unit->identity = *identity;
+    unit->place = *place;
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+void
+unit_forgets(struct tape_unit *unit)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    unit->known = false;
+    memset(&unit->identity, 0, sizeof unit->identity);
+    unit->place = (struct tape_place){ -1, -1, -1, 0 };
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+static void
+learn_media(struct tape_unit *unit, const struct tape_port *port)
+{
+    TAPE_GET_MEDIA_PARAMETERS media = { 0 };
+    KIRQL irql;
+
+    if (!NT_SUCCESS(tape_port_media(port, &media)))
+        return;
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    unit->media = media;
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+/* --- identity ------------------------------------------------------------------------- */
+
+static NTSTATUS
+read_first(const struct tape_port *port, struct tape_identity *identity)
+{
+    uint8_t *block = malloc(IDENTITY_BLOCK_MAX);
+    ULONG bytes = 0;
+    NTSTATUS status;
+
+    if (block == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    status = tape_port_transfer(port, FALSE, block, IDENTITY_BLOCK_MAX, &bytes);
+    if (status == STATUS_NO_DATA_DETECTED || status == STATUS_END_OF_MEDIA) {
+        identity_first_block(identity, block, 0);
+        status = STATUS_SUCCESS;
+    } else if (status == STATUS_FILEMARK_DETECTED) {
+        /* An empty first file: that is all it is known by. */
+        memcpy(block, "\x1C", 1);
+        identity_first_block(identity, block, 1);
+        status = STATUS_SUCCESS;
+    } else if (NT_SUCCESS(status) || status == STATUS_BUFFER_OVERFLOW) {
+        identity_first_block(identity, block, bytes);
+        status = STATUS_SUCCESS;
+    }
+    free(block);
+    return status;
+}
+
+NTSTATUS
+unit_identify(struct tape_unit *unit, const struct tape_port *port,
+              struct tape_identity *out_identity)
+{
+    struct tape_identity identity = { 0 };
+    NTSTATUS status = tape_port_move(port, TAPE_REWIND, 0);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    tape_port_memory(port, MAM_SERIAL, identity.serial, sizeof identity.serial);
+    tape_port_memory(port, MAM_BARCODE, identity.barcode,
+                     sizeof identity.barcode);
+    status = tape_port_set_block(port, 0);
+    if (NT_SUCCESS(status))
+        status = read_first(port, &identity);
+    if (NT_SUCCESS(status))
+        status = tape_port_move(port, TAPE_REWIND, 0);
+    if (!NT_SUCCESS(status))
+        return status;
+    learn_media(unit, port);
+    *out_identity = identity;
+    return STATUS_SUCCESS;
+}
+
+/* --- looking ---------------------------------------------------------------------------- */
+
+static void
+say_gone(struct tape_unit *unit)
+{
+    struct tape_identity identity;
+    bool known;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    known = unit->known;
+    identity = unit->identity;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    unit_forgets(unit);
+    if (known)
+        tapes_event(unit, &identity, "gone", "the tape left drive %s",
+                    unit->name);
+}
+
+/* A tape that somebody left in the middle stays there; what its memory says is
+ * known without moving it. */
+static NTSTATUS
+identify(struct tape_unit *unit, struct tape_port *port)
+{
+    struct tape_place start = { 0, 0, 0, 0 };
+    struct tape_identity identity = { 0 };
+    TAPE_GET_MEDIA_PARAMETERS media = { 0 };
+    int64_t at = -1;
+    NTSTATUS status = tape_port_where(port, &at);
+    char name[RI_NAME_MAX];
+
+    if (!NT_SUCCESS(status))
+        return status;
+    if (at != 0) {
+        tape_port_memory(port, MAM_SERIAL, identity.serial,
+                         sizeof identity.serial);
+        tape_port_memory(port, MAM_BARCODE, identity.barcode,
+                         sizeof identity.barcode);
+        learn_media(unit, port);
+        start = (struct tape_place){ at, -1, -1, 0 };
+    } else {
+        (void) tape_port_media(port, &media);
+        status = unit_identify(unit, port, &identity);
+        if (NT_SUCCESS(status))
+            status = tape_port_set_block(port, media.BlockSize);
+    }
+    if (!NT_SUCCESS(status))
+        return status;
+    unit_knows(unit, &identity, &start);
+    identity_name(&identity, name);
+    tapes_event(unit, &identity, "loaded", "tape %s is in drive %s", name,
+                unit->name);
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS
+unit_look(struct tape_unit *unit, struct tape_port *session)
+{
+    struct tape_port own = { .device = unit->device };
+    struct tape_port *port = session != NULL ? session : &own;
+    NTSTATUS status = STATUS_VERIFY_REQUIRED;
+
+    for (int i = 0; i < LOOKS_MAX && status == STATUS_VERIFY_REQUIRED; i++) {
+        status = tape_port_ready(port);
+        if (status == STATUS_VERIFY_REQUIRED)
+            unit_forgets(unit);
+    }
+    unit_said(unit, status);
+    if (!NT_SUCCESS(status)) {
+        if (status != STATUS_DEVICE_NOT_READY && status != STATUS_DEVICE_BUSY)
+            say_gone(unit);
+        return status;
+    }
+    if (unit->known)
+        return STATUS_SUCCESS;
+    if (session == NULL)
+        status = tape_port_open(&own);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = identify(unit, port);
+    if (session == NULL)
+        tape_port_close(&own);
+    unit_said(unit, status);
+    return status;
+}
+
+void
+tape_unit_looked(struct tape_unit *unit)
+{
+    if (!tape_unit_busy(unit)) {
+        unit_begin(unit);
+        if (!tape_unit_busy(unit))
+            (void) unit_look(unit, NULL);
+        unit_end(unit);
+    }
+    session_wake_all();
+}
+
+/* --- snapshots ------------------------------------------------------------------------------ */
+
+bool
+tape_unit_busy(struct tape_unit *unit)
+{
+    bool busy;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    busy = unit->session != NULL;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return busy;
+}
+
+static const char *
+state_word(const struct tape_unit *unit)
+{
+    if (unit->session != NULL && unit->session->state == SESSION_WAITING)
+        return "waiting";
+    switch (unit->state) {
+    case STATUS_SUCCESS:
+        return "ready";
+    case STATUS_NO_MEDIA_IN_DEVICE:
+        return "empty";
+    case STATUS_CLEANER_CARTRIDGE_INSTALLED:
+        return "cleaning";
+    default:
+        return "not ready";
+    }
+}
+
+static void
+show_session(const struct ri_tape *tape, struct ri_tape_info *info)
+{
+    info->open = true;
+    info->waiting = tape->state == SESSION_WAITING;
+    info->unflushed_bytes = tape->seen.unflushed_bytes;
+    info->unflushed_blocks = tape->seen.unflushed_blocks;
+    info->file = tape->seen.place.file;
+    info->block = tape->seen.place.block;
+}
+
+void
+tape_unit_info(struct tape_unit *unit, struct ri_tape_info *out_info)
+{
+    struct ri_tape_info info = { .file = -1, .block = -1 };
+    KIRQL irql;
+
+    snprintf(info.drive, sizeof info.drive, "%s", unit->name);
+    info.real = unit->real;
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    snprintf(info.state, sizeof info.state, "%s", state_word(unit));
+    if (unit->known) {
+        identity_name(&unit->identity, info.tape);
+        memcpy(info.serial, unit->identity.serial, sizeof info.serial);
+        memcpy(info.barcode, unit->identity.barcode, sizeof info.barcode);
+        memcpy(info.format, unit->identity.format, sizeof info.format);
+        memcpy(info.label, unit->identity.label, sizeof info.label);
+        info.file = unit->place.file;
+        info.block = unit->place.block;
+    }
+    if (unit->state == STATUS_SUCCESS) {
+        info.capacity_bytes = (uint64_t) unit->media.Capacity.QuadPart;
+        info.remaining_bytes = (uint64_t) unit->media.Remaining.QuadPart;
+        info.write_protected = unit->media.WriteProtected;
+    }
+    info.age_ms = clock_coarse_ms() - unit->answered_ms;
+    if (unit->session != NULL)
+        show_session(unit->session, &info);
+    KeReleaseSpinLock(&tapes.lock, irql);
+    *out_info = info;
+}

@@ -1,0 +1,638 @@
+/*
+ * wait.c - a session without its tape: one question, and a look now and then
+ *
+ * The question is an IRP to a device of this room's own driver, which raises a
+ * hard error for it: so the broker has it like any other, under the session's
+ * VPB.  The session's thread waits for the end of that IRP, and once a second,
+ * or when something was put into a drive, it looks: for tapes nobody else does.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tapes/tapes_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/status.h"
+
+#define ANSWER_MS 10000 /* a person's wish is waited for so long */
+#define UNITS_MAX 256
+
+/* --- the driver of questions --------------------------------------------------------- */
+
+/* Sent again by the broker when the question has ended well. */
+static NTSTATUS NTAPI
+ask(PDEVICE_OBJECT device, PIRP irp)
+{
+    struct ri_tape *tape =
+        IoGetCurrentIrpStackLocation(irp)->Parameters.Others.Argument1;
+    NTSTATUS status;
+
+    if (tape->raised) {
+        irp->IoStatus.Status = STATUS_SUCCESS;
+        irp->IoStatus.Information = 0;
+        IoCompleteRequest(irp, IO_NO_INCREMENT);
+        return STATUS_SUCCESS;
+    }
+    tape->raised = true;
+    IoMarkIrpPending(irp);
+    switch (tape->reason) {
+    case STATUS_NO_MEDIA_IN_DEVICE:
+    case STATUS_WRONG_VOLUME:
+    case STATUS_UNRECOGNIZED_MEDIA:
+    case STATUS_IO_TIMEOUT:
+    case STATUS_MEDIA_WRITE_PROTECTED:
+        status = tape->reason;
+        break;
+    case STATUS_FILE_INVALID: /* the broker asks tapes_changed, ... */
+    case STATUS_CLEANER_CARTRIDGE_INSTALLED:
+        status = STATUS_WRONG_VOLUME;
+        break;
+    case STATUS_DEVICE_DOES_NOT_EXIST: /* ... and tapes_gone */
+    case STATUS_NO_SUCH_DEVICE:
+    case STATUS_DEVICE_NOT_CONNECTED:
+        status = STATUS_NO_MEDIA_IN_DEVICE;
+        break;
+    default:
+        status = STATUS_DEVICE_NOT_READY;
+    }
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = 0;
+    IoRaiseHardError(irp, &tape->vpb, tape->vpb.RealDevice);
+    return STATUS_PENDING;
+}
+
+static VOID NTAPI
+unload(PDRIVER_OBJECT driver)
+{
+    IoDeleteDevice(driver->DeviceObject);
+}
+
+NTSTATUS NTAPI
+tapes_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    NTSTATUS status;
+
+    UNREFERENCED_PARAMETER(RegistryPath);
+    DriverObject->DriverUnload = unload;
+    DriverObject->MajorFunction[IRP_MJ_INTERNAL_DEVICE_CONTROL] = ask;
+    status = IoCreateDevice(DriverObject, 0, NULL, FILE_DEVICE_UNKNOWN, 0,
+                            FALSE, &tapes.device);
+    if (NT_SUCCESS(status))
+        tapes.device->Flags &= ~(ULONG) DO_DEVICE_INITIALIZING;
+    return status;
+}
+
+/* --- the question -------------------------------------------------------------------- */
+
+static NTSTATUS NTAPI
+ended(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    (void) device;
+    (void) irp;
+    KeSetEvent(context, IO_NO_INCREMENT, FALSE);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static void
+set_reason(struct ri_tape *tape, NTSTATUS reason)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    tape->reason = reason;
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+/* The drive that the question is about. */
+static void
+set_drive(struct ri_tape *tape)
+{
+    KIRQL irql;
+
+    IoAcquireVpbSpinLock(&irql);
+    tape->vpb.RealDevice = tape->vpb.DeviceObject = tape->unit->device;
+    IoReleaseVpbSpinLock(irql);
+}
+
+static NTSTATUS
+put_question(struct ri_tape *tape, NTSTATUS reason)
+{
+    PIRP irp = IoAllocateIrp(tapes.device->StackSize, FALSE);
+    PIO_STACK_LOCATION next;
+
+    if (irp == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    set_reason(tape, reason);
+    set_drive(tape);
+    KeClearEvent(&tape->ended);
+    tape->raised = false;
+    tape->question = irp;
+    next = IoGetNextIrpStackLocation(irp);
+    next->MajorFunction = IRP_MJ_INTERNAL_DEVICE_CONTROL;
+    next->Parameters.Others.Argument1 = tape;
+    IoSetCompletionRoutine(irp, ended, &tape->ended, TRUE, TRUE, TRUE);
+    (void) IoCallDriver(tapes.device, irp);
+    return STATUS_SUCCESS;
+}
+
+/* What became of it. */
+static NTSTATUS
+take_answer(struct ri_tape *tape)
+{
+    NTSTATUS status;
+
+    (void) KeWaitForSingleObject(&tape->ended, Executive, KernelMode, FALSE,
+                                 NULL);
+    status = tape->question->IoStatus.Status;
+    IoFreeIrp(tape->question);
+    tape->question = NULL;
+    return status;
+}
+
+static void
+withdraw(struct ri_tape *tape)
+{
+    (void) IoCancelIrp(tape->question);
+    (void) take_answer(tape);
+}
+
+/* Statuses of one kind are one question. */
+static int
+kind_of(NTSTATUS reason)
+{
+    return reason == STATUS_MEDIA_WRITE_PROTECTED ? 1
+           : reason == STATUS_IO_TIMEOUT          ? 2
+                                                  : 0;
+}
+
+/* --- looking ---------------------------------------------------------------------------- */
+
+static NTSTATUS
+look_here(struct ri_tape *tape, bool insist)
+{
+    NTSTATUS status = tape_port_ready(&tape->port);
+
+    unit_said(tape->unit, status);
+    if (insist && status == STATUS_DEVICE_NOT_READY) {
+        (void) tape_port_prepare(&tape->port, TAPE_LOAD);
+        status = tape_port_ready(&tape->port);
+    }
+    if (!NT_SUCCESS(status)) {
+        tape->looked_at = false;
+        unit_forgets(tape->unit);
+        if (tape_status_is_absence(status))
+            return status;
+    } else if (tape->looked_at && !insist) {
+        return tape->reason;
+    }
+    status = place_return(tape);
+    tape->looked_at = status == STATUS_WRONG_VOLUME ||
+                      status == STATUS_FILE_INVALID ||
+                      status == STATUS_MEDIA_WRITE_PROTECTED;
+    return status;
+}
+
+static bool
+fits(const struct ri_tape *tape, const struct tape_identity *found)
+{
+    switch (tape->wanted) {
+    case WANTED_NAMED:
+        return identity_is_called(found, tape->how.tape);
+    case WANTED_ANY:
+        return false; /* only in its own drive: others' tapes are others' */
+    default:
+        return identity_compare(&tape->identity, found) != IDENTITY_OTHER ||
+               (tape->first_changes &&
+                identity_compare(&tape->before, found) != IDENTITY_OTHER);
+    }
+}
+
+/* Behind the unit's turn. */
+static bool
+take_unit(struct ri_tape *tape, struct tape_unit *unit)
+{
+    struct tape_identity found;
+    bool taken = false;
+    KIRQL irql;
+
+    if (tape_unit_busy(unit) || !NT_SUCCESS(unit_look(unit, NULL)))
+        return false;
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    found = unit->identity;
+    if (unit->session == NULL && unit->known && fits(tape, &found)) {
+        unit->session = tape;
+        taken = true;
+    }
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return taken;
+}
+
+/* The session leaves its drive for another. */
+static NTSTATUS
+move_to(struct ri_tape *tape, struct tape_unit *unit)
+{
+    struct tape_port port = { .device = unit->device };
+    struct tape_unit *old = tape->unit;
+    NTSTATUS status = tape_port_open(&port);
+    KIRQL irql;
+
+    if (!NT_SUCCESS(status)) {
+        KeAcquireSpinLock(&tapes.lock, &irql);
+        unit->session = NULL;
+        KeReleaseSpinLock(&tapes.lock, irql);
+        return status;
+    }
+    unit_begin(old);
+    tape_port_close(&tape->port);
+    tape->port = port;
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    old->session = NULL;
+    tape->unit = unit;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    unit_forgets(old);
+    unit_end(old);
+    set_drive(tape);
+    tape->looked_at = false;
+    if (tapes.host.released != NULL)
+        tapes.host.released(tapes.host.context, old->name);
+    return STATUS_SUCCESS;
+}
+
+/* TRUE: in another drive there is a tape that may be the one, and the session
+ * has that drive now. */
+static bool
+look_elsewhere(struct ri_tape *tape)
+{
+    struct tape_unit *units[UNITS_MAX];
+    size_t count = 0;
+    bool taken;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    for (PLIST_ENTRY e = tapes.units.Flink;
+         e != &tapes.units && count < UNITS_MAX; e = e->Flink)
+        units[count++] = CONTAINING_RECORD(e, struct tape_unit, link);
+    KeReleaseSpinLock(&tapes.lock, irql);
+    for (size_t i = 0; i < count; i++) {
+        if (units[i] == tape->unit || !unit_try_begin(units[i]))
+            continue;
+        taken = take_unit(tape, units[i]);
+        unit_end(units[i]);
+        if (taken && NT_SUCCESS(move_to(tape, units[i])))
+            return true;
+    }
+    return false;
+}
+
+static NTSTATUS
+look(struct ri_tape *tape, bool insist)
+{
+    NTSTATUS status = look_here(tape, insist);
+
+    if (!NT_SUCCESS(status) && status != STATUS_FILE_INVALID &&
+        look_elsewhere(tape))
+        status = look_here(tape, true);
+    if (!NT_SUCCESS(status) && tape->state == SESSION_RETURNING)
+        session_set_state(tape, SESSION_WAITING);
+    return status;
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+static NTSTATUS
+called_off(struct ri_tape *tape)
+{
+    if (InterlockedOr(&tapes.stopping, 0))
+        return STATUS_SYSTEM_SHUTDOWN;
+    if (InterlockedOr(&tape->cancelled, 0))
+        return STATUS_CANCELLED;
+    return InterlockedOr(&tape->interrupted, 0) ? STATUS_REQUEST_ABORTED
+                                                : STATUS_SUCCESS;
+}
+
+/* The question has ended without us. */
+static NTSTATUS
+meaning_of(NTSTATUS answer)
+{
+    switch (answer) {
+    case STATUS_SUCCESS:
+    case STATUS_SYSTEM_SHUTDOWN:
+    case STATUS_CANCELLED:
+    case STATUS_INSUFFICIENT_RESOURCES:
+        return answer;
+    default:
+        return STATUS_CANCELLED; /* it fails with what was asked about */
+    }
+}
+
+/* A person takes the tape as it is: what was kept is not written to it. */
+static NTSTATUS
+use_as_it_is(struct ri_tape *tape)
+{
+    KIRQL irql;
+
+    place_give_up(tape, STATUS_FILE_INVALID);
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    tape->identity = tape->unit->identity;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    tape->first_changes = false;
+    (void) KeSetEvent(&tape->answered, IO_NO_INCREMENT, FALSE);
+    if (tapes.host.arrived != NULL)
+        tapes.host.arrived(&tape->vpb);
+    (void) take_answer(tape);
+    return STATUS_FILE_INVALID;
+}
+
+static void
+say_away(struct ri_tape *tape, NTSTATUS reason)
+{
+    char name[RI_NAME_MAX];
+
+    tapes_describe(&tape->vpb, name, NULL);
+    tapes_event(tape->unit, &tape->identity,
+                reason == STATUS_WRONG_VOLUME   ? "wrong"
+                : reason == STATUS_FILE_INVALID ? "changed"
+                                                : "away",
+                "tape %s is needed in drive %s (%s)", name, tape->unit->name,
+                status_name(reason));
+}
+
+/* Another reason than before: the same question with other words, or another. */
+static NTSTATUS
+new_reason(struct ri_tape *tape, NTSTATUS reason)
+{
+    int before = kind_of(tape->reason);
+
+    if (reason == tape->reason)
+        return STATUS_SUCCESS;
+    say_away(tape, reason);
+    if (kind_of(reason) != before) {
+        withdraw(tape);
+        return put_question(tape, reason);
+    }
+    set_reason(tape, reason);
+    set_drive(tape);
+    if (tapes.host.reason != NULL)
+        tapes.host.reason(&tape->vpb, reason);
+    return STATUS_SUCCESS;
+}
+
+/* FALSE: the question has ended. */
+static bool
+pause(struct ri_tape *tape)
+{
+    LARGE_INTEGER limit = { .QuadPart = -(LONGLONG) LOOK_MS * 10000 };
+    PVOID objects[] = { &tape->ended, &tape->wake };
+
+    return KeWaitForMultipleObjects(2, objects, WaitAny, Executive, KernelMode,
+                                    FALSE, &limit, NULL) != STATUS_WAIT_0;
+}
+
+/* The end of a wait; the state is left to whoever called. */
+static NTSTATUS
+look_until_it_ends(struct ri_tape *tape)
+{
+    NTSTATUS status, off;
+    bool insist;
+
+    for (;;) {
+        if (!pause(tape)) {
+            status = meaning_of(take_answer(tape));
+            if (status != STATUS_SUCCESS)
+                return status;
+            /* Somebody says that it is there: so it is looked at. */
+            status = look(tape, true);
+            if (NT_SUCCESS(status) || !tape_status_is_loss(status))
+                return status;
+            status = put_question(tape, status);
+            if (!NT_SUCCESS(status))
+                return status;
+            continue;
+        }
+        off = called_off(tape);
+        if (off != STATUS_SUCCESS) {
+            withdraw(tape);
+            return off;
+        }
+        if (InterlockedExchange(&tape->use, 0) &&
+            tape->reason == STATUS_FILE_INVALID)
+            return use_as_it_is(tape);
+        insist = InterlockedExchange(&tape->try_now, 0) != 0;
+        status = look(tape, insist);
+        if (NT_SUCCESS(status) && tapes.host.arrived != NULL)
+            tapes.host.arrived(&tape->vpb);
+        if (NT_SUCCESS(status))
+            (void) (tapes.host.arrived != NULL ? take_answer(tape)
+                                               : (withdraw(tape), 0));
+        if (insist)
+            (void) KeSetEvent(&tape->answered, IO_NO_INCREMENT, FALSE);
+        if (NT_SUCCESS(status))
+            return status;
+        if (!tape_status_is_loss(status) &&
+            status != STATUS_MEDIA_WRITE_PROTECTED) {
+            withdraw(tape);
+            return status;
+        }
+        if (tape_status_is_absence(status) ||
+            status == STATUS_MEDIA_WRITE_PROTECTED)
+            status = new_reason(tape, status);
+        else
+            status = STATUS_SUCCESS; /* news of the drive: looked at again */
+        if (!NT_SUCCESS(status))
+            return status;
+    }
+}
+
+NTSTATUS
+session_wait(struct ri_tape *tape, NTSTATUS reason)
+{
+    NTSTATUS status = called_off(tape);
+
+    if (status != STATUS_SUCCESS)
+        return status;
+    session_show(tape);
+    set_reason(tape, reason);
+    session_set_state(tape, SESSION_WAITING);
+    tape->looked_at = reason == STATUS_WRONG_VOLUME ||
+                      reason == STATUS_FILE_INVALID ||
+                      reason == STATUS_MEDIA_WRITE_PROTECTED;
+    InterlockedExchange(&tape->use, 0);
+    InterlockedExchange(&tape->try_now, 0);
+    say_away(tape, reason);
+    status = put_question(tape, reason);
+    return NT_SUCCESS(status) ? look_until_it_ends(tape) : status;
+}
+
+void
+session_wake_all(void)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    for (PLIST_ENTRY e = tapes.sessions.Flink; e != &tapes.sessions;
+         e = e->Flink)
+        (void) KeSetEvent(&CONTAINING_RECORD(e, struct ri_tape, link)->wake,
+                          IO_NO_INCREMENT, FALSE);
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+/* --- for the broker's host ------------------------------------------------------------------- */
+
+static struct ri_tape *
+find_locked(PVPB vpb)
+{
+    for (PLIST_ENTRY e = tapes.sessions.Flink;
+         tapes.driver != NULL && e != &tapes.sessions; e = e->Flink) {
+        struct ri_tape *tape = CONTAINING_RECORD(e, struct ri_tape, link);
+
+        if (&tape->vpb == vpb)
+            return tape;
+    }
+    return NULL;
+}
+
+struct ri_tape *
+session_ref(PVPB vpb)
+{
+    struct ri_tape *tape;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    tape = find_locked(vpb);
+    if (tape != NULL)
+        InterlockedIncrement(&tape->references);
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return tape;
+}
+
+BOOLEAN
+tapes_wanted(PVPB vpb, struct tapes_wanted *out_wanted)
+{
+    struct ri_tape *tape;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    tape = find_locked(vpb);
+    if (tape != NULL) {
+        memset(out_wanted, 0, sizeof *out_wanted);
+        snprintf(out_wanted->drive, sizeof out_wanted->drive, "%s",
+                 tape->unit->name);
+        out_wanted->any = tape->wanted == WANTED_ANY;
+        out_wanted->blank = out_wanted->any && tape->blank_only;
+        if (tape->wanted == WANTED_NAMED) {
+            snprintf(out_wanted->tape, sizeof out_wanted->tape, "%s",
+                     tape->how.tape);
+        } else if (tape->wanted == WANTED_SAME) {
+            identity_name(&tape->identity, out_wanted->tape);
+            memcpy(out_wanted->serial, tape->identity.serial,
+                   sizeof out_wanted->serial);
+            memcpy(out_wanted->barcode, tape->identity.barcode,
+                   sizeof out_wanted->barcode);
+        }
+    }
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return tape != NULL;
+}
+
+/* Either may be NULL. */
+void
+tapes_describe(PVPB vpb, char *out_tape, char *out_drive)
+{
+    struct tapes_wanted wanted = { 0 };
+
+    (void) tapes_wanted(vpb, &wanted);
+    if (out_tape != NULL)
+        snprintf(out_tape, RI_NAME_MAX, "%s",
+                 wanted.blank ? "any blank tape"
+                 : wanted.any ? "any other tape that can be written"
+                              : wanted.tape);
+    if (out_drive != NULL)
+        snprintf(out_drive, RI_NAME_MAX, "%s", wanted.drive);
+}
+
+static NTSTATUS
+reason_of(PVPB vpb)
+{
+    NTSTATUS reason = STATUS_SUCCESS;
+    struct ri_tape *tape;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    tape = find_locked(vpb);
+    if (tape != NULL &&
+        (tape->state == SESSION_WAITING || tape->state == SESSION_RETURNING))
+        reason = tape->reason;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return reason;
+}
+
+BOOLEAN
+tapes_needed(PVPB vpb, NTSTATUS status)
+{
+    NTSTATUS reason = reason_of(vpb);
+
+    if (status == STATUS_MEDIA_WRITE_PROTECTED)
+        return reason == status;
+    return reason != STATUS_SUCCESS;
+}
+
+BOOLEAN
+tapes_changed(PVPB vpb)
+{
+    return reason_of(vpb) == STATUS_FILE_INVALID;
+}
+
+NTSTATUS
+tapes_gone(PVPB vpb)
+{
+    switch (reason_of(vpb)) {
+    case STATUS_DEVICE_DOES_NOT_EXIST:
+    case STATUS_NO_SUCH_DEVICE:
+        return STATUS_DEVICE_DOES_NOT_EXIST;
+    case STATUS_DEVICE_NOT_CONNECTED:
+        return STATUS_DEVICE_NOT_CONNECTED;
+    default:
+        return STATUS_SUCCESS;
+    }
+}
+
+/* Has the session see to a person's wish; false: it did not, in time. */
+static bool
+wish(struct ri_tape *tape, LONG *flag)
+{
+    LARGE_INTEGER limit = { .QuadPart = -(LONGLONG) ANSWER_MS * 10000 };
+
+    KeClearEvent(&tape->answered);
+    InterlockedExchange(flag, 1);
+    (void) KeSetEvent(&tape->wake, IO_NO_INCREMENT, FALSE);
+    return KeWaitForSingleObject(&tape->answered, Executive, KernelMode, FALSE,
+                                 &limit) == STATUS_SUCCESS;
+}
+
+BOOLEAN
+tapes_try_again(PVPB vpb)
+{
+    struct ri_tape *tape = session_ref(vpb);
+    bool back;
+
+    if (tape == NULL)
+        return FALSE;
+    back = wish(tape, &tape->try_now) && reason_of(vpb) == STATUS_SUCCESS;
+    session_unref(tape);
+    return back;
+}
+
+int
+tapes_use(PVPB vpb)
+{
+    struct ri_tape *tape = session_ref(vpb);
+    bool done;
+
+    if (tape == NULL)
+        return -ENOENT;
+    done = wish(tape, &tape->use);
+    session_unref(tape);
+    return done ? 0 : -EIO;
+}
