@@ -25,7 +25,7 @@ release: deps
 	@test -f $(RELEASE)/build.ninja || \
 	    meson setup $(RELEASE) -Db_ndebug=true --buildtype=release
 	@ninja -C $(RELEASE) front/cli/reinsert bench/irp bench/nbdload \
-	    bench/jukebox
+	    bench/jukebox bench/jukebox_stack tests/changer/sgnode.so
 
 # One yank, told line by line, with real clients.
 demo: release
@@ -84,6 +84,8 @@ bench: release
 	    --nbdload $(RELEASE)/bench/nbdload
 	@$(RELEASE)/bench/irp
 	@$(RELEASE)/bench/jukebox
+	@$(RELEASE)/bench/jukebox_stack
+	@$(PYTHON) bench/changer.py $(RELEASE)
 	@$(PYTHON) bench/drives.py $(REINSERT)
 
 bench-iscsi: release
