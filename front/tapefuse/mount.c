@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #define FUSE_PAGES  256 /* in one request of the kernel */
-#define NAG_NS      100000000
+#define LOOK_NS     1000000
+#define IDLE_LOOKS  20
+#define NAG_LOOKS   50
 #define CLOSE_TICKS 200 /* of 10 ms */
 
 /* --- making ------------------------------------------------------------------ */
@@ -189,7 +191,8 @@ tapefuse_new(const struct tapefuse_config *config, struct tapefuse **out_fuse,
     fuse = calloc(1, sizeof *fuse);
     if (fuse == NULL)
         return complain(out_error, -ENOMEM, "no memory");
-    (void) pthread_mutex_init(&fuse->reader, NULL);
+    (void) pthread_mutex_init(&fuse->turn, NULL);
+    (void) pthread_cond_init(&fuse->vacant, NULL);
     (void) pthread_mutex_init(&fuse->mouth, NULL);
     (void) sem_init(&fuse->wake, 0, 0);
     error = build(fuse, config, out_error);
@@ -223,7 +226,8 @@ tapefuse_free(struct tapefuse *fuse)
         free(fuse->drives[i].buffer);
     }
     (void) sem_destroy(&fuse->wake);
-    (void) pthread_mutex_destroy(&fuse->reader);
+    (void) pthread_mutex_destroy(&fuse->turn);
+    (void) pthread_cond_destroy(&fuse->vacant);
     (void) pthread_mutex_destroy(&fuse->mouth);
     free(fuse->drives);
     free(fuse->workers);
@@ -269,28 +273,41 @@ close_all(struct tapefuse *fuse)
     return !open;
 }
 
-/* Until there is nothing more to read, or to stop. */
+static void
+wait_a_moment(struct tapefuse *fuse)
+{
+    struct timespec until;
+
+    (void) clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    (void) sem_timedwait(&fuse->wake, &until);
+}
+
+/*
+ * Until there is nothing more to read, or to stop.  While requests are run it
+ * looks at them every millisecond; when there were none for some looks it
+ * sleeps.
+ */
 static void
 watch(struct tapefuse *fuse)
 {
+    unsigned looks = 0, idle = 0;
     bool nagging = false;
+    uint64_t last = 0;
 
     while (!atomic_load(&fuse->stopping) &&
            fuse_session_exited(fuse->session) == 0) {
-        struct timespec until;
-
-        if (nagging) {
-            (void) clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_nsec += NAG_NS;
-            if (until.tv_nsec >= 1000000000) {
-                until.tv_nsec -= 1000000000;
-                until.tv_sec++;
-            }
-            (void) sem_timedwait(&fuse->wake, &until);
-        } else {
+        if (!nagging && idle >= IDLE_LOOKS && tf_may_sleep(fuse, last))
             (void) sem_wait(&fuse->wake);
-        }
-        nagging = tf_nag(fuse);
+        else
+            wait_a_moment(fuse);
+        idle = tf_relieve(fuse, &last) ? 0 : idle + 1;
+        if (!nagging || looks++ % NAG_LOOKS == 0)
+            nagging = tf_nag(fuse);
     }
 }
 

@@ -53,8 +53,10 @@ reserve(struct tf_call *call)
         error = EINTR;
     if (error == 0 && drive->open)
         error = EBUSY;
-    if (error == 0)
+    if (error == 0) {
         drive->open = drive->busy = true;
+        (void) atomic_fetch_add(&drive->fuse->open_count, 1);
+    }
     (void) pthread_mutex_unlock(&drive->lock);
     return error;
 }
@@ -108,6 +110,8 @@ static void
 end_turn(struct tf_drive *drive, bool open)
 {
     (void) pthread_mutex_lock(&drive->lock);
+    if (!open)
+        (void) atomic_fetch_sub(&drive->fuse->open_count, 1);
     drive->open = open;
     drive->busy = false;
     (void) pthread_cond_broadcast(&drive->changed);

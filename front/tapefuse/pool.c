@@ -1,10 +1,14 @@
 /*
  * pool.c - the threads that read requests and run them
  *
- * They take turns at the kernel's queue: whoever reads keeps the others out, so
- * that what was read first is known to all first (tf_release_read).  A request
- * is read so that its header ends at a page of the window, where the data then
- * begin.
+ * One at a time reads the kernel's queue, so that what was read first is known
+ * first (tf_release_read).  With several files in use it lets another thread
+ * read while it runs what it has read.  With one it keeps the turn, for nothing
+ * will come meanwhile; where something takes longer than the watch of
+ * tapefuse_serve allows, it loses it then.
+ *
+ * A request is read so that its header ends at a page of the window, where the
+ * data then begin.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,6 +34,13 @@ tf_slot(void)
     return self->slot + self->fuse->header_room;
 }
 
+static bool
+ending(struct tapefuse *fuse)
+{
+    return atomic_load(&fuse->stopping) ||
+           fuse_session_exited(fuse->session) != 0;
+}
+
 /* False: no more will come. */
 static bool
 receive(struct tf_worker *worker, struct fuse_buf *out)
@@ -41,8 +52,7 @@ receive(struct tf_worker *worker, struct fuse_buf *out)
     ssize_t got = -1;
 
     while (got < 0) {
-        if (atomic_load(&fuse->stopping) ||
-            fuse_session_exited(fuse->session) != 0)
+        if (ending(fuse))
             return false;
         got = read(fuse_session_fd(fuse->session), to, room);
         /* ENOENT: whoever asked does not want it any more. */
@@ -57,23 +67,97 @@ receive(struct tf_worker *worker, struct fuse_buf *out)
     return true;
 }
 
+/* --- who reads ---------------------------------------------------------------- */
+
+/* False: there is nothing more to read. */
+static bool
+take_turn(struct tf_worker *worker)
+{
+    struct tapefuse *fuse = worker->fuse;
+
+    (void) pthread_mutex_lock(&fuse->turn);
+    if (fuse->reader == worker)
+        fuse->running = false;
+    while (fuse->reader != worker && fuse->reader != NULL && !ending(fuse))
+        (void) pthread_cond_wait(&fuse->vacant, &fuse->turn);
+    if (!ending(fuse))
+        fuse->reader = worker;
+    (void) pthread_mutex_unlock(&fuse->turn);
+    return !ending(fuse);
+}
+
+static void
+vacate_locked(struct tapefuse *fuse)
+{
+    fuse->reader = NULL;
+    fuse->running = false;
+    (void) pthread_cond_signal(&fuse->vacant);
+}
+
+/* Where one file alone is in use, its next request comes after the answer to
+ * this one: to wake another thread for it would only cost. */
+static void
+begin_request(struct tapefuse *fuse)
+{
+    bool wake = false;
+
+    (void) pthread_mutex_lock(&fuse->turn);
+    if (atomic_load_explicit(&fuse->open_count, memory_order_relaxed) > 1) {
+        vacate_locked(fuse);
+    } else {
+        fuse->running = true;
+        fuse->requests++;
+        wake = fuse->watch_sleeps;
+        fuse->watch_sleeps = false;
+    }
+    (void) pthread_mutex_unlock(&fuse->turn);
+    if (wake)
+        (void) sem_post(&fuse->wake);
+}
+
+bool
+tf_relieve(struct tapefuse *fuse, uint64_t *last)
+{
+    bool active;
+
+    (void) pthread_mutex_lock(&fuse->turn);
+    active = fuse->requests != *last;
+    if (fuse->running && !active) {
+        vacate_locked(fuse); /* the same request as at the last look */
+        active = true;
+    }
+    *last = fuse->requests;
+    (void) pthread_mutex_unlock(&fuse->turn);
+    return active;
+}
+
+bool
+tf_may_sleep(struct tapefuse *fuse, uint64_t last)
+{
+    bool may;
+
+    (void) pthread_mutex_lock(&fuse->turn);
+    may = !fuse->running && fuse->requests == last;
+    fuse->watch_sleeps = may;
+    (void) pthread_mutex_unlock(&fuse->turn);
+    return may;
+}
+
 static void *
 work(void *argument)
 {
     struct tf_worker *worker = argument;
     struct tapefuse *fuse = worker->fuse;
     struct fuse_buf request;
-    bool more;
 
     self = worker;
-    for (;;) {
-        (void) pthread_mutex_lock(&fuse->reader);
-        more = receive(worker, &request);
-        (void) pthread_mutex_unlock(&fuse->reader);
-        if (!more)
-            break;
+    while (take_turn(worker) && receive(worker, &request)) {
+        begin_request(fuse);
         fuse_session_process_buf(fuse->session, &request);
     }
+    (void) pthread_mutex_lock(&fuse->turn);
+    (void) pthread_cond_broadcast(&fuse->vacant);
+    (void) pthread_mutex_unlock(&fuse->turn);
     atomic_store(&worker->ended, true);
     (void) sem_post(&fuse->wake);
     return NULL;
@@ -145,6 +229,9 @@ tf_pool_stop(struct tapefuse *fuse)
 
     atomic_store(&fuse->stopping, true);
     fuse_session_exit(fuse->session);
+    (void) pthread_mutex_lock(&fuse->turn);
+    (void) pthread_cond_broadcast(&fuse->vacant);
+    (void) pthread_mutex_unlock(&fuse->turn);
     for (int i = 0; i < STOP_TICKS && !ended; i++) {
         ended = all_ended(fuse);
         if (!ended) {

@@ -2,12 +2,12 @@
  * tapefuse_internal.h - what the files of the tape files share
  *
  * Worker threads take turns at reading requests from the kernel, and each runs
- * what it has read.  A request is read into a slot of the window that is shared
+ * what it has read (pool.c).  A request is read into a slot of the window that is shared
  * with the service, so that a record has not to be copied on its way.
  *
  * A drive has one session and does one call at a time; `busy` is that turn, and
  * no lock is held during it.  Lock order: a request's own lock (libfuse takes
- * it around tf_interrupt), then tf_drive.lock.
+ * it around the interrupt routines), then tf_drive.lock.  `turn` is taken alone.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -92,8 +92,14 @@ struct tapefuse {
                                  * turn; more are told EBUSY */
     uint64_t last_handle;       /* atomic */
 
-    pthread_mutex_t reader;     /* whose turn it is to read; order of events */
     pthread_mutex_t mouth;
+    pthread_mutex_t turn;       /* of the five below */
+    pthread_cond_t vacant;
+    struct tf_worker *reader;   /* whose turn it is to read, or NULL */
+    bool running;               /* it runs a request, and keeps its turn */
+    uint64_t requests;          /* run so */
+    bool watch_sleeps;          /* and wants to be woken */
+    atomic_uint open_count;     /* drives that are open */
     struct tf_worker *workers;
     size_t worker_count;
     sem_t wake;                 /* of tapefuse_serve */
@@ -171,6 +177,11 @@ bool tf_is_gone(int error);
 /* The slot of the calling worker, at the place of a record's data. */
 uint8_t *tf_slot(void);
 int tf_pool_start(struct tapefuse *fuse);
+/* Whoever runs the same request as at the last look lets another thread read.
+ * False: nothing was run since then. */
+bool tf_relieve(struct tapefuse *fuse, uint64_t *last);
+/* True: `wake` is posted before anything is run. */
+bool tf_may_sleep(struct tapefuse *fuse, uint64_t last);
 /* False: some did not end in time. */
 bool tf_pool_stop(struct tapefuse *fuse);
 
