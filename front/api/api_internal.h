@@ -17,6 +17,8 @@
 #include <microhttpd.h>
 
 #include "api/api.h"
+#include "tape.h"
+#include "tapelink/tape_serve.h"
 
 #define API_BODY_MAX        (64u * 1024)   /* longer bodies get 413 */
 #define API_DRAIN_MAX       (1024u * 1024) /* read this far to say so politely */
@@ -88,6 +90,7 @@ json_t *api_encode_library(const struct ri_library_info *library);
  * false are left out; or NULL for all. */
 json_t *api_encode_elements(const struct ri_element_info *rows, size_t count,
                             const char *wanted);
+json_t *api_encode_tape(const struct ri_tape_info *tape);
 json_t *api_encode_result(const struct ri_library_result *result);
 
 /* --- server.c ---------------------------------------------------------------
@@ -101,6 +104,7 @@ struct api_server {
     ino_t socket_ino;
     uint64_t start_ms; /* monotonic */
     struct api_events events;
+    struct tape_server *tapes;
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
@@ -145,6 +149,7 @@ struct api_field {
 enum {
     API_WAITS = 1,  /* may take seconds: run as a job */
     API_STREAM = 2, /* events */
+    API_UPGRADE = 4, /* becomes a tape session if `run` leaves no reply */
 };
 
 #define API_FIELDS_MAX 16
@@ -197,5 +202,16 @@ void api_get_libraries(struct api_call *call);
 void api_get_library(struct api_call *call);
 void api_post_library(struct api_call *call);
 void api_post_hand(struct api_call *call);
+
+/* --- tapes.c
+ * ---------------------------------------------------------- */
+
+void api_get_tapes(struct api_call *call);
+/* Checks only. */
+void api_post_session(struct api_call *call);
+/* "101 Switching Protocols"; the call's drive then has a session.  False: the
+ * call has the error as its reply. */
+bool api_session_begin(struct MHD_Connection *connection,
+                       struct api_call *call);
 
 #endif

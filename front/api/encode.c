@@ -37,7 +37,8 @@ struct column {
 #define D(field, kind) { #field, kind, offsetof(struct ri_drive_info, field) }
 static const struct column drive_columns[] = {
     D(name, TEXT),         D(type, DRIVE_TYPE), D(state, TEXT),
-    D(medium, TEXT),       D(volume, TEXT),     D(sense, TEXT),
+    D(medium, TEXT),       D(volume, TEXT),     D(tape, TEXT),
+    D(sense, TEXT),
     D(size_bytes, U64),    D(block_bytes, U32), D(change_count, U32),
     D(age_ms, U64),        D(write_protected, BOOLEAN),
     D(locked, BOOLEAN),    D(real, BOOLEAN),    D(changes, TEXT),
@@ -121,6 +122,18 @@ static const struct column element_columns[] = {
     M(uses, U32),         M(errors, U32),       M(drive_uses, U32),
     M(drive_errors, U32), M(cleanings, U32),    M(expired, BOOLEAN),
     M(marked, BOOLEAN),   M(in_drive_ms, U64),
+};
+
+#define T(field, kind) { #field, kind, offsetof(struct ri_tape_info, field) }
+static const struct column tape_columns[] = {
+    T(drive, TEXT),       T(state, TEXT),       T(tape, TEXT),
+    T(serial, TEXT),      T(barcode, TEXT),     T(format, TEXT),
+    T(label, TEXT),       T(sense, TEXT),       T(age_ms, U64),
+    T(capacity_bytes, U64), T(remaining_bytes, U64),
+    T(unflushed_bytes, U64), T(unflushed_blocks, U32),
+    T(file, U64),         T(block, U64),
+    T(write_protected, BOOLEAN), T(cleaning_wanted, BOOLEAN),
+    T(open, BOOLEAN),     T(waiting, BOOLEAN),  T(real, BOOLEAN),
 };
 
 #define Z(field, kind) { #field, kind, offsetof(struct ri_library_result, field) }
@@ -364,6 +377,12 @@ api_encode_elements(const struct ri_element_info *rows, size_t count,
         json_array_append_new(
             list, encode_some(columns, some, &rows[i], wanted == NULL));
     return list;
+}
+
+json_t *
+api_encode_tape(const struct ri_tape_info *tape)
+{
+    return encode(tape_columns, COUNT(tape_columns), tape);
 }
 
 json_t *

@@ -24,8 +24,9 @@
 #define STREAM_TIMEOUT_S  300 /* a subscriber that reads nothing for so long */
 #define STACK_BYTES       (512 * 1024)
 #define JOBS_END_MS       200 /* of the 300 that a stop may take */
+#define SESSIONS_END_MS   50  /* besides */
 
-/* A request while it is being received. */
+/* A request while it is being received.  The call is first: see tapes.c. */
 struct request {
     struct api_call call;
     char allow[64];
@@ -57,6 +58,7 @@ api_now_ms(void)
 static void
 server_free(struct api_server *server)
 {
+    tape_server_free(server->tapes);
     api_events_free(&server->events);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
@@ -326,6 +328,9 @@ finish_request(struct MHD_Connection *connection, struct request *request,
     else
         call->route->run(call);
     request->allow[0] = '\0';
+    if ((call->route->flags & API_UPGRADE) && call->reply == NULL &&
+        api_session_begin(connection, call))
+        return MHD_YES;
     return send_reply(connection, request);
 }
 
@@ -377,7 +382,7 @@ start_daemon(struct api_server *server, int fd)
     pthread_sigmask(SIG_SETMASK, &all, &old);
     daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
-            MHD_USE_POLL | MHD_USE_ITC,
+            MHD_USE_POLL | MHD_USE_ITC | MHD_ALLOW_UPGRADE,
         0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned) API_CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) REQUEST_TIMEOUT_S,
@@ -395,8 +400,11 @@ server_new(struct ri_service *service, const char *path)
     pthread_condattr_t attr;
     struct stat st;
 
-    if (server == NULL)
+    if (server == NULL ||
+        (server->tapes = tape_server_new(service)) == NULL) {
+        free(server);
         return NULL;
+    }
     server->service = service;
     server->refs = 1;
     server->start_ms = api_now_ms();
@@ -445,6 +453,7 @@ api_server_start(struct ri_service *service, const char *control_path,
         close(fd);
         remove_socket(server);
         api_events_stop(&server->events);
+        tape_server_stop(server->tapes);
         server_unref(server);
         snprintf(out_error->text, sizeof out_error->text,
                  "control socket %s: the HTTP server did not start",
@@ -499,7 +508,9 @@ api_server_stop(struct api_server *server)
         return 0;
     remove_socket(server);
     api_events_stop(&server->events);
+    tape_server_stop(server->tapes);
     left = end_jobs(server);
+    left += tape_server_wait(server->tapes, SESSIONS_END_MS);
     MHD_stop_daemon(server->daemon);
     server_unref(server);
     return left > 0 ? -EBUSY : 0;

@@ -24,7 +24,7 @@
 
 #include <tape.h>
 
-#define TAPE_PROTOCOL      "reinsert-tape"
+#define TAPE_PROTOCOL      "reinsert-tape"      /* of the Upgrade header */
 #define TAPE_WIRE_VERSION  1
 #define TAPE_WINDOW_MAX    (64u << 20)
 #define TAPE_EXTRA_MAX     4096 /* bytes behind a request or a reply */

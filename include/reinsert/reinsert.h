@@ -169,6 +169,7 @@ struct ri_drive_info {
     char state[32];             /* "ready", "empty", "open", "not ready" */
     char medium[RI_PATH_MAX];   /* emulated drives: the image, or "" */
     char volume[RI_NAME_MAX];   /* export name of the volume in it, or "" */
+    char tape[RI_NAME_MAX];     /* tape drives: name of the tape in it, or "" */
     char sense[RI_TEXT_MAX];    /* last sense, in words, or "" */
     uint64_t size_bytes;        /* of the medium, 0 when there is none */
     uint32_t block_bytes;
@@ -504,9 +505,9 @@ struct ri_event {
     uint64_t seq;               /* 1, 2, 3 ... without gaps */
     uint64_t time_ms;           /* wall clock, since 1970 */
     const char *kind;           /* "drive", "volume", "prompt", "answer",
-                                 * "recovery", "library", ... */
+                                 * "recovery", "library", "tape", ... */
     const char *drive;          /* or "" */
-    const char *volume;         /* or "" */
+    const char *volume;         /* or ""; of "tape": the tape's name */
     uint64_t prompt;            /* or 0 */
     const char *answers;        /* of "prompt": as in ri_prompt_info; or NULL */
     const char *text;           /* one sentence for people */

@@ -25,6 +25,7 @@ ri_config_init(struct ri_config *config)
     config->unflushed_bytes = 64ull << 20;
     config->unflushed_total_bytes = 256ull << 20;
     config->flush_idle_ms = 1000;
+    config->tape_unflushed_bytes = 64ull << 20;
 }
 
 void

@@ -315,7 +315,7 @@ close_log(void *context, struct volume *volume, void **log)
                    "what volume %s still lacks (%llu bytes) is kept in %s, "
                    "for the next start",
                    info.volume, (unsigned long long) info.bytes, info.file);
-        kept_add(d->service, volume, &info);
+        keeper_add(d->service, volume, &info);
     }
     ulog_close(*log);
     *log = NULL;

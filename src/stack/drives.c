@@ -23,7 +23,7 @@
 #include "stack/iscsi.h"
 #include "stack/sg.h"
 #include "stack/stack_internal.h"
-#include "stack/tape.h"
+#include "stack/tape_drive.h"
 
 struct drive *
 drive_find(struct ri_service *service, const char *name,
@@ -105,12 +105,6 @@ drive_look_soon(struct drive *drive)
         KeSetTimer(&drive->look_timer, now, &drive->look_dpc);
 }
 
-static void
-look_at_tape(struct drive *drive)
-{
-    __atomic_store_n(&drive->found, tape_ask(drive), __ATOMIC_RELEASE);
-}
-
 void
 drive_look(struct drive *drive)
 {
@@ -119,8 +113,8 @@ drive_look(struct drive *drive)
     struct volume *volume;
     NTSTATUS status;
 
-    if (drive->config.type == RI_TAPE) {
-        look_at_tape(drive);
+    if (is_tape(drive)) {
+        tape_look(drive);
         return;
     }
     status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
@@ -319,15 +313,15 @@ drive_begin(struct drive *drive, struct ri_error *out_error)
         return rc;
     driver = drive->config.type == RI_CDROM ? service->cdrom : service->disk;
     status = registry_set_device(drive->pdo, drive->config.parameters);
-    if (NT_SUCCESS(status) && drive->config.type == RI_TAPE)
+    if (NT_SUCCESS(status) && is_tape(drive))
         status = tape_driver_for(service, drive->pdo, &driver);
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
         drive->fdo = IoGetAttachedDevice(drive->pdo);
     }
     /* Who has a tape drive open has it alone. */
-    if (NT_SUCCESS(status) && drive->config.type == RI_TAPE)
-        return 0;
+    if (NT_SUCCESS(status) && is_tape(drive))
+        return tape_begin(drive, out_error);
     if (NT_SUCCESS(status))
         status = io_open_device(drive->fdo, FILE_READ_ATTRIBUTES, &drive->file);
     if (NT_SUCCESS(status))
@@ -343,6 +337,7 @@ drive_begin(struct drive *drive, struct ri_error *out_error)
 void
 drive_detach(struct drive *drive)
 {
+    tape_detach(drive);
     if (drive->notification != NULL)
         IoUnregisterPlugPlayNotification(drive->notification);
     if (drive->file != NULL)
@@ -377,6 +372,8 @@ has_medium(const struct drive *drive)
 {
     struct vscsi_state state;
 
+    if (drive->device == NULL && is_tape(drive))
+        return true; /* it says so itself */
     if (drive->device == NULL)
         return __atomic_load_n(&drive->found, __ATOMIC_ACQUIRE) !=
                STATUS_NO_MEDIA_IN_DEVICE;
@@ -469,6 +466,7 @@ eject_errno(NTSTATUS status)
 {
     switch (status) {
     case STATUS_NO_MEDIA_IN_DEVICE:
+    case STATUS_NO_MEDIA:
         return -ENOMEDIUM;
     case STATUS_DEVICE_BUSY:
     case STATUS_FILES_OPEN:
@@ -489,7 +487,11 @@ ri_eject(struct ri_service *service, const char *name,
         return -ENODEV;
     if (!has_medium(drive))
         return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
-    status = fs_eject(drive->fdo);
+    if (tape_drive_busy(drive))
+        return ri_fail(out_error, -EBUSY,
+                       "drive %s: not ejected: somebody has its tape open",
+                       name);
+    status = is_tape(drive) ? tape_eject(drive) : fs_eject(drive->fdo);
     if (!NT_SUCCESS(status))
         return ri_fail(out_error, eject_errno(status),
                        "drive %s: not ejected: %s", name, status_name(status));

@@ -14,7 +14,7 @@
 #include "io/io.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
-#include "stack/stack_internal.h"
+#include "stack/tape_drive.h"
 
 /* What the last look at it found. */
 static void
@@ -126,6 +126,7 @@ fill_drive(struct ri_service *service, struct drive *drive,
     fill_evidence(drive, out);
     if (drive->device == NULL)
         fill_real(drive, volume, out);
+    tape_fill_drive(drive, out);
 }
 
 int

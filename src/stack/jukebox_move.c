@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "stack/tape_drive.h"
 
 #define STAY_MS      5000
 #define STAY_MAX_MS  300000
@@ -124,7 +125,10 @@ tell_loaded(struct jukebox *jukebox, const struct job *job, int rc,
     if (job->key[0] == '\0') {
         snprintf(text, sizeof text, "library %.100s: slot %u: %s%.200s",
                  jukebox->name, (unsigned) job->motion.slot + 1,
-                 name != NULL ? "volume " : "no volume that can be read",
+                 name == NULL ? "no volume that can be read"
+                 : is_tape(jukebox->drives[job->motion.drive].drive)
+                     ? "tape "
+                     : "volume ",
                  name != NULL ? name : "");
         event_send_library(jukebox->service, jukebox->name, "scan", drive,
                            text);
@@ -145,9 +149,13 @@ loaded(struct jukebox *jukebox, const struct job *job, int rc,
        const struct ri_library_result *result)
 {
     struct volume *volume = jukebox_mounted(jukebox, job->motion.drive);
+    struct drive *drive = jukebox->drives[job->motion.drive].drive;
     struct fs_volume_info info = { .key = "" };
+    struct library_volume tape = { .name = "" };
     char name[RI_NAME_MAX] = "";
     struct held *held = NULL;
+    bool known =
+        volume != NULL || (is_tape(drive) && tape_volume(drive, &tape));
 
     if (volume != NULL) {
         fs_volume_info(volume, &info);
@@ -156,7 +164,7 @@ loaded(struct jukebox *jukebox, const struct job *job, int rc,
     pthread_mutex_lock(&jukebox->lock);
     jukebox->drives[job->motion.drive].loaded_ms = clock_coarse_ms();
     if (job->key[0] == '\0' && !is_about_the_library(rc))
-        looked_at_locked(jukebox, job, volume != NULL);
+        looked_at_locked(jukebox, job, known);
     else
         held = jukebox_held_locked(jukebox, job->key);
     if (held != NULL && strcmp(info.key, held->key) == 0)
@@ -167,7 +175,9 @@ loaded(struct jukebox *jukebox, const struct job *job, int rc,
                       : volume != NULL ? "another volume is on its cartridge"
                                        : "its cartridge cannot be read");
     pthread_mutex_unlock(&jukebox->lock);
-    tell_loaded(jukebox, job, rc, held, volume != NULL ? name : NULL, info.key);
+    if (volume == NULL)
+        snprintf(name, sizeof name, "%s", tape.name);
+    tell_loaded(jukebox, job, rc, held, known ? name : NULL, info.key);
 }
 
 void

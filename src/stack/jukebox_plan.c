@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
+#include "stack/tape_drive.h"
 
 #define LOOK_AGAIN_MS 1000
 
@@ -200,7 +201,8 @@ place_drive(struct jukebox *jukebox, struct picture *picture,
         jukebox->drives[element->number].pinned = false;
     drive->busy = (picture->job.running &&
                    picture->job.motion.drive == element->number) ||
-                  jukebox->drives[element->number].operators > 0;
+                  jukebox->drives[element->number].operators > 0 ||
+                  tape_drive_busy(jukebox->drives[element->number].drive);
 }
 
 static void

@@ -138,7 +138,7 @@ remember(struct ri_service *service, struct kept *kept)
 }
 
 void
-kept_add(struct ri_service *service, struct volume *volume,
+keeper_add(struct ri_service *service, struct volume *volume,
          const struct ri_recovery_info *info)
 {
     struct kept *kept = calloc(1, sizeof *kept);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "stack/library_unit.h"
+#include "stack/tape_drive.h"
 
 static struct library_unit *
 find_unit(struct ri_service *service, const char *name,
@@ -91,9 +92,11 @@ ri_library_command(struct ri_service *service, const char *library,
     struct ri_error error = { "" };
     struct library_unit *unit = find_unit(service, library, &error);
 
-    if (unit != NULL)
+    if (unit != NULL) {
+        tape_robots_moved(service, library);
         return jukebox_command(jukebox_named(service, library), unit->library,
                                command, out_result, out_error);
+    }
     memset(out_result, 0, sizeof *out_result);
     out_result->drive = RI_NO_DRIVE;
     out_result->error = -ENODEV;

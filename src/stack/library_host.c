@@ -13,6 +13,7 @@
 #include "io/io.h"
 #include "port/port.h"
 #include "stack/library_unit.h"
+#include "stack/tape_drive.h"
 
 static NTSTATUS
 host_open(void *context, PFILE_OBJECT *out_file)
@@ -39,12 +40,14 @@ drive_at(const struct library_unit *unit, unsigned n)
 
 /* What is in it is not verified yet, and is there all the same. */
 static NTSTATUS
-ask_drive(const struct drive *drive)
+ask_drive(struct drive *drive)
 {
-    NTSTATUS status =
-        io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
-                          NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+    NTSTATUS status;
 
+    if (is_tape(drive))
+        return tape_ask(drive);
+    status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
+                               NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
     return status == STATUS_VERIFY_REQUIRED ? STATUS_SUCCESS : status;
 }
 
@@ -63,7 +66,7 @@ host_release(void *context, unsigned n)
         if (!state.medium || state.tray_open)
             return STATUS_NO_MEDIA_IN_DEVICE;
     }
-    return fs_eject(drive->fdo);
+    return is_tape(drive) ? tape_eject(drive) : fs_eject(drive->fdo);
 }
 
 static NTSTATUS
@@ -101,6 +104,8 @@ host_volume(void *context, unsigned n, struct library_volume *out)
     struct volume *volume = drive != NULL ? fs_volume_on(drive->fdo) : NULL;
     struct fs_volume_info info;
 
+    if (drive != NULL && is_tape(drive))
+        return tape_volume(drive, out);
     memset(out, 0, sizeof *out);
     if (volume == NULL)
         return FALSE;
@@ -128,8 +133,11 @@ host_cleaned(void *context, unsigned n)
     if (drive == NULL)
         return STATUS_NO_SUCH_DEVICE;
     port_unit_info(drive->pdo, &before);
-    status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
-                               NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+    status =
+        is_tape(drive)
+            ? tape_ask(drive)
+            : io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL,
+                                0, NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
     port_unit_info(drive->pdo, &after);
     if (after.senses == before.senses || after.sense_len < 14 ||
         (after.sense[0] & 0x7E) != 0x70 || after.sense[12] != 0x30)

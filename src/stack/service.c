@@ -20,7 +20,8 @@
 #include "port/port.h"
 #include "prompt/prompt.h"
 #include "stack/stack_internal.h"
-#include "stack/tape.h"
+#include "stack/tape_drive.h"
+#include "tapes/tapes.h"
 
 /* --- the prompt broker's host ------------------------------------------------- */
 
@@ -32,6 +33,10 @@ host_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
     struct volume *volume = fs_volume_of(vpb);
     struct drive *drive = drive_of(service, real);
 
+    if (volume == NULL && tapes_wanted(vpb, NULL)) {
+        tapes_describe(vpb, out_volume, out_drive);
+        return;
+    }
     out_volume[0] = '\0';
     if (volume != NULL)
         volume_name(service, volume, out_volume);
@@ -47,7 +52,7 @@ host_needed(void *context, PVPB vpb, NTSTATUS status)
 
     (void) context;
     if (volume == NULL)
-        return FALSE;
+        return tapes_needed(vpb, status);
     fs_volume_info(volume, &info);
     if (info.dismounted)
         return FALSE;
@@ -68,6 +73,8 @@ host_robot(void *context, PVPB vpb, NTSTATUS status)
     BOOLEAN brings = FALSE;
 
     (void) status;
+    if (volume == NULL)
+        return tape_robots_ask(service, vpb);
     for (size_t i = 0; volume != NULL && i < jukebox_count(service); i++)
         brings = jukebox_robot(service->jukeboxes[i], volume) || brings;
     return brings;
@@ -80,6 +87,8 @@ host_robot_says(void *context, PVPB vpb, char *out_text)
     struct volume *volume = fs_volume_of(vpb);
 
     out_text[0] = '\0';
+    if (volume == NULL)
+        tape_robots_say(service, vpb, out_text);
     for (size_t i = 0;
          volume != NULL && out_text[0] == '\0' && i < jukebox_count(service);
          i++)
@@ -92,6 +101,10 @@ host_try_again(void *context, PVPB vpb)
     struct ri_service *service = context;
     struct volume *volume = fs_volume_of(vpb);
 
+    if (volume == NULL) {
+        tape_robots_retry(service, vpb);
+        return tapes_try_again(vpb);
+    }
     for (size_t i = 0; volume != NULL && i < jukebox_count(service); i++)
         jukebox_retry(service->jukeboxes[i], volume);
     return volume != NULL && fs_try_again(volume);
@@ -105,7 +118,7 @@ host_changed(void *context, PVPB vpb)
 
     (void) context;
     if (volume == NULL)
-        return FALSE;
+        return tapes_changed(vpb);
     fs_volume_info(volume, &info);
     return info.changed_elsewhere;
 }
@@ -130,7 +143,7 @@ host_gone(void *context, PVPB vpb)
     struct fs_volume_info info;
 
     if (volume == NULL)
-        return STATUS_SUCCESS;
+        return tapes_gone(vpb);
     fs_volume_info(volume, &info);
     return fs_state_away(info.state) &&
                    (info.reason == STATUS_DEVICE_DOES_NOT_EXIST ||
@@ -147,7 +160,7 @@ host_use(void *context, PVPB vpb)
     NTSTATUS status;
 
     if (volume == NULL)
-        return -ENOENT;
+        return tapes_use(vpb);
     /* First: nothing that was asked of what was there reaches what is. */
     exports_stale(service, volume, true);
     status = fs_use_as_it_is(volume);
@@ -359,6 +372,8 @@ ri_service_start(const struct ri_config *config,
                      status_name(status));
     else
         connect_rooms(service, config);
+    if (rc == 0 && !NT_SUCCESS(status = tapes_begin(service, config)))
+        rc = ri_fail(out_error, -EIO, "tapes: %s", status_name(status));
     if (rc == 0)
         rc = disklog_start(service, config, out_error);
     for (size_t i = 0; rc == 0 && i < config->drive_count; i++) {
@@ -378,6 +393,8 @@ ri_service_start(const struct ri_config *config,
         rc = disklog_find(service, out_error);
     if (rc == 0)
         rc = jukeboxes_start(service, config, out_error);
+    if (rc == 0)
+        rc = tape_robots_start(service, out_error);
     __atomic_store_n(&service->looking, rc == 0, __ATOMIC_RELEASE);
     for (size_t i = 0; rc == 0 && i < service->drive_count; i++)
         drive_look(&service->drives[i]);
@@ -399,6 +416,9 @@ ri_service_shutdown(struct ri_service *service)
         return;
     libraries_stop(service);
     jukeboxes_stop(service);
+    tape_robots_stop(service);
+    if (service->tapes)
+        tapes_shutdown();
     if (service->fs != NULL)
         fs_shutdown();
     prompt_shutdown();
@@ -412,6 +432,7 @@ ri_service_free(struct ri_service *service)
     if (service == NULL)
         return;
     jukeboxes_join(service);
+    tape_robots_join(service);
     libraries_close(service);
     for (size_t i = 0; i < service->drive_count; i++)
         if (service->drives[i].fdo != NULL)
@@ -428,12 +449,13 @@ ri_service_free(struct ri_service *service)
     for (size_t i = 0; i < service->drive_count; i++)
         drive_detach(&service->drives[i]);
     libraries_free(service);
+    tape_robots_free(service);
     jukeboxes_free(service);
     for (size_t i = 0; i < service->drive_count; i++)
         drive_free(&service->drives[i]);
     if (service->fs != NULL)
         io_unload_driver(service->fs);
-    tape_drivers_unload(service);
+    tapes_end(service);
     if (service->cdrom != NULL)
         io_unload_driver(service->cdrom);
     if (service->disk != NULL)

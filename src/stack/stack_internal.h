@@ -14,6 +14,8 @@
 #include "fs/fs.h"
 
 struct jukebox;
+struct tape_robot;
+struct tape_unit;
 struct library;
 struct library_unit;
 struct libraries;
@@ -24,6 +26,7 @@ struct drive {
     struct ri_drive_config config;      /* its texts: not owned */
     struct vscsi_drive *device;
     struct sg_drive *sg;                /* of port = sg */
+    struct tape_unit *tape;             /* tape drives, once they are there */
     PDEVICE_OBJECT pdo;
     PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB */
     PFILE_OBJECT file;                  /* for notifications */
@@ -55,6 +58,9 @@ struct ri_service {
     PDRIVER_OBJECT port, disk, cdrom, fs;
     PDRIVER_OBJECT minitape[TAPE_DRIVERS_MAX];  /* loaded when first needed */
     uint64_t tape_unflushed_bytes;
+    bool tapes;                         /* tapes_begin was successful */
+    struct tape_robot **tape_robots;    /* one per library with tape drives */
+    size_t tape_robot_count;            /* atomic */
     struct drive *drives;
     size_t drive_count;
     struct libraries *libraries;        /* NULL before they are there */
@@ -160,7 +166,7 @@ uint64_t kept_newest(struct ri_service *service, struct volume *volume,
                      char *out_file);
 
 /* In the list of recovery files. */
-void kept_add(struct ri_service *service, struct volume *volume,
+void keeper_add(struct ri_service *service, struct volume *volume,
               const struct ri_recovery_info *info);
 
 /* disklog.c */

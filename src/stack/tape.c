@@ -3,16 +3,28 @@
  *
  * A tape has no volume: nothing is mounted, and nothing polls it.  What is in
  * a drive is known from what a hand or a robot did, and from the answers that
- * whoever has it open gets.
+ * whoever has it open gets.  The sessions are src/tape's.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "stack/tape.h"
+#include "stack/tape_drive.h"
 
+#include <errno.h>
 #include <ntddstor.h>
+#include <ntddtape.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/clock.h"
+#include "base/status.h"
 #include "io/io.h"
 #include "minitape/table.h"
+#include "port/port.h"
+#include "prompt/prompt.h"
+#include "tapes/tapes.h"
+
+#define ASKS_MAX 4 /* unit attentions, one after the other */
 
 struct vscsi_tape_config
 tape_device_config(const struct ri_tape_config *config)
@@ -48,26 +60,213 @@ tape_driver_for(struct ri_service *service, PDEVICE_OBJECT pdo,
     return status;
 }
 
-void
-tape_drivers_unload(struct ri_service *service)
+/* --- what sessions tell ----------------------------------------------------------- */
+
+static struct drive *
+tape_drive(struct ri_service *service, const char *name)
 {
+    struct drive *drive = drive_find(service, name, NULL);
+
+    return drive != NULL && drive->tape != NULL ? drive : NULL;
+}
+
+static void
+told(void *context, const char *drive, const char *tape, const char *action,
+     const char *text)
+{
+    struct ri_service *service = context;
+
+    tape_robots_told(service, action);
+    event_send(service, "tape", drive, tape, 0, "%s", text);
+    libraries_volume_changed(service, tape_drive(service, drive));
+}
+
+static void
+kept(void *context, const char *drive, const char *tape, const char *file,
+     uint64_t bytes, NTSTATUS why)
+{
+    struct ri_recovery_info info = { .bytes = bytes,
+                                     .time_ms = clock_wall_ms() };
+
+    snprintf(info.volume, sizeof info.volume, "%s", tape);
+    snprintf(info.drive, sizeof info.drive, "%s", drive);
+    snprintf(info.file, sizeof info.file, "%s", file);
+    snprintf(info.reason, sizeof info.reason, "%s", status_name(why));
+    keeper_add(context, NULL, &info);
+    event_send(context, "recovery", drive, tape, 0,
+               "what tape %s still lacks (%llu bytes) is kept in %s", tape,
+               (unsigned long long) bytes, file);
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+NTSTATUS
+tapes_begin(struct ri_service *service, const struct ri_config *config)
+{
+    struct tapes_host host = {
+        .context = service,
+        .arrived = prompt_arrived,
+        .reason = prompt_reason,
+        .event = told,
+        .kept = kept,
+    };
+    NTSTATUS status = tapes_start(&host);
+
+    service->tapes = NT_SUCCESS(status);
+    service->tape_unflushed_bytes = config->tape_unflushed_bytes;
+    return status;
+}
+
+void
+tapes_end(struct ri_service *service)
+{
+    if (service->tapes)
+        tapes_stop();
     for (size_t i = 0; i < TAPE_DRIVERS_MAX; i++)
         if (service->minitape[i] != NULL)
             io_unload_driver(service->minitape[i]);
 }
 
+int
+tape_begin(struct drive *drive, struct ri_error *out_error)
+{
+    struct ri_service *service = drive->service;
+    struct tape_unit_config config = {
+        .name = drive->config.name,
+        .device = drive->fdo,
+        .unflushed_limit = service->tape_unflushed_bytes,
+        .recovery_dir = service->recovery_dir,
+        .real = drive->device == NULL,
+    };
+
+    drive->tape = tape_unit_new(&config);
+    if (drive->tape == NULL)
+        return ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
+                       drive->config.name);
+    return 0;
+}
+
+void
+tape_detach(struct drive *drive)
+{
+    if (drive->tape != NULL)
+        tape_unit_free(drive->tape);
+    drive->tape = NULL;
+}
+
+/* --- looked at ------------------------------------------------------------------------ */
+
 NTSTATUS
 tape_ask(struct drive *drive)
 {
-    NTSTATUS status = STATUS_SUCCESS;
+    NTSTATUS status = STATUS_DEVICE_NOT_READY;
 
-    /* A change that nobody was told of yet is told once, and is no failure. */
-    for (int i = 0; i < 2; i++) {
-        status =
-            io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
-                              NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
-        if (status != STATUS_IO_DEVICE_ERROR)
+    for (int i = 0; i < ASKS_MAX; i++) {
+        status = io_device_control(drive->fdo, IOCTL_TAPE_GET_STATUS, NULL, 0,
+                                   NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+        if (status != STATUS_MEDIA_CHANGED && status != STATUS_BUS_RESET &&
+            status != STATUS_VERIFY_REQUIRED)
             break;
     }
+    if (status == STATUS_NO_MEDIA)
+        return STATUS_NO_MEDIA_IN_DEVICE;
+    return status == STATUS_DEVICE_REQUIRES_CLEANING ? STATUS_SUCCESS : status;
+}
+
+void
+tape_look(struct drive *drive)
+{
+    if (drive->tape != NULL)
+        tape_unit_looked(drive->tape);
+}
+
+bool
+tape_drive_busy(const struct drive *drive)
+{
+    return drive->tape != NULL && tape_unit_busy(drive->tape);
+}
+
+NTSTATUS
+tape_eject(struct drive *drive)
+{
+    NTSTATUS status;
+
+    if (tape_drive_busy(drive))
+        return STATUS_DEVICE_BUSY;
+    status = io_device_control(drive->fdo, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0,
+                               NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+    tape_look(drive);
     return status;
+}
+
+BOOLEAN
+tape_volume(const struct drive *drive, struct library_volume *out)
+{
+    struct ri_tape_info info;
+
+    memset(out, 0, sizeof *out);
+    if (drive->tape == NULL)
+        return FALSE;
+    tape_unit_info(drive->tape, &info);
+    if (info.tape[0] == '\0')
+        return FALSE;
+    snprintf(out->name, sizeof out->name, "%s", info.tape);
+    /* Two cartridges may have the same label; no two the same serial. */
+    snprintf(out->identity, sizeof out->identity, "tape:%.120s",
+             info.serial[0] != '\0' ? info.serial : info.tape);
+    snprintf(out->label, sizeof out->label, "%s", info.label);
+    snprintf(out->type, sizeof out->type, "%.31s", info.format);
+    out->size_bytes = info.capacity_bytes;
+    return TRUE;
+}
+
+void
+tape_fill_drive(const struct drive *drive, struct ri_drive_info *out)
+{
+    struct ri_tape_info info;
+
+    if (drive->tape == NULL)
+        return;
+    tape_unit_info(drive->tape, &info);
+    if (drive->device == NULL) {
+        snprintf(out->state, sizeof out->state, "%s", info.state);
+        out->write_protected = info.write_protected;
+    }
+    snprintf(out->tape, sizeof out->tape, "%s", info.tape);
+    out->size_bytes = info.capacity_bytes;
+}
+
+/* --- reinsert/tape.h --------------------------------------------------------------------- */
+
+int
+ri_tapes(struct ri_service *service, struct ri_tape_info **out_list,
+         size_t *out_count)
+{
+    struct ri_tape_info *list = calloc(service->drive_count + 1, sizeof *list);
+    size_t n = 0;
+
+    if (list == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < service->drive_count; i++)
+        if (service->drives[i].tape != NULL)
+            tape_unit_info(service->drives[i].tape, &list[n++]);
+    *out_list = list;
+    *out_count = n;
+    return 0;
+}
+
+int
+ri_tape_open(struct ri_service *service, const char *name,
+             const struct ri_tape_how *how, struct ri_tape **out_tape,
+             struct ri_error *out_error)
+{
+    struct drive *drive = drive_find(service, name, out_error);
+
+    if (drive == NULL)
+        return -ENODEV;
+    if (drive->tape == NULL)
+        return ri_fail(out_error, -ENODEV, "drive %s is no tape drive", name);
+    if (__atomic_load_n(&service->stopping, __ATOMIC_ACQUIRE))
+        return ri_fail(out_error, -ESHUTDOWN, "the service is ending");
+    return tape_unit_open(drive->tape, how, out_tape, out_error);
 }

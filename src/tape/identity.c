@@ -233,8 +233,8 @@ identity_name(const struct tape_identity *identity, char *out_name)
 
 /* Serial numbers cannot be swapped, bar codes can: those count without them. */
 enum identity_match
-identity_compare(const struct tape_identity *wanted,
-                 const struct tape_identity *found)
+tape_identity_compare(const struct tape_identity *wanted,
+                      const struct tape_identity *found)
 {
     bool first = wanted->first_bytes == found->first_bytes &&
                  wanted->first_hash == found->first_hash;

@@ -40,7 +40,7 @@ enum identity_match {
     IDENTITY_SAME,
 };
 
-enum identity_match identity_compare(const struct tape_identity *wanted,
+enum identity_match tape_identity_compare(const struct tape_identity *wanted,
                                      const struct tape_identity *found);
 /* Is it meant by this word: name, label, serial number or bar code? */
 bool identity_is_called(const struct tape_identity *identity, const char *word);

