@@ -284,11 +284,12 @@ tape_port_memory(const struct tape_port *port, USHORT attribute, char *out_text,
     out_text[n] = '\0';
 }
 
-/* Header and block descriptor of MODE SENSE(6), without pages. */
+/* Header and block descriptor of MODE SENSE(6): of all pages, for not every
+ * drive knows the one without any. */
 static BOOLEAN
 mode_sense(const struct tape_port *port, struct pass *pass)
 {
-    static const UCHAR cdb[6] = { 0x1A, 0, 0, 0, 12 };
+    static const UCHAR cdb[6] = { 0x1A, 0, 0x3F, 0, 12 };
 
     return pass_in(port, pass, cdb, sizeof cdb, 12) >= 12 && pass->data[3] >= 8;
 }

@@ -17,7 +17,8 @@ static const struct {
 } states[SESSION_STATES] = {
     [SESSION_READY] = { "ready", BIT(EMPTY) | BIT(LOST) | BIT(ADRIFT) },
     [SESSION_EMPTY] = { "empty", BIT(READY) | BIT(RETURNING) | BIT(LOST) },
-    [SESSION_LOST] = { "lost", BIT(RETURNING) | BIT(ADRIFT) | BIT(EMPTY) },
+    [SESSION_LOST] = { "lost", BIT(RETURNING) | BIT(WAITING) | BIT(ADRIFT) |
+                                   BIT(EMPTY) },
     [SESSION_RETURNING] = { "returning", BIT(READY) | BIT(WAITING) |
                                              BIT(ADRIFT) | BIT(LOST) |
                                              BIT(EMPTY) },

@@ -16,22 +16,22 @@
 /* --- a session's state: session_state.c ---------------------------------------- */
 
 /*
- *             open                      MTOFFL, empty drive
+ *             open                 unload, empty drive
  *               |          +---------------------------------> EMPTY
  *               v          |                                     |
  *   +-------> READY -------+     READY <--- a tape is in it -----+
  *   |           | a command says that tape or place may be lost
  *   |           v
  *   |         LOST <-------------------------------+
- *   |           | the next call, or this one        | interrupted
- *   |           v                                   |
- *   +------ RETURNING ---- it is not there ------> WAITING
- *   |  place   |  ^                                 |   |
- *   |  verified|  +------- something was put in ----+   |
- *   |          | cannot be verified, use, cancel        | cancel
- *   |          v                                        |
- *   +------ ADRIFT <------------------------------------+
- *     positioned absolutely
+ *   |           | looked at       \ not there       | interrupted
+ *   |           v                  \                |
+ *   +------ RETURNING -- not the ---+--------> WAITING
+ *   |  place   |  ^      one                       |  |
+ *   |  verified|  +------- something was put in ----+  |
+ *   |          | cannot be finished                    | use, cancel
+ *   |          v                                       |
+ *   +------ ADRIFT <-----------------------------------+
+ *     positioned absolutely: LOST, at the beginning of the tape
  */
 enum session_state {
     SESSION_READY,              /* tape and place are known */

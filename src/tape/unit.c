@@ -214,7 +214,9 @@ identify(struct tape_unit *unit, struct tape_port *port)
     NTSTATUS status = tape_port_where(port, &at);
     char name[RI_NAME_MAX];
 
-    if (!NT_SUCCESS(status))
+    if (tape_status_is_loss(status) && !tape_status_is_absence(status))
+        at = 0; /* where it was, nobody knows any more */
+    else if (!NT_SUCCESS(status))
         return status;
     if (at != 0) {
         tape_port_memory(port, MAM_SERIAL, identity.serial,

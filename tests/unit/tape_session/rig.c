@@ -212,8 +212,8 @@ new_drive(unsigned n, bool loses)
         port_add_virtual(port_driver, drive->vscsi, name, &drive->pdo), 0);
     row = minitape_driver_for(drive->pdo);
     assert_non_null(row);
-    assert_int_equal(io_start_device(loaded[row - minitape_drivers], drive->pdo),
-                     0);
+    assert_int_equal(
+        io_start_device(loaded[row - minitape_drivers], drive->pdo), 0);
     drive->fdo = IoGetAttachedDevice(drive->pdo);
     snprintf(name, sizeof name, "tape%u", n);
     unit.name = name;
@@ -344,6 +344,15 @@ rig_yank(unsigned drive)
 {
     assert_int_equal(vscsi_yank(rig.drive[drive].vscsi), 0);
     tape_unit_looked(rig.drive[drive].unit);
+}
+
+bool
+rig_is_in(unsigned drive)
+{
+    struct vscsi_state is;
+
+    vscsi_state(rig.drive[drive].vscsi, &is);
+    return is.medium;
 }
 
 void

@@ -67,6 +67,7 @@ extern uint64_t rig_limit, rig_capacity;
 /* The image NAME.tap in the folder: made if need be, put in, looked at. */
 void rig_insert(unsigned drive, const char *name);
 void rig_yank(unsigned drive);          /* and looked at */
+bool rig_is_in(unsigned drive);          /* a tape, whatever is known of it */
 const char *rig_path(const char *name);
 void rig_open(const char *tape);        /* for writing */
 int rig_close(void);

@@ -86,11 +86,11 @@ empty_drive__no_medium__unless_none_is_needed(void **state)
     struct ri_error error = { "" };
 
     (void) state;
-    assert_int_equal(
-        tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error), -ENOMEDIUM);
+    assert_int_equal(tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error),
+                     -ENOMEDIUM);
     how.no_tape_needed = true;
-    assert_int_equal(
-        tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error), 0);
+    assert_int_equal(tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error),
+                     0);
     assert_false(GMT_ONLINE(rig_get().mt_gstat));
     assert_result(rig_read(data, 512), -ENOMEDIUM);
     rig_insert(0, "T1");
@@ -132,8 +132,8 @@ place__kept_between_sessions__unless_rewound(void **state)
     rig_open("");
     assert_result(rig_write(rig_block(1, 512), 512), 0);
     assert_result(rig_close(), 0);
-    assert_int_equal(
-        tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error), 0);
+    assert_int_equal(tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error),
+                     0);
     get = rig_get();
     assert_int_equal(get.mt_fileno, 1);
     assert_int_equal(get.mt_blkno, 0);

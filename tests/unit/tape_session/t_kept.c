@@ -1,0 +1,181 @@
+/*
+ * t_kept.c - blocks that are not safe, the trail, and the states of a session
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "rig.h"
+
+static struct kept kept;
+static struct trail trail;
+
+static int
+begin(void **state)
+{
+    (void) state;
+    kept_init(&kept, 1000);
+    trail_clear(&trail);
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    (void) state;
+    kept_free(&kept);
+    return 0;
+}
+
+static void
+records__copied_as_long_as_they_fit(void **state)
+{
+    uint8_t mine[400];
+
+    (void) state;
+    memcpy(mine, rig_block(1, 400), 400);
+    assert_true(kept_fits(&kept, 400));
+    assert_true(kept_add(&kept, 0, 0, mine, 400));
+    memset(mine, 0, sizeof mine);
+    assert_memory_equal(kept.items[0].data, rig_block(1, 400), 400);
+    assert_false(kept_borrows(&kept));
+    assert_true(kept_add(&kept, 1, 0, mine, 400));
+    assert_false(kept_fits(&kept, 400));
+    assert_true(kept_fits(&kept, 200));
+    assert_int_equal(kept.bytes, 800);
+    assert_int_equal(kept.blocks, 2);
+}
+
+static void
+record_longer_than_all_room__the_callers_own(void **state)
+{
+    static uint8_t mine[2000];
+
+    (void) state;
+    assert_true(kept_fits(&kept, sizeof mine)); /* nothing to write first */
+    assert_true(kept_add(&kept, 0, 0, mine, sizeof mine));
+    assert_true(kept_borrows(&kept));
+    assert_ptr_equal(kept.items[0].data, mine);
+    kept_settle(&kept, &trail);
+    assert_int_equal(kept.count, 0);
+    assert_int_equal(trail.count, 1);
+}
+
+static void
+last_one_not_written__room_comes_back(void **state)
+{
+    (void) state;
+    assert_true(kept_add(&kept, 0, 100, rig_block(1, 500), 500));
+    assert_int_equal(kept.blocks, 5);
+    kept_cut(&kept, 200);
+    assert_int_equal(kept.items[0].objects, 2);
+    assert_int_equal(kept.blocks, 2);
+    assert_int_equal(kept.used, 200);
+    kept_cut(&kept, 0);
+    assert_int_equal(kept.count, 0);
+    assert_int_equal(kept.used, 0);
+    assert_int_equal(kept.bytes, 0);
+}
+
+static void
+settled__the_trail_has_the_last_objects(void **state)
+{
+    (void) state;
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(kept_add(&kept, 2 * i, 0, rig_block(i, 10), 10));
+        assert_true(kept_add_marks(&kept, 2 * i + 1, 1));
+    }
+    kept_settle(&kept, &trail);
+    assert_int_equal(kept.count, 0);
+    assert_int_equal(trail.count, TRAIL_MAX);
+    assert_int_equal(trail.objects[0].number, 32);
+    assert_int_equal(trail.objects[TRAIL_MAX - 1].number, 39);
+    assert_int_equal(trail.objects[TRAIL_MAX - 1].kind, OBJECT_MARK);
+    assert_int_equal(trail.objects[TRAIL_MAX - 2].hash,
+                     tape_hash(rig_block(19, 10), 10));
+}
+
+/* What is known is always one behind the other, up to the place. */
+static void
+trail_with_a_gap__only_what_is_behind_it(void **state)
+{
+    (void) state;
+    trail_add_marks(&trail, 5, 2);
+    trail_add_marks(&trail, 9, 1);
+    assert_int_equal(trail.count, 1);
+    assert_int_equal(trail.objects[0].number, 9);
+    trail_add_data(&trail, 10, 512, rig_block(1, 20 * 512), 20 * 512);
+    assert_int_equal(trail.count, TRAIL_MAX);
+    assert_int_equal(trail.objects[0].number, 22);
+    trail_add_marks(&trail, 30, 100);
+    assert_int_equal(trail.objects[TRAIL_MAX - 1].number, 129);
+}
+
+static void
+hash__every_byte_and_the_length_count(void **state)
+{
+    uint8_t data[200] = { 0 };
+    uint64_t plain = tape_hash(data, sizeof data);
+
+    (void) state;
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = 1;
+        assert_true(tape_hash(data, sizeof data) != plain);
+        data[i] = 0;
+        assert_true(tape_hash(data, i) != plain);
+    }
+    assert_true(tape_hash(data, sizeof data) == plain);
+}
+
+/* --- states ----------------------------------------------------------------------- */
+
+/* The picture in tapes_internal.h, arrow by arrow. */
+static void
+states__the_arrows_of_the_picture(void **state)
+{
+    static const char *const arrows[] = {
+        "ready-empty",       "ready-lost",      "ready-adrift",
+        "empty-ready",       "empty-returning", "empty-lost",
+        "lost-returning",    "lost-waiting",    "lost-adrift",
+        "lost-empty",        "returning-ready", "returning-waiting",
+        "returning-adrift",  "returning-lost",  "returning-empty",
+        "waiting-returning", "waiting-ready",   "waiting-lost",
+        "waiting-adrift",    "waiting-empty",   "adrift-lost",
+        "adrift-empty",
+    };
+    size_t count = 0;
+    char arrow[64];
+
+    (void) state;
+    for (int from = 0; from < SESSION_STATES; from++)
+        for (int to = 0; to < SESSION_STATES; to++) {
+            bool wanted = from == to;
+
+            snprintf(arrow, sizeof arrow, "%s-%s",
+                     session_state_name((enum session_state) from),
+                     session_state_name((enum session_state) to));
+            for (size_t i = 0; i < sizeof arrows / sizeof arrows[0]; i++)
+                wanted = wanted || strcmp(arrow, arrows[i]) == 0;
+            if (session_state_may((enum session_state) from,
+                                  (enum session_state) to) != wanted)
+                fail_msg("%s", arrow);
+            count += wanted;
+        }
+    assert_int_equal(count, SESSION_STATES + sizeof arrows / sizeof arrows[0]);
+}
+
+#define KEPT(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KEPT(records__copied_as_long_as_they_fit),
+        KEPT(record_longer_than_all_room__the_callers_own),
+        KEPT(last_one_not_written__room_comes_back),
+        KEPT(settled__the_trail_has_the_last_objects),
+        KEPT(trail_with_a_gap__only_what_is_behind_it),
+        KEPT(hash__every_byte_and_the_length_count),
+        KEPT(states__the_arrows_of_the_picture),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

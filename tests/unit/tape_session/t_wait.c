@@ -1,0 +1,359 @@
+/*
+ * t_wait.c - a session that waits: how it ends, and for which tape it waits
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "rig.h"
+
+#include <sched.h>
+
+#include "base/clock.h"
+
+#define SIZE 1024
+
+static uint8_t data[1 << 20], block[SIZE];
+
+static uint8_t *
+own(unsigned n)
+{
+    memcpy(block, rig_block(n, SIZE), SIZE);
+    return block;
+}
+
+/* T1 with three blocks that are not safe, away; a write that waits for it. */
+static void
+wait_with_three_blocks(void)
+{
+    rig_insert(0, "T1");
+    rig_open("");
+    for (unsigned i = 0; i < 3; i++)
+        assert_result(rig_write(rig_block(i, SIZE), SIZE), 0);
+    rig_yank(0);
+    rig_start(CALL_WRITE, own(3), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+}
+
+/* --- how it ends ------------------------------------------------------------------ */
+
+static void
+question_cancelled__an_error__kept_in_a_file(void **state)
+{
+    int objects[8];
+
+    (void) state;
+    wait_with_three_blocks();
+    assert_int_equal(prompt_answer(rig_prompt_id(), RI_CANCEL), 0);
+    assert_int_equal(rig_join(), -ECANCELED);
+    assert_int_equal(rig_image(rig.kept_file, objects, 8, SIZE), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(objects[i], i);
+    assert_non_null(strstr(rig.result.text, "blocks 0 to 2"));
+    /* Nothing is written blindly from now on. */
+    rig_insert(0, "T1");
+    assert_result(rig_write(rig_block(3, SIZE), SIZE), -EIO);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 0);
+}
+
+static void
+question_cancelled__rewound__it_may_go_on(void **state)
+{
+    int objects[8];
+
+    (void) state;
+    wait_with_three_blocks();
+    assert_int_equal(prompt_answer(rig_prompt_id(), RI_CANCEL), 0);
+    assert_int_equal(rig_join(), -ECANCELED);
+    rig_insert(0, "T1");
+    assert_result(rig_op(MTREW, 1), 0);
+    assert_result(rig_write(rig_block(9, SIZE), SIZE), 0);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 2);
+    assert_int_equal(objects[0], 9);
+}
+
+static void
+session_cancelled__the_call_ends__and_each_later_one(void **state)
+{
+    (void) state;
+    wait_with_three_blocks();
+    ri_tape_cancel(rig.tape);
+    assert_int_equal(rig_join(), -ECANCELED);
+    assert_int_equal(rig_prompts(), 0);
+    assert_result(rig_read(data, SIZE), -ECANCELED);
+    assert_result(rig_op(MTREW, 1), -ECANCELED);
+    assert_int_equal(rig.kept_bytes, 3 * SIZE);
+}
+
+/* A signal to a program: the call ends, the session does not. */
+static void
+interrupted__the_next_call_asks_again__nothing_is_lost(void **state)
+{
+    int objects[8];
+
+    (void) state;
+    wait_with_three_blocks();
+    ri_tape_interrupt(rig.tape);
+    assert_int_equal(rig_join(), -EINTR);
+    rig_wait_for(PROMPT_DROPPED, NULL);
+    assert_string_equal(rig.kept_file, "");
+    clock_advance_ms(10000);
+    rig_start(CALL_WRITE, own(3), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    rig_insert(0, "T1");
+    assert_int_equal(rig_join(), 0);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 5);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(objects[i], i);
+}
+
+static void
+interrupted_while_nothing_is_under_way__no_effect(void **state)
+{
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    ri_tape_interrupt(rig.tape);
+    rig_yank(0);
+    rig_start(CALL_READ, data, SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    rig_insert(0, "T1");
+    assert_int_equal(rig_join(), 0);
+}
+
+static void
+shutdown__the_call_ends(void **state)
+{
+    (void) state;
+    wait_with_three_blocks();
+    tapes_shutdown();
+    assert_int_equal(rig_join(), -ESHUTDOWN);
+    assert_result(rig_read(data, SIZE), -ESHUTDOWN);
+    assert_int_equal(rig.kept_bytes, 3 * SIZE);
+}
+
+static void
+broker_ends_first__the_call_ends(void **state)
+{
+    (void) state;
+    wait_with_three_blocks();
+    prompt_shutdown();
+    assert_int_equal(rig_join(), -ESHUTDOWN);
+}
+
+/* Nobody told us of the tape: it is looked for once a second. */
+static void
+nobody_says_that_it_is_back__looked_at_within_a_second(void **state)
+{
+    char text[256];
+
+    (void) state;
+    wait_with_three_blocks();
+    assert_int_equal(
+        vscsi_insert(rig.drive[0].vscsi, rig_path("T1"), text, sizeof text), 0);
+    while (rig_told(PROMPT_ARRIVED) == 0) {
+        clock_advance_ms(LOOK_MS);
+        sched_yield();
+    }
+    assert_int_equal(rig_join(), 0);
+}
+
+static void
+close_while_it_is_away__asks_and_finishes(void **state)
+{
+    struct ri_tape_info info;
+    int objects[8];
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    assert_result(rig_write(rig_block(0, SIZE), SIZE), 0);
+    rig_yank(0);
+    rig_start(CALL_CLOSE, NULL, 0, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    tape_unit_info(rig.drive[0].unit, &info);
+    assert_true(info.waiting);
+    assert_string_equal(info.state, "waiting");
+    assert_int_equal(info.unflushed_bytes, SIZE);
+    rig_insert(0, "T1");
+    assert_int_equal(rig_join(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 2);
+    assert_false(tape_unit_busy(rig.drive[0].unit));
+}
+
+static void
+close_of_a_reader_while_it_is_away__asks_nobody(void **state)
+{
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    rig_yank(0);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_told(PROMPT_ASKED), 0);
+}
+
+/* As a plain tape drive. */
+static void
+nobody_is_to_be_asked__an_error_and_position_first(void **state)
+{
+    struct ri_tape_how how = { .write = true, .fail_without = true };
+    struct ri_error error;
+    int objects[8];
+
+    (void) state;
+    rig_insert(0, "T1");
+    assert_int_equal(tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error),
+                     0);
+    assert_result(rig_write(rig_block(0, SIZE), SIZE), 0);
+    rig_yank(0);
+    assert_result(rig_write(rig_block(1, SIZE), SIZE), -ENOMEDIUM);
+    assert_non_null(strstr(rig.result.text, "blocks 0 to 0"));
+    rig_insert(0, "T1");
+    assert_result(rig_write(rig_block(1, SIZE), SIZE), -EIO);
+    assert_result(rig_op(MTREW, 1), 0);
+    assert_result(rig_write(rig_block(2, SIZE), SIZE), 0);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_told(PROMPT_ASKED), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 2);
+    assert_int_equal(objects[0], 2);
+}
+
+/* --- which tape -------------------------------------------------------------------- */
+
+static void
+tape_that_is_meant__asked_for_by_the_first_call(void **state)
+{
+    struct ri_prompt_info prompt;
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("T2"); /* its bar code */
+    rig_start(CALL_WRITE, own(0), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, &prompt);
+    assert_string_equal(prompt.volume, "T2");
+    assert_string_equal(prompt.reason, "STATUS_WRONG_VOLUME");
+    rig_yank(0);
+    rig_insert(0, "T2");
+    assert_int_equal(rig_join(), 0);
+    assert_result(rig_close(), 0);
+}
+
+static void
+tape_that_is_meant__nobody_is_to_be_asked__another_is_refused(void **state)
+{
+    struct ri_tape_how how = { .fail_without = true, .tape = "T2" };
+    struct ri_error error;
+
+    (void) state;
+    rig_insert(0, "T1");
+    assert_int_equal(tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error),
+                     -EMEDIUMTYPE);
+    assert_non_null(strstr(error.text, "T2"));
+    assert_false(tape_unit_busy(rig.drive[0].unit));
+    rig.tape = NULL;
+    how.tape[1] = '1';
+    assert_int_equal(tape_unit_open(rig.drive[0].unit, &how, &rig.tape, &error),
+                     0);
+}
+
+static void
+next_tape__finished_unloaded_and_asked_for(void **state)
+{
+    struct ri_prompt_info prompt;
+    int objects[8];
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    assert_result(rig_write(rig_block(0, SIZE), SIZE), 0);
+    rig_start(CALL_NEXT, (void *) "T2", 0, 0);
+    rig_wait_for(PROMPT_ASKED, &prompt);
+    assert_string_equal(prompt.volume, "T2");
+    assert_false(rig_is_in(0));
+    rig_insert(0, "T3");
+    rig_wait_for(PROMPT_CHANGED, &prompt);
+    assert_string_equal(prompt.reason, "STATUS_WRONG_VOLUME");
+    rig_yank(0);
+    rig_insert(0, "T2");
+    assert_int_equal(rig_join(), 0);
+    assert_true(rig.result.beginning);
+    assert_result(rig_write(rig_block(1, SIZE), SIZE), 0);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 2);
+    assert_int_equal(objects[0], 0);
+    assert_int_equal(rig_image(rig_path("T2"), objects, 8, SIZE), 2);
+    assert_int_equal(objects[0], 1);
+    assert_int_equal(rig_image(rig_path("T3"), objects, 8, SIZE), 0);
+}
+
+static void
+next_blank_tape__neither_the_same_nor_one_with_data(void **state)
+{
+    struct ri_prompt_info prompt;
+
+    (void) state;
+    rig_insert(0, "FULL");
+    rig_open("");
+    assert_result(rig_write(rig_block(7, SIZE), SIZE), 0);
+    assert_result(rig_close(), 0);
+    rig_yank(0);
+    rig_insert(0, "T1");
+    rig_open("");
+    rig_start(CALL_NEXT, (void *) "", 0, true);
+    rig_wait_for(PROMPT_ASKED, &prompt);
+    assert_string_equal(prompt.volume, "any blank tape");
+    rig_insert(0, "T1");
+    rig_wait_for(PROMPT_CHANGED, NULL);
+    rig_yank(0);
+    rig_wait_for(PROMPT_CHANGED, NULL);
+    rig_insert(0, "FULL");
+    rig_wait_for(PROMPT_CHANGED, NULL);
+    rig_yank(0);
+    rig_insert(0, "T2");
+    assert_int_equal(rig_join(), 0);
+    assert_result(rig_close(), 0);
+}
+
+static void
+next_tape__interrupted__asked_for_by_the_next(void **state)
+{
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    rig_start(CALL_NEXT, (void *) "T2", 0, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    ri_tape_interrupt(rig.tape);
+    assert_int_equal(rig_join(), -EINTR);
+    assert_result(rig_write(rig_block(0, SIZE), SIZE), -ENOMEDIUM);
+    clock_advance_ms(10000);
+    rig_start(CALL_NEXT, (void *) "T2", 0, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    rig_insert(0, "T2");
+    assert_int_equal(rig_join(), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(question_cancelled__an_error__kept_in_a_file),
+        TEST(question_cancelled__rewound__it_may_go_on),
+        TEST(session_cancelled__the_call_ends__and_each_later_one),
+        TEST(interrupted__the_next_call_asks_again__nothing_is_lost),
+        TEST(interrupted_while_nothing_is_under_way__no_effect),
+        TEST(shutdown__the_call_ends),
+        TEST(broker_ends_first__the_call_ends),
+        TEST(nobody_says_that_it_is_back__looked_at_within_a_second),
+        TEST(close_while_it_is_away__asks_and_finishes),
+        TEST(close_of_a_reader_while_it_is_away__asks_nobody),
+        TEST(nobody_is_to_be_asked__an_error_and_position_first),
+        TEST(tape_that_is_meant__asked_for_by_the_first_call),
+        TEST(tape_that_is_meant__nobody_is_to_be_asked__another_is_refused),
+        TEST(next_tape__finished_unloaded_and_asked_for),
+        TEST(next_blank_tape__neither_the_same_nor_one_with_data),
+        TEST(next_tape__interrupted__asked_for_by_the_next),
+    };
+
+    return cmocka_run_group_tests(tests, rig_begin, rig_end);
+}
