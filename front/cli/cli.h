@@ -42,6 +42,16 @@ enum cli_option {
     OPT_LIBRARY = 1024,
     OPT_DISCOVER = 2048,
     OPT_GUIDED = 4096,
+    OPT_BLOCK_SIZE = 1 << 14,
+    OPT_TAPE = 1 << 15,
+    OPT_LABEL = 1 << 16,
+    OPT_PAD = 1 << 17,
+    OPT_SPAN = 1 << 18,
+    OPT_OVERWRITE = 1 << 19,
+    OPT_FILE = 1 << 20,
+    OPT_FILES = 1 << 21,
+    OPT_ALL = 1 << 22,
+    OPT_RAW = 1 << 23,
 };
 
 /* The parsed command line. */
@@ -57,6 +67,11 @@ struct cli {
     size_t nbd_count;
     const char *discover[RI_LISTEN_MAX]; /* portals */
     size_t discover_count;
+    size_t block_size;          /* 0: not given */
+    const char *tape, *label;   /* names, or NULL */
+    bool pad, span, overwrite, all, raw;
+    bool to_file;               /* file is given */
+    int64_t file, files;
     char **args; /* without options */
     int arg_count;
 };
@@ -68,12 +83,14 @@ struct cli_verb {
     const char *text;    /* the rest of its --help */
     unsigned options;    /* enum cli_option, without OPT_HELP */
     int args_min, args_max;
+    bool numbers; /* -7 is an argument, and no option is behind it */
     int (*run)(struct cli *cli);
 };
 
 extern const struct cli_verb cli_verb_serve, cli_verb_status, cli_verb_insert,
     cli_verb_eject, cli_verb_press, cli_verb_yank, cli_verb_prompts, cli_verb_answer,
     cli_verb_events, cli_verb_errors, cli_verb_recover, cli_verb_changer,
+    cli_verb_tape,
     cli_verb_drives, cli_verb_probe, cli_verb_library, cli_verb_sense,
     cli_verb_states, cli_verb_version, cli_verb_help;
 
@@ -96,6 +113,10 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * ----------------------------------------------------------------------- */
 
 int cli_run_mtx(int argc, char **argv);
+
+/* --- cmd_tape.c: as `mt`, called by that name -------------------------------- */
+
+int cli_run_mt(int argc, char **argv);
 
 /* --- options.c
  * ----------------------------------------------------------------- */

@@ -52,6 +52,8 @@ main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc > 0 && strcmp(basename(argv[0]), "mtx") == 0)
         return cli_run_mtx(argc, argv);
+    if (argc > 0 && strcmp(basename(argv[0]), "mt") == 0)
+        return cli_run_mt(argc, argv);
     cli.verb = argc > 1 ? cli_verb_find(argv[1]) : NULL;
     if (cli.verb == NULL)
         return cli_no_verb(argv);

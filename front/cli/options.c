@@ -5,8 +5,12 @@
  */
 #include "cli/cli.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct option_row {
@@ -29,6 +33,21 @@ static const struct option_row {
       "also of the iSCSI portal HOST[:PORT]; may be repeated" },
     { OPT_GUIDED, 'g', "guided", NULL,
       "ask for the medium to be moved, and watch" },
+    { OPT_BLOCK_SIZE, 'b', "block-size", "N",
+      "bytes of a record: 64k, 1M; read: of the longest" },
+    { OPT_TAPE, 't', "tape", "NAMES",
+      "the tape that is meant, and those that follow: A,B,C" },
+    { OPT_LABEL, 'l', "label", "NAME",
+      "write: as a set of this name, with checksums on tape" },
+    { OPT_SPAN, 'S', "span", NULL, "go on with the next tape of the set" },
+    { OPT_OVERWRITE, 'O', "overwrite", NULL,
+      "write: a set goes over whatever is on its tapes" },
+    { OPT_PAD, 'P', "pad", NULL,
+      "write: fill the last of fixed blocks with zeros" },
+    { OPT_FILE, 'N', "file", "N", "at file N of the tape, from 0" },
+    { OPT_FILES, 'n', "files", "N", "read: that many files, not one" },
+    { OPT_ALL, 'a', "all", NULL, "read: all files that follow" },
+    { OPT_RAW, 'r', "raw", NULL, "read: records of a set as they are" },
     { OPT_TO, 't', "to", "IMAGE|DEVICE", "where it is written" },
     { OPT_FORCE, 'f', "force", NULL,
       "write although the medium is not as it was,\n"
@@ -79,11 +98,116 @@ cli_print_help(const struct cli_verb *verb)
     }
 }
 
+/* 64k, 64K, 64KiB, 1M, 2G; 0 or -1. */
+static int
+parse_size(const char *text, size_t *out_size)
+{
+    char *end;
+    unsigned long long size;
+    int shift;
+
+    if (!isdigit((unsigned char) text[0]))
+        return -1;
+    errno = 0;
+    size = strtoull(text, &end, 10);
+    shift = *end == '\0'                 ? 0
+            : strchr("kK", *end) != NULL ? 10
+            : *end == 'M'                ? 20
+            : *end == 'G'                ? 30
+                                         : -1;
+    if (shift > 0)
+        end++;
+    if (shift > 0 && strcmp(end, "iB") == 0)
+        end += 2;
+    if (errno != 0 || shift < 0 || *end != '\0' || size == 0 ||
+        size > (SIZE_MAX >> shift))
+        return -1;
+    *out_size = (size_t) size << shift;
+    return 0;
+}
+
+static int
+parse_count(const char *text, int64_t *out_count)
+{
+    char *end;
+    long long count;
+
+    errno = 0;
+    count = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || count < 0 || errno != 0)
+        return -1;
+    *out_count = count;
+    return 0;
+}
+
+static int
+bad_number(const struct cli *cli, const struct option_row *row,
+           const char *value)
+{
+    cli_say("%s: --%s: \"%s\" is no number that can be used", cli->verb->name,
+            row->name, value);
+    return CLI_USAGE;
+}
+
+/* The options of tapes.  0 or CLI_USAGE. */
+static int
+set_tape_option(struct cli *cli, const struct option_row *row,
+                const char *value)
+{
+    int rc = 0;
+
+    switch ((unsigned) row->option) {
+    case OPT_BLOCK_SIZE:
+        rc = parse_size(value, &cli->block_size);
+        break;
+    case OPT_FILE:
+        rc = parse_count(value, &cli->file);
+        cli->to_file = true;
+        break;
+    case OPT_FILES:
+        rc = parse_count(value, &cli->files);
+        break;
+    case OPT_TAPE:
+        cli->tape = value;
+        break;
+    case OPT_LABEL:
+        cli->label = value;
+        break;
+    case OPT_PAD:
+        cli->pad = true;
+        break;
+    case OPT_SPAN:
+        cli->span = true;
+        break;
+    case OPT_OVERWRITE:
+        cli->overwrite = true;
+        break;
+    case OPT_ALL:
+        cli->all = true;
+        break;
+    case OPT_RAW:
+        cli->raw = true;
+        break;
+    }
+    return rc == 0 ? 0 : bad_number(cli, row, value);
+}
+
 /* 0 or CLI_USAGE. */
 static int
 set_option(struct cli *cli, const struct option_row *row, const char *value)
 {
     switch (row->option) {
+    case OPT_BLOCK_SIZE:
+    case OPT_FILE:
+    case OPT_FILES:
+    case OPT_TAPE:
+    case OPT_LABEL:
+    case OPT_PAD:
+    case OPT_SPAN:
+    case OPT_OVERWRITE:
+    case OPT_ALL:
+    case OPT_RAW:
+        return set_tape_option(cli, row, value);
     case OPT_HELP:
         cli->help = true;
         break;
@@ -166,12 +290,40 @@ complain(const struct cli *cli, int c, const char *word)
     return CLI_USAGE;
 }
 
+/* Puts a "--" before the first word that is a negative number. */
+static int
+guard_numbers(int argc, char **argv, char ***out_argv)
+{
+    static char **guarded; /* its words are pointed to until the end */
+    int i = 1, n = 0;
+
+    while (i < argc && strcmp(argv[i], "--") != 0 &&
+           !(argv[i][0] == '-' && isdigit((unsigned char) argv[i][1])))
+        i++;
+    if (i == argc || strcmp(argv[i], "--") == 0)
+        return argc;
+    free(guarded);
+    guarded = calloc((size_t) argc + 2, sizeof *guarded);
+    if (guarded == NULL)
+        return argc;
+    for (int from = 0; from < argc; from++) {
+        if (from == i)
+            guarded[n++] = (char *) "--";
+        guarded[n++] = argv[from];
+    }
+    *out_argv = guarded;
+    return n;
+}
+
 int
 cli_parse(struct cli *cli, int argc, char **argv)
 {
     struct option longs[ROW_COUNT + 1];
     char shorts[2 * ROW_COUNT + 2];
     int c, rc = 0;
+
+    if (cli->verb->numbers)
+        argc = guard_numbers(argc, argv, &argv);
 
     make_getopt(cli->verb, longs, shorts);
     opterr = 0;

@@ -16,9 +16,19 @@
 
 /* Those that link no part of the service; the order means nothing here. */
 const struct cli_verb *const cli_verbs[] = {
-    &cli_verb_changer, &cli_verb_library, &cli_verb_status, &cli_verb_insert,
-    &cli_verb_eject,   &cli_verb_press,   &cli_verb_yank,   &cli_verb_prompts,
-    &cli_verb_answer,  &cli_verb_events,  &cli_verb_errors, NULL,
+    &cli_verb_changer,
+    &cli_verb_library,
+    &cli_verb_tape,
+    &cli_verb_status,
+    &cli_verb_insert,
+    &cli_verb_eject,
+    &cli_verb_press,
+    &cli_verb_yank,
+    &cli_verb_prompts,
+    &cli_verb_answer,
+    &cli_verb_events,
+    &cli_verb_errors,
+    NULL,
 };
 
 /* Seen from this program's folder: as built, and as installed. */
