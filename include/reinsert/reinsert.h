@@ -49,6 +49,7 @@ struct ri_tape_config {
     unsigned clean_ms, rewind_ms, unload_ms;
     bool no_compression;
     const char *key;                /* the first of these that is given */
+    unsigned line;                  /* ... and where */
 };
 
 struct ri_drive_config {
@@ -68,6 +69,7 @@ struct ri_drive_config {
     unsigned load_ms;           /* a medium becomes ready after so long */
     unsigned block_bytes;       /* 0: as such drives have; disks: 512, ...;
                                  * tapes: of any size */
+    unsigned block_line;        /* where FILE says so */
     struct ri_tape_config tape;
     char *faults;               /* rules of vscsi.h, a line each; owned */
     char *parameters;           /* lines NAME=VALUE, the device's key; owned */
@@ -139,9 +141,9 @@ void ri_config_free(struct ri_config *config);
 /* Errors read "FILE:LINE: what is wrong". */
 int ri_config_load(const char *path, struct ri_config *out_config,
                    struct ri_error *out_error);
-/* Appends a drive for an image: type from its content (ISO 9660/UDF: cdrom)
- * or its size (160 KiB to 2.88 MB: floppy), a name that is not taken yet
- * ("disk0", "floppy0", "cdrom0", ...). */
+/* Appends a drive for an image: type from its content (ISO 9660/UDF: cdrom),
+ * its size (160 KiB to 2.88 MB: floppy) or its name (.tap: tape), a name that
+ * is not taken yet ("disk0", "floppy0", "cdrom0", "tape0", ...). */
 int ri_config_add_image(struct ri_config *config, const char *image,
                         struct ri_error *out_error);
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "stack/config_library.h"
+#include "stack/config_tape.h"
 #include "stack/config_read.h"
 
 void
@@ -244,6 +245,10 @@ set_library_key(struct reading *r, const char *name, const char *value)
         return config_wrong(r, "%s", text);
     if (strcmp(name, "drive") == 0)
         note_drive(r, library);
+    if (strcmp(name, "drive-block-size") == 0)
+        library->drive.block_line = r->line;
+    if (library->drive.tape.key != NULL && library->drive.tape.line == 0)
+        library->drive.tape.line = r->line;
     if (library->emulated_key != NULL && library->emulated_line == 0)
         library->emulated_line = r->line;
     return 1;
@@ -327,7 +332,8 @@ says_emulated(const struct ri_drive_config *drive)
 {
     return drive->medium[0] != '\0' || drive->faults != NULL ||
            drive->load_ms != 0 || drive->block_bytes != 0 ||
-           drive->cache != RI_CACHE_NONE || drive->readonly;
+           drive->cache != RI_CACHE_NONE || drive->readonly ||
+           drive->tape.key != NULL;
 }
 
 /* What is wrong with it as a whole, or NULL. */
@@ -335,8 +341,8 @@ static const char *
 drive_fault(const struct ri_drive_config *drive)
 {
     if (drive->port != RI_PORT_VIRTUAL && says_emulated(drive))
-        return "medium, cache, readonly, load-ms, block-size and fault are of "
-               "emulated drives";
+        return "medium, cache, readonly, load-ms, block-size, fault and what "
+               "tape drives are like are of emulated drives";
     if (drive->port != RI_PORT_ISCSI && says_iscsi(drive))
         return "url, chap-user, chap-secret and initiator need port = iscsi";
     if (drive->port != RI_PORT_SG && says_sg(drive))
@@ -356,10 +362,16 @@ check_drives(struct reading *r)
     for (size_t i = 0; r->rc == 0 && i < r->config->drive_count; i++) {
         const struct ri_drive_config *drive = &r->config->drives[i];
         const char *fault = drive_fault(drive);
+        char text[RI_TEXT_MAX / 4];
+        unsigned line = 0;
 
         r->line = drive->line;
         if (fault != NULL)
             config_wrong(r, "drive %s: %s", drive->name, fault);
+        else if (!config_tape_fits(drive, &line, text, sizeof text)) {
+            r->line = line != 0 ? line : drive->line;
+            config_wrong(r, "%s", text);
+        }
     }
 }
 

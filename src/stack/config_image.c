@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,12 +28,23 @@ is_floppy_size(off_t bytes)
     return false;
 }
 
+/* Their format begins with nothing that tells it from others. */
+static bool
+is_tape_name(const char *image)
+{
+    size_t len = strlen(image);
+
+    return len > 4 && strcasecmp(image + len - 4, ".tap") == 0;
+}
+
 static enum ri_drive_type
-type_of_image(int fd)
+type_of_image(int fd, const char *image)
 {
     char id[6] = "";
     struct stat st;
 
+    if (is_tape_name(image))
+        return RI_TAPE;
     for (int sector = 16; sector < 20; sector++) {
         if (pread(fd, id, 5, sector * 2048 + 1) != 5)
             break;
@@ -48,14 +60,18 @@ type_of_image(int fd)
 static void
 name_drive(const struct ri_config *config, struct ri_drive_config *drive)
 {
-    const char *stem = drive->type == RI_CDROM    ? "cdrom"
-                       : drive->type == RI_FLOPPY ? "floppy"
-                                                  : "disk";
+    static const char *const stems[] = {
+        [RI_DISK] = "disk",
+        [RI_FLOPPY] = "floppy",
+        [RI_CDROM] = "cdrom",
+        [RI_TAPE] = "tape",
+    };
 
     for (unsigned n = 0;; n++) {
         bool taken = false;
 
-        snprintf(drive->name, sizeof drive->name, "%s%u", stem, n);
+        snprintf(drive->name, sizeof drive->name, "%s%u", stems[drive->type],
+                 n);
         for (size_t i = 0; i + 1 < config->drive_count; i++)
             taken = taken || strcmp(config->drives[i].name, drive->name) == 0;
         if (!taken)
@@ -73,7 +89,7 @@ ri_config_add_image(struct ri_config *config, const char *image,
 
     if (fd < 0)
         return ri_fail(out_error, -errno, "%.400s: %s", image, strerror(errno));
-    type = type_of_image(fd);
+    type = type_of_image(fd, image);
     close(fd);
     if (strlen(image) >= RI_PATH_MAX)
         return ri_fail(out_error, -ENAMETOOLONG, "%.400s: path too long",

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "stack/config_read.h"
+#include "stack/config_tape.h"
 #include "stack/sg_find.h"
 
 static int
@@ -83,6 +84,12 @@ static int
 set_unflushed_total(struct reading *r, const char *key, const char *value)
 {
     return config_size(r, key, value, &r->config->unflushed_total_bytes);
+}
+
+static int
+set_tape_unflushed(struct reading *r, const char *key, const char *value)
+{
+    return config_size(r, key, value, &r->config->tape_unflushed_bytes);
 }
 
 /* Seconds, perhaps with up to three decimals. */
@@ -288,18 +295,25 @@ set_load_ms(struct reading *r, const char *key, const char *value)
     return config_number(r, key, value, 3600000, &this_drive(r)->load_ms);
 }
 
+/* Which sizes fit is known when the type is. */
 static int
 set_block_size(struct reading *r, const char *key, const char *value)
 {
-    unsigned n = 0;
+    this_drive(r)->block_line = r->line;
+    return config_number(r, key, value, 16 << 20, &this_drive(r)->block_bytes);
+}
 
-    if (!config_number(r, key, value, 4096, &n))
-        return 0;
-    if (n != 512 && n != 2048 && n != 4096)
-        return config_wrong(r, "%s: \"%.60s\" is none of 512, 2048, 4096", key,
-                            value);
-    this_drive(r)->block_bytes = n;
-    return 1;
+static int
+set_tape_key(struct reading *r, const char *key, const char *value)
+{
+    struct ri_tape_config *tape = &this_drive(r)->tape;
+    char text[RI_TEXT_MAX / 4];
+
+    if (tape->key == NULL)
+        tape->line = r->line;
+    return config_tape_set(tape, key, value, text, sizeof text)
+               ? 1
+               : config_wrong(r, "%s", text);
 }
 
 /* Any drive understands any rule; it is given to the real one at the start. */
@@ -382,6 +396,7 @@ static const struct config_key keys[] = {
     { "service", "on-no-operator", false, set_no_operator },
     { "service", "unflushed-limit", false, set_unflushed },
     { "service", "unflushed-total", false, set_unflushed_total },
+    { "service", "tape-unflushed-limit", false, set_tape_unflushed },
     { "service", "flush-idle", false, set_flush_idle },
     { "service", "recovery-dir", false, set_recovery_dir },
     { "service", "unflushed-log", false, set_unflushed_log },
@@ -399,6 +414,15 @@ static const struct config_key keys[] = {
     { "drive", "readonly", false, set_readonly },
     { "drive", "load-ms", false, set_load_ms },
     { "drive", "block-size", false, set_block_size },
+    { "drive", "personality", false, set_tape_key },
+    { "drive", "capacity", false, set_tape_key },
+    { "drive", "early-warning", false, set_tape_key },
+    { "drive", "compression", false, set_tape_key },
+    { "drive", "clean-after", false, set_tape_key },
+    { "drive", "cleaning-uses", false, set_tape_key },
+    { "drive", "clean-ms", false, set_tape_key },
+    { "drive", "rewind-ms", false, set_tape_key },
+    { "drive", "unload-ms", false, set_tape_key },
     { "drive", "fault", true, add_fault },
     { "drive", "parameter", true, add_parameter },
 };

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "stack/config_library.h"
+#include "stack/config_tape.h"
 
 enum kind {
     NUMBER,
@@ -56,7 +57,8 @@ static const struct library_key {
     { "drive-cache", WORD, AT(drive.cache), 0, 0, cache_words },
     { "drive-readonly", YES, AT(drive.readonly), 0, 0, NULL },
     { "drive-load-ms", NUMBER, AT(drive.load_ms), 0, 3600000, NULL },
-    { "drive-block-size", NUMBER, AT(drive.block_bytes), 512, 4096, NULL },
+    { "drive-block-size", NUMBER, AT(drive.block_bytes), 0,
+      CONFIG_TAPE_BLOCK_MAX, NULL },
     { "drive-fault", LINE, AT(drive.faults), 0, 0, NULL },
     { "drive-parameter", PARAMETER, AT(drive.parameters), 0, 0, NULL },
     { "move-ms", NUMBER, AT(move_ms), 0, 3600000, NULL },
@@ -109,9 +111,6 @@ set_number(const struct library_key *key, const char *value, void *at,
         n < key->low || n > key->high)
         return WRONG("%s: \"%.60s\" is no number from %u to %u", key->name,
                      value, key->low, key->high);
-    if (key->at == AT(drive.block_bytes) && n != 512 && n != 2048 && n != 4096)
-        return WRONG("%s: \"%.60s\" is none of 512, 2048, 4096", key->name,
-                     value);
     *(unsigned *) at = (unsigned) n;
     return true;
 }
@@ -260,6 +259,15 @@ library_key_set(struct ri_library_config *config, const char *name,
             return add_drive(config, value, out_text, text_max);
         }
     }
+    if (config_tape_library_key(name) != NULL) {
+        if (config->emulated_key == NULL)
+            config->emulated_key = config_tape_library_key(name);
+        char text[RI_TEXT_MAX / 4];
+
+        return config_tape_set(&config->drive.tape, name + 6, value, text,
+                               sizeof text) ||
+               WRONG("drive-%s", text);
+    }
     return WRONG("\"%.60s\" is no key of [library]", name);
 }
 
@@ -356,6 +364,20 @@ real_fits(const struct ri_config *config, struct ri_library_config *library,
     return true;
 }
 
+/* Those that it makes. */
+static bool
+drives_fit(const struct ri_library_config *library, unsigned *out_line,
+           char *out_text, size_t text_max)
+{
+    char text[RI_TEXT_MAX / 4];
+    unsigned line = 0;
+
+    if (config_tape_fits(&library->drive, &line, text, sizeof text))
+        return true;
+    *out_line = line != 0 ? line : library->line;
+    return WRONG("drive-%s", text);
+}
+
 bool
 library_fits(const struct ri_config *config, struct ri_library_config *library,
              unsigned *out_line, char *out_text, size_t text_max)
@@ -371,7 +393,7 @@ library_fits(const struct ri_config *config, struct ri_library_config *library,
                      "initiator need port = iscsi",
                      library->name);
     if (library->drive_lines[0] == 0)
-        return true;
+        return drives_fit(library, out_line, out_text, text_max);
     *out_line = library->drive_lines[0];
     return WRONG("drive: needs port = iscsi; an emulated library makes its "
                  "own drives");
