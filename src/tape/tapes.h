@@ -80,7 +80,8 @@ void tape_session_drive(struct ri_tape *tape, char *out_drive);
 
 /* --- for the prompt broker's host ------------------------------------------------ */
 
-/* What a question is about.  FALSE: the VPB is no tape session's. */
+/* What a question is about; may be NULL where that is not wanted.  FALSE: the
+ * VPB is no tape session's. */
 struct tapes_wanted {
     char tape[RI_NAME_MAX];     /* its name */
     char serial[33], barcode[33];       /* or "" */

@@ -516,7 +516,7 @@ tapes_wanted(PVPB vpb, struct tapes_wanted *out_wanted)
 
     KeAcquireSpinLock(&tapes.lock, &irql);
     tape = find_locked(vpb);
-    if (tape != NULL) {
+    if (tape != NULL && out_wanted != NULL) {
         memset(out_wanted, 0, sizeof *out_wanted);
         snprintf(out_wanted->drive, sizeof out_wanted->drive, "%s",
                  tape->unit->name);
