@@ -227,21 +227,21 @@ compare__serial_before_bar_code_before_the_first_block(void **state)
                          b = a;
 
     (void) state;
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_SAME);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_SAME);
     strcpy(b.barcode, "B2"); /* a label can be swapped */
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_SAME);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_SAME);
     b.first_hash = 7;
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_CHANGED);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_CHANGED);
     strcpy(b.serial, "S2");
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_OTHER);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_OTHER);
     b.serial[0] = '\0';
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_OTHER);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_OTHER);
     strcpy(b.barcode, "B1");
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_CHANGED);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_CHANGED);
     b.barcode[0] = '\0';
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_OTHER);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_OTHER);
     b.first_hash = 0;
-    assert_int_equal(identity_compare(&a, &b), IDENTITY_SAME);
+    assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_SAME);
 }
 
 /* --- in a drive -------------------------------------------------------------------- */
