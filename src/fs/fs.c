@@ -333,9 +333,12 @@ vouch(struct volume *volume, BOOLEAN yes)
 BOOLEAN
 fs_try_again(struct volume *volume)
 {
-    PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
+    struct fs_place place;
+    PDEVICE_OBJECT real;
     ULONG count;
 
+    fs_place_take(volume, &place);
+    real = place.drive.real;
     vouch(volume, TRUE);
     if (!fs_volume_mounted(volume)) {
         /* A hand may have been faster than the drive's events: asked, the drive
@@ -348,6 +351,7 @@ fs_try_again(struct volume *volume)
             IoVerifyVolume(real, FALSE);
     }
     vouch(volume, FALSE);
+    fs_place_let(&place);
     return fs_volume_mounted(volume);
 }
 
@@ -507,6 +511,11 @@ fs_dismount_all(void)
         IoReleaseVpbSpinLock(irql);
         if (last)
             ExFreePool(vpb);
+        while (volume->formers > 0) {
+            volume->formers--;
+            fs_let_drive(volume->former[volume->formers].real,
+                         volume->former[volume->formers].target);
+        }
         fs_let_drive(volume->real, volume->target);
         IoDeleteDevice(volume->device);
     }

@@ -58,6 +58,12 @@ DRIVER_INITIALIZE fs_driver_entry;
 typedef void fs_observer_fn(void *context, struct volume *volume,
                             enum vol_state state);
 void fs_set_observer(fs_observer_fn *fn, void *context);
+/* Told that a volume was found in another drive than this one, which has none
+ * now, whatever is in it: it is to be looked at.  The device may be gone by
+ * then, it is a name.  PASSIVE_LEVEL, under the other drive's DeviceLock: must
+ * not wait. */
+typedef void fs_vacated_fn(void *context, PDEVICE_OBJECT drive);
+void fs_set_vacated(fs_vacated_fn *fn, void *context);
 
 struct fs_volume_info {
     char type[32];

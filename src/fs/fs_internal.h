@@ -16,6 +16,13 @@
 
 #define FS_TAG 0x6C6F5652       /* 'RVol' */
 
+/* A drive, and the top of its stack. */
+struct fs_drive {
+    PDEVICE_OBJECT real, target;
+};
+
+#define FORMER_MOST 8
+
 /*
  * A volume.  `lock` guards everything from state on; it is a leaf: nothing is
  * called with it held but list and thread primitives.  The VPB spin lock is
@@ -41,6 +48,9 @@ struct volume {
     PDEVICE_OBJECT real;           /* the drive; both hold a reference, for it
                                     * may be taken away */
     PDEVICE_OBJECT target;         /* top of its stack */
+    struct fs_drive former[FORMER_MOST]; /* left, with references: a request on
+                                    * its way may still be for one */
+    ULONG formers;
     ULONG count;
     ULONG generation;              /* moves with every verification */
     ULONG64 since_ms;
@@ -149,6 +159,8 @@ struct fs {
     BOOLEAN shutting_down;         /* atomic */
     fs_observer_fn *observer;
     void *observer_context;
+    fs_vacated_fn *vacated;
+    void *vacated_context;
     fs_stale_fn *stale;
     fs_tried_fn *tried;
     fs_keeper_fn *keeper;
@@ -187,6 +199,18 @@ void fs_volume_link(struct volume *volume);
 /* A reference to each; either may be NULL. */
 void fs_hold_drive(PDEVICE_OBJECT real, PDEVICE_OBJECT target);
 void fs_let_drive(PDEVICE_OBJECT real, PDEVICE_OBJECT target);
+/* Where the volume is; the drive is held until fs_place_let. */
+struct fs_place {
+    struct fs_drive drive;
+    ULONG count, generation;
+    enum vol_state state;
+};
+void fs_place_take(struct volume *volume, struct fs_place *out_place);
+void fs_place_let(const struct fs_place *place);
+/* With the lock: the volume holds another drive now.  What nothing on its way
+ * can be for any more, with its references, and how many. */
+ULONG fs_leave_locked(struct volume *volume, const struct fs_drive *drive,
+                      struct fs_drive out_let[FORMER_MOST + 1]);
 ULONG fs_volume_generation(struct volume *volume);
 enum vol_state fs_volume_state(struct volume *volume);
 NTSTATUS fs_absent_reason(NTSTATUS status);

@@ -50,22 +50,18 @@ ask_drive(struct volume *volume, PDEVICE_OBJECT target, ULONG known,
     return STATUS_VERIFY_REQUIRED;
 }
 
-NTSTATUS
-fs_check_volume(struct volume *volume, BOOLEAN ask, BOOLEAN absolute)
+static NTSTATUS
+check_in(struct volume *volume, const struct fs_place *place, BOOLEAN ask,
+         BOOLEAN absolute)
 {
-    PDEVICE_OBJECT real, target;
-    enum vol_state state;
+    PDEVICE_OBJECT real = place->drive.real;
+    enum vol_state state = place->state;
     NTSTATUS gone, reason;
-    ULONG count;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
     gone = volume->gone;
-    state = volume->state;
     reason = volume->reason;
-    real = volume->real;
-    target = volume->target;
-    count = volume->count;
     KeReleaseSpinLock(&volume->lock, irql);
     if (gone != STATUS_SUCCESS)
         return gone;
@@ -77,8 +73,20 @@ fs_check_volume(struct volume *volume, BOOLEAN ask, BOOLEAN absolute)
     if (state == VOL_CHANGED)
         return reason;
     if (ask && (real->Characteristics & FILE_REMOVABLE_MEDIA) != 0)
-        return ask_drive(volume, target, count, state);
+        return ask_drive(volume, place->drive.target, place->count, state);
     return state == VOL_MOUNTED ? STATUS_SUCCESS : reason;
+}
+
+NTSTATUS
+fs_check_volume(struct volume *volume, BOOLEAN ask, BOOLEAN absolute)
+{
+    struct fs_place place;
+    NTSTATUS status;
+
+    fs_place_take(volume, &place);
+    status = check_in(volume, &place, ask, absolute);
+    fs_place_let(&place);
+    return status;
 }
 
 /* The volume's one file is called "" or "\\". */

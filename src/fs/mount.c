@@ -45,6 +45,7 @@ struct medium {
     BOOLEAN write_through;
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
+    PDEVICE_OBJECT left; /* borrowed: where its volume was before, or NULL */
     struct witness *witness; /* of what was read, if it can be written to */
     struct identity id;
 };
@@ -243,7 +244,8 @@ static BOOLEAN
 settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
           PDEVICE_OBJECT target, struct medium *medium)
 {
-    PDEVICE_OBJECT let_real = real, let_target = target;
+    struct fs_drive let[FORMER_MOST + 1] = { { real, target } };
+    ULONG lets = 1;
     enum vol_state to;
     BOOLEAN ok;
     KIRQL irql;
@@ -255,9 +257,10 @@ settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
     ok = volume->generation == generation && volume->gone == STATUS_SUCCESS;
     if (ok) {
         if (!medium->unchanged) {
-            let_real = volume->real;
-            let_target = volume->target;
+            struct fs_drive left = { volume->real, volume->target };
+
             take_over_locked(volume, real, target, medium);
+            lets = fs_leave_locked(volume, &left, let);
         }
         volume->accept_unknown = FALSE;
         volume->changed_elsewhere = FALSE;
@@ -268,7 +271,10 @@ settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
         ok = fs_volume_move_locked(volume, to, STATUS_SUCCESS, TRUE);
     }
     KeReleaseSpinLock(&volume->lock, irql);
-    fs_let_drive(let_real, let_target);
+    while (lets > 0) {
+        lets--;
+        fs_let_drive(let[lets].real, let[lets].target);
+    }
     return ok;
 }
 
@@ -451,37 +457,16 @@ finish_return(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
     return STATUS_SUCCESS;
 }
 
-/*
- * IRP_MN_VERIFY_VOLUME.  STATUS_SUCCESS: the volume is in its drive.
- * STATUS_WRONG_VOLUME: another one is.  STATUS_VERIFY_REQUIRED: the medium was
- * changed meanwhile; try again.  Otherwise what the drive said; then the flag
- * stays set.  In all other cases the volume's state follows.
- */
-NTSTATUS
-fs_verify(struct volume *volume)
+static NTSTATUS
+verify_in(struct volume *volume, const struct fs_place *place)
 {
-    PDEVICE_OBJECT real, target;
-    struct expected expected;
+    PDEVICE_OBJECT real = place->drive.real, target = place->drive.target;
+    struct expected expected = { place->count, volume->size_bytes,
+                                 volume->block_bytes };
+    ULONG generation = place->generation;
     struct medium *medium;
-    ULONG generation;
     NTSTATUS status;
-    BOOLEAN settled;
-    KIRQL irql;
 
-    KeAcquireSpinLock(&volume->lock, &irql);
-    expected = (struct expected){ volume->count, volume->size_bytes,
-                                  volume->block_bytes };
-    real = volume->real;
-    target = volume->target;
-    generation = volume->generation;
-    settled = volume->state == VOL_MOUNTED &&
-              (__atomic_load_n(&real->Flags, __ATOMIC_ACQUIRE) &
-               DO_VERIFY_VOLUME) == 0;
-    KeReleaseSpinLock(&volume->lock, irql);
-    if (__atomic_load_n(&volume->gone, __ATOMIC_ACQUIRE) != STATUS_SUCCESS)
-        return STATUS_WRONG_VOLUME;
-    if (settled)
-        return STATUS_SUCCESS;
     medium = ExAllocatePoolWithTag(NonPagedPool, sizeof *medium, FS_TAG);
     if (medium == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -506,6 +491,29 @@ fs_verify(struct volume *volume)
             InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
     }
     free_medium(medium);
+    return status;
+}
+
+/*
+ * IRP_MN_VERIFY_VOLUME.  STATUS_SUCCESS: the volume is in its drive.
+ * STATUS_WRONG_VOLUME: another one is.  STATUS_VERIFY_REQUIRED: the medium was
+ * changed meanwhile; try again.  Otherwise what the drive said; then the flag
+ * stays set.  In all other cases the volume's state follows.
+ */
+NTSTATUS
+fs_verify(struct volume *volume)
+{
+    NTSTATUS status = STATUS_SUCCESS;
+    struct fs_place place;
+
+    fs_place_take(volume, &place);
+    if (__atomic_load_n(&volume->gone, __ATOMIC_ACQUIRE) != STATUS_SUCCESS)
+        status = STATUS_WRONG_VOLUME;
+    else if (place.state != VOL_MOUNTED ||
+             (__atomic_load_n(&place.drive.real->Flags, __ATOMIC_ACQUIRE) &
+              DO_VERIFY_VOLUME) != 0)
+        status = verify_in(volume, &place);
+    fs_place_let(&place);
     return status;
 }
 
@@ -556,19 +564,18 @@ match_one(void *context, struct volume *volume)
 static BOOLEAN
 is_still_there(struct volume *volume)
 {
-    ULONG generation, count, known;
-    PDEVICE_OBJECT target;
-    KIRQL irql;
+    struct fs_place place;
+    BOOLEAN there;
+    ULONG count;
 
-    KeAcquireSpinLock(&volume->lock, &irql);
-    generation = volume->generation;
-    target = volume->target;
-    known = volume->count;
-    KeReleaseSpinLock(&volume->lock, irql);
-    if (NT_SUCCESS(fs_media_count(target, &count)) && count == known)
-        return TRUE;
-    fs_volume_change(volume, generation, VOL_ABSENT, STATUS_NO_MEDIA_IN_DEVICE);
-    return FALSE;
+    fs_place_take(volume, &place);
+    there = NT_SUCCESS(fs_media_count(place.drive.target, &count)) &&
+            count == place.count;
+    fs_place_let(&place);
+    if (!there)
+        fs_volume_change(volume, place.generation, VOL_ABSENT,
+                         STATUS_NO_MEDIA_IN_DEVICE);
+    return there;
 }
 
 PVPB
@@ -591,7 +598,8 @@ fs_new_vpb(PDEVICE_OBJECT real)
  * thrown away.  A drive that it is taken from gets an empty one.
  */
 static NTSTATUS
-move_vpb(struct volume *volume, PDEVICE_OBJECT real, PVPB brought)
+move_vpb(struct volume *volume, PDEVICE_OBJECT real, PVPB brought,
+         PDEVICE_OBJECT *out_left)
 {
     PDEVICE_OBJECT from = volume->vpb->RealDevice;
     PVPB spare = fs_new_vpb(from);
@@ -605,6 +613,7 @@ move_vpb(struct volume *volume, PDEVICE_OBJECT real, PVPB brought)
         spare->Flags = volume->vpb->Flags & VPB_REMOVE_PENDING;
         from->Vpb = spare;
         spare = NULL;
+        *out_left = from;
     }
     volume->vpb->RealDevice = real;
     volume->vpb->Flags |= VPB_MOUNTED;
@@ -623,7 +632,7 @@ revive(struct volume *volume, PDEVICE_OBJECT real, PDEVICE_OBJECT target,
        PVPB brought, struct medium *medium)
 {
     ULONG generation = fs_volume_generation(volume);
-    NTSTATUS status = move_vpb(volume, real, brought);
+    NTSTATUS status = move_vpb(volume, real, brought, &medium->left);
 
     if (!NT_SUCCESS(status))
         return status;
@@ -728,6 +737,9 @@ fs_mount(PDEVICE_OBJECT target, PVPB vpb)
         back = finish_return(volume, real, target, medium->count);
     for (int i = 0; i < READ_TRIES && back == STATUS_VERIFY_REQUIRED; i++)
         back = fs_verify(volume);
+    /* Another medium may have had its place there, perhaps a clone. */
+    if (medium->left != NULL && fs.vacated != NULL)
+        fs.vacated(fs.vacated_context, medium->left);
     TRACE(TRACE_FS, "mount on %p: %s %s: %s", (void *) real, medium->id.type,
           medium->id.label, status_name(status));
     free_medium(medium);
@@ -797,7 +809,7 @@ NTSTATUS NTAPI
 fs_refresh(struct volume *volume)
 {
     struct reader reader;
-    struct identity *id;
+    struct identity *id = NULL;
     BOOLEAN read_only, quiet, renamed = FALSE;
     ULONG64 size;
     ULONG block, before, generation;
@@ -811,20 +823,24 @@ fs_refresh(struct volume *volume)
     before = volume->head_generation;
     generation = volume->generation;
     reader = (struct reader){ volume->target, volume->count, NULL };
+    fs_hold_drive(NULL, volume->target);
     size = volume->id.size_bytes;
     block = volume->id.block_bytes;
     read_only = volume->read_only;
     KeReleaseSpinLock(&volume->lock, irql);
-    if (!quiet)
-        return STATUS_SUCCESS;
-    /* A yank must not take away what the volume is then known by. */
-    status = fs_flush_log(volume);
-    if (!NT_SUCCESS(status))
+    if (quiet) {
+        /* A yank must not take away what the volume is then known by. */
+        status = fs_flush_log(volume);
+        id = ExAllocatePoolWithTag(NonPagedPool, sizeof *id, FS_TAG);
+        if (id == NULL)
+            status = STATUS_INSUFFICIENT_RESOURCES;
+        if (NT_SUCCESS(status))
+            status =
+                identity_read(read_range, &reader, size, block, read_only, id);
+    }
+    fs_let_drive(NULL, reader.target);
+    if (!quiet || id == NULL)
         return status;
-    id = ExAllocatePoolWithTag(NonPagedPool, sizeof *id, FS_TAG);
-    if (id == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    status = identity_read(read_range, &reader, size, block, read_only, id);
     KeAcquireSpinLock(&volume->lock, &irql);
     if (NT_SUCCESS(status) && volume->head_generation == before &&
         volume->generation == generation) {

@@ -304,6 +304,7 @@ fs_resume(struct volume *volume)
                           NULL);
     KeAcquireSpinLock(&volume->lock, &irql);
     resuming.target = volume->target;
+    fs_hold_drive(NULL, resuming.target);
     resuming.count = volume->count;
     generation = volume->generation;
     wanted = volume->state == VOL_REPLAYING;
@@ -332,6 +333,7 @@ fs_resume(struct volume *volume)
         status = conclude(&resuming, generation, status);
     else if (!fs_volume_mounted(volume))
         status = STATUS_VERIFY_REQUIRED;
+    fs_let_drive(NULL, resuming.target);
     KeReleaseMutex(&volume->resume_mutex, FALSE);
     return status;
 }

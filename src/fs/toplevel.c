@@ -121,20 +121,23 @@ fs_raise(struct volume *volume, PIRP irp, NTSTATUS status, BOOLEAN popups)
 NTSTATUS
 fs_perform_verify(struct volume *volume, PIRP irp, BOOLEAN allow_raw)
 {
-    PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
-    ULONG generation = fs_volume_generation(volume);
     PIRP top = IoGetTopLevelIrp();
+    struct fs_place place;
+    ULONG generation;
     NTSTATUS status;
 
+    fs_place_take(volume, &place);
+    generation = place.generation;
     /* What is being replayed stays so. */
     if (fs_volume_mounted(volume))
         fs_volume_change(volume, generation, VOL_VERIFYING,
                          STATUS_VERIFY_REQUIRED);
     IoSetTopLevelIrp(irp);
-    status = IoVerifyVolume(real, allow_raw);
+    status = IoVerifyVolume(place.drive.real, allow_raw);
     IoSetTopLevelIrp(top);
-    TRACE(TRACE_VERIFY, "verify dev=%p: %s", (void *) real,
+    TRACE(TRACE_VERIFY, "verify dev=%p: %s", (void *) place.drive.real,
           status_name(status));
+    fs_place_let(&place);
     /* The verification sets the state itself; this is for one that could not
      * even be asked for. */
     if (fs_volume_state(volume) == VOL_VERIFYING)

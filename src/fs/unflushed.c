@@ -441,30 +441,31 @@ is_dirty(struct volume *volume)
     return dirty;
 }
 
+static NTSTATUS
+flush_in(struct volume *volume, const struct fs_place *place)
+{
+    ULONG sealed = fs_seal(volume);
+    NTSTATUS status = fs_flush_device(place->drive.target, &place->count);
+
+    if (NT_SUCCESS(status) && !fs_flushed(volume, sealed, place->generation))
+        status = STATUS_VERIFY_REQUIRED;
+    return status;
+}
+
 NTSTATUS
 fs_flush_log(struct volume *volume)
 {
-    PDEVICE_OBJECT target;
-    ULONG count, generation, sealed;
-    BOOLEAN there;
-    NTSTATUS status;
-    KIRQL irql;
+    struct fs_place place;
+    NTSTATUS status = STATUS_VERIFY_REQUIRED;
 
-    KeAcquireSpinLock(&volume->lock, &irql);
-    there = volume->state == VOL_MOUNTED;
-    target = volume->target;
-    count = volume->count;
-    generation = volume->generation;
-    KeReleaseSpinLock(&volume->lock, irql);
     if (!is_dirty(volume))
         return STATUS_SUCCESS;
-    if (!there)
-        return STATUS_VERIFY_REQUIRED;
-    sealed = fs_seal(volume);
-    status = fs_flush_device(target, &count);
-    if (NT_SUCCESS(status) && !fs_flushed(volume, sealed, generation))
-        status = STATUS_VERIFY_REQUIRED;
-    fs_commit_soon(volume);
+    fs_place_take(volume, &place);
+    if (place.state == VOL_MOUNTED) {
+        status = flush_in(volume, &place);
+        fs_commit_soon(volume);
+    }
+    fs_place_let(&place);
     return status;
 }
 
@@ -489,24 +490,15 @@ is_covered(struct volume *volume, PIRP irp)
 NTSTATUS
 fs_flush_for(struct volume *volume, PIRP irp)
 {
-    PDEVICE_OBJECT target;
-    ULONG count, generation, sealed;
-    NTSTATUS status;
-    KIRQL irql;
+    NTSTATUS status = STATUS_VERIFY_REQUIRED;
+    struct fs_place place;
 
     if (is_covered(volume, irp))
         return STATUS_SUCCESS;
-    KeAcquireSpinLock(&volume->lock, &irql);
-    target = volume->target;
-    count = volume->count;
-    generation = volume->generation;
-    KeReleaseSpinLock(&volume->lock, irql);
-    if (generation != fs_sent_generation(irp))
-        return STATUS_VERIFY_REQUIRED;
-    sealed = fs_seal(volume);
-    status = fs_flush_device(target, &count);
-    if (NT_SUCCESS(status) && !fs_flushed(volume, sealed, generation))
-        status = STATUS_VERIFY_REQUIRED;
+    fs_place_take(volume, &place);
+    if (place.generation == fs_sent_generation(irp))
+        status = flush_in(volume, &place);
+    fs_place_let(&place);
     return status;
 }
 

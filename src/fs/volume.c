@@ -29,6 +29,53 @@ fs_let_drive(PDEVICE_OBJECT real, PDEVICE_OBJECT target)
         ObDereferenceObject(real);
 }
 
+void
+fs_place_take(struct volume *volume, struct fs_place *out_place)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    out_place->drive = (struct fs_drive){ volume->real, volume->target };
+    out_place->count = volume->count;
+    out_place->generation = volume->generation;
+    out_place->state = volume->state;
+    fs_hold_drive(volume->real, volume->target);
+    KeReleaseSpinLock(&volume->lock, irql);
+}
+
+void
+fs_place_let(const struct fs_place *place)
+{
+    fs_let_drive(place->drive.real, place->drive.target);
+}
+
+/*
+ * Requests hold no reference, that costs too much.  Each is counted as running
+ * before the lock is let go under which it saw its target; so a drive that was
+ * left is held until nothing runs, which is looked at when the next one is left,
+ * and at the end.  Beyond FORMER_MOST drives the references are never dropped.
+ */
+ULONG
+fs_leave_locked(struct volume *volume, const struct fs_drive *drive,
+                struct fs_drive out_let[FORMER_MOST + 1])
+{
+    ULONG count = 0;
+    BOOLEAN held = drive->target == volume->target;
+
+    if (__atomic_load_n(&volume->running, __ATOMIC_ACQUIRE) == 0) {
+        while (volume->formers > 0)
+            out_let[count++] = volume->former[--volume->formers];
+        held = TRUE;
+    }
+    for (ULONG i = 0; i < volume->formers; i++)
+        held |= volume->former[i].target == drive->target;
+    if (held)
+        out_let[count++] = *drive;
+    else if (volume->formers < FORMER_MOST)
+        volume->former[volume->formers++] = *drive;
+    return count;
+}
+
 ULONG
 fs_volume_generation(struct volume *volume)
 {
@@ -133,6 +180,13 @@ fs_set_observer(fs_observer_fn *fn, void *context)
 {
     fs.observer_context = context;
     fs.observer = fn;
+}
+
+void
+fs_set_vacated(fs_vacated_fn *fn, void *context)
+{
+    fs.vacated_context = context;
+    fs.vacated = fn;
 }
 
 void

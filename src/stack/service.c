@@ -286,6 +286,16 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
         drive_look_later(drive);
 }
 
+/* What is in the drive that a volume left is another medium, if any is. */
+static void
+drive_vacated(void *context, PDEVICE_OBJECT fdo)
+{
+    struct drive *drive = drive_of(context, fdo);
+
+    if (drive != NULL)
+        drive_look_soon(drive);
+}
+
 /* --- start --------------------------------------------------------------------------- */
 
 static NTSTATUS
@@ -340,6 +350,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     prompt_init(&host, config->prompt_timeout_s, config->on_no_operator);
     io_set_harderr_port(&port);
     fs_set_observer(volume_changed, service);
+    fs_set_vacated(drive_vacated, service);
     fs_set_stale(request_stale);
     fs_set_tried(prompt_tried);
     keeper_start(service, config);
@@ -440,6 +451,7 @@ ri_service_free(struct ri_service *service)
     /* Runs what is queued; whoever needs a worker after this gets one. */
     ke_shutdown();
     fs_set_observer(NULL, NULL);
+    fs_set_vacated(NULL, NULL);
     io_set_harderr_port(NULL);
     io_tell_shutdown();
     fs_dismount_all();

@@ -10,6 +10,7 @@ import os
 import pty
 import random
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -227,6 +228,33 @@ def test_eject_of_a_dirty_volume_leaves_nothing_unflushed(two, media):
     assert unflushed(s) == 0
     assert model.on(media.a)
     assert not files(s)
+
+
+def test_a_clone_in_the_place_of_a_volume_becomes_one_of_its_own(
+        serve, media, clients):
+    """As soon as the true medium is found, in another drive."""
+    clone = shutil.copy(media.a, media.a + ".clone")
+    s = serve({n: {"type": "disk", "cache": "volatile"}
+               for n in ("left", "right")})
+    s.insert("left", media.a)
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    model = Model(media.a)
+    model.write(c, 50)
+    c.flush()
+    read_much(c, model)
+    s.yank("left")
+    s.insert("left", clone)
+    until(lambda: s.volume("ARCHIVE-A")["state"] == "changed elsewhere",
+          "noticed")
+    s.insert("right", media.a)
+    s.mounted("ARCHIVE-A")
+    assert s.volume("ARCHIVE-A")["drive"] == "right"
+    until(lambda: s.drives()["left"]["volume"], "the clone, mounted")
+    assert len(s.volumes()) == 2
+    assert {v["state"] for v in s.volumes()} == {"mounted"}
+    os.unlink(clone)
 
 
 def test_the_button_of_a_drive_in_use_flushes_unlocks_and_opens(two, media):

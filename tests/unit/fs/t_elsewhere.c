@@ -199,6 +199,53 @@ same_numbers__the_known_one_is_elsewhere__a_copy(void **state)
     assert_true(info_of(other).duplicate);
 }
 
+static PDEVICE_OBJECT left; /* atomic */
+
+static void
+note_left(void *context, PDEVICE_OBJECT drive)
+{
+    (void) context;
+    __atomic_store_n(&left, drive, __ATOMIC_RELEASE);
+}
+
+/* A clone is in the place of the volume, whose own medium then comes into the
+ * other drive: the clone becomes a volume of its own. */
+static void
+clone_in_its_place__true_medium_elsewhere__the_drive_left_is_looked_at(
+    void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("true", "TRUE", "A0000044");
+    const char *copy = image_copy("false", path);
+    struct volume *volume, *other;
+
+    image_poke(copy, 2 * AT, "of another day", 14);
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'T', sizeof buffer);
+    assert_int_equal(write_volume(volume, 2 * AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    swap(d, copy);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_ptr_equal(fs_volume_on(d->fdo), volume);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    left = NULL;
+    fs_set_vacated(note_left, NULL);
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    assert_ptr_equal(left, d->fdo);
+    assert_null(fs_volume_on(d->fdo));
+    fs_set_vacated(NULL, NULL);
+    /* As the service does now. */
+    other = mount(d);
+    assert_ptr_not_equal(other, volume);
+    assert_int_equal(fs_volume_state(other), VOL_MOUNTED);
+    assert_true(info_of(other).duplicate);
+}
+
 static struct volume *used;
 
 /* --- what is remembered -------------------------------------------------------------- */
@@ -562,6 +609,9 @@ main(void)
              rig_cached_disks),
         TEST(same_numbers__the_known_one_is_elsewhere__a_copy,
              rig_cached_disks),
+        TEST(
+            clone_in_its_place__true_medium_elsewhere__the_drive_left_is_looked_at,
+            rig_cached_disks),
         TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
         TEST(witness__of_a_write_without_a_log__noticed, rig_disk),
         TEST(witness__of_metadata__noticed_without_any_request, rig_disk),

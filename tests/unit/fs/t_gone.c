@@ -132,6 +132,122 @@ drive_removed__cancelled__the_keeper_has_the_data(void **state)
     assert_int_equal(fs_volume_state(volume), VOL_CANCELLED);
 }
 
+static LONG inside, released; /* atomic */
+
+/* A filter above a drive, that has a request while all of it is taken away. */
+static BOOLEAN
+hold_read(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+          NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) watch;
+    (void) irp;
+    (void) out_status;
+    (void) out_information;
+    if (at->MajorFunction != IRP_MJ_READ ||
+        (at->Flags & SL_OVERRIDE_VERIFY_VOLUME) != 0)
+        return FALSE;
+    InterlockedExchange(&inside, 1);
+    while (__atomic_load_n(&released, __ATOMIC_ACQUIRE) == 0)
+        usleep(100);
+    return FALSE;
+}
+
+static struct req passing;
+static struct volume *passed_through;
+
+static VOID NTAPI
+read_passing(PVOID parameter)
+{
+    (void) parameter;
+    req_start(&passing, passed_through, IRP_MJ_READ, AT, seen, 4096);
+}
+
+/* Nobody else holds these device objects (no file is open). */
+static void
+drive_removed__a_request_is_on_its_way_to_it__its_objects_stay_until_it_is_back(
+    void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("gone7", "GONE7", "E0000007");
+    struct volume *volume;
+    WORK_QUEUE_ITEM work;
+
+    put_in(d, path);
+    passed_through = volume = mount(d);
+    inside = released = 0;
+    __atomic_store_n(&d->watch.before, hold_read, __ATOMIC_RELEASE);
+    ExInitializeWorkItem(&work, read_passing, NULL);
+    ExQueueWorkItem(&work, DelayedWorkQueue);
+    assert_true(EVENTUALLY(__atomic_load_n(&inside, __ATOMIC_ACQUIRE) == 1));
+    pull_out(d);
+    assert_int_equal(io_surprise_remove_device(d->pdo), STATUS_SUCCESS);
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    assert_int_equal(volume->formers, 1);
+    assert_ptr_equal(volume->former[0].real, d->fdo);
+    InterlockedExchange(&released, 1);
+    assert_true(EVENTUALLY(passing.irp != NULL && req_is_done(&passing)));
+    assert_int_equal(req_end(&passing), STATUS_SUCCESS);
+    assert_true(EVENTUALLY(volume->running == 0));
+    /* The next time that it is looked at, they go. */
+    swap(e, path);
+    assert_int_equal(read_volume(volume, AT, seen, 4096), STATUS_SUCCESS);
+    assert_int_equal(volume->formers, 0);
+}
+
+/* Requests, flushes and opens all the while, from two threads, as the medium
+ * goes from one drive to the other and the first one is taken away. */
+static LONG over_now; /* atomic */
+
+static VOID NTAPI
+keep_busy(PVOID parameter)
+{
+    struct volume *volume = passed_through;
+    static UCHAR data[2][4096];
+    UCHAR *mine = data[(ULONG_PTR) parameter];
+
+    while (__atomic_load_n(&over_now, __ATOMIC_ACQUIRE) == 0) {
+        (void) write_volume(volume, AT + (ULONG_PTR) parameter * 4096, mine,
+                            4096);
+        (void) fs_flush_log(volume);
+        (void) fs_check_volume(volume, TRUE, FALSE);
+    }
+    InterlockedDecrement(&inside);
+}
+
+static void
+drives_change__two_threads_send_all_the_while__nothing_stale_is_touched(
+    void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("gone8", "GONE8", "E0000008");
+    struct volume *volume;
+    WORK_QUEUE_ITEM work[2];
+
+    put_in(d, path);
+    passed_through = volume = mount(d);
+    over_now = 0;
+    inside = 2;
+    for (ULONG_PTR i = 0; i < 2; i++) {
+        ExInitializeWorkItem(&work[i], keep_busy, (PVOID) i);
+        ExQueueWorkItem(&work[i], CriticalWorkQueue);
+    }
+    for (int i = 0; i < 30; i++) {
+        struct drive_rig *from = i % 2 == 0 ? d : e, *to = i % 2 == 0 ? e : d;
+
+        pull_out(from);
+        put_in(to, path);
+        assert_ptr_equal(mount(to), volume);
+    }
+    pull_out(d);
+    assert_int_equal(io_surprise_remove_device(d->pdo), STATUS_SUCCESS);
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    InterlockedExchange(&over_now, 1);
+    assert_true(EVENTUALLY(__atomic_load_n(&inside, __ATOMIC_ACQUIRE) == 0));
+    assert_true(volume->formers <= 2);
+}
+
 /* The end of the system, with one waiting: nothing is left behind. */
 static struct req left;
 
@@ -237,6 +353,12 @@ main(void)
         GONE(drive_removed__told__absent_before_anybody_asks),
         GONE(drive_removed__cancelled__the_keeper_has_the_data),
         GONE(drive_removed__request_waits_at_the_end__ends_with_it),
+        TEST(
+            drive_removed__a_request_is_on_its_way_to_it__its_objects_stay_until_it_is_back,
+            rig_cached_disks),
+        TEST(
+            drives_change__two_threads_send_all_the_while__nothing_stale_is_touched,
+            rig_cached_disks),
         GONE(adapter_says_gone__each_status__asked__and_on_when_it_is_back),
         GONE(adapter_says_away__absent_in_words_of_its_own__on_when_it_answers),
     };
