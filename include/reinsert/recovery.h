@@ -38,6 +38,9 @@ struct rec_about {
     char uuid[96];
     char label[128];
     char drive[64];             /* where it was last */
+    /* Of a file: the log on disk (unflushed.h) that it is made of, which does
+     * not count any more since this file is there; or 0, 0. */
+    uint64_t log_salt, log_generation;
 };
 
 /* A block of the medium whose content was known: any of these hashes. */

@@ -78,6 +78,8 @@ bool ulog_broken(const struct ulog *log);
 const char *ulog_path(const struct ulog *log);
 /* The number of this file, which no other one has. */
 uint64_t ulog_salt(const struct ulog *log);
+/* Of what counts in it: moves with every flush, and so when nothing does. */
+uint64_t ulog_generation(const struct ulog *log);
 /* Nothing in it is needed: overwritten, cut, or removed, whichever the disk
  * takes.  *out_removed: it is no more, and the caller closes it. */
 int ulog_void(struct ulog *log, bool *out_removed, struct rec_error *out_error);
@@ -99,6 +101,7 @@ int ulog_read(const char *path, struct ulog_reader **out_reader,
 /* Valid as long as the reader. */
 const struct ulog_head *ulog_reader_head(const struct ulog_reader *reader);
 uint64_t ulog_reader_salt(const struct ulog_reader *reader);
+uint64_t ulog_reader_generation(const struct ulog_reader *reader);
 /* 1: a record, in the order of writing; 0: the end. */
 int ulog_next(struct ulog_reader *reader, struct ulog_record *out_record);
 void ulog_reader_free(struct ulog_reader *reader);

@@ -260,7 +260,8 @@ head_is_void(struct volume *volume)
 static NTSTATUS
 commit(struct volume *volume, struct batch *batch)
 {
-    struct fs_log_state state = { fs_disk_live(volume), FALSE };
+    BOOLEAN was_stale = fs_log_stale(volume);
+    struct fs_log_state state = { fs_disk_live(volume), FALSE, was_stale };
     NTSTATUS status = list_records(volume, batch);
     struct head *head = NULL;
 
@@ -283,13 +284,24 @@ commit(struct volume *volume, struct batch *batch)
         head_is_void(volume);
     __atomic_store_n(&volume->disk_live, state.live_bytes, __ATOMIC_RELEASE);
     __atomic_store_n(&volume->disk_filling, state.filling, __ATOMIC_RELAXED);
-    if (state.filling)
+    __atomic_store_n(&volume->disk_stale, state.stale, __ATOMIC_RELEASE);
+    if (state.filling || (state.stale && !was_stale))
         fs_tend_soon(volume);
     if (head != NULL)
         ExFreePoolWithTag(head, FS_TAG);
     if (batch->record != NULL)
         ExFreePoolWithTag(batch->record, FS_TAG);
     return status;
+}
+
+/* What is on the medium now a replay of the log would undo, and nothing can stop
+ * that: it was not written. */
+static BOOLEAN
+would_be_undone(struct volume *volume, PIRP irp, NTSTATUS status)
+{
+    return !NT_SUCCESS(status) && fs_log_stale(volume) &&
+           IoGetCurrentIrpStackLocation(irp)->MajorFunction !=
+               IRP_MJ_FLUSH_BUFFERS;
 }
 
 static void
@@ -300,6 +312,10 @@ release(struct volume *volume, PIRP irp, NTSTATUS status)
         fs_send_first(volume, irp);
         return;
     case WAITS_RECORD:
+        if (would_be_undone(volume, irp, status)) {
+            fs_complete(irp, STATUS_IO_DEVICE_ERROR, 0);
+            return;
+        }
         if (!NT_SUCCESS(status)) {
             IoGetCurrentIrpStackLocation(irp)->MinorFunction |= FS_NEEDS_FLUSH;
             fs_post(volume, irp);
@@ -309,6 +325,10 @@ release(struct volume *volume, PIRP irp, NTSTATUS status)
     case WAITS_FLUSH:
         /* It is on the medium; who keeps the log has said what it could not
          * void. */
+        if (would_be_undone(volume, irp, status)) {
+            fs_complete(irp, STATUS_IO_DEVICE_ERROR, 0);
+            return;
+        }
         break;
     }
     irp->IoStatus.Status = STATUS_SUCCESS;
@@ -474,6 +494,12 @@ fs_commit_soon(struct volume *volume)
 {
     if (fs_on_disk())
         commit_later(volume, NULL);
+}
+
+BOOLEAN
+fs_log_stale(struct volume *volume)
+{
+    return __atomic_load_n(&volume->disk_stale, __ATOMIC_ACQUIRE);
 }
 
 /* --- life ------------------------------------------------------------------------ */

@@ -384,6 +384,10 @@ send_down(struct volume *volume, PIRP irp, BOOLEAN settled)
             fs_set_verify(volume);
         return hold_back(volume, irp, status, settled);
     }
+    if (fs_on_disk() && modifies(irp, own) && fs_log_stale(volume)) {
+        KeReleaseSpinLock(&volume->lock, irql);
+        return finish(irp, STATUS_IO_DEVICE_ERROR);
+    }
     if (fs_on_disk() && fs_intent_due_locked(volume, irp)) {
         KeReleaseSpinLock(&volume->lock, irql);
         fs_commit_intent(volume, irp);

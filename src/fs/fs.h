@@ -156,6 +156,8 @@ struct fs_lack {
     NTSTATUS why;
     const struct fs_witness_entry *witness;
     ULONG witness_count;
+    void *log;                     /* its log on disk, or NULL: see
+                                    * fs_log_disk; it does not change meanwhile */
 };
 
 typedef NTSTATUS fs_run_fn(void *context, ULONG64 offset, const void *data,
@@ -225,6 +227,8 @@ struct fs_log_batch {
 struct fs_log_state {
     ULONG64 live_bytes;            /* of records that still count */
     BOOLEAN filling;               /* it should be flushed soon */
+    BOOLEAN stale;                 /* it holds what a flush has covered, would be
+                                    * replayed, and cannot be made void */
 };
 
 /* Who keeps logs on disk.  *log is the keeper's, one per volume, NULL at first.
@@ -237,6 +241,8 @@ struct fs_log_disk {
                        struct fs_log_state *out_state);
     void (*close)(void *context, struct volume *volume, void **log);
 };
+/* Is the volume's log so?  Then the volume takes no changes until it is not. */
+BOOLEAN fs_log_stale(struct volume *volume);
 /* Before volumes are mounted.  NULL: there is none. */
 void fs_set_log_disk(const struct fs_log_disk *disk);
 

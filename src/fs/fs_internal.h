@@ -132,6 +132,7 @@ struct volume {
     BOOLEAN flush_due;             /* with log_lock: the log is to be told of */
     ULONG disk_flushed;            /* this flush */
     BOOLEAN disk_filling;          /* atomic: a flush should make room */
+    BOOLEAN disk_stale;            /* atomic: its replay would undo changes */
     BOOLEAN id_on_disk;            /* with lock: the head on disk counts */
     WORK_QUEUE_ITEM commit_work;
 

@@ -414,7 +414,12 @@ keep_locked(struct volume *volume, NTSTATUS why)
         return STATUS_INSUFFICIENT_RESOURCES;
     lack.witness = entries;
     lack.witness_count = copy_witness(volume, entries);
+    /* From now on the log on disk is what the file was made of. */
+    KeWaitForSingleObject(&volume->commit_mutex, Executive, KernelMode, FALSE,
+                          NULL);
+    lack.log = volume->disk_log;
     status = fs.keeper(fs.keeper_context, &lack);
+    KeReleaseMutex(&volume->commit_mutex, FALSE);
     ExFreePoolWithTag(entries, FS_TAG);
     if (NT_SUCCESS(status)) {
         fs_forget(volume);

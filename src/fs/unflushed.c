@@ -592,9 +592,11 @@ tend_once(struct volume *volume)
     if ((!dirty && calm) || !mounted)
         try_to_allow(volume);
     /* What a log on disk could not be told of. */
-    if (mounted && !dirty && fs_disk_live(volume) != 0) {
+    if (!dirty &&
+        ((mounted && fs_disk_live(volume) != 0) || fs_log_stale(volume))) {
         fs_commit_soon(volume);
-        return idle_ms + 1;
+        return fs_log_stale(volume) && idle_ms > UNLOCK_MS ? UNLOCK_MS
+                                                           : idle_ms + 1;
     }
     if (!mounted || (!dirty && volume->prevented == NULL))
         return 0;

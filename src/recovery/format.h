@@ -37,7 +37,9 @@ struct rec_head {
     char uuid[96];
     char label[128];
     char drive[64];
-    char zero[140];
+    uint64_t log_salt; /* 0: there was no log */
+    uint64_t log_generation;
+    char zero[124];
     uint32_t crc; /* of all before it */
 };
 

@@ -87,6 +87,8 @@ read_head(struct rec_reader *r, struct rec_error *error)
     r->about.status = head.status;
     r->about.block_bytes = head.block_bytes;
     r->about.size_bytes = head.size_bytes;
+    r->about.log_salt = head.log_salt;
+    r->about.log_generation = head.log_generation;
     copy_text(r->about.type, sizeof r->about.type, head.type, sizeof head.type);
     copy_text(r->about.uuid, sizeof r->about.uuid, head.uuid, sizeof head.uuid);
     copy_text(r->about.label, sizeof r->about.label, head.label,

@@ -306,6 +306,12 @@ ulog_reader_salt(const struct ulog_reader *r)
     return r->slot.salt;
 }
 
+uint64_t
+ulog_reader_generation(const struct ulog_reader *r)
+{
+    return r->slot.generation;
+}
+
 int
 ulog_next(struct ulog_reader *r, struct ulog_record *out_record)
 {

@@ -418,6 +418,12 @@ ulog_salt(const struct ulog *log)
     return log->salt;
 }
 
+uint64_t
+ulog_generation(const struct ulog *log)
+{
+    return log->generation;
+}
+
 static int
 make_file(struct ulog *log, const char *dir, const struct ulog_head *head,
           struct rec_error *error)

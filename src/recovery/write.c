@@ -137,6 +137,8 @@ write_head(struct rec_writer *w, const struct rec_about *about,
         .size_bytes = about->size_bytes,
         .block_bytes = about->block_bytes,
         .status = about->status,
+        .log_salt = about->log_salt,
+        .log_generation = about->log_generation,
     };
     struct iovec part = { &head, sizeof head };
 

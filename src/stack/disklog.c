@@ -73,9 +73,11 @@ tell_failure(struct disklog *d, struct volume *volume,
     d->again_ms = clock_coarse_ms() + PAUSE_MS;
     if (news)
         snprintf(d->problem, sizeof d->problem, "%.250s%s", error->text,
-                 stale ? "; what it holds is stale: remove the file before "
-                         "the service is started anew"
-                       : "");
+                 stale
+                     ? "; what it holds does not count any more, and that can "
+                       "be written nowhere: its volume takes no writes until "
+                       "it can"
+                     : "");
     pthread_mutex_unlock(&d->lock);
     if (!news)
         return;
@@ -250,11 +252,14 @@ try_batch(struct disklog *d, struct volume *volume, struct ulog **log,
 
 static int
 put_batch(struct disklog *d, struct volume *volume, struct ulog **log,
-          const struct ulog_batch *batch, struct rec_error *error)
+          const struct ulog_batch *batch, struct rec_error *error,
+          BOOLEAN *out_stale)
 {
     struct ulog_batch flush = *batch;
     int rc;
 
+    if (batch->flush)
+        *out_stale = FALSE;
     if (*log == NULL && batch->count == 0)
         return 0;
     rc = try_batch(d, volume, log, batch, error);
@@ -263,8 +268,10 @@ put_batch(struct disklog *d, struct volume *volume, struct ulog **log,
     /* The flush counts all the same. */
     flush.count = 0;
     if (ulog_commit(*log, &flush, error) != 0 &&
-        make_void(d, volume, log, error) != 0)
+        make_void(d, volume, log, error) != 0) {
+        *out_stale = TRUE;
         return rc;
+    }
     return batch->count == 0 ? 0 : rc;
 }
 
@@ -288,7 +295,7 @@ commit(void *context, struct volume *volume, void **log,
             fill_head(d, volume, batch->head, t);
             put.head = &t->head;
         }
-        rc = put_batch(d, volume, &file, &put, &error);
+        rc = put_batch(d, volume, &file, &put, &error, &out_state->stale);
     }
     if (t != NULL)
         free(t->records);
@@ -309,7 +316,12 @@ close_log(void *context, struct volume *volume, void **log)
     struct disklog *d = context;
     struct ri_recovery_info info;
 
-    if (ulog_live(*log) != 0) {
+    if (fs_log_stale(volume)) {
+        disklog_warn(d,
+                     "%.250s does not count any more, and that could be "
+                     "written nowhere: remove it before the next start",
+                     ulog_path(*log));
+    } else if (ulog_live(*log) != 0) {
         disklog_describe(d, volume, ulog_path(*log), &info);
         event_send(d->service, "recovery", info.drive, info.volume, 0,
                    "what volume %s still lacks (%llu bytes) is kept in %s, "

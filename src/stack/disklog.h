@@ -48,6 +48,9 @@ void disklog_warn(struct disklog *d, const char *format, ...)
 bool disklog_mark(struct disklog *d, uint64_t salt, const char *path,
                   char *out_name);
 bool disklog_is_marked(struct disklog *d, uint64_t salt);
+/* Is there a recovery file of what the log holds?  Which. */
+bool disklog_given_up(struct disklog *d, const struct ulog_reader *log,
+                      struct ri_recovery_info *out_info);
 /* And its mark; or says that it is still there. */
 void disklog_remove_marked(struct disklog *d, uint64_t salt, const char *path);
 

@@ -138,6 +138,7 @@ static int
 open_log(struct disklog *d, const char *path, struct ri_error *out_error)
 {
     struct ulog_reader *reader = NULL;
+    struct ri_recovery_info kept;
     struct rec_error error;
     struct ulog *log = NULL;
     int rc = ulog_read(path, &reader, &error);
@@ -145,6 +146,17 @@ open_log(struct disklog *d, const char *path, struct ri_error *out_error)
     if (rc == -EINVAL || rc == -EBADMSG)
         return set_aside(d, path, error.text, out_error);
     if (rc == 0 && disklog_is_marked(d, ulog_reader_salt(reader))) {
+        disklog_remove_marked(d, ulog_reader_salt(reader), path);
+        ulog_reader_free(reader);
+        return 0;
+    }
+    if (rc == 0 && disklog_given_up(d, reader, &kept)) {
+        disklog_warn(
+            d,
+            "what volume %.60s still lacked (%llu bytes) is in %.200s; "
+            "the service was killed before it could say so",
+            kept.volume, (unsigned long long) kept.bytes, kept.file);
+        kept_add(d->service, NULL, &kept);
         disklog_remove_marked(d, ulog_reader_salt(reader), path);
         ulog_reader_free(reader);
         return 0;

@@ -5,10 +5,13 @@
  * there before.  A log whose head cannot be overwritten, and that can neither be
  * cut nor removed, is named by a mark on another disk: a file SALT.void in the
  * folder of recovery files, or, for as long as the machine runs, in
- * /run/reinsert.  Who starts next leaves the log out and takes both away.
+ * /run/reinsert.  Who starts next leaves the log out and takes both away.  So it
+ * does with a log that a recovery file is made of, for that does not count either
+ * since the file has its name.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+#include "base/status.h"
 #include "stack/disklog.h"
 
 #define PLACES 2
@@ -65,6 +70,8 @@ disklog_mark(struct disklog *d, uint64_t salt, const char *path, char *out_name)
     char folder[RI_PATH_MAX];
     struct rec_error error;
 
+    if (fault_hit("void-mark"))
+        return false;
     for (int place = 0; place < PLACES; place++) {
         mark_name(d, place, salt, folder, out_name);
         if (out_name[0] != '\0' && rec_make_folder(folder, &error) == 0 &&
@@ -72,6 +79,64 @@ disklog_mark(struct disklog *d, uint64_t salt, const char *path, char *out_name)
             return true;
     }
     return false;
+}
+
+/* --- what became a recovery file --------------------------------------------- */
+
+static bool
+is_recovery(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    return dot != NULL && strcmp(dot, ".recovery") == 0;
+}
+
+/* Whole, and made of the log as it is? */
+static bool
+took_over(const char *path, const struct ulog_reader *log,
+          struct rec_summary *out)
+{
+    struct rec_reader *reader = NULL;
+    struct rec_error error;
+    bool yes = false;
+
+    if (rec_open(path, &reader, &error) != 0)
+        return false;
+    yes = rec_about(reader)->log_salt == ulog_reader_salt(log) &&
+          rec_about(reader)->log_generation == ulog_reader_generation(log);
+    rec_close(reader);
+    return yes && rec_check(path, out, &error) == 0 && out->complete;
+}
+
+bool
+disklog_given_up(struct disklog *d, const struct ulog_reader *log,
+                 struct ri_recovery_info *out_info)
+{
+    DIR *folder = opendir(d->service->recovery_dir);
+    const char *label = ulog_reader_head(log)->about.label;
+    struct rec_summary sum;
+    struct dirent *entry;
+    bool found = false;
+
+    memset(out_info, 0, sizeof *out_info);
+    while (folder != NULL && !found && (entry = readdir(folder)) != NULL) {
+        snprintf(out_info->file, sizeof out_info->file, "%.760s/%.255s",
+                 d->service->recovery_dir, entry->d_name);
+        found =
+            is_recovery(entry->d_name) && took_over(out_info->file, log, &sum);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    if (!found)
+        return false;
+    snprintf(out_info->volume, sizeof out_info->volume, "%.127s",
+             label[0] != '\0' ? label : ulog_reader_head(log)->about.uuid);
+    snprintf(out_info->drive, sizeof out_info->drive, "%.63s", sum.about.drive);
+    snprintf(out_info->reason, sizeof out_info->reason, "%s",
+             status_name((NTSTATUS) sum.about.status));
+    out_info->bytes = sum.bytes;
+    out_info->time_ms = sum.about.created_ms;
+    return true;
 }
 
 bool

@@ -11,11 +11,14 @@
  */
 #include <errno.h>
 #include <recovery.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unflushed.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "stack/stack_internal.h"
 
@@ -87,6 +90,10 @@ describe(const struct fs_lack *lack, const struct ri_recovery_info *info,
     snprintf(out->uuid, sizeof out->uuid, "%s", volume.uuid);
     snprintf(out->label, sizeof out->label, "%s", volume.label);
     snprintf(out->drive, sizeof out->drive, "%.63s", info->drive);
+    if (lack->log != NULL) {
+        out->log_salt = ulog_salt(lack->log);
+        out->log_generation = ulog_generation(lack->log);
+    }
 }
 
 /* 0 or -errno; then w->error says what is wrong. */
@@ -183,6 +190,8 @@ keep(void *context, const struct fs_lack *lack)
         return rc == -ENOSPC || rc == -EDQUOT ? STATUS_DISK_FULL
                                               : STATUS_UNSUCCESSFUL;
     }
+    if (fault_hit("kept"))
+        (void) raise(SIGKILL); /* the file is there, and its log is, too */
     event_send(service, "recovery", info->drive, info->volume, 0,
                "what volume %s still lacks (%llu bytes) is kept in %s",
                info->volume, (unsigned long long) info->bytes, info->file);

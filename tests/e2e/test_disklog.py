@@ -4,10 +4,12 @@ The drives have a write cache that dies with the service (cache = volatile).
 
 SPDX-License-Identifier: MIT
 """
+import contextlib
 import errno
 import os
 import random
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -167,6 +169,69 @@ def test_P5_cancel_after_a_kill_leaves_a_recovery_file(logged, media, clients):
     assert model.on(media.a)
     s.start()
     assert s.volume("ARCHIVE-A") is None, "the log was to be void"
+
+
+def test_P5_killed_when_the_recovery_file_is_there_and_the_log_still_is(
+        logged, media, clients, monkeypatch):
+    """The file is what counts: told once, and nothing is replayed."""
+    monkeypatch.setenv("REINSERT_FAULT", "kept:1")
+    s, c = logged(flush_idle=NEVER)
+    model = Model(media.a)
+    before = bytes_at(media.a, model.offset, len(model.content))
+    model.write(c, 40)
+    s.yank("left")
+    s.absent("ARCHIVE-A")
+    read = c.read_on(model.offset, 4096)
+    prompt = s.one_prompt("ARCHIVE-A")
+    with contextlib.suppress(Exception):    # it dies before it answers
+        s.answer(prompt, "cancel")
+    assert s.process.wait(10 * SLOW) == -signal.SIGKILL
+    del read
+    files = [n for n in os.listdir(s.recovery) if n.endswith(".recovery")]
+    assert len(files) == 1 and len(logs(s)) == 1, "both, or no test"
+    monkeypatch.delenv("REINSERT_FAULT")
+    s.start()
+    s.mounted("ARCHIVE-A")
+    assert s.volume("ARCHIVE-A")["replays"] == 0
+    assert bytes_at(media.a, model.offset, len(model.content)) == before
+    assert logs(s) == []
+    kept = s.call("GET", "/v1/recovery")["recovery"]
+    assert [os.path.basename(k["file"]) for k in kept] == files
+    assert s.stderr().count("killed before it could say so") == 1
+    assert s.stop() < 10 * SLOW
+    s.start()
+    s.mounted("ARCHIVE-A")
+    assert s.stderr().count("killed before it could say so") == 1, "once"
+    s.yank("left")
+    done = recover("apply", os.path.join(s.recovery, files[0]), "--to",
+                   media.a)
+    assert done.returncode == 0, done.stderr
+    assert model.on(media.a)
+
+
+def test_P5_a_recovery_file_of_an_older_state_of_the_log_voids_nothing(
+        logged, media, clients):
+    """The same log, with what was written after the volume came back."""
+    s, c = logged(flush_idle=NEVER)
+    model = Model(media.a)
+    c.write(model.offset, b"o" * 4096)
+    s.yank("left")
+    s.absent("ARCHIVE-A")
+    read = c.read_on(model.offset, 4096)
+    s.answer(s.one_prompt("ARCHIVE-A"), "cancel")
+    read.fails()
+    s.insert("left", media.a)
+    s.mounted("ARCHIVE-A")
+    model = Model(media.a)
+    d = s.client("ARCHIVE-A")
+    clients.append(d)
+    model.write(d, 40)
+    assert len(logs(s)) == 1
+    s.kill()
+    s.start()
+    s.mounted("ARCHIVE-A")
+    flushed(s)
+    assert model.on(media.a)
 
 
 def test_an_orderly_end_while_it_is_away_keeps_the_log(logged, media):
@@ -497,6 +562,52 @@ def test_P8_a_log_that_cannot_be_voided_is_not_replayed(
     assert bytes_at(media.a, 4 * MIB, 4096) == b"b" * 4096
     assert not s.prompts()
     assert not os.path.exists(log) and not os.listdir(kept)
+
+
+def test_P8_a_stale_log_that_nothing_can_name_stops_writes_until_it_can(
+        logged, media, fix, tmp_path, monkeypatch):
+    """Not overwritten, cut, removed or marked: what is acknowledged stays."""
+    monkeypatch.setenv("REINSERT_FAULT", "void-mark:1+")
+    s, c = logged(flush_idle=NEVER, recovery_dir=str(tmp_path / "kept"))
+    c.write(4 * MIB, b"a" * 4096)
+    log = os.path.join(s.logs, logs(s)[0])
+    fix(log)
+    c.write_on(4 * MIB, b"b" * 4096).fails()
+    until(lambda: "takes no writes" in s.stderr(), "told")
+    assert "takes no writes" in s.run("status").stdout
+    for flags in (0, nbd.CMD_FLAG_FUA):
+        c.write_on(5 * MIB, b"c" * 4096, flags).fails()
+    c.flush()
+    assert c.read(6 * MIB, 4096) is not None
+    s.kill()
+    subprocess.run(["chattr", "-i", log], check=True)
+    monkeypatch.delenv("REINSERT_FAULT")
+    s.start()
+    s.mounted("ARCHIVE-A")
+    flushed(s)
+    assert bytes_at(media.a, 4 * MIB, 4096) == b"a" * 4096
+    assert bytes_at(media.a, 5 * MIB, 4096) != b"c" * 4096
+
+
+def test_P8_a_stale_log_that_can_be_voided_again_lets_writes_go_on(
+        logged, media, fix, tmp_path, monkeypatch):
+    monkeypatch.setenv("REINSERT_FAULT", "void-mark:1+")
+    s, c = logged(flush_idle=NEVER, recovery_dir=str(tmp_path / "kept"))
+    c.write(4 * MIB, b"a" * 4096)
+    log = os.path.join(s.logs, logs(s)[0])
+    fix(log)
+    c.write_on(4 * MIB, b"b" * 4096).fails()
+    subprocess.run(["chattr", "-i", log], check=True)
+
+    def goes():
+        return c.write_on(4 * MIB, b"d" * 4096).wait() is None
+    until(goes, "written again", 6)
+    until(lambda: state(s)["state"] == "logging", "logging again", 6)
+    s.kill()
+    s.start()
+    s.mounted("ARCHIVE-A")
+    flushed(s)
+    assert bytes_at(media.a, 4 * MIB, 4096) == b"d" * 4096
 
 
 def test_P8_a_log_that_does_not_count_and_stays_is_left_out(

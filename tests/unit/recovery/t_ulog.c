@@ -531,12 +531,58 @@ log__voided__is_gone(void **state)
     ulog_leave(log);
 }
 
+/* CRC-32 of IEEE 802.3, bit by bit. */
+static uint32_t
+crc_32(const unsigned char *data, size_t len)
+{
+    uint32_t crc = 0xFFFFFFFFu;
+
+    for (size_t i = 0; i < len; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xEDB88320u : 0);
+    }
+    return ~crc;
+}
+
+static uint32_t
+number(const unsigned char *at)
+{
+    return at[0] | at[1] << 8 | at[2] << 16 | (uint32_t) at[3] << 24;
+}
+
+/* At the documented places of the file. */
+static void
+sums__of_slot_and_record__are_the_documented_crc_32(void **state)
+{
+    static unsigned char file[RING_AT + 64 + 512];
+    const unsigned char *slot, *record = file + RING_AT;
+    struct ulog *log = create();
+    int fd = open(path, O_RDONLY);
+
+    (void) state;
+    assert_int_equal(crc_32((const unsigned char *) "123456789", 9),
+                     0xCBF43926);
+    assert_int_equal(put(log, 4096, 512, 'c', 1), 0);
+    assert_int_equal(read(fd, file, sizeof file), sizeof file);
+    close(fd);
+    slot = memcmp(file, "REINSERT-UNFLUSH", 16) == 0 ? file : file + 32768;
+    assert_int_equal(number(slot + 508), crc_32(slot, 508));
+    assert_int_equal(number(slot + 96),
+                     crc_32(slot + 512, head.identity_bytes + 2 * 48));
+    assert_memory_equal(record, "RLUR", 4);
+    assert_int_equal(number(record + 60), crc_32(record, 60));
+    assert_int_equal(number(record + 56), crc_32(record + 64, 512));
+    ulog_leave(log);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(sums__of_slot_and_record__are_the_documented_crc_32),
         T(log__committed__comes_back_in_order),
         T(log__flushed__has_what_came_later_alone),
         T(log__not_empty__stays_when_it_is_closed),
