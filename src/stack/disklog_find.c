@@ -156,7 +156,7 @@ open_log(struct disklog *d, const char *path, struct ri_error *out_error)
             "what volume %.60s still lacked (%llu bytes) is in %.200s; "
             "the service was killed before it could say so",
             kept.volume, (unsigned long long) kept.bytes, kept.file);
-        kept_add(d->service, NULL, &kept);
+        keeper_add(d->service, NULL, &kept);
         disklog_remove_marked(d, ulog_reader_salt(reader), path);
         ulog_reader_free(reader);
         return 0;
