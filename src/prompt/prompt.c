@@ -769,6 +769,19 @@ prompt_shutdown(void)
     prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
 }
 
+/* What was asked about the medium in its drive is not the question any more. */
+static void
+no_more_in_its_drive(PVPB vpb)
+{
+    struct prompt *prompt;
+    struct facts facts;
+
+    while ((prompt = end_first_of(vpb, GROUP_ABSENT, &facts)) != NULL) {
+        prompt_tell(PROMPT_DROPPED, &facts);
+        prompt_retry_ended(prompt);
+    }
+}
+
 void
 prompt_reason(PVPB vpb, NTSTATUS status)
 {
@@ -798,6 +811,8 @@ prompt_reason(PVPB vpb, NTSTATUS status)
     KeReleaseSpinLock(&broker.lock, irql);
     if (changed)
         prompt_tell(event, &facts);
+    if (prompt_text_for(status)->group == GROUP_ABSENT)
+        no_more_in_its_drive(vpb);
 }
 
 /* --- looking in --------------------------------------------------------------------------- */

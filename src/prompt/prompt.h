@@ -113,7 +113,8 @@ void prompt_arrived(PVPB vpb);
  * before it completes. */
 void prompt_tried(PIRP irp, BOOLEAN answered);
 /* Why it is away has changed, or in which drive it was last: the question is put
- * anew, as the same prompt. */
+ * anew, as the same prompt.  Who waits for something else of the medium (its tab,
+ * its answer) goes on, to be asked about as away. */
 void prompt_reason(PVPB vpb, NTSTATUS status);
 /* The robot brings it, or cannot: then a person is asked, or told what is new.
  * After a change of what the host's `robot` returns. */

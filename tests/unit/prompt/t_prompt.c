@@ -270,6 +270,30 @@ changed_elsewhere_in_another_drive__the_prompt_names_that_drive(void **state)
     prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
 }
 
+/* One true question: it is not protected, or silent, but away. */
+static void
+goes_away__asked_about_its_tab_or_answer__those_requests_go_on(void **state)
+{
+    static const NTSTATUS each[] = { STATUS_MEDIA_WRITE_PROTECTED,
+                                     STATUS_IO_TIMEOUT };
+    struct ri_prompt_info info;
+
+    (void) state;
+    wait_for(&vpb_b, STATUS_MEDIA_WRITE_PROTECTED);
+    wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+    for (LONG i = 0; i < 2; i++) {
+        wait_for(&vpb_a, each[i]);
+        assert_int_equal(open_prompts(NULL), 3);
+        prompt_reason(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
+        assert_int_equal(world.last, PROMPT_DROPPED);
+        wait_until(&world.retried, i + 1);
+        assert_int_equal(open_prompts(&info), 2);
+    }
+    assert_int_equal(world.failed, 0);
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    assert_int_equal(world.failed, 2);
+}
+
 static void
 two_volumes__two_prompts__answered_apart(void **state)
 {
@@ -631,6 +655,9 @@ main(void)
             another_medium_comes__same_prompt__another_reason, before),
         cmocka_unit_test_setup(
             changed_elsewhere_in_another_drive__the_prompt_names_that_drive,
+            before),
+        cmocka_unit_test_setup(
+            goes_away__asked_about_its_tab_or_answer__those_requests_go_on,
             before),
         cmocka_unit_test_setup(two_volumes__two_prompts__answered_apart,
                                before),
