@@ -57,6 +57,12 @@ prepare(struct volume *volume, const struct fs_log_head *head,
     status = log_init(&volume->log, limit);
     if (!NT_SUCCESS(status))
         return status;
+    /* Zeroes take no room on disk, and what a flush had covered may still be
+     * there: all of it is taken, below the size of the medium. */
+    if (volume->size_bytes / LOG_PAGE >= volume->log.limit)
+        volume->log.limit = (ULONG) (volume->size_bytes / LOG_PAGE < 1u << 24
+                                         ? volume->size_bytes / LOG_PAGE + 1
+                                         : 1u << 24);
     volume->witness =
         ExAllocatePoolWithTag(NonPagedPool, sizeof *volume->witness, FS_TAG);
     if (volume->witness == NULL)

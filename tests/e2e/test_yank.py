@@ -392,8 +392,7 @@ def test_write_protected_medium(serve, media, clients):
     else:
         s.yank("ro")
         s.insert("rw", media.a)
-        for prompt in s.prompts():
-            s.answer(prompt, "retry")
+        s.no_prompt()
         write.good()
         assert bytes_at(media.a, offset, 4096) == data
 

@@ -298,10 +298,42 @@ zero__then_yanked__zeroes_again(void **state)
     assert_on_medium(path, AT + 2 * 4096, buffer, 2 * 4096);
 }
 
+/* A log on disk that was not told of a flush holds more than memory had: what it
+ * says in 64 bytes may be of any length. */
+static void
+known_from_its_log__more_zeroes_than_the_limit__all_are_taken(void **state)
+{
+    struct rig *rig = *state;
+    struct fs_known known = { .key = "known" };
+    struct fs_log_head head = { .identity = &known,
+                                .identity_bytes = sizeof known };
+    struct volume *volume, *again = NULL;
+    ULONG64 bytes;
+
+    limit(1u << 20, NEVER);
+    put_in(&rig->d[0], FAT("zeroes", "ZEROES", "A1000090"));
+    volume = mount(&rig->d[0]);
+    known.id = volume->id;
+    assert_int_equal(fs_known_begin(rig->d[0].fdo, &head, 12 * 64, &again),
+                     STATUS_SUCCESS);
+    for (ULONG64 at = 0; at < 12; at++)
+        assert_int_equal(
+            fs_known_record(again,
+                            &(struct fs_record){ .kind = FS_RECORD_ZEROES,
+                                                 .offset = at << 20,
+                                                 .length = 1u << 20 }),
+            STATUS_SUCCESS);
+    bytes = log_bytes(&again->log);
+    fs_known_end(again, NULL, FALSE);
+    assert_int_equal(bytes, 12u << 20);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(known_from_its_log__more_zeroes_than_the_limit__all_are_taken,
+             rig_cached_disk),
         TEST(idle_0__however_long__not_flushed_but_for_room, rig_cached_disk),
         TEST(limit_of_all__reached_by_two_volumes__flushed_before_the_answer,
              rig_cached_disks),
