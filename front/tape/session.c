@@ -272,7 +272,8 @@ begin(struct serving *s, struct ri_service *service)
            tape_recv_all(fd, name, request.extra) == 0;
     (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &ever, sizeof ever);
     if (good && (request.code != TAPE_WIRE_VERSION ||
-                 request.count != sizeof(struct tape_wire_status)))
+                 (request.count != 0 &&
+                  request.count != sizeof(struct tape_wire_status))))
         fault = "the service is of another version than this program";
     else if (good && (fds[0] < 0 || !is_socket(fds[1])))
         fault = "no window, or no signal socket, came along";

@@ -30,8 +30,9 @@
 #define TAPE_EXTRA_MAX     4096 /* bytes behind a request or a reply */
 
 enum tape_wire_op {
-    TAPE_OPEN = 1,              /* code: version; count: sizeof info; flags:
-                                 * how; the name of the tape behind it */
+    TAPE_OPEN = 1,              /* code: version; count: size of the status, 0:
+                                 * not asked for; flags: how; the name of the
+                                 * tape behind it */
     TAPE_READ,                  /* offset, size */
     TAPE_WRITE,                 /* offset, size */
     TAPE_OP,                    /* code: MT...; count */

@@ -32,8 +32,9 @@ host_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
     struct ri_service *service = context;
     struct volume *volume = fs_volume_of(vpb);
     struct drive *drive = drive_of(service, real);
+    struct tapes_wanted wanted;
 
-    if (volume == NULL && tapes_wanted(vpb, NULL)) {
+    if (volume == NULL && tapes_wanted(vpb, &wanted)) {
         tapes_describe(vpb, out_volume, out_drive);
         return;
     }
