@@ -115,7 +115,7 @@ api_events_start(struct api_events *events, struct ri_service *service)
     events->service = service;
     events->keepalive_ms = KEEPALIVE_MS;
     events->oldest = events->end = 1;
-    events->subscription = ri_subscribe(service, on_event, events);
+    events->subscription = ri_subscribe_from_start(service, on_event, events);
 }
 
 void

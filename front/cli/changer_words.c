@@ -434,8 +434,25 @@ static int
 run_verify(struct changer *changer, const struct word *word,
            const long *numbers)
 {
+    json_t *reply = NULL;
+    int rc;
+
     (void) numbers;
-    return command(changer, word->name, word->op, json_object(), false);
+    rc = changer_command(changer, word->op, json_object(), &reply);
+    if (rc == 0 && json_object_get(reply, "error") != NULL) {
+        changer_print_failure(changer, word->name, reply);
+        rc = 1;
+    } else if (rc == 0 && changer->json) {
+        print_json(reply);
+    } else if (rc == 0) {
+        const json_t *result = json_object_get(reply, "result");
+
+        printf("%s\n", json_text(result, "text"));
+        fflush(stdout);
+        changer_print_notes(result);
+    }
+    json_decref(reply);
+    return rc;
 }
 
 /* Mail slots may be left to the service, and so may slots. */

@@ -135,7 +135,7 @@ eventlog_start(struct ri_service *service)
         return NULL;
     }
     pthread_detach(thread);
-    log->subscription = ri_subscribe(service, on_event, log);
+    log->subscription = ri_subscribe_from_start(service, on_event, log);
     return log;
 }
 

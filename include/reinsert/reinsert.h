@@ -374,6 +374,7 @@ struct ri_element_info {
     char alternate[33];
     char barcode[33];           /* the tag without padding, or "" */
     bool duplicate;             /* another cartridge has the same label */
+    uint64_t cartridge;         /* its number in the ledger, wherever it is */
     bool cleaning;              /* a cleaning cartridge */
     enum ri_home home_from;
     uint32_t home;              /* slot that the cartridge belongs to, or 0 */
@@ -523,6 +524,10 @@ typedef void ri_event_fn(void *context, const struct ri_event *event);
  * call back into this API.  After ri_unsubscribe returns it is not running. */
 uint64_t ri_subscribe(struct ri_service *service, ri_event_fn *fn,
                       void *context);
+/* The same, and first, before it returns, what happened since the start: the
+ * last 256 events at most. */
+uint64_t ri_subscribe_from_start(struct ri_service *service, ri_event_fn *fn,
+                                 void *context);
 void ri_unsubscribe(struct ri_service *service, uint64_t subscription);
 
 /* --- exports --------------------------------------------------------------------- */

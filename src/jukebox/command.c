@@ -78,6 +78,7 @@ run_verify(struct library *library, command_t *command, result_t *result)
     char a[96], b[48];
     size_t count;
     struct cartridge **list;
+    size_t here = 0;
     int rc;
 
     (void) command;
@@ -90,6 +91,7 @@ run_verify(struct library *library, command_t *command, result_t *result)
                     (unsigned long long) (library->stray - stray));
     list = ledger_cartridges(library->ledger, &count);
     for (size_t i = 0; i < count; i++) {
+        here += list[i]->place.type != 0;
         if (list[i]->place.type == ChangerTransport)
             result_note(result, "%s is in the robot's hand",
                         cartridge_words(library, list[i], a));
@@ -103,6 +105,13 @@ run_verify(struct library *library, command_t *command, result_t *result)
             result_note(result, "%s belongs in slot %u, which is full",
                         cartridge_words(library, list[i], a), list[i]->home);
     }
+    snprintf(result->text, sizeof result->text,
+             "%zu cartridges in %u slots, %u mail slots and %u drives were "
+             "compared with what is known of them: %s",
+             here, (unsigned) library->counts[ChangerSlot],
+             (unsigned) library->counts[ChangerIEPort],
+             (unsigned) library->counts[ChangerDrive],
+             result->note_count == 0 ? "nothing differs" : "see the notes");
     return 0;
 }
 

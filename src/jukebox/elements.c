@@ -243,8 +243,62 @@ read_run(struct library *library, ELEMENT_TYPE type, ULONG first, ULONG count,
     return status;
 }
 
-NTSTATUS
-elements_read_all(struct library *library)
+/* --- what is shown meanwhile ---------------------------- */
+
+static void
+drop_shown_locked(struct library *library)
+{
+    for (int type = 0; type < ELEMENT_TYPES; type++) {
+        free(library->shown[type]);
+        library->shown[type] = NULL;
+    }
+}
+
+static struct element *
+copy_of(const struct library *library, int type)
+{
+    size_t count = library->elements[type] != NULL ? library->counts[type] : 0;
+    struct element *copy = malloc((count + 1) * sizeof *copy);
+
+    if (copy != NULL && count > 0)
+        memcpy(copy, library->elements[type], count * sizeof *copy);
+    return copy;
+}
+
+void
+elements_hold(struct library *library)
+{
+    pthread_mutex_lock(&library->lock);
+    if (library->holds++ == 0) {
+        bool whole = true;
+
+        for (int type = ChangerTransport; type <= ChangerDrive; type++) {
+            library->shown[type] = copy_of(library, type);
+            whole = whole && library->shown[type] != NULL;
+        }
+        library->shown_read_ms = library->read_ms;
+        if (!whole)
+            drop_shown_locked(library);
+    }
+    pthread_mutex_unlock(&library->lock);
+}
+
+void
+elements_show(struct library *library)
+{
+    bool last;
+
+    pthread_mutex_lock(&library->lock);
+    last = --library->holds == 0;
+    if (last)
+        drop_shown_locked(library);
+    pthread_mutex_unlock(&library->lock);
+    if (last && library->host.settled != NULL)
+        library->host.settled(library->host.context);
+}
+
+static NTSTATUS
+read_and_settle(struct library *library)
 {
     CHANGER_ELEMENT_STATUS_EX *room = malloc(ELEMENTS_AT_ONCE * sizeof *room);
     NTSTATUS status = STATUS_SUCCESS;
@@ -280,6 +334,17 @@ elements_read_all(struct library *library)
 }
 
 NTSTATUS
+elements_read_all(struct library *library)
+{
+    NTSTATUS status;
+
+    elements_hold(library);
+    status = read_and_settle(library);
+    elements_show(library);
+    return status;
+}
+
+NTSTATUS
 elements_read(struct library *library, const struct place *places, size_t count)
 {
     CHANGER_ELEMENT_STATUS_EX room;
@@ -310,6 +375,7 @@ make_room(struct library *library, const ULONG counts[ELEMENT_TYPES])
             fresh[type][i].place = (struct place){ (uint8_t) type, i };
     }
     pthread_mutex_lock(&library->lock);
+    drop_shown_locked(library);
     for (int type = ChangerTransport; type <= ChangerDrive; type++) {
         free(library->elements[type]);
         library->elements[type] = fresh[type];

@@ -20,13 +20,20 @@ static const char *const state_words[] = {
     [LIBRARY_NOT_READY] = "not ready", [LIBRARY_FAULTY] = "faulty",
 };
 
+static const struct element *
+shown(const struct library *library, ELEMENT_TYPE type)
+{
+    return library->shown[type] != NULL ? library->shown[type]
+                                        : library->elements[type];
+}
+
 static uint32_t
 count_full(const struct library *library, ELEMENT_TYPE type)
 {
     uint32_t full = 0;
 
     for (ULONG i = 0; i < library->counts[type]; i++)
-        full += element_full(&library->elements[type][i]);
+        full += element_full(&shown(library, type)[i]);
     return full;
 }
 
@@ -50,6 +57,7 @@ library_info(struct library *library, struct ri_library_info *out_info)
 {
     struct ri_library_info *out = out_info;
     const CHANGER_PRODUCT_DATA *product = &library->product;
+    uint64_t read_ms;
 
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&library->lock);
@@ -70,8 +78,8 @@ library_info(struct library *library, struct ri_library_info *out_info)
     out->full_drives = count_full(library, ChangerDrive);
     out->full_mail_slots = count_full(library, ChangerIEPort);
     fill_features(library, out);
-    out->age_ms =
-        library->read_ms != 0 ? clock_coarse_ms() - library->read_ms : 0;
+    read_ms = library->holds > 0 ? library->shown_read_ms : library->read_ms;
+    out->age_ms = read_ms != 0 ? clock_coarse_ms() - read_ms : 0;
     out->motions = library->motions;
     out->failures = library->failures;
     out->stray = library->stray;
@@ -136,6 +144,7 @@ fill_cartridge(const struct cartridge *c, const struct element *element,
     out->home = c->home;
     out->home_from = c->home != 0 ? c->home_from : RI_HOME_UNKNOWN;
     out->duplicate = c->duplicate;
+    out->cartridge = (uint64_t) c->id;
     out->cleaning = c->cleaning;
     snprintf(out->volume, sizeof out->volume, "%s", c->volume.name);
     snprintf(out->identity, sizeof out->identity, "%s", c->volume.identity);
@@ -219,7 +228,7 @@ library_elements(struct library *library, struct ri_element_info **out_list,
     n = 0;
     for (int i = 0; i < 4; i++)
         for (ULONG at = 0; at < library->counts[order[i]]; at++)
-            fill_element(library, &library->elements[order[i]][at], &list[n++]);
+            fill_element(library, &shown(library, order[i])[at], &list[n++]);
     fill_homes(library, list);
     pthread_mutex_unlock(&library->lock);
     *out_list = list;

@@ -345,7 +345,7 @@ library_close(struct library *library)
         library->host.close(library->host.context, library->file);
     ledger_close(library->ledger);
     for (int type = 0; type < ELEMENT_TYPES; type++)
-        free(library->elements[type]);
+        free(library->elements[type]), free(library->shown[type]);
     pthread_mutex_destroy(&library->lock);
     pthread_mutex_destroy(&library->turn_lock);
     pthread_cond_destroy(&library->turn_changed);

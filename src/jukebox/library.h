@@ -68,6 +68,8 @@ struct library_host {
      * SMC type code minus 1. */
     NTSTATUS (*addresses)(void *context, uint16_t out_first[4]);
     void (*drive_name)(void *context, unsigned drive, char *out_name);
+    /* The elements were read: what library_elements shows is new; or NULL. */
+    void (*settled)(void *context);
     /* Kind "library"; drive: an index, or RI_NO_DRIVE. */
     void (*event)(void *context, const char *action, uint32_t drive,
                   const char *text);

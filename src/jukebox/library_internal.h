@@ -72,6 +72,10 @@ struct library {
     pthread_mutex_t lock; /* all below, and the cartridges of the ledger */
     bool stopping;        /* also atomic */
     struct element *elements[ELEMENT_TYPES];
+    /* What is shown while they are read and settled; NULL: they themselves. */
+    struct element *shown[ELEMENT_TYPES];
+    uint64_t shown_read_ms;
+    unsigned holds;
     enum library_state state;
     char reason[RI_TEXT_MAX];
     uint8_t last_sense[32];
@@ -120,6 +124,10 @@ NTSTATUS robot_access(struct library *library, ELEMENT_TYPE type, ULONG index,
 
 /* Parameters and product data, and room for the elements. */
 NTSTATUS elements_learn(struct library *library);
+/* With the turn: from the one to the other who looks sees what was true before,
+ * whole.  They nest.  Without memory for that he sees it as it becomes. */
+void elements_hold(struct library *library);
+void elements_show(struct library *library);
 /* Everything is read, and compared with the ledger. */
 NTSTATUS elements_read_all(struct library *library);
 /* Only these few. */

@@ -104,8 +104,8 @@ result_note(struct ri_library_result *result, const char *format, ...)
 
 /* Reads what the motion may have touched; all of it when that says nothing. */
 static bool
-look(struct library *library, const struct motion *motion, bool reported,
-     bool *out_moved)
+look_and_settle(struct library *library, const struct motion *motion,
+                bool reported, bool *out_moved)
 {
     struct place places[] = {
         motion->source,
@@ -231,6 +231,19 @@ not_moved(struct library *library, const struct motion *motion, NTSTATUS status,
         note_place(library, ledger_by_id(library->ledger, motion->other),
                    result);
     return result->error;
+}
+
+/* Who looks meanwhile sees the cartridge where it was, not nowhere. */
+static bool
+look(struct library *library, const struct motion *motion, bool reported,
+     bool *out_moved)
+{
+    bool known;
+
+    elements_hold(library);
+    known = look_and_settle(library, motion, reported, out_moved);
+    elements_show(library);
+    return known;
 }
 
 /* --- the motion ---------------------------- */

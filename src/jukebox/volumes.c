@@ -11,12 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PUT, GET, FORGET, STATEMENTS };
+enum { PUT, GET, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [PUT] = "INSERT OR REPLACE INTO volume (key, record) VALUES (?1, ?2)",
     [GET] = "SELECT record FROM volume WHERE key = ?1",
-    [FORGET] = "DELETE FROM volume WHERE key = ?1",
 };
 
 struct volumes {
@@ -118,13 +117,4 @@ volumes_get(struct volumes *volumes, const char *key, void *out_record,
     }
     done(statement, SQLITE_DONE);
     return length > 0 && length <= VOLUMES_RECORD_MAX ? 0 : -EIO;
-}
-
-int
-volumes_forget(struct volumes *volumes, const char *key)
-{
-    sqlite3_stmt *statement = volumes->statements[FORGET];
-
-    sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
-    return done(statement, sqlite3_step(statement));
 }

@@ -29,6 +29,5 @@ int volumes_put(struct volumes *volumes, const char *key, const void *record,
 /* -ENOENT: no such. */
 int volumes_get(struct volumes *volumes, const char *key, void *out_record,
                 size_t *out_length);
-int volumes_forget(struct volumes *volumes, const char *key);
 
 #endif

@@ -73,6 +73,56 @@ held_of_locked(struct jukebox *jukebox, struct volume *volume)
     return held != NULL && held->volume == volume ? held : NULL;
 }
 
+/* --- cartridges that were looked at in vain ---------------------------------- */
+
+/* Where it is among them, or belongs. */
+static size_t
+tried_at(const struct jukebox *jukebox, uint64_t cartridge)
+{
+    size_t low = 0, high = jukebox->tried_count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (jukebox->tried[middle] < cartridge)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool
+jukebox_tried_locked(const struct jukebox *jukebox, uint64_t cartridge)
+{
+    size_t at = tried_at(jukebox, cartridge);
+
+    return at < jukebox->tried_count && jukebox->tried[at] == cartridge;
+}
+
+/* Without memory for it, it is looked at again. */
+void
+jukebox_try_locked(struct jukebox *jukebox, uint64_t cartridge)
+{
+    size_t at = tried_at(jukebox, cartridge), room = jukebox->tried_room;
+    uint64_t *tried = jukebox->tried;
+
+    if (jukebox_tried_locked(jukebox, cartridge))
+        return;
+    if (jukebox->tried_count == room) {
+        room = room > 0 ? 2 * room : 64;
+        tried = realloc(tried, room * sizeof *tried);
+        if (tried == NULL)
+            return;
+        jukebox->tried = tried;
+        jukebox->tried_room = room;
+    }
+    memmove(tried + at + 1, tried + at,
+            (jukebox->tried_count - at) * sizeof *tried);
+    tried[at] = cartridge;
+    jukebox->tried_count++;
+}
+
 struct volume *
 jukebox_mounted(struct jukebox *jukebox, uint32_t drive)
 {
@@ -201,10 +251,18 @@ void
 jukebox_event(struct jukebox *jukebox, const char *action)
 {
     pthread_mutex_lock(&jukebox->lock);
-    if (brings_others(action) && jukebox->tried != NULL)
-        memset(jukebox->tried, 0, jukebox->tried_count);
+    if (brings_others(action))
+        jukebox->tried_count = 0;
     if (may_cure(action))
         EACH_HELD(jukebox, held) held->again_ms = 0;
+    jukebox_poke_locked(jukebox);
+    pthread_mutex_unlock(&jukebox->lock);
+}
+
+void
+jukebox_look(struct jukebox *jukebox)
+{
+    pthread_mutex_lock(&jukebox->lock);
     jukebox_poke_locked(jukebox);
     pthread_mutex_unlock(&jukebox->lock);
 }
@@ -222,8 +280,7 @@ jukebox_scan(struct jukebox *jukebox, char *out_text)
     if (!jukebox->scanning && !jukebox->stopping) {
         jukebox->scanning = true;
         jukebox->scan_done = jukebox->scan_found = 0;
-        if (jukebox->tried != NULL)
-            memset(jukebox->tried, 0, jukebox->tried_count);
+        jukebox->tried_count = 0;
         jukebox_poke_locked(jukebox);
         while (jukebox->scanning && !jukebox->stopping)
             pthread_cond_wait(&jukebox->scanned, &jukebox->lock);

@@ -53,6 +53,7 @@ struct job {
     struct jb_motion motion;
     struct ri_library_command command;
     char key[KEY_MAX];          /* of the volume that is expected, or "" */
+    uint64_t cartridge;         /* its number in the ledger */
     uint64_t cleaning_asks;     /* of the drive, when it was chosen */
     bool running;
 };
@@ -76,8 +77,8 @@ struct jukebox {
     bool stopping, poked;
     struct held *held[HELD_BUCKETS];
     struct job job;
-    bool *tried;                /* by slot, from 0: looked at in vain */
-    size_t tried_count;
+    uint64_t *tried;            /* cartridges: looked at in vain; sorted */
+    size_t tried_count, tried_room;
     bool scanning;
     unsigned scan_done, scan_found;
     int scan_rc;
@@ -100,6 +101,9 @@ void jukebox_restore(struct jukebox *jukebox);
 void jukebox_move(struct jukebox *jukebox, struct job *job);
 
 /* jukebox.c */
+/* Was the cartridge of that number looked at in vain?  From now on it was. */
+bool jukebox_tried_locked(const struct jukebox *jukebox, uint64_t cartridge);
+void jukebox_try_locked(struct jukebox *jukebox, uint64_t cartridge);
 void jukebox_poke_locked(struct jukebox *jukebox);
 struct held *jukebox_held_locked(struct jukebox *jukebox, const char *key);
 /* From now on it is one of the library's; volume may be NULL. */

@@ -107,8 +107,7 @@ failed_locked(struct held *held, uint32_t drive, const char *why)
 static void
 looked_at_locked(struct jukebox *jukebox, const struct job *job, bool found)
 {
-    if (job->motion.slot < jukebox->tried_count)
-        jukebox->tried[job->motion.slot] = true;
+    jukebox_try_locked(jukebox, job->cartridge);
     if (!jukebox->scanning)
         return;
     jukebox->scan_done++;

@@ -143,14 +143,6 @@ is_slot(const struct ri_element_info *element)
     return element->type == RI_SLOT || element->type == RI_MAIL_SLOT;
 }
 
-static bool
-was_tried(const struct jukebox *jukebox, const struct ri_element_info *element)
-{
-    uint32_t slot = is_slot(element) ? element->number : element->home;
-
-    return slot > 0 && slot <= jukebox->tried_count && jukebox->tried[slot - 1];
-}
-
 /* Some never say that they can reach anything. */
 static bool
 can_reach(const struct picture *picture, const struct ri_element_info *element)
@@ -176,7 +168,8 @@ place_cartridge(struct jukebox *jukebox, struct picture *picture,
         c->at = element->number - 1;
         c->marked = c->marked || (element->cleaning && element->expired);
         c->unknown = picture->scanning && element->identity[0] == '\0' &&
-                     !element->cleaning && !was_tried(jukebox, element);
+                     !element->cleaning &&
+                     !jukebox_tried_locked(jukebox, element->cartridge);
     } else if (element->type == RI_DRIVE &&
                element->number < world->drive_count) {
         c->place = JB_DRIVE;
@@ -234,22 +227,6 @@ ask_drives(struct jukebox *jukebox, struct picture *picture)
         c->running = info.running;
         c->dirty = info.unflushed_bytes > 0;
     }
-}
-
-static bool
-grow_tried(struct jukebox *jukebox, size_t slots)
-{
-    bool *tried;
-
-    if (slots <= jukebox->tried_count)
-        return true;
-    tried = realloc(jukebox->tried, slots);
-    if (tried == NULL)
-        return false;
-    memset(tried + jukebox->tried_count, 0, slots - jukebox->tried_count);
-    jukebox->tried = tried;
-    jukebox->tried_count = slots;
-    return true;
 }
 
 static bool
@@ -349,8 +326,7 @@ take_picture(struct jukebox *jukebox, struct picture *picture)
         !make_room(jukebox, picture))
         return false;
     pthread_mutex_lock(&jukebox->lock);
-    if (grow_tried(jukebox, picture->world.slot_count))
-        paint(jukebox, picture);
+    paint(jukebox, picture);
     picture->world.position =
         picture->job.motion.slot < picture->world.slot_count
             ? picture->job.motion.slot
@@ -461,7 +437,7 @@ search(struct jukebox *jukebox, struct picture *picture)
 
         if (c->place != JB_SLOT || c->cleaning || c->marked ||
             picture->of[i]->identity[0] != '\0' ||
-            was_tried(jukebox, picture->of[i]))
+            jukebox_tried_locked(jukebox, picture->of[i]->cartridge))
             continue;
         c->waiting = picture->searched;
         c->since_ms = picture->searched_since_ms;
@@ -721,6 +697,7 @@ give_job(struct jukebox *jukebox, const struct picture *picture,
     job->motion = *motion;
     job->command.drive = motion->drive;
     snprintf(job->key, sizeof job->key, "%.95s", element->identity);
+    job->cartridge = element->cartridge;
     job->cleaning_asks = jukebox->drives[motion->drive].cleaning_asks;
     /* Somebody may have moved it before the robot's turn comes. */
     if (!element->duplicate)

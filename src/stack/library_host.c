@@ -235,6 +235,16 @@ host_drive_name(void *context, unsigned n, char *out_name)
 }
 
 static void
+host_settled(void *context)
+{
+    struct library_unit *unit = context;
+    struct jukebox *jukebox = jukebox_named(unit->service, unit->config.name);
+
+    if (jukebox != NULL)
+        jukebox_look(jukebox);
+}
+
+static void
 host_event(void *context, const char *action, uint32_t drive, const char *text)
 {
     struct library_unit *unit = context;
@@ -265,6 +275,7 @@ library_host_of(struct library_unit *unit)
         .sense = host_sense,
         .addresses = host_addresses,
         .drive_name = host_drive_name,
+        .settled = host_settled,
         .event = host_event,
     };
 }

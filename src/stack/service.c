@@ -484,6 +484,7 @@ ri_service_free(struct ri_service *service)
         ri_unsubscribe(service, service->subscribers->id);
     pthread_mutex_destroy(&service->export_lock);
     pthread_mutex_destroy(&service->event_lock);
+    events_free(service);
     pthread_mutex_destroy(&service->keep_lock);
     free(service->drives);
     free(service);

@@ -42,6 +42,8 @@ struct drive {
 
 #define TAPE_DRIVERS_MAX 8
 
+#define EVENTS_KEPT 256
+
 struct subscriber {
     struct subscriber *next;
     uint64_t id;
@@ -75,6 +77,7 @@ struct ri_service {
     pthread_mutex_t event_lock;
     struct subscriber *subscribers;
     uint64_t last_event, last_subscriber;
+    struct kept_event *kept_events[EVENTS_KEPT]; /* by number, modulo that */
 
     char recovery_dir[RI_PATH_MAX];
     pthread_mutex_t keep_lock;
@@ -125,6 +128,9 @@ void event_send(struct ri_service *service, const char *kind,
                 const char *drive, const char *volume, uint64_t prompt,
                 const char *format, ...)
     __attribute__((format(printf, 6, 7)));
+
+/* What is kept of them; nobody listens any more. */
+void events_free(struct ri_service *service);
 
 /* Of kind "prompt". */
 void event_send_prompt(struct ri_service *service,
@@ -214,6 +220,8 @@ void jukebox_volume(struct jukebox *jukebox, struct volume *volume,
                     enum vol_state state);
 /* An event of the library; may be called where nothing may wait. */
 void jukebox_event(struct jukebox *jukebox, const char *action);
+/* What the library shows is new. */
+void jukebox_look(struct jukebox *jukebox);
 /* A command of an operator; jukebox may be NULL. */
 int jukebox_command(struct jukebox *jukebox, struct library *library,
                     const struct ri_library_command *command,

@@ -197,6 +197,14 @@ ri_subscribe(struct ri_service *service, ri_event_fn *fn, void *context)
     return id;
 }
 
+/* The fake has no start of which there is something to tell. */
+uint64_t
+ri_subscribe_from_start(struct ri_service *service, ri_event_fn *fn,
+                        void *context)
+{
+    return ri_subscribe(service, fn, context);
+}
+
 void
 ri_unsubscribe(struct ri_service *service, uint64_t subscription)
 {

@@ -440,6 +440,86 @@ CT91_CT92__motion_done_and_never_answered__settled_and_not_resent(void **state)
     house_check(h);
 }
 
+struct looker {
+    struct house *house;
+    bool stop;
+    unsigned looks, wrong;
+};
+
+/* Each cartridge in one place, with its label, and known. */
+static bool
+all_there(struct house *h, unsigned cartridges)
+{
+    struct ri_element_info *list = NULL;
+    size_t count = 0;
+    unsigned full = 0, known = 0;
+    uint64_t sum = 0;
+
+    if (ri_library_elements(h->service, "shelf", &list, &count, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        full += list[i].full;
+        known += list[i].full && list[i].cartridge != 0 && list[i].home != 0 &&
+                 list[i].barcode[0] != '\0';
+        sum += list[i].full ? list[i].cartridge : 0;
+    }
+    free(list);
+    return full == cartridges && known == cartridges &&
+           sum == (uint64_t) cartridges * (cartridges + 1) / 2;
+}
+
+static void *
+look_all_the_time(void *context)
+{
+    struct looker *looker = context;
+
+    while (!__atomic_load_n(&looker->stop, __ATOMIC_ACQUIRE)) {
+        looker->wrong += !all_there(looker->house, 5);
+        looker->looks++;
+    }
+    return NULL;
+}
+
+/* Shown is what the drive and the robot last said, whole: never a cartridge
+ * that is nowhere, or that nobody knows, because it has just been moved. */
+static void
+motion__who_looks_meanwhile__sees_every_cartridge_once(void **state)
+{
+    struct house *h = *state;
+    struct looker looker = { .house = h };
+    pthread_t thread;
+
+    assert_true(all_there(h, 5));
+    /* Long enough to be seen between the readings of the two ends. */
+    house_fault(h, "at * status do delay 3");
+    assert_int_equal(pthread_create(&thread, NULL, look_all_the_time, &looker),
+                     0);
+    for (unsigned n = 0; n < 5; n++) {
+        assert_int_equal(house_load(h, 1, 0), 0);
+        assert_int_equal(house_transfer(h, 2, 1), 0);
+        assert_int_equal(house_do(h, RI_LIB_REFRESH), 0);
+        assert_int_equal(house_transfer(h, 1, 2), 0);
+        assert_int_equal(house_unload(h, 0, 1), 0);
+    }
+    __atomic_store_n(&looker.stop, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    assert_true(looker.looks > 0);
+    assert_int_equal(looker.wrong, 0);
+}
+
+static void
+verify__nothing_differs__says_what_was_compared(void **state)
+{
+    struct house *h = *state;
+
+    assert_int_equal(house_do(h, RI_LIB_VERIFY), 0);
+    assert_int_equal(h->result.note_count, 0);
+    assert_non_null(
+        strstr(h->result.text, "5 cartridges in 8 slots, 1 mail slots"));
+    assert_non_null(strstr(h->result.text, "2 drives"));
+    assert_non_null(strstr(h->result.text, "nothing differs"));
+}
+
 /* --- what is left in the robot's hand ---------------------------- */
 
 static void
@@ -929,6 +1009,8 @@ main(void)
             load__the_robot_takes_another_one__refused_recorded_and_the_right_one_found),
         TEST(transfer__the_robot_takes_another_one__refused_and_recorded),
         TEST(CT91_CT92__motion_done_and_never_answered__settled_and_not_resent),
+        TEST(motion__who_looks_meanwhile__sees_every_cartridge_once),
+        TEST(verify__nothing_differs__says_what_was_compared),
         TEST(motion__stuck_in_the_hand__put_away_told_and_not_resent),
         TEST(motion__hand_cannot_be_emptied__the_next_one_says_so_or_does),
         TEST(

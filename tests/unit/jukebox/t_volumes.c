@@ -69,8 +69,6 @@ volumes__opened_again__what_was_put_last_is_there(void **state)
     assert_int_equal(volumes_get(volumes, "B", record, &length), 0);
     assert_int_equal(length, 3);
     assert_memory_equal(record, "b\0c", 3);
-    assert_int_equal(volumes_forget(volumes, "A"), 0);
-    assert_int_equal(volumes_get(volumes, "A", record, &length), -ENOENT);
     volumes_close(volumes);
 }
 

@@ -210,6 +210,7 @@ describe(const struct library *library, int cartridge,
         return;
     c = &library->cartridges[cartridge];
     out->full = true;
+    out->cartridge = (uint64_t) cartridge + 1;
     out->marked = c->marked;
     out->cleaning = c->cleaning;
     out->home = library->home[cartridge];

@@ -608,6 +608,48 @@ ledger_is_wrong__wrong_one_unused__right_one_found(void **state)
     ri_close(client.export_);
 }
 
+/* What nobody has looked at may be the one that is wanted: once. */
+static void
+search__in_vain_then_moved_by_hand__not_looked_at_again(void **state)
+{
+    struct client client, next;
+    char blank[80], command[200];
+    int n = one_in_a_slot(), other;
+
+    (void) state;
+    snprintf(blank, sizeof blank, "%s/blank.img", folder);
+    snprintf(command, sizeof command, "truncate -s 16M %s", blank);
+    assert_int_equal(run(command), 0);
+    pthread_mutex_lock(&library.lock);
+    for (int s = 0; s < FAKE_SLOTS; s++)
+        if (library.slot[s] == n)
+            library.slot[s] = -1;
+    pthread_mutex_unlock(&library.lock);
+    fake_library_put(&library, 8, blank);
+    open_volume(&client, n);
+    begin_io(&client, RI_READ, 0);
+    assert_true(EVENTUALLY(questions(NULL) == 1));
+    assert_non_null(strstr(library.log, "L8>"));
+    other = one_in_a_slot();
+    pthread_mutex_lock(&library.lock);
+    for (int s = 0; s < FAKE_DRIVES; s++)
+        if (library.drive[s] >= VOLUMES) /* back from there */
+            library.drive[s] = -1;
+    library.slot[8] = VOLUMES;
+    library.slot[7] = -1;
+    library.home[VOLUMES] = 9;
+    pthread_mutex_unlock(&library.lock);
+    jukebox_look(jukebox);
+    open_volume(&next, other);
+    assert_int_equal(io(&next, RI_READ, 0), 0);
+    assert_null(strstr(library.log, "L9>"));
+    assert_int_equal(questions(NULL), 1);
+    ri_cancel(&client.request);
+    assert_int_not_equal(end_io(&client), 0);
+    ri_close(next.export_);
+    ri_close(client.export_);
+}
+
 static void
 question_of_a_marked_one__put_at_once__though_a_motion_takes_long(void **state)
 {
@@ -678,6 +720,7 @@ main(void)
         TEST(taken_out__asked__mail_slot_brings_it_back),
         TEST(taken_out__any_drive__brings_it_back),
         TEST(ledger_is_wrong__wrong_one_unused__right_one_found),
+        TEST(search__in_vain_then_moved_by_hand__not_looked_at_again),
         TEST(question_of_a_marked_one__put_at_once__though_a_motion_takes_long),
         TEST(cleaning_cartridge__scan__is_not_mounted),
         TEST(scan__door_is_open__says_so),
