@@ -63,6 +63,7 @@ struct ri_drive_config {
     char device[RI_PATH_MAX];   /* sg: any node of it, or a link to one */
     char match[256];            /* sg: serial:..., path:..., any-removable */
     bool own;                   /* sg: the kernel's drivers are sent away */
+    bool shared;                /* sg: ... or stay, and may be told of changes */
     enum ri_cache cache;
     bool readonly;              /* media are write protected in this drive */
     char medium[RI_PATH_MAX];   /* image inserted at the start, or "" */

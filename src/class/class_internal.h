@@ -358,6 +358,8 @@ VOID NTAPI class_evidence_sense(class_device *dev,
                                 const struct class_sense *sense);
 /* An event of GESN told of a new medium. */
 VOID NTAPI class_evidence_event(class_device *dev);
+/* It knows how to tell events of its medium, and has told none yet. */
+VOID NTAPI class_evidence_has_events(class_device *dev);
 /* By class_note_attention. */
 VOID NTAPI class_evidence_counted(class_device *dev);
 BOOLEAN NTAPI class_evidence_wants_size(class_device *dev);

@@ -6,7 +6,8 @@
  * between the answer that there is no medium and the next TEST UNIT READY that
  * succeeds, something has to announce the new one; if nothing did, a change is
  * counted all the same, before anybody is told that the drive is ready, and
- * the drive is not relied on from then on: polls compare its capacity, too.
+ * the drive is not relied on from then on: polls compare its capacity, too, and
+ * the port counts silences in which another medium may have been put in.
  *
  *   02/3A: out ----- UNIT ATTENTION, counted: told -----> ready
  *            +------ nothing: counted here -------------> ready, silent
@@ -42,6 +43,20 @@ class_evidence_event(class_device *dev)
     KeAcquireSpinLock(&dev->mcd.lock, &irql);
     dev->mcd.evidence.events++;
     dev->mcd.announced = TRUE;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+}
+
+/* Until it was seen to keep silent: a drive that bothers with events is taken
+ * to announce. */
+VOID NTAPI
+class_evidence_has_events(class_device *dev)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    if (dev->mcd.evidence.belief == CLASS_NOT_KNOWN)
+        InterlockedOr((LONG volatile *) &dev->ext->SrbFlags,
+                      CLASS_SRB_ANNOUNCES);
     KeReleaseSpinLock(&dev->mcd.lock, irql);
 }
 
@@ -84,19 +99,34 @@ class_evidence_sense(class_device *dev, const struct class_sense *sense)
 
 /* --- what it did -------------------------------------------------------------- */
 
+/* mcd.lock held.  Whoever carries out the commands is told with each. */
+static void
+believe_locked(class_device *dev, enum class_belief belief)
+{
+    LONG volatile *flags = (LONG volatile *) &dev->ext->SrbFlags;
+
+    dev->mcd.evidence.belief = belief;
+    if (belief == CLASS_ANNOUNCES)
+        InterlockedOr(flags, CLASS_SRB_ANNOUNCES);
+    else
+        InterlockedAnd(flags, ~CLASS_SRB_ANNOUNCES);
+}
+
 /* mcd.lock held.  It is ready: was that announced? */
 static void
-learn_locked(struct class_mcd *mcd)
+learn_locked(class_device *dev)
 {
+    struct class_mcd *mcd = &dev->mcd;
+
     if (mcd->out) {
         mcd->evidence.came_silently++;
-        mcd->evidence.belief = CLASS_SILENT;
+        believe_locked(dev, CLASS_SILENT);
     } else if (mcd->announced && mcd->evidence.belief == CLASS_NOT_KNOWN) {
-        mcd->evidence.belief = CLASS_ANNOUNCES;
+        believe_locked(dev, CLASS_ANNOUNCES);
     } else if (mcd->empty && !mcd->announced) {
         /* The count was of something else: a lost session, a reset. */
         mcd->evidence.came_silently++;
-        mcd->evidence.belief = CLASS_SILENT;
+        believe_locked(dev, CLASS_SILENT);
     }
     mcd->empty = mcd->announced = mcd->told = FALSE;
 }
@@ -116,7 +146,7 @@ class_evidence_ready(class_device *dev)
         return;
     KeAcquireSpinLock(&mcd->lock, &irql);
     out = mcd->out;
-    learn_locked(mcd);
+    learn_locked(dev);
     if (mcd->interval_s > MEDIA_CHANGE_DEFAULT_TIME)
         mcd->countdown_s = mcd->interval_s = MEDIA_CHANGE_DEFAULT_TIME;
     KeReleaseSpinLock(&mcd->lock, irql);
@@ -160,7 +190,7 @@ class_evidence_size(const struct class_request *request)
         return;
     KeAcquireSpinLock(&mcd->lock, &irql);
     mcd->evidence.sizes++;
-    mcd->evidence.belief = CLASS_SILENT;
+    believe_locked(dev, CLASS_SILENT);
     KeReleaseSpinLock(&mcd->lock, irql);
     class_note_attention(dev, 0);
     class_set_state(dev, MediaPresent, FALSE, TRUE);

@@ -8,6 +8,13 @@
 
 #include <wdm.h>
 
+/*
+ * In the SrbFlags of every command to a drive that is believed to announce each
+ * change, or knows media events and was not seen to keep one silent; for ports,
+ * among whose own flags it is.
+ */
+#define CLASS_SRB_ANNOUNCES 0x01000000
+
 enum class_belief {
     CLASS_NOT_KNOWN,            /* no medium came or went yet */
     CLASS_ANNOUNCES,            /* each medium that came was announced */

@@ -195,6 +195,9 @@ class_gesn_finish(struct class_request *request, NTSTATUS status, BOOLEAN ready)
         dev->mcd.gesn = FALSE;
         return NEXT_COMPLETE;
     }
+    if (NT_SUCCESS(status) && request->srb.DataTransferLength >= 4 &&
+        request->small[3] & 1u << GESN_MEDIA)
+        class_evidence_has_events(dev);
     if (!NT_SUCCESS(status) || request->srb.DataTransferLength < 8 ||
         !gesn_event(dev, request->small, ready))
         return NEXT_COMPLETE;

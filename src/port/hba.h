@@ -71,6 +71,35 @@ struct hba_ops {
     void (*close)(void *hba);
 };
 
+/*
+ * Of SrbFlags, among those that are reserved for ports: the class driver's word
+ * that this drive announces each change of its medium.  Without it (drivers
+ * that know nothing of this) it is taken to announce none.
+ */
+#define HBA_SRB_ANNOUNCES 0x01000000
+
+/*
+ * gap.c: for adapters of real drives.  What is not in force while a medium
+ * cannot leave: do not ask.
+ */
+#define HBA_GAP_MS 500
+
+struct hba_gap {
+    uint64_t heard_ms;          /* the last good answer that needs a medium */
+    bool watched;               /* disks and CDs whose medium is removable */
+    bool doubt;                 /* it was silent for too long since */
+    bool always;                /* whatever the class driver believes */
+};
+
+void hba_gap_init(struct hba_gap *gap);
+/* A command went well, with `len` bytes. */
+void hba_gap_good(struct hba_gap *gap, const SCSI_REQUEST_BLOCK *srb,
+                  uint32_t len);
+/* Before a command is sent; idle: none is on its way.  True: there may be
+ * another medium by now, which has to count as a change before it is sent. */
+bool hba_gap_passed(struct hba_gap *gap, const SCSI_REQUEST_BLOCK *srb,
+                    bool idle);
+
 /* Stores the answer in the SRB.  From submit, or right before hba_done. */
 void hba_set_answer(struct hba_request *request,
                           const struct hba_answer *answer);

@@ -2,8 +2,8 @@
  * hba_iscsi.c - host adapter for logical units of iSCSI targets
  *
  * The attention number of a unit counts the UNIT ATTENTION conditions that it
- * reported, and the sessions that were lost: after each of them another medium
- * may be in it.  A command that was meant for an earlier number is not sent; if
+ * reported, the sessions that were lost, and silences (gap.c): after each of
+ * them another medium may be in it.  A command that was meant for an earlier number is not sent; if
  * it was on its way meanwhile, what it brought is not believed, and it ends as
  * one that was not carried out, for its owner to verify and to give again.
  *
@@ -170,6 +170,7 @@ learn(struct iscsi_command *command, uint32_t len)
     const SCSI_REQUEST_BLOCK *srb = command->request->srb;
     const uint8_t *data = srb->DataBuffer;
 
+    hba_gap_good(&command->unit->gap, srb, len);
     if (srb->Cdb[0] == SCSIOP_TEST_UNIT_READY)
         command->unit->empty = false;
     else if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
@@ -372,13 +373,18 @@ may_go(const struct iscsi_unit *unit, const struct iscsi_command *command)
 static bool
 is_wanted(struct iscsi_command *command)
 {
-    uint32_t meant = command->request->srb->QueueSortKey;
+    const SCSI_REQUEST_BLOCK *srb = command->request->srb;
+    struct iscsi_unit *unit = command->unit;
+    uint32_t meant = srb->QueueSortKey;
 
+    if (can_leave(unit) &&
+        hba_gap_passed(&unit->gap, srb, IsListEmpty(&unit->sent)))
+        could_have_changed(unit);
     if (__atomic_load_n(&command->abort, __ATOMIC_ACQUIRE))
         end_with(command, SRB_STATUS_ABORTED);
-    else if (meant != 0 && meant != attention_of(command->unit))
+    else if (meant != 0 && meant != attention_of(unit))
         end_stale(command);
-    else if (command->unit->session->state != ISCSI_UP)
+    else if (unit->session->state != ISCSI_UP)
         end_with(command, SRB_STATUS_SELECTION_TIMEOUT);
     else
         return true;
@@ -640,6 +646,7 @@ iscsi_open(void *context, void *port_unit, void **out_hba)
     unit->lun = url->lun;
     unit->removable = true;
     unit->attention = 1;
+    hba_gap_init(&unit->gap);
     InitializeListHead(&unit->held);
     InitializeListHead(&unit->sent);
     status =

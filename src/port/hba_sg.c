@@ -3,7 +3,8 @@
  *
  * The attention number of a unit counts what may have brought another medium:
  * UNIT ATTENTION conditions that it reported, resets and lost answers, changes
- * that a driver of the kernel saw in our place, and that the device came back.
+ * that a driver of the kernel saw in our place, that the device came back, and
+ * silences in which another may have been put in (gap.c).
  * A command that was meant for an earlier number is not sent; if it was on its
  * way meanwhile, it ends as one that was not carried out.
  *
@@ -91,6 +92,7 @@ learn(struct sg_unit *unit, const SCSI_REQUEST_BLOCK *srb, uint32_t len)
 {
     const uint8_t *data = srb->DataBuffer;
 
+    hba_gap_good(&unit->gap, srb, len);
     if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
         __atomic_store_n(&unit->locked, (srb->Cdb[4] & 1) != 0,
                          __ATOMIC_RELEASE);
@@ -242,6 +244,8 @@ is_wanted(struct sg_unit *unit, struct sg_command *command)
     const SCSI_REQUEST_BLOCK *srb = command->request->srb;
     uint32_t meant = srb->QueueSortKey;
 
+    if (hba_gap_passed(&unit->gap, srb, unit->sent_count == 0))
+        sg_could_have_changed(unit);
     if (__atomic_load_n(&command->abort, __ATOMIC_ACQUIRE))
         end_with(command, SRB_STATUS_ABORTED);
     else if (!sg_command_known(srb->Cdb, srb->CdbLength))
@@ -388,6 +392,7 @@ sg_open(void *context, void *port_unit, void **out_hba)
     RtlZeroMemory(unit, sizeof *unit);
     unit->config = *config;
     unit->attention = 1;
+    hba_gap_init(&unit->gap);
     unit->removable = true;
     unit->device.fd = unit->wake_fd = unit->uevent_fd = -1;
     unit->max_transfer_bytes = TRANSFER_MAX;

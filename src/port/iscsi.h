@@ -85,6 +85,7 @@ struct iscsi_unit {
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;
     bool removable;
+    struct hba_gap gap;
     bool empty;                 /* it said so, and not yet that it is ready */
     unsigned functions;         /* task management that is not answered */
     bool lonely;                /* a command that goes alone is on its way */

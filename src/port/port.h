@@ -51,6 +51,9 @@ struct port_sg_device {
     int fd;                     /* /dev/sgN, for reading and writing, nonblocking */
     int diskseq_fd;             /* of its block device while it has one, or -1 */
     int count_fd;               /* its iorequest_cnt: commands of everybody; or -1 */
+    /* A driver of the kernel has it, too, and may be told of changes in our
+     * place: what the drive announces is not relied on. */
+    bool shared;
     char node[32];              /* "sg2" */
     char devpath[512];          /* as in uevents: /devices/... */
 };
@@ -65,7 +68,8 @@ struct port_sg_config {
                 char *out_text, size_t text_max);
     /* It was closed: it is lost, or we go. */
     void (*gone)(void *context, bool lost);
-    /* A driver of the kernel has taken it meanwhile; may change diskseq_fd. */
+    /* A driver of the kernel has taken it meanwhile; may change diskseq_fd and
+     * shared. */
     void (*settle)(void *context, struct port_sg_device *device);
     /* Something happened to it that makes it worth a look; may not wait. */
     void (*turned)(void *context);

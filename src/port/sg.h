@@ -53,6 +53,7 @@ struct sg_unit {
     uint64_t sent_by_all;       /* iorequest_cnt, when last looked */
     uint64_t sent_by_us;        /* since then */
     bool removable;             /* by its INQUIRY data */
+    struct hba_gap gap;
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;
     unsigned sent_count;

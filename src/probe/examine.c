@@ -389,14 +389,16 @@ believe(struct examination *e, const char *device)
 
     if (changes == NULL)
         text = "Whether it announces changes shows only when media are "
-               "moved: --guided.  Until then it is asked every second, and "
-               "verified whenever it was not ready.";
+               "moved: --guided.  Until then it is asked every second; its "
+               "volume is verified whenever it was not ready, and before it "
+               "is used after half a second of silence.";
     else if (strcmp(json_string_value(json_object_get(changes, "verdict")),
                     "good") == 0)
         text = "It announces new media, and can be relied on for that.";
     else
-        text = "It does not announce new media: it is asked every second, and "
-               "verified whenever it was not ready.  Do not exchange media "
+        text = "It does not announce new media: it is asked every second, its "
+               "volume is verified whenever it was not ready, and before it is "
+               "used after half a second of silence.  Do not exchange media "
                "faster than that.";
     json_object_set_new(e->report, "believe", json_string(text));
     if (strcmp(e->link->kind, "emulated") == 0) {

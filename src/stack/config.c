@@ -324,7 +324,8 @@ says_iscsi(const struct ri_drive_config *drive)
 static bool
 says_sg(const struct ri_drive_config *drive)
 {
-    return drive->device[0] != '\0' || drive->match[0] != '\0' || drive->own;
+    return drive->device[0] != '\0' || drive->match[0] != '\0' || drive->own ||
+           drive->shared;
 }
 
 static bool

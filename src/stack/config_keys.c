@@ -253,6 +253,9 @@ set_match(struct reading *r, const char *key, const char *value)
 static int
 set_own(struct reading *r, const char *key, const char *value)
 {
+    this_drive(r)->shared = strcmp(value, "shared") == 0;
+    if (this_drive(r)->shared)
+        return 1;
     return config_yes_or_no(r, key, value, &this_drive(r)->own);
 }
 

@@ -18,8 +18,10 @@
 #include <wdmguid.h>
 
 #include "base/status.h"
+#include "class/evidence.h"
 #include "io/io.h"
 #include "port/port.h"
+#include "prompt/prompt.h"
 #include "stack/iscsi.h"
 #include "stack/sg.h"
 #include "stack/stack_internal.h"
@@ -105,6 +107,37 @@ drive_look_soon(struct drive *drive)
         KeSetTimer(&drive->look_timer, now, &drive->look_dpc);
 }
 
+/*
+ * Somebody waits for a medium, and a drive that announces nothing may have it
+ * by now: only what is on it can tell.
+ */
+static bool
+may_have_it(struct drive *drive)
+{
+    struct ri_prompt_info *list = NULL;
+    struct class_evidence seen;
+    struct port_unit_info unit;
+    size_t count = 0;
+
+    if (drive->device != NULL || drive->fdo == NULL)
+        return false;
+    class_evidence(drive->fdo, &seen);
+    port_unit_info(drive->pdo, &unit);
+    if (seen.belief == CLASS_ANNOUNCES || !seen.asked || unit.locked)
+        return false;
+    prompt_list(&list, &count);
+    free(list);
+    return count > 0;
+}
+
+void
+drives_look_for(struct ri_service *service)
+{
+    for (size_t i = 0; i < service->drive_count; i++)
+        if (may_have_it(&service->drives[i]))
+            drive_look_later(&service->drives[i]);
+}
+
 void
 drive_look(struct drive *drive)
 {
@@ -133,6 +166,13 @@ drive_look(struct drive *drive)
         return;
     }
     __atomic_store_n(&drive->count, count, __ATOMIC_RELAXED);
+    if (may_have_it(drive)) {
+        if (fs_volume_on(drive->fdo) != NULL)
+            InterlockedOr((LONG volatile *) &drive->fdo->Flags,
+                          DO_VERIFY_VOLUME);
+        __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S, __ATOMIC_RELAXED);
+        drive_look_later(drive);
+    }
     /* Twice: the first may find that what was mounted is gone, and that
      * nothing could be mounted in its place. */
     for (int i = 0; i < 2; i++) {

@@ -80,8 +80,9 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
                  sizeof out->changes_why - strlen(out->changes_why), "%s",
                  seen.belief == CLASS_ANNOUNCES
                      ? "; asked every second"
-                     : "; asked every second, also for its capacity, and "
-                       "verified whenever it was not ready");
+                     : "; asked every second, also for its capacity; its "
+                       "volume is verified whenever it was not ready, and "
+                       "before it is used after half a second of silence");
 }
 
 static void

@@ -227,6 +227,8 @@ host_event(void *context, enum prompt_event event,
     prompt_event_text(event, prompt, text);
     if (open)
         event_send_prompt(context, prompt, text);
+    if (event == PROMPT_ASKED || event == PROMPT_CHANGED)
+        drives_look_for(context);
     else
         event_send(context, "answer", prompt->drive, prompt->volume, prompt->id,
                    "%s", text);

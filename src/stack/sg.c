@@ -138,6 +138,14 @@ open_count(const struct sg_found *found)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+static enum sg_how
+how(const struct sg_drive *sg)
+{
+    return sg->drive->config.shared ? SG_SHARE
+           : sg->drive->config.own  ? SG_OWN
+                                    : SG_ALONE;
+}
+
 static int
 take(struct sg_drive *sg, struct sg_found *found,
      struct port_sg_device *out_device, char *out_text, size_t max)
@@ -151,7 +159,7 @@ take(struct sg_drive *sg, struct sg_found *found,
     fd = open_node(found, out_text, max);
     if (fd < 0)
         return fd;
-    rc = sg_claim(&sg->claim, found, sg->drive->config.own, out_text, max);
+    rc = sg_claim(&sg->claim, found, how(sg), out_text, max);
     if (rc != 0) {
         close(fd);
         return rc;
@@ -159,7 +167,9 @@ take(struct sg_drive *sg, struct sg_found *found,
     ask_serial(fd, found);
     out_device->fd = fd;
     out_device->diskseq_fd = open_diskseq(&sg->claim.found);
-    out_device->count_fd = open_count(found);
+    out_device->shared = sg_is_shared(&sg->claim);
+    /* One that polls on would be a change every other second. */
+    out_device->count_fd = sg->drive->config.shared ? -1 : open_count(found);
     snprintf(out_device->node, sizeof out_device->node, "%s", found->sg);
     snprintf(out_device->devpath, sizeof out_device->devpath, "%s",
              found->devpath);
@@ -246,10 +256,10 @@ sg_settle(void *context, struct port_sg_device *device)
     if (device->diskseq_fd >= 0)
         close(device->diskseq_fd);
     device->diskseq_fd = -1;
-    if (sg_claim(&sg->claim, &found, sg->drive->config.own, text,
-                 sizeof text) == 0)
+    if (sg_claim(&sg->claim, &found, how(sg), text, sizeof text) == 0)
         found = sg->claim.found;
     device->diskseq_fd = open_diskseq(&found);
+    device->shared = sg_is_shared(&sg->claim);
 }
 
 static void

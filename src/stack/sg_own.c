@@ -440,28 +440,35 @@ refuse_driver(const struct sg_claim *claim, char *out_text, size_t max)
     if (len > 0 && (size_t) len < max)
         snprintf(out_text + len, max - (size_t) len,
                  ": it would be told of them in our place; own = yes takes it "
-                 "out of the way");
+                 "out of the way, own = shared leaves it there");
     return -EBUSY;
 }
 
 int
-sg_claim(struct sg_claim *claim, const struct sg_found *found, bool own,
+sg_claim(struct sg_claim *claim, const struct sg_found *found, enum sg_how how,
          char *out_text, size_t max)
 {
-    int rc = claim->before ? kept_by(claim->roots, found, out_text, max)
-                           : sg_used_by(claim->roots, found, out_text, max);
+    int rc = claim->before || how == SG_SHARE
+                 ? kept_by(claim->roots, found, out_text, max)
+                 : sg_used_by(claim->roots, found, out_text, max);
 
     if (rc != 0)
         return rc;
     claim->found = *found;
-    if (found->driver[0] != '\0')
-        rc = own ? take_driver(claim, out_text, max)
-                 : refuse_driver(claim, out_text, max);
+    if (found->driver[0] != '\0' && how != SG_SHARE)
+        rc = how == SG_OWN ? take_driver(claim, out_text, max)
+                           : refuse_driver(claim, out_text, max);
     if (rc != 0)
         sg_unclaim(claim);
     else
         claim->before = true;
     return rc;
+}
+
+bool
+sg_is_shared(const struct sg_claim *claim)
+{
+    return claim->found.driver[0] != '\0' && !claim->unbound;
 }
 
 void

@@ -8,6 +8,13 @@
 
 #include "stack/sg_find.h"
 
+/* What to do about a driver of the kernel that has it. */
+enum sg_how {
+    SG_ALONE,                   /* it is a reason to refuse */
+    SG_OWN,                     /* it is taken out of the way */
+    SG_SHARE,                   /* it stays, and goes on asking */
+};
+
 /* What was taken out of the way, to be put back. */
 struct sg_claim {
     const struct sg_roots *roots;
@@ -29,13 +36,16 @@ unsigned sg_polled_ms(const struct sg_roots *roots,
                       const struct sg_found *found);
 
 /*
- * Makes it ours.  own: the kernel's drivers and their polling are taken out of
- * the way, noted in the file `note`; else they are a reason to refuse.  On
+ * Makes it ours.  SG_OWN: the kernel's drivers and their polling are taken out
+ * of the way, noted in the file `note`.  SG_SHARE: neither they nor processes
+ * that have it open are a reason to refuse; mounts and the like still are.  On
  * success claim->found says what is still bound.  -EBUSY, -EACCES, ...: text
  * says why, and nothing is changed.
  */
-int sg_claim(struct sg_claim *claim, const struct sg_found *found, bool own,
-             char *out_text, size_t max);
+int sg_claim(struct sg_claim *claim, const struct sg_found *found,
+             enum sg_how how, char *out_text, size_t max);
+/* Does a driver of the kernel have it, beside us? */
+bool sg_is_shared(const struct sg_claim *claim);
 /* Puts back what is there to be put back. */
 void sg_unclaim(struct sg_claim *claim);
 /* The device is gone: there is nothing to put back. */

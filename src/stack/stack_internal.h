@@ -115,6 +115,9 @@ void drive_look(struct drive *drive);
 /* At once, on a worker; callable where nothing may wait. */
 void drive_look_soon(struct drive *drive);
 void drive_look_later(struct drive *drive);
+/* A question is open: drives that would not announce its medium are looked
+ * into, every second as long as there is one. */
+void drives_look_for(struct ri_service *service);
 
 /* names.c */
 /* The export name of a volume now, unique; RI_NAME_MAX. */

@@ -7,6 +7,7 @@ SPDX-License-Identifier: MIT
 """
 import os
 import random
+import time
 
 import pytest
 
@@ -195,6 +196,54 @@ def test_P1_medium_exchanged_in_a_drive_that_never_says_so(
     target.update(1, f"path={mine}")
     target.update(1, "online=1")
     assert waiting.good(20) == first
+
+
+def overwrite(path, source):
+    """Another medium in the drive, and the drive has not noticed anything."""
+    with open(path, "r+b") as file:
+        file.write(content(source))
+
+
+def quiet(service, drive="d1"):
+    """Longer than anybody can exchange a medium in: only polls meanwhile."""
+    end = time.monotonic() + 1.1
+    until(lambda: time.monotonic() > end, "a gap", 5)
+    assert service.drives()[drive]["state"] == "ready"
+
+
+def test_P1_P3_medium_exchanged_between_two_looks(one, media, tmp_path):
+    """Same size, never not ready, no word: what is on it tells."""
+    s, c = one
+    at, _ = volumes.extent(media.a)
+    mine = os.path.join(str(tmp_path), "mine.img")
+    c.write(at, b"1" * 4096)
+    c.flush()
+    until(lambda: not s.drives()["d1"]["locked"], "no lock", 10)
+    with open(mine, "wb") as file:
+        file.write(content(media.a))
+    quiet(s)
+    overwrite(media.a, media.b)
+    other = content(media.a)
+    waiting = c.write_on(at, b"2" * 4096)
+    assert "ARCHIVE-A" in s.one_prompt("ARCHIVE-A", 3)["text"]
+    until(lambda: s.volume("ARCHIVE-B"), "the other volume is seen", 10)
+    waiting.waits(0.5)
+    assert content(media.a) == other
+    overwrite(media.a, mine)
+    waiting.good(20)
+    s.no_prompt(5)
+    c.flush()
+    assert bytes_at(media.a, at, 4096) == b"2" * 4096
+    with open(mine, "wb") as file:
+        file.write(content(media.a))
+    until(lambda: not s.drives()["d1"]["locked"], "no lock", 10)
+    quiet(s)
+    overwrite(media.a, media.b)
+    reading = c.read_on(at, 4096)
+    s.one_prompt("ARCHIVE-A", 3)
+    reading.waits(0.5)
+    overwrite(media.a, mine)
+    assert reading.good(20) == b"2" * 4096
 
 
 def test_two_units_of_one_target(serve, target, media, clients):

@@ -309,6 +309,39 @@ def opened(guest, drive):
     return found and found[0].get("tray_open")
 
 
+def test_P1_P3_beside_the_kernels_driver(guest, serve, media):
+    """own = shared: sd stays and polls every 2 s, so that either of us may be
+    told of a new medium.  Nothing is read from or written to a wrong one."""
+    right, wrong = media["hd"]
+    service = serve("sgshared", {"hd": {**ALL["hd"], "own": "shared"}})
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+    service.mounted("SG-HD")
+    client = Client(guest, service, "hd", "SG-HD")
+    before = volumes.checksum(wrong)
+    for turn in range(3):
+        write = (f"dd if=/dev/zero bs=64k count=1 status=none | tr '\\0' "
+                 f"{turn} | dd of={client.node} bs=64k seek=200 oflag=direct "
+                 f"status=none")
+        guest.run(write)
+        guest.pull("hd0")
+        guest.put("hd0", wrong)
+        # Each turn another while for the kernel to be told first.
+        guest.run(f"sleep {turn}")
+        job = guest.begin(write)
+        service.question("SG-HD", 60)
+        service.mounted("OTHER-HD", 60)
+        assert not job.over() and volumes.checksum(wrong) == before
+        guest.pull("hd0")
+        guest.put("hd0", right)
+        job.good(120)
+        service.no_question(60)
+        assert bytes_at(right, 200 * 65536, 65536) == b"%d" % turn * 65536
+    assert volumes.checksum(wrong) == before
+    guest.run(f"nbd-client -d {client.node}")
+    service.stop()
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+
+
 def test_a_killed_service_leaves_a_note(guest, serve):
     """The next start puts back what it took, before it takes it again."""
     service = serve("sgkill", owned(**ALL))

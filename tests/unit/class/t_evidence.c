@@ -97,6 +97,50 @@ loaded_without_a_word__counted(void **state)
     assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
 }
 
+/* Of the last command that was no poll. */
+static bool
+port_is_told(struct rig *rig)
+{
+    ULONG count;
+
+    spy_reset(rig);
+    (void) check(rig, &count);
+    assert_true(spy_commands(rig) > 0);
+    return (rig->spy.flags[0] & CLASS_SRB_ANNOUNCES) != 0;
+}
+
+static void
+P1__port__is_told_of_drives_that_announce_and_of_no_others(void **state)
+{
+    struct rig *rig = *state;
+    ULONG before = rig_count(rig), count;
+
+    rig_settle(rig);
+    assert_false(port_is_told(rig));
+    rig_swap(rig, 1);
+    assert_true(EVENTUALLY(rig_count(rig) == before + 1));
+    rig_settle(rig);
+    assert_int_equal(check(rig, &count), STATUS_SUCCESS);
+    assert_true(port_is_told(rig));
+    /* And once it kept silent. */
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_TEST_UNIT_READY, 1, 2, 0x3A, 0));
+    (void) check(rig, &count);
+    (void) check(rig, &count);
+    assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
+    assert_false(port_is_told(rig));
+}
+
+/* Ours has GESN, and says that it has media events. */
+static void
+drive_with_media_events__is_taken_to_announce_for_now(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_settle(rig);
+    assert_true(EVENTUALLY(port_is_told(rig)));
+    assert_int_equal(evidence_of(rig).belief, CLASS_NOT_KNOWN);
+}
+
 static int
 by_timer(void **state)
 {
@@ -149,6 +193,9 @@ main(void)
         TEST(P1__out_and_in_without_a_word__counted_before_ready_is_told,
              rig_disk),
         TEST(loaded_without_a_word__counted, rig_disk),
+        TEST(P1__port__is_told_of_drives_that_announce_and_of_no_others,
+             rig_disk),
+        TEST(drive_with_media_events__is_taken_to_announce_for_now, rig_cdrom),
         cmocka_unit_test_setup_teardown(
             capacity_differs_at_a_poll__another_medium, by_timer,
             by_timer_free),

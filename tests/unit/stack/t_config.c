@@ -130,6 +130,7 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "[drive d]\nmatch = serial:\n", 2, "missing" },
         { "[drive d]\nown = perhaps\n", 2, "neither yes nor no" },
         { "[drive d]\nown = yes\n", 1, "need port = sg" },
+        { "[drive d]\nown = shared\n", 1, "need port = sg" },
         { "[drive d]\nport = sg\nmatch = path:1-2\nreadonly = yes\n", 1,
           "emulated" },
         { "[drive d]\nport = sg\nmatch = path:1-2\nurl = iscsi://h/t/1\n", 1,

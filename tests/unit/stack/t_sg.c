@@ -234,7 +234,8 @@ refused(const char *says)
     char text[512] = "";
 
     snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
-    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), -EBUSY);
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text),
+                     -EBUSY);
     assert_non_null(strstr(text, says));
     assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "");
 }
@@ -268,15 +269,15 @@ driver__polling_or_not__is_a_reason_unless_owned(void **state)
 
     (void) state;
     assert_int_equal(sg_polled_ms(&roots, &found), 0);
-    assert_int_equal(sg_claim(&claim, &found, false, text, sizeof text),
+    assert_int_equal(sg_claim(&claim, &found, SG_ALONE, text, sizeof text),
                      -EBUSY);
     assert_non_null(strstr(text, "driver sd"));
     found.driver[0] = '\0';
-    assert_int_equal(sg_claim(&claim, &found, false, text, sizeof text), 0);
+    assert_int_equal(sg_claim(&claim, &found, SG_ALONE, text, sizeof text), 0);
     found = found_as("sg10");
     put("sys/module/block/parameters/events_dfl_poll_msecs", "2000\\n");
     assert_int_equal(sg_polled_ms(&roots, &found), 2000);
-    assert_int_equal(sg_claim(&claim, &found, false, text, sizeof text),
+    assert_int_equal(sg_claim(&claim, &found, SG_ALONE, text, sizeof text),
                      -EBUSY);
     assert_non_null(strstr(text, "every 2000 ms"));
     put("sys/class/block/sdb/events_poll_msecs", "0\\n");
@@ -288,6 +289,36 @@ driver__polling_or_not__is_a_reason_unless_owned(void **state)
 }
 
 static void
+shared__driver_and_readers_stay__mounts_are_a_reason(void **state)
+{
+    struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    (void) state;
+    put("sys/module/block/parameters/events_dfl_poll_msecs", "2000\\n");
+    run("mkdir -p %s/proc/4242/fd && ln -s /dev/sdb %s/proc/4242/fd/5", top,
+        top);
+    put("proc/4242/comm", "udevd\\n");
+    assert_int_equal(sg_claim(&claim, &found, SG_SHARE, text, sizeof text), 0);
+    assert_true(sg_is_shared(&claim));
+    assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "");
+    assert_string_equal(claim.found.block, "sdb");
+    sg_unclaim(&claim);
+    assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "");
+    put("proc/self/mountinfo",
+        "29 1 8:17 / /media/stick rw - vfat /dev/sdb1 rw\\n");
+    assert_int_equal(sg_claim(&claim, &found, SG_SHARE, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, "sdb is mounted on /media/stick"));
+    /* Where no driver has it, there is nobody to share it with. */
+    put("proc/self/mountinfo", "");
+    found.driver[0] = '\0';
+    assert_int_equal(sg_claim(&claim, &found, SG_SHARE, text, sizeof text), 0);
+    assert_false(sg_is_shared(&claim));
+}
+
+static void
 owned__driver_is_sent_away__and_comes_back(void **state)
 {
     struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
@@ -296,7 +327,7 @@ owned__driver_is_sent_away__and_comes_back(void **state)
 
     (void) state;
     snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
-    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), 0);
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "3:0:0:0");
     assert_string_equal(get("run/own/d"), "devpath /" USB);
     /* Its writer lives. */
@@ -317,7 +348,7 @@ killed__next_start_puts_it_back(void **state)
 
     (void) state;
     snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
-    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), 0);
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     close(claim.note_fd); /* as the kernel does */
     snprintf(text, sizeof text, "%s/run/own", top);
     assert_int_equal(sg_restore(&roots, text), 1);
@@ -339,7 +370,7 @@ unbind_refused__polling_is_stopped_instead(void **state)
     snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
     put("sys/class/block/sdb/events_poll_msecs", "2000");
     run("rm %s/sys/bus/scsi/drivers/sd/unbind", top);
-    assert_int_equal(sg_claim(&claim, &found, true, text, sizeof text), 0);
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     assert_int_equal(sg_polled_ms(&roots, &found), 0);
     assert_string_equal(claim.found.block, "sdb");
     sg_unclaim(&claim);
@@ -362,6 +393,7 @@ main(void)
         T(plugged_again__under_another_name__is_known),
         T(used__mount_swap_holder_process__each_is_named),
         T(driver__polling_or_not__is_a_reason_unless_owned),
+        T(shared__driver_and_readers_stay__mounts_are_a_reason),
         T(owned__driver_is_sent_away__and_comes_back),
         T(killed__next_start_puts_it_back),
         T(unbind_refused__polling_is_stopped_instead),
