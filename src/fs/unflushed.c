@@ -709,9 +709,10 @@ fs_unflushed_last(struct volume *volume)
 {
     NTSTATUS status = fs_flush_log(volume);
 
-    if (fs_unflushed_bytes(volume) != 0 && NT_ERROR(status))
+    /* Also a warning: of a session that was lost it is VERIFY_REQUIRED. */
+    if (fs_unflushed_bytes(volume) != 0 && !NT_SUCCESS(status))
         status = fs_keep(volume, STATUS_SYSTEM_SHUTDOWN);
-    if (NT_ERROR(status))
+    if (!NT_SUCCESS(status))
         TRACE(TRACE_FS, "volume %s: not flushed: %s", volume->id.label,
               status_name(status));
     fs_commit_now(volume);

@@ -43,6 +43,8 @@ struct hba_answer {
 struct hba_info {
     uint64_t commands;
     bool prevented;
+    bool away;                  /* there is no way to it now */
+    bool shared;                /* others may be told of changes in our place */
     uint32_t max_transfer_bytes;    /* of this unit; 0: as hba_ops says */
 };
 
@@ -88,7 +90,7 @@ struct hba_gap {
     uint64_t heard_ms;          /* the last good answer that needs a medium */
     bool watched;               /* disks and CDs whose medium is removable */
     bool doubt;                 /* it was silent for too long since */
-    bool always;                /* whatever the class driver believes */
+    bool always;                /* atomic: whatever the class driver believes */
 };
 
 void hba_gap_init(struct hba_gap *gap);

@@ -438,6 +438,7 @@ tmf_done(struct iscsi_context *iscsi, int status, void *data, void *context)
     struct iscsi_command *command;
 
     unit->functions--;
+    iscsi_session_got(unit->session);
     if (status == SCSI_STATUS_CANCELLED)
         return; /* the session is ending */
     if (status != SCSI_STATUS_GOOD || response == NULL ||
@@ -476,9 +477,11 @@ end_aborted(struct iscsi_unit *unit)
     while (iscsi != NULL && (command = find_aborted(&unit->sent)) != NULL) {
         command->ending = true;
         unit->functions++;
+        iscsi_session_expects(unit->session);
         if (iscsi_task_mgmt_abort_task_async(iscsi, command->task, tmf_done,
                                              unit) != 0) {
             unit->functions--;
+            iscsi_session_got(unit->session);
             unit->session->broken = true;
         }
     }
@@ -506,9 +509,11 @@ do_reset(struct iscsi_unit *unit)
     while ((command = find_running(unit)) != NULL)
         command->ending = true;
     unit->functions++;
+    iscsi_session_expects(unit->session);
     if (iscsi_task_mgmt_async(iscsi, unit->lun, ISCSI_TM_LUN_RESET, 0xFFFFFFFF,
                               0, tmf_done, unit) != 0) {
         unit->functions--;
+        iscsi_session_got(unit->session);
         unit->session->broken = true;
     }
 }
@@ -587,6 +592,7 @@ iscsi_info(void *hba, struct hba_info *out_info)
 
     out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
     out_info->prevented = __atomic_load_n(&unit->locked, __ATOMIC_ACQUIRE);
+    out_info->away = !iscsi_session_is_up(unit->session);
 }
 
 static void

@@ -363,6 +363,7 @@ sg_info(void *hba, struct hba_info *out_info)
     struct sg_unit *unit = hba;
 
     out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
+    out_info->shared = __atomic_load_n(&unit->gap.always, __ATOMIC_RELAXED);
     out_info->prevented = __atomic_load_n(&unit->locked, __ATOMIC_ACQUIRE);
     out_info->max_transfer_bytes = unit->max_transfer_bytes;
 }

@@ -49,12 +49,14 @@ struct iscsi_session {
     int wake_fd;
     bool sleeping;              /* atomic: a new command has to wake it */
 
-    pthread_mutex_t lock;       /* the next six; a leaf */
+    pthread_mutex_t lock;       /* the next eight; a leaf */
     pthread_cond_t changed;     /* state, or a unit came or went */
     LIST_ENTRY incoming;
     LIST_ENTRY units;
     bool walking;               /* the thread goes through `units` */
     bool stop;
+    bool tried;                 /* the first attempt is over */
+    bool refused;               /* ... or a later one: the target wants no us */
     enum iscsi_state state;     /* written by the thread */
     char error[256];            /* why it is down */
 
@@ -64,6 +66,8 @@ struct iscsi_session {
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
     bool broken;                /* it has to end */
+    unsigned functions;         /* task management that is not answered; */
+    uint64_t functions_ms;      /* ... by then the session is given up */
     uint32_t isid;              /* the same each time: see session_new */
     uint64_t next_ms;           /* down: the next attempt; else the deadline of
                                  * the login, or the next sign of life */
@@ -98,10 +102,15 @@ NTSTATUS iscsi_session_get(const struct port_iscsi_config *config,
                            const char *portal, const char *target,
                            struct iscsi_session **out_session);
 void iscsi_session_put(struct iscsi_session *session);
+/* Any thread. */
+bool iscsi_session_is_up(struct iscsi_session *session);
 /* Units of the thread's rounds; PASSIVE. */
 void iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit);
 void iscsi_session_remove(struct iscsi_session *session,
                           struct iscsi_unit *unit);
+/* A task management function was sent; one was answered. */
+void iscsi_session_expects(struct iscsi_session *session);
+void iscsi_session_got(struct iscsi_session *session);
 /* Any thread: the session's thread looks at what it has to do. */
 void iscsi_session_wake(struct iscsi_session *session);
 

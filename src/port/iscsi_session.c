@@ -35,6 +35,7 @@
 #define PAUSE_LONGEST_MS 8000
 #define LIFE_MS          5000 /* between signs of life */
 #define LIFE_MISSING     3    /* so many without an answer: it is gone */
+#define FUNCTION_MS      3000 /* for task management to be answered */
 #define NAP_MIN_NS       12500
 #define NAP_MAX_NS       200000
 #define NAP_WINDOW       8 /* with fewer on their way there is none */
@@ -97,6 +98,9 @@ static void
 go_down(struct iscsi_session *session, const char *why)
 {
     say_why(session, why);
+    pthread_mutex_lock(&session->lock);
+    session->tried = true;
+    pthread_mutex_unlock(&session->lock);
     set_state(session, ISCSI_DOWN);
     for_each_unit(session, iscsi_unit_lost);
     if (session->iscsi != NULL)
@@ -117,6 +121,9 @@ logged_in(struct iscsi_context *iscsi, int status, void *data, void *context)
     (void) data;
     if (status != SCSI_STATUS_GOOD) {
         session->next_ms = 0; /* seen by the caller of iscsi_service */
+        pthread_mutex_lock(&session->lock);
+        session->refused = status == SCSI_STATUS_ERROR; /* it said so */
+        pthread_mutex_unlock(&session->lock);
         return;
     }
     session->pause_ms = PAUSE_FIRST_MS;
@@ -150,6 +157,7 @@ connect_to_target(struct iscsi_session *session)
         return;
     }
     session->broken = false;
+    session->functions = 0;
     iscsi_set_isid_random(iscsi, session->isid, 0);
     iscsi_set_noautoreconnect(iscsi, 1);
     iscsi_set_targetname(iscsi, session->target);
@@ -160,6 +168,20 @@ connect_to_target(struct iscsi_session *session)
     set_state(session, ISCSI_CONNECTING);
     if (iscsi_connect_async(iscsi, session->portal, connected, session) != 0)
         go_down(session, "connect");
+}
+
+void
+iscsi_session_expects(struct iscsi_session *session)
+{
+    if (session->functions++ == 0)
+        session->functions_ms = now_ms() + FUNCTION_MS;
+}
+
+void
+iscsi_session_got(struct iscsi_session *session)
+{
+    if (session->functions > 0 && --session->functions > 0)
+        session->functions_ms = now_ms() + FUNCTION_MS;
 }
 
 /* --- rounds ------------------------------------------------------------------------ */
@@ -177,10 +199,16 @@ nop_done(struct iscsi_context *iscsi, int status, void *data, void *context)
 static int
 by_the_clock(struct iscsi_session *session)
 {
-    uint64_t now = now_ms();
+    uint64_t now = now_ms(), next = session->next_ms;
 
-    if (session->next_ms > now)
-        return (int) (session->next_ms - now);
+    if (session->functions > 0 && session->functions_ms <= now) {
+        go_down(session, "the target does not end commands");
+        return 0;
+    }
+    if (session->functions > 0 && session->functions_ms < next)
+        next = session->functions_ms;
+    if (next > now)
+        return (int) (next - now);
     if (session->state == ISCSI_DOWN) {
         connect_to_target(session);
     } else if (session->state == ISCSI_CONNECTING) {
@@ -402,28 +430,41 @@ session_new(const struct port_iscsi_config *config, const char *portal,
     return session;
 }
 
+bool
+iscsi_session_is_up(struct iscsi_session *session)
+{
+    bool up;
+
+    pthread_mutex_lock(&session->lock);
+    up = session->state == ISCSI_UP;
+    pthread_mutex_unlock(&session->lock);
+    return up;
+}
+
 /* The first login, or why there is none. */
 static bool
 wait_for_login(struct iscsi_session *session,
                const struct port_iscsi_config *config)
 {
     struct timespec limit;
-    bool up;
+    bool up, good;
 
     clock_gettime(CLOCK_MONOTONIC, &limit);
     limit.tv_sec += LOGIN_LIMIT_MS / 1000 + 1;
     pthread_mutex_lock(&session->lock);
     while (session->state != ISCSI_UP &&
+           !(config->may_be_away && session->tried) &&
            pthread_cond_timedwait(&session->changed, &session->lock, &limit) ==
                0)
         ;
     up = session->state == ISCSI_UP;
+    good = up || (config->may_be_away && !session->refused);
     if (!up)
         snprintf(config->out_text, config->text_max, "%s at %s: %s",
                  session->target, session->portal,
                  session->error[0] != '\0' ? session->error : "no answer");
     pthread_mutex_unlock(&session->lock);
-    return up;
+    return good;
 }
 
 static struct iscsi_session *

@@ -33,7 +33,10 @@ struct port_iscsi_config {
     /* On the session's thread, each time a session ends or begins. */
     void (*turned)(void *context);
     void *context;
-    char *out_text;             /* why it failed */
+    /* A target that cannot be reached is no failure: the unit is made all the
+     * same, and not known yet (port_unit_known).  One that refuses us is. */
+    bool may_be_away;
+    char *out_text;             /* why it failed, or is away */
     size_t text_max;
 };
 
@@ -105,12 +108,18 @@ struct port_unit_info {
     uint64_t senses;            /* CHECK CONDITIONs so far */
     uint64_t cleaning_asks;     /* ... that say CLEANING REQUESTED */
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
+    bool away;                  /* there is no way to it now */
+    bool shared;                /* others may be told of changes in our place */
     bool frozen;                /* the queue */
     unsigned queued;            /* requests in it */
     unsigned waiting;           /* commands that the drive has not answered */
 };
 
-/* Peripheral device type: DIRECT_ACCESS_DEVICE, ... */
+/* Has it said who it is?  Only a unit that was away when it was made has not. */
+bool port_unit_known(PDEVICE_OBJECT pdo);
+/* PASSIVE, one caller at a time.  Asks one that has not. */
+NTSTATUS port_unit_identify(PDEVICE_OBJECT pdo);
+/* Peripheral device type: DIRECT_ACCESS_DEVICE, ...; of one that is known. */
 UCHAR port_unit_type(PDEVICE_OBJECT pdo);
 /* <= DISPATCH. */
 void port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info);

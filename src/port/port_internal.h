@@ -85,6 +85,7 @@ struct port_unit {
     WORK_QUEUE_ITEM time_item;
     KEVENT time_idle;           /* set while !time_work */
 
+    BOOLEAN known;              /* atomic: the next two are there, for good */
     INQUIRYDATA inquiry;        /* asked once, when the unit was made */
     CHAR serial[UNIT_NAME_MAX];
     CHAR name[UNIT_NAME_MAX];

@@ -49,7 +49,7 @@ read_number(int fd)
 static void
 begin_to_watch(struct sg_unit *unit)
 {
-    unit->gap.always = unit->device.shared;
+    __atomic_store_n(&unit->gap.always, unit->device.shared, __ATOMIC_RELAXED);
     unit->diskseq = read_number(unit->device.diskseq_fd);
     unit->sent_by_all = read_number(unit->device.count_fd);
     unit->sent_by_us = 0;
@@ -171,7 +171,7 @@ driver_came(struct sg_unit *unit)
     if (unit->device.fd < 0)
         return;
     unit->config.settle(unit->config.context, &unit->device);
-    unit->gap.always = unit->device.shared;
+    __atomic_store_n(&unit->gap.always, unit->device.shared, __ATOMIC_RELAXED);
     unit->diskseq = read_number(unit->device.diskseq_fd);
     changed(unit);
 }

@@ -134,7 +134,20 @@ identify(struct port_unit *unit)
         RtlCopyMemory(unit->serial, page + 4, len);
         unit->serial[len] = '\0';
     }
+    __atomic_store_n(&unit->known, TRUE, __ATOMIC_RELEASE);
     return STATUS_SUCCESS;
+}
+
+bool
+port_unit_known(PDEVICE_OBJECT pdo)
+{
+    return __atomic_load_n(&unit_of(pdo)->known, __ATOMIC_ACQUIRE);
+}
+
+NTSTATUS
+port_unit_identify(PDEVICE_OBJECT pdo)
+{
+    return port_unit_known(pdo) ? STATUS_SUCCESS : identify(unit_of(pdo));
 }
 
 /* --- life ------------------------------------------------------------------- */
@@ -188,7 +201,7 @@ port_unit_new(PDRIVER_OBJECT driver, const struct hba_ops *ops,
     status = identify(unit);
     TRACE(TRACE_PORT, "unit=%s pdo=%p adapter=%s status=%x", unit->name,
           (void *) pdo, ops->name, (ULONG) status);
-    if (!NT_SUCCESS(status)) {
+    if (!NT_SUCCESS(status) && !info.away) {
         port_remove_unit(pdo);
         return status;
     }
@@ -256,6 +269,8 @@ port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
     unit->ops->info(unit->hba, &hba);
     info.commands = hba.commands;
     info.locked = hba.prevented;
+    info.away = hba.away;
+    info.shared = hba.shared;
     info.last_answer_ms =
         __atomic_load_n(&unit->last_answer_ms, __ATOMIC_RELAXED);
     info.frozen = (unit_flags(unit) & UNIT_FROZEN) != 0;

@@ -13,7 +13,8 @@
 #define DISKLOG_LOCK "lock"
 #define DISKLOG_NAME_MAX (RI_PATH_MAX + 32)
 
-/* A log that was there at the start, and its volume. */
+/* A log that was there at the start (or when the first drive came), and its
+ * volume. */
 struct found {
     struct volume *volume;
     char path[RI_PATH_MAX];
@@ -24,8 +25,8 @@ struct disklog {
     char dir[RI_PATH_MAX];
     int lock_file;
     uint64_t ring_bytes;
-    struct found *found; /* fixed after the start */
-    size_t found_count;
+    struct found *found; /* made once */
+    size_t found_count;  /* atomic; written by whoever finds them */
 
     pthread_mutex_t lock;
     bool failing, stale;

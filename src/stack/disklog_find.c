@@ -38,10 +38,19 @@ set_aside(struct disklog *d, const char *path, const char *why,
 static struct drive *
 drive_for(struct ri_service *service, const char *name)
 {
-    for (size_t i = 0; i < service->drive_count; i++)
-        if (strcmp(service->drives[i].config.name, name) == 0)
-            return &service->drives[i];
-    return service->drive_count != 0 ? &service->drives[0] : NULL;
+    struct drive *any = NULL;
+
+    for (size_t i = 0; i < service->drive_count; i++) {
+        struct drive *drive = &service->drives[i];
+
+        if (drive_fdo(drive) == NULL)
+            continue;
+        if (strcmp(drive->config.name, name) == 0)
+            return drive;
+        if (any == NULL)
+            any = drive;
+    }
+    return any;
 }
 
 static NTSTATUS
@@ -94,18 +103,15 @@ make_known(struct disklog *d, struct ulog_reader *reader, struct ulog *log,
     return status;
 }
 
-static int
+/* There is room for all; some may be looking already. */
+static void
 add_found(struct disklog *d, struct volume *volume, const char *path)
 {
-    struct found *more = realloc(d->found, (d->found_count + 1) * sizeof *more);
+    struct found *more = &d->found[d->found_count];
 
-    if (more == NULL)
-        return -ENOMEM;
-    d->found = more;
-    more += d->found_count++;
     more->volume = volume;
     snprintf(more->path, sizeof more->path, "%.1023s", path);
-    return 0;
+    __atomic_store_n(&d->found_count, d->found_count + 1, __ATOMIC_RELEASE);
 }
 
 static int
@@ -123,9 +129,10 @@ introduce(struct disklog *d, struct ulog_reader *reader, struct ulog *log,
                  path);
         return set_aside(d, path, why, out_error);
     }
-    if (!NT_SUCCESS(status) || add_found(d, volume, path) != 0)
+    if (!NT_SUCCESS(status))
         return ri_fail(out_error, -ENOMEM, "unflushed-log: %.300s: %s", path,
                        status_name(status));
+    add_found(d, volume, path);
     disklog_name(d->service, volume, name, drive);
     event_send(d->service, "unflushed-log", drive, name, 0,
                "what the medium of volume %s may lack is in %.200s, and is "
@@ -207,6 +214,9 @@ disklog_find(struct ri_service *service, struct ri_error *out_error)
     if (count < 0)
         return ri_fail(out_error, -errno, "unflushed-log: %.300s: %s", d->dir,
                        strerror(errno));
+    d->found = calloc((size_t) count + 1, sizeof *d->found);
+    if (d->found == NULL)
+        rc = ri_fail(out_error, -ENOMEM, "out of memory");
     for (int i = 0; i < count; i++) {
         if (rc == 0)
             rc = look_at(d, names[i]->d_name, out_error);
@@ -223,7 +233,9 @@ disklog_waiting(struct ri_service *service, size_t max,
     struct disklog *d = service->disklog;
     size_t n = 0;
 
-    for (size_t i = 0; d != NULL && i < d->found_count; i++) {
+    for (size_t i = 0;
+         d != NULL && i < __atomic_load_n(&d->found_count, __ATOMIC_ACQUIRE);
+         i++) {
         struct fs_volume_info info;
 
         fs_volume_info(d->found[i].volume, &info);

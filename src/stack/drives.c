@@ -41,8 +41,8 @@ drive_find(struct ri_service *service, const char *name,
 struct drive *
 drive_of(struct ri_service *service, PDEVICE_OBJECT fdo)
 {
-    for (size_t i = 0; i < service->drive_count; i++)
-        if (service->drives[i].fdo == fdo)
+    for (size_t i = 0; fdo != NULL && i < service->drive_count; i++)
+        if (drive_fdo(&service->drives[i]) == fdo)
             return &service->drives[i];
     return NULL;
 }
@@ -107,6 +107,8 @@ drive_look_soon(struct drive *drive)
         KeSetTimer(&drive->look_timer, now, &drive->look_dpc);
 }
 
+static bool drive_is_there(struct drive *drive);
+
 /*
  * Somebody waits for a medium, and a drive that announces nothing may have it
  * by now: only what is on it can tell.
@@ -123,7 +125,8 @@ may_have_it(struct drive *drive)
         return false;
     class_evidence(drive->fdo, &seen);
     port_unit_info(drive->pdo, &unit);
-    if (seen.belief == CLASS_ANNOUNCES || !seen.asked || unit.locked)
+    if ((seen.belief == CLASS_ANNOUNCES && !unit.shared) || !seen.asked ||
+        (unit.locked && drive->config.port != RI_PORT_SG))
         return false;
     prompt_list(&list, &count);
     free(list);
@@ -146,6 +149,8 @@ drive_look(struct drive *drive)
     struct volume *volume;
     NTSTATUS status;
 
+    if (!drive_is_there(drive))
+        return;
     if (is_tape(drive)) {
         tape_look(drive);
         return;
@@ -322,8 +327,8 @@ make_unit(struct ri_service *service, struct drive *drive,
     NTSTATUS status;
 
     if (drive->config.port == RI_PORT_ISCSI)
-        status = iscsi_unit(service, &drive->config, turned, drive, &drive->pdo,
-                            text, sizeof text);
+        status = iscsi_unit(service, &drive->config, turned, drive, true,
+                            &drive->pdo, text, sizeof text);
     else if (drive->config.port == RI_PORT_SG)
         status = sg_unit(service, drive, text, sizeof text);
     else
@@ -333,37 +338,33 @@ make_unit(struct ri_service *service, struct drive *drive,
         return ri_fail(out_error, -EIO, "drive %s: %s", drive->config.name,
                        text[0] != '\0' ? text : status_name(status));
     return drive->config.port == RI_PORT_VIRTUAL ? 0
-                                                 : take_type(drive, out_error);
+           : port_unit_known(drive->pdo)         ? take_type(drive, out_error)
+                                                 : 0;
 }
 
-/* The names of the start are the configuration's business. */
-int
-drive_begin(struct drive *drive, struct ri_error *out_error)
+/* Its stack, over the unit. */
+static int
+start_stack(struct drive *drive, const char *parameters,
+            struct ri_error *out_error)
 {
     struct ri_service *service = drive->service;
-    PDRIVER_OBJECT driver;
-    NTSTATUS status;
-    int rc;
+    PDRIVER_OBJECT driver =
+        drive->config.type == RI_CDROM ? service->cdrom : service->disk;
+    NTSTATUS status = registry_set_device(drive->pdo, parameters);
+    PDEVICE_OBJECT fdo = NULL;
 
-    KeInitializeTimer(&drive->look_timer);
-    KeInitializeDpc(&drive->look_dpc, look_dpc, drive);
-    drive->look_delay_s = LOOK_FIRST_S;
-    rc = make_unit(service, drive, out_error);
-    if (rc != 0)
-        return rc;
-    driver = drive->config.type == RI_CDROM ? service->cdrom : service->disk;
-    status = registry_set_device(drive->pdo, drive->config.parameters);
     if (NT_SUCCESS(status) && is_tape(drive))
         status = tape_driver_for(service, drive->pdo, &driver);
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
-        drive->fdo = IoGetAttachedDevice(drive->pdo);
+        fdo = IoGetAttachedDevice(drive->pdo);
     }
     /* Who has a tape drive open has it alone. */
+    if (NT_SUCCESS(status) && !is_tape(drive))
+        status = io_open_device(fdo, FILE_READ_ATTRIBUTES, &drive->file);
+    __atomic_store_n(&drive->fdo, fdo, __ATOMIC_RELEASE);
     if (NT_SUCCESS(status) && is_tape(drive))
         return tape_begin(drive, out_error);
-    if (NT_SUCCESS(status))
-        status = io_open_device(drive->fdo, FILE_READ_ATTRIBUTES, &drive->file);
     if (NT_SUCCESS(status))
         status = IoRegisterPlugPlayNotification(
             EventCategoryTargetDeviceChange, 0, drive->file, service->fs,
@@ -372,6 +373,82 @@ drive_begin(struct drive *drive, struct ri_error *out_error)
         return ri_fail(out_error, -EIO, "drive %s: cannot be started: %s",
                        drive->config.name, status_name(status));
     return 0;
+}
+
+/* The names of the start are the configuration's business. */
+int
+drive_begin(struct drive *drive, struct ri_error *out_error)
+{
+    int rc;
+
+    KeInitializeTimer(&drive->look_timer);
+    KeInitializeDpc(&drive->look_dpc, look_dpc, drive);
+    drive->look_delay_s = LOOK_FIRST_S;
+    rc = make_unit(drive->service, drive, out_error);
+    if (rc != 0)
+        return rc;
+    if (drive->config.port == RI_PORT_VIRTUAL || port_unit_known(drive->pdo))
+        return start_stack(drive, drive->config.parameters, out_error);
+    drive->found = STATUS_DEVICE_NOT_CONNECTED;
+    if (drive->config.parameters == NULL)
+        return 0;
+    drive->late_parameters = strdup(drive->config.parameters);
+    return drive->late_parameters != NULL
+               ? 0
+               : ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
+                         drive->config.name);
+}
+
+static int
+begin_late(struct drive *drive, struct ri_error *out_error)
+{
+    struct ri_service *service = drive->service;
+    NTSTATUS status = port_unit_identify(drive->pdo);
+    int rc;
+
+    if (!NT_SUCCESS(status))
+        return ri_fail(out_error, -EIO, "drive %s: %s", drive->config.name,
+                       status_name(status));
+    rc = take_type(drive, out_error);
+    if (rc == 0 && is_tape(drive))
+        rc = ri_fail(out_error, -ENOTSUP,
+                     "drive %s: a tape drive has to be there when the service "
+                     "starts",
+                     drive->config.name);
+    if (rc != 0)
+        drive->config.type = RI_DISK;
+    if (rc == 0)
+        rc = start_stack(drive, drive->late_parameters, out_error);
+    if (rc == 0 && InterlockedExchange(&service->logs_wait, 0) != 0)
+        rc = disklog_find(service, out_error);
+    return rc;
+}
+
+/* It was away when the service began, and may be there by now; false: not. */
+static bool
+drive_is_there(struct drive *drive)
+{
+    struct port_unit_info unit;
+    struct ri_error error = { 0 };
+    int rc;
+
+    if (drive_fdo(drive) != NULL &&
+        __atomic_load_n(&drive->beginning, __ATOMIC_ACQUIRE) == 0)
+        return true;
+    port_unit_info(drive->pdo, &unit);
+    if (unit.away || InterlockedExchange(&drive->beginning, 1) != 0)
+        return false;
+    rc = drive_fdo(drive) != NULL ? 0 : begin_late(drive, &error);
+    if (rc == 0)
+        event_send(drive->service, "drive", drive->config.name, "", 0,
+                   "drive %s is there now", drive->config.name);
+    else
+        event_send(drive->service, "drive", drive->config.name, "", 0,
+                   "drive %s: %.300s", drive->config.name, error.text);
+    if (rc == -ENOTSUP || (rc != 0 && drive_fdo(drive) != NULL))
+        return false; /* for good: `beginning` stays */
+    InterlockedExchange(&drive->beginning, 0);
+    return rc == 0;
 }
 
 void
@@ -392,6 +469,7 @@ drive_detach(struct drive *drive)
 void
 drive_free(struct drive *drive)
 {
+    free(drive->late_parameters);
     sg_unit_free(drive);
     if (drive->device != NULL)
         vscsi_free(drive->device);
@@ -527,6 +605,8 @@ ri_eject(struct ri_service *service, const char *name,
         return -ENODEV;
     if (!has_medium(drive))
         return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
+    if (drive_fdo(drive) == NULL)
+        return ri_fail(out_error, -ENODEV, "drive %s is away", name);
     if (tape_drive_busy(drive))
         return ri_fail(out_error, -EBUSY,
                        "drive %s: not ejected: somebody has its tape open",

@@ -65,14 +65,14 @@ list_volume(void *context, struct volume *volume)
 static struct volume *
 volume_in(struct drive *drive)
 {
-    struct volume *volume = fs_volume_on(drive->fdo);
+    PDEVICE_OBJECT fdo = drive_fdo(drive);
+    struct volume *volume = fdo != NULL ? fs_volume_on(fdo) : NULL;
     struct fs_volume_info info;
 
     if (volume == NULL)
         return NULL;
     fs_volume_info(volume, &info);
-    return !fs_state_away(info.state) && info.drive == drive->fdo ? volume
-                                                                  : NULL;
+    return !fs_state_away(info.state) && info.drive == fdo ? volume : NULL;
 }
 
 int

@@ -59,8 +59,16 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
         [CLASS_SILENT] = { "silent", "a new medium came without a word" },
     };
     struct class_evidence seen;
+    struct port_unit_info unit;
     char how[160] = "";
 
+    if (drive_fdo(drive) == NULL) {
+        snprintf(out->changes, sizeof out->changes, "unknown");
+        snprintf(out->changes_why, sizeof out->changes_why,
+                 "its target could not be reached since the service began; it "
+                 "is tried again every few seconds");
+        return;
+    }
     class_evidence(drive->fdo, &seen);
     if (seen.attentions + seen.events != 0)
         snprintf(how, sizeof how, " (UNIT ATTENTION 28: %u, GESN events: %u)",
@@ -75,10 +83,15 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
                  ": ready again without one %u times, another capacity %u "
                  "times",
                  seen.came_silently, seen.sizes);
+    port_unit_info(drive->pdo, &unit);
     if (seen.asked)
         snprintf(out->changes_why + strlen(out->changes_why),
                  sizeof out->changes_why - strlen(out->changes_why), "%s",
-                 seen.belief == CLASS_ANNOUNCES
+                 unit.shared ? "; the kernel's driver has it, too, and may be "
+                               "told in our place: its volume is verified "
+                               "before it is used after half a second of "
+                               "silence"
+                 : seen.belief == CLASS_ANNOUNCES
                      ? "; asked every second"
                      : "; asked every second, also for its capacity; its "
                        "volume is verified whenever it was not ready, and "
@@ -89,7 +102,8 @@ static void
 fill_drive(struct ri_service *service, struct drive *drive,
            struct ri_drive_info *out)
 {
-    struct volume *volume = fs_volume_on(drive->fdo);
+    PDEVICE_OBJECT fdo = drive_fdo(drive);
+    struct volume *volume = fdo != NULL ? fs_volume_on(fdo) : NULL;
     struct fs_volume_info info;
     struct port_unit_info unit;
     struct ri_sense_info sense;
@@ -108,7 +122,7 @@ fill_drive(struct ri_service *service, struct drive *drive,
     snprintf(out->medium, sizeof out->medium, "%s", state.image);
     if (volume != NULL) {
         fs_volume_info(volume, &info);
-        if (!fs_state_away(info.state) && info.drive == drive->fdo)
+        if (!fs_state_away(info.state) && info.drive == fdo)
             volume_name(service, volume, out->volume);
     }
     if (unit.sense_len > 0 &&

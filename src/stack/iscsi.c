@@ -51,7 +51,7 @@ read_secret(const struct ri_drive_config *config, char *out_secret,
 
 NTSTATUS
 iscsi_unit(struct ri_service *service, const struct ri_drive_config *config,
-           void (*turned)(void *context), void *context,
+           void (*turned)(void *context), void *context, bool may_be_away,
            PDEVICE_OBJECT *out_pdo, char *out_text, size_t text_max)
 {
     char host[64] = "localhost", initiator[256], secret[SECRET_MAX];
@@ -64,16 +64,18 @@ iscsi_unit(struct ri_service *service, const struct ri_drive_config *config,
         snprintf(initiator, sizeof initiator, "%s", config->initiator);
     else
         snprintf(initiator, sizeof initiator, "iqn.2026-11.reinsert:%s", host);
-    status = port_add_iscsi(service->port,
-                            &(struct port_iscsi_config){ .url = config->url,
-                                                         .initiator = initiator,
-                                                         .user = config->user,
-                                                         .secret = secret,
-                                                         .turned = turned,
-                                                         .context = context,
-                                                         .out_text = out_text,
-                                                         .text_max = text_max },
-                            config->name, out_pdo);
+    status =
+        port_add_iscsi(service->port,
+                       &(struct port_iscsi_config){ .url = config->url,
+                                                    .initiator = initiator,
+                                                    .user = config->user,
+                                                    .secret = secret,
+                                                    .turned = turned,
+                                                    .context = context,
+                                                    .may_be_away = may_be_away,
+                                                    .out_text = out_text,
+                                                    .text_max = text_max },
+                       config->name, out_pdo);
     explicit_bzero(secret, sizeof secret);
     return status;
 }

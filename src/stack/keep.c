@@ -20,9 +20,11 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/status.h"
+#include "port/port.h"
 #include "stack/stack_internal.h"
 
 #define WITNESS_PART 64
+#define SILENT_MS    8000
 
 struct kept {
     struct kept *next;
@@ -146,7 +148,7 @@ remember(struct ri_service *service, struct kept *kept)
 
 void
 keeper_add(struct ri_service *service, struct volume *volume,
-         const struct ri_recovery_info *info)
+           const struct ri_recovery_info *info)
 {
     struct kept *kept = calloc(1, sizeof *kept);
 
@@ -237,10 +239,37 @@ settle_one(void *context, struct volume *volume)
     return TRUE;
 }
 
+/* A real drive that answers nothing for so long keeps the end waiting no
+ * further; what it lacks is kept. */
+static VOID NTAPI
+give_up_silent(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2)
+{
+    struct ri_service *service = context;
+    uint64_t now = clock_coarse_ms();
+
+    for (size_t i = 0; i < service->drive_count; i++) {
+        const struct drive *drive = &service->drives[i];
+        struct port_unit_info unit;
+        uint64_t heard;
+
+        if (drive->device != NULL || drive->pdo == NULL)
+            continue;
+        port_unit_info(drive->pdo, &unit);
+        heard = unit.last_answer_ms > service->end_ms ? unit.last_answer_ms
+                                                      : service->end_ms;
+        if (unit.waiting != 0 && now - heard >= SILENT_MS)
+            port_give_up(drive->pdo);
+    }
+}
+
 void
 ri_service_keep(struct ri_service *service)
 {
-    (void) service;
+    LARGE_INTEGER second = { .QuadPart = -10000000LL };
+
+    service->end_ms = clock_coarse_ms();
+    KeInitializeDpc(&service->end_dpc, give_up_silent, service);
+    KeSetTimerEx(&service->end_timer, second, 1000, &service->end_dpc);
     fs_each_volume(settle_one, NULL);
 }
 

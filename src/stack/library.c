@@ -55,6 +55,11 @@ take_drives(struct library_unit *unit, struct ri_error *out_error)
 
         if (drive == NULL)
             return -ENODEV;
+        if (drive_fdo(drive) == NULL)
+            return ri_fail(out_error, -ENODEV,
+                           "library %s: drive %s is away; its target has to be "
+                           "reachable when the service starts",
+                           unit->config.name, drive->config.name);
         if (drive->library != NULL)
             return ri_fail(
                 out_error, -EBUSY, "library %s: drive %s belongs to library %s",
@@ -175,8 +180,8 @@ make_unit(struct library_unit *unit, char *out_text, size_t text_max)
                                 vscsi_library_robot(unit->device),
                                 unit->config.name, &unit->pdo);
     snprintf(robot->name, sizeof robot->name, "%s", unit->config.name);
-    status = iscsi_unit(service, robot, turned, unit, &unit->pdo, out_text,
-                        text_max);
+    status = iscsi_unit(service, robot, turned, unit, false, &unit->pdo,
+                        out_text, text_max);
     if (NT_SUCCESS(status) && port_unit_type(unit->pdo) != MEDIUM_CHANGER) {
         snprintf(out_text, text_max, "is no media changer (device type %02x)",
                  port_unit_type(unit->pdo));

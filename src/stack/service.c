@@ -359,6 +359,15 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     keeper_start(service, config);
 }
 
+static bool
+any_drive(struct ri_service *service)
+{
+    for (size_t i = 0; i < service->drive_count; i++)
+        if (drive_fdo(&service->drives[i]) != NULL)
+            return true;
+    return service->drive_count == 0;
+}
+
 int
 ri_service_start(const struct ri_config *config,
                  struct ri_service **out_service, struct ri_error *out_error)
@@ -375,6 +384,7 @@ ri_service_start(const struct ri_config *config,
     pthread_mutex_init(&service->keep_lock, NULL);
     for (size_t i = 0; i < config->library_count; i++)
         drives += config->libraries[i].drive_count;
+    KeInitializeTimer(&service->end_timer);
     service->drives = calloc(drives + 1, sizeof(struct drive));
     if (service->drives == NULL) {
         free(service);
@@ -403,8 +413,11 @@ ri_service_start(const struct ri_config *config,
     }
     if (rc == 0)
         rc = libraries_start(service, config, out_error);
-    if (rc == 0)
+    /* What they tell of needs a drive to be in, whichever. */
+    if (rc == 0 && any_drive(service))
         rc = disklog_find(service, out_error);
+    else
+        service->logs_wait = 1;
     if (rc == 0)
         rc = jukeboxes_start(service, config, out_error);
     if (rc == 0)
@@ -448,8 +461,9 @@ ri_service_free(struct ri_service *service)
     jukeboxes_join(service);
     tape_robots_join(service);
     libraries_close(service);
+    KeCancelTimer(&service->end_timer);
     for (size_t i = 0; i < service->drive_count; i++)
-        if (service->drives[i].fdo != NULL)
+        if (service->drives[i].pdo != NULL)
             KeCancelTimer(&service->drives[i].look_timer);
     /* Runs what is queued; whoever needs a worker after this gets one. */
     ke_shutdown();

@@ -28,7 +28,10 @@ struct drive {
     struct sg_drive *sg;                /* of port = sg */
     struct tape_unit *tape;             /* tape drives, once they are there */
     PDEVICE_OBJECT pdo;
-    PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB */
+    PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB;
+                                         * atomic: NULL until it was there */
+    LONG beginning;                     /* atomic: somebody makes it */
+    char *late_parameters;              /* of the registry, for then; owned */
     PFILE_OBJECT file;                  /* for notifications */
     PVOID notification;
     KTIMER look_timer;                  /* look again, later and later */
@@ -82,6 +85,10 @@ struct ri_service {
     char recovery_dir[RI_PATH_MAX];
     pthread_mutex_t keep_lock;
     struct disklog *disklog;            /* NULL: no log on disk */
+    KTIMER end_timer;                   /* nobody waits for a silent drive */
+    KDPC end_dpc;
+    uint64_t end_ms;                    /* since then */
+    LONG logs_wait;                     /* for the first drive, to be found */
     bool looking;                       /* atomic: drives may be looked at */
     struct kept *kept;                  /* recovery files, oldest first */
     size_t kept_count;
@@ -103,6 +110,12 @@ NTSTATUS registry_set_device(PDEVICE_OBJECT pdo, const char *lines);
 struct drive *drive_find(struct ri_service *service, const char *name,
                          struct ri_error *out_error);
 struct drive *drive_of(struct ri_service *service, PDEVICE_OBJECT fdo);
+/* Its storage device, or NULL: it was not there yet since the start. */
+static inline PDEVICE_OBJECT
+drive_fdo(const struct drive *drive)
+{
+    return __atomic_load_n(&drive->fdo, __ATOMIC_ACQUIRE);
+}
 /* The emulated device alone, with its medium; then its stack. */
 int drive_make(struct drive *drive, struct ri_error *out_error);
 int drive_begin(struct drive *drive, struct ri_error *out_error);

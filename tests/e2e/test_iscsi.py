@@ -7,11 +7,13 @@ SPDX-License-Identifier: MIT
 """
 import os
 import random
+import signal
+import socket
 import time
 
 import pytest
 
-from house import MIB, Fio, bytes_at, steady, until, volumes
+from house import MIB, SLOW, Fio, bytes_at, steady, until, volumes
 from tgt import Target
 
 HEAD = 8 * MIB
@@ -204,6 +206,12 @@ def overwrite(path, source):
         file.write(content(source))
 
 
+def overwrite_at(path, at, data):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
 def quiet(service, drive="d1"):
     """Longer than anybody can exchange a medium in: only polls meanwhile."""
     end = time.monotonic() + 1.1
@@ -244,6 +252,104 @@ def test_P1_P3_medium_exchanged_between_two_looks(one, media, tmp_path):
     reading.waits(0.5)
     overwrite(media.a, mine)
     assert reading.good(20) == b"2" * 4096
+
+
+def test_P7_target_comes_after_the_service(serve, target, media, clients):
+    """It is away, and told as such; then it is a drive like others."""
+    target.add(1, media.a)
+    s = serve({"d1": drive(target, 1), "d2": {"medium": media.b}})
+    s.mounted("ARCHIVE-B")
+    seen = s.drives()["d1"]
+    assert seen["state"] == "away" and "every few seconds" in seen[
+        "changes_why"]
+    assert "away" in s.run("status").stdout
+    done = s.run("eject", "d1")
+    assert done.returncode != 0 and "away" in done.stderr
+    target.start()
+    s.mounted("ARCHIVE-A", seconds=30)
+    assert s.drives()["d1"]["state"] == "ready"
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    at, _ = volumes.extent(media.a)
+    c.write(at, b"7" * 4096)
+    c.flush()
+    assert bytes_at(media.a, at, 4096) == b"7" * 4096
+    # And it may go away again.
+    target.kill()
+    s.absent("ARCHIVE-A", 5)
+    target.start()
+    s.mounted("ARCHIVE-A", seconds=30)
+
+
+def test_P8_log_on_disk_waits_for_the_target(serve, target, media, clients,
+                                             tmp_path):
+    """Killed with a write that is not flushed; no drive is there at the next
+    start."""
+    log = tmp_path / "ulog"
+    log.mkdir()
+    target.add(1, media.a)
+    target.start()
+    s = serve({"d1": drive(target, 1)}, unflushed_log=str(log))
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    at, _ = volumes.extent(media.a)
+    target.process.send_signal(signal.SIGSTOP)
+    lost = c.write_on(at, b"8" * 4096)
+    target.process.send_signal(signal.SIGCONT)
+    lost.good(30)
+    s.kill()
+    target.kill()
+    overwrite_at(media.a, at, b"\0" * 4096)    # what a write cache loses
+    s.start()
+    assert s.drives()["d1"]["state"] == "away"
+    target.start()
+    s.mounted("ARCHIVE-A", seconds=30)
+    until(lambda: bytes_at(media.a, at, 4096) == b"8" * 4096, "the replay", 20)
+
+
+@pytest.fixture
+def deaf():
+    """A target that accepts and never answers."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(16)
+        yield s.getsockname()[1]
+
+
+def ends_soon(service, seconds):
+    service.stopped = True
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(seconds * SLOW) == 0
+
+
+def test_P4_target_that_never_answers(serve, deaf, media):
+    """Neither the start nor the end waits for it for long."""
+    began = time.monotonic()
+    s = serve({"d1": {"port": "iscsi",
+                      "url": f"iscsi://127.0.0.1:{deaf}/iqn.x:y/1"},
+               "d2": {"medium": media.b}})
+    s.mounted("ARCHIVE-B")
+    assert time.monotonic() - began < 15
+    assert s.drives()["d1"]["state"] == "away"
+    ends_soon(s, 5)
+
+
+@pytest.mark.parametrize("dirty", [False, True])
+def test_P4_target_that_falls_silent__end_in_bounds(one, target, media, dirty):
+    s, c = one
+    at, _ = volumes.extent(media.a)
+    if dirty:
+        c.write(at, b"5" * 4096)
+    target.process.send_signal(signal.SIGSTOP)
+    try:
+        reading = c.read_on(at + 65536, 4096)
+        reading.waits(0.2)
+        ends_soon(s, 20)
+        assert os.path.isdir(s.recovery) == dirty
+        assert not dirty or len(os.listdir(s.recovery)) == 1
+    finally:
+        target.process.send_signal(signal.SIGCONT)
 
 
 def test_two_units_of_one_target(serve, target, media, clients):
