@@ -231,19 +231,16 @@ static NTSTATUS
 write_marks(struct ri_tape *tape, int64_t count, bool immediate,
             struct ri_tape_result *result)
 {
+    NTSTATUS status;
+
     if (count < 0 || count > COUNT_MAX)
         return STATUS_INVALID_PARAMETER;
     if (count == 0)
         return session_sync(tape);
-    result->left = count;
-    for (;;) {
-        NTSTATUS status = session_marks(tape, (uint32_t) count, immediate);
-
-        if (NT_SUCCESS(status))
-            result->left = 0;
-        result->end_of_tape = status == STATUS_EOM_OVERFLOW;
-        return status;
-    }
+    status = session_marks(tape, (uint32_t) count, immediate);
+    result->left = NT_SUCCESS(status) ? 0 : count;
+    result->end_of_tape = status == STATUS_EOM_OVERFLOW;
+    return status;
 }
 
 static NTSTATUS
@@ -305,6 +302,8 @@ op_unload(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
 
     (void) count;
     (void) result;
+    if (status == STATUS_NO_MEDIA_IN_DEVICE)
+        status = STATUS_SUCCESS; /* somebody was faster */
     if (NT_SUCCESS(status)) {
         no_tape(tape);
         unit_said(tape->unit, tape_port_ready(&tape->port));
@@ -371,7 +370,9 @@ op_block(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
     if (!NT_SUCCESS(status))
         return status;
     tape->block_bytes = (uint32_t) count;
-    trail_clear(&tape->trail); /* blocks are read in another way now */
+    /* Blocks are read in another way now: the place is learnt anew. */
+    trail_clear(&tape->trail);
+    tape->writing = false;
     return status;
 }
 
@@ -514,7 +515,18 @@ run_op(struct ri_tape *tape, const struct op *op, int64_t count,
     if (!NT_SUCCESS(status))
         return status;
     status = prepare(tape, op, &count);
-    return NT_SUCCESS(status) ? op->run(tape, count, result) : status;
+    if (NT_SUCCESS(status))
+        status = op->run(tape, count, result);
+    /* Not done, for the drive had other news: once more. */
+    for (int i = 0;
+         i < HARD_TRIES && tape->state == SESSION_READY &&
+         status != STATUS_IO_DEVICE_ERROR && tape_status_is_loss(status);
+         i++) {
+        status = place_recover(tape, status);
+        if (NT_SUCCESS(status))
+            status = op->run(tape, count, result);
+    }
+    return status;
 }
 
 /* What ends a motion early is an error of it. */
@@ -636,6 +648,8 @@ ri_tape_status(struct ri_tape *tape, struct mtget *out_get,
     if (rc != 0)
         return session_end(tape, &unused, STATUS_CANCELLED), rc;
     online = is_online(tape);
+    if (tape->state == SESSION_READY)
+        unit_learns_media(tape->unit, &tape->port);
     (void) session_end(tape, &unused, STATUS_SUCCESS);
     tape_unit_info(tape->unit, &info);
     if (out_get != NULL) {

@@ -18,6 +18,7 @@
 #include "base/trace.h"
 
 #define TRIES_MAX  6      /* of a drive that has news again and again */
+#define READS_MAX  3      /* of a block that cannot be read */
 #define LOOK_BYTES 65536u /* of a block that nobody knows */
 
 /* --- objects read --------------------------------------------------------------- */
@@ -137,7 +138,7 @@ as_changed(NTSTATUS status)
 
 /* Goes to before the trail, and reads it. */
 static NTSTATUS
-find_place(struct ri_tape *tape)
+read_trail(struct ri_tape *tape)
 {
     const struct trail *trail = &tape->trail;
     uint64_t end = tape->writing ? tape->safe : (uint64_t) tape->place.object;
@@ -159,7 +160,29 @@ find_place(struct ri_tape *tape)
         else if (NT_SUCCESS(status) && !is_object(wanted, &found))
             status = STATUS_FILE_INVALID;
     }
+    return status;
+}
+
+/* A read may fail now and then. */
+static NTSTATUS
+find_place(struct ri_tape *tape)
+{
+    NTSTATUS status = STATUS_DEVICE_DATA_ERROR;
+
+    for (int i = 0; i < READS_MAX && status == STATUS_DEVICE_DATA_ERROR; i++)
+        status = read_trail(tape);
     return as_changed(status);
+}
+
+static NTSTATUS
+identify(struct ri_tape *tape, struct tape_identity *out_found)
+{
+    NTSTATUS status = STATUS_DEVICE_DATA_ERROR;
+
+    for (int i = 0; i < READS_MAX && status == STATUS_DEVICE_DATA_ERROR; i++)
+        status = unit_identify(tape->unit, &tape->port, out_found);
+    return status == STATUS_DEVICE_DATA_ERROR ? STATUS_UNRECOGNIZED_MEDIA
+                                              : status;
 }
 
 /* --- what is not safe ------------------------------------------------------------------ */
@@ -378,7 +401,7 @@ place_return(struct ri_tape *tape)
     session_set_state(tape, SESSION_RETURNING);
     status = until_ready(tape);
     if (NT_SUCCESS(status))
-        status = unit_identify(tape->unit, &tape->port, &found);
+        status = identify(tape, &found);
     if (!NT_SUCCESS(status)) {
         unit_forgets(tape->unit);
         return status;

@@ -54,6 +54,8 @@ session_end(struct ri_tape *tape, struct ri_tape_result *result,
             NTSTATUS status)
 {
     InterlockedExchange(&tape->running, 0);
+    if (NT_SUCCESS(status) && tape->state == SESSION_READY)
+        unit_said(tape->unit, STATUS_SUCCESS);
     session_show(tape);
     result->status = (uint32_t) status;
     result->beginning = tape->place.object == 0;

@@ -77,6 +77,7 @@ struct tape_unit {
     NTSTATUS state;             /* what it said last */
     uint64_t answered_ms;
     TAPE_GET_MEDIA_PARAMETERS media;
+    bool dirty;                 /* it has asked to be cleaned */
 };
 
 /* Which tape a session is content with. */
@@ -175,6 +176,7 @@ void unit_said(struct tape_unit *unit, NTSTATUS status);
 void unit_knows(struct tape_unit *unit, const struct tape_identity *identity,
                 const struct tape_place *place);
 void unit_forgets(struct tape_unit *unit);
+void unit_learns_media(struct tape_unit *unit, const struct tape_port *port);
 /*
  * Rewinds, reads what the tape is known by, and leaves it at its beginning with
  * blocks of any length.  Only reads.

@@ -90,6 +90,8 @@ unit_said(struct tape_unit *unit, NTSTATUS status)
     KeAcquireSpinLock(&tapes.lock, &irql);
     unit->state = status;
     unit->answered_ms = clock_coarse_ms();
+    if (status == STATUS_CLEANER_CARTRIDGE_INSTALLED)
+        unit->dirty = false;
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
@@ -118,16 +120,19 @@ unit_forgets(struct tape_unit *unit)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
-static void
-learn_media(struct tape_unit *unit, const struct tape_port *port)
+void
+unit_learns_media(struct tape_unit *unit, const struct tape_port *port)
 {
     TAPE_GET_MEDIA_PARAMETERS media = { 0 };
+    NTSTATUS wish;
     KIRQL irql;
 
     if (!NT_SUCCESS(tape_port_media(port, &media)))
         return;
+    wish = tape_port_control(port, IOCTL_TAPE_GET_STATUS, NULL, 0, 0);
     KeAcquireSpinLock(&tapes.lock, &irql);
     unit->media = media;
+    unit->dirty = unit->dirty || wish == STATUS_DEVICE_REQUIRES_CLEANING;
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
@@ -178,7 +183,7 @@ unit_identify(struct tape_unit *unit, const struct tape_port *port,
         status = tape_port_move(port, TAPE_REWIND, 0);
     if (!NT_SUCCESS(status))
         return status;
-    learn_media(unit, port);
+    unit_learns_media(unit, port);
     *out_identity = identity;
     return STATUS_SUCCESS;
 }
@@ -223,7 +228,7 @@ identify(struct tape_unit *unit, struct tape_port *port)
                          sizeof identity.serial);
         tape_port_memory(port, MAM_BARCODE, identity.barcode,
                          sizeof identity.barcode);
-        learn_media(unit, port);
+        unit_learns_media(unit, port);
         start = (struct tape_place){ at, -1, -1, 0 };
     } else {
         (void) tape_port_media(port, &media);
@@ -349,6 +354,7 @@ tape_unit_info(struct tape_unit *unit, struct ri_tape_info *out_info)
         info.remaining_bytes = (uint64_t) unit->media.Remaining.QuadPart;
         info.write_protected = unit->media.WriteProtected;
     }
+    info.cleaning_wanted = unit->dirty;
     info.age_ms = clock_coarse_ms() - unit->answered_ms;
     if (unit->session != NULL)
         show_session(unit->session, &info);

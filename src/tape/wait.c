@@ -17,6 +17,7 @@
 #include "base/status.h"
 
 #define ANSWER_MS 10000 /* a person's wish is waited for so long */
+#define MOMENT_MS 500   /* a busy drive is given so long */
 #define UNITS_MAX 256
 
 /* --- the driver of questions --------------------------------------------------------- */
@@ -446,6 +447,25 @@ look_until_it_ends(struct ri_tape *tape)
     }
 }
 
+static bool
+is_busy(NTSTATUS reason)
+{
+    return reason == STATUS_DEVICE_BUSY || reason == STATUS_DEVICE_NOT_READY;
+}
+
+/* A drive that is busy for a moment is nothing to ask a person about.  Success:
+ * the tape is back; a loss: it is not. */
+static NTSTATUS
+let_it_be(struct ri_tape *tape)
+{
+    LARGE_INTEGER limit = { .QuadPart = -(LONGLONG) MOMENT_MS * 10000 };
+
+    (void) KeWaitForSingleObject(&tape->wake, Executive, KernelMode, FALSE,
+                                 &limit);
+    return called_off(tape) != STATUS_SUCCESS ? called_off(tape)
+                                              : look(tape, false);
+}
+
 NTSTATUS
 session_wait(struct ri_tape *tape, NTSTATUS reason)
 {
@@ -461,6 +481,12 @@ session_wait(struct ri_tape *tape, NTSTATUS reason)
                       reason == STATUS_MEDIA_WRITE_PROTECTED;
     InterlockedExchange(&tape->use, 0);
     InterlockedExchange(&tape->try_now, 0);
+    if (is_busy(reason)) {
+        status = let_it_be(tape);
+        if (!tape_status_is_loss(status))
+            return status;
+        reason = status;
+    }
     say_away(tape, reason);
     status = put_question(tape, reason);
     return NT_SUCCESS(status) ? look_until_it_ends(tape) : status;

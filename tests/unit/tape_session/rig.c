@@ -425,6 +425,7 @@ static struct {
     size_t size;
     int64_t count;
     int rc;
+    bool over;
 } running;
 
 static void *
@@ -448,6 +449,7 @@ run_call(void *context)
     default:
         running.rc = rig_close();
     }
+    __atomic_store_n(&running.over, true, __ATOMIC_RELEASE);
     return NULL;
 }
 
@@ -458,6 +460,7 @@ rig_start(enum rig_call call, void *data, size_t size, int64_t count)
     running.data = data;
     running.size = size;
     running.count = count;
+    __atomic_store_n(&running.over, false, __ATOMIC_RELAXED);
     assert_int_equal(pthread_create(&running.thread, NULL, run_call, NULL), 0);
 }
 
@@ -466,6 +469,12 @@ rig_join(void)
 {
     assert_int_equal(pthread_join(running.thread, NULL), 0);
     return running.rc;
+}
+
+bool
+rig_has_ended(void)
+{
+    return __atomic_load_n(&running.over, __ATOMIC_ACQUIRE);
 }
 
 /* --- images ---------------------------------------------------------------------------------- */
