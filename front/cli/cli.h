@@ -42,6 +42,7 @@ enum cli_option {
     OPT_LIBRARY = 1024,
     OPT_DISCOVER = 2048,
     OPT_GUIDED = 4096,
+    OPT_FOREGROUND = 8192,
     OPT_BLOCK_SIZE = 1 << 14,
     OPT_TAPE = 1 << 15,
     OPT_LABEL = 1 << 16,
@@ -57,7 +58,7 @@ enum cli_option {
 /* The parsed command line. */
 struct cli {
     const struct cli_verb *verb;
-    bool help, json, quiet, watch, force, dry_run, guided;
+    bool help, json, quiet, watch, force, dry_run, guided, foreground;
     bool tty;            /* stdout is a terminal */
     const char *control; /* as given, or NULL */
     const char *config;
@@ -72,7 +73,8 @@ struct cli {
     bool pad, span, overwrite, all, raw;
     bool to_file;               /* file is given */
     int64_t file, files;
-    char **args; /* without options */
+    char **words; /* all of it, as main got it */
+    char **args;  /* without options */
     int arg_count;
 };
 
@@ -108,6 +110,12 @@ int cli_no_verb(char **argv);
 const struct cli_verb *cli_verb_find(const char *name);
 /* "reinsert: " and a line, on stderr. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- cmd_tape_mount.c: `reinsert tape mount`
+ * ------------------------------------------------------------------------ */
+
+/* args[1]: the folder; then the drives, all if none is named. */
+int cli_tape_mount(struct cli *cli);
 
 /* --- cmd_changer.c: as `mtx`, called by that name
  * ----------------------------------------------------------------------- */

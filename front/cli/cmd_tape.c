@@ -295,6 +295,8 @@ run(struct cli *cli)
 
     if (cli->arg_count == 0)
         return list(cli, NULL);
+    if (strcmp(cli->args[0], "mount") == 0)
+        return cli_tape_mount(cli);
     if (cli->arg_count > 1 && strcmp(cli->args[1], "densities") == 0)
         return run_words(cli, cli->args[0]);
     rc = resolve(cli, cli->args[0], drive);
@@ -342,10 +344,13 @@ const struct cli_verb cli_verb_tape = {
         "read checks that what it reads is what was written.  With --span "
         "both go on\n"
         "with the next tape, which a robot brings or a person is asked for.\n"
+        "`reinsert tape mount DIR [DRIVE...]` offers the drives as files st0, "
+        "nst0, ...\n"
+        "for programs that know tapes: mt, tar, dd, cpio.\n"
         "Called as mt this verb is a replacement for it.\n",
     .options = OPT_CONTROL | OPT_JSON | OPT_QUIET | OPT_BLOCK_SIZE | OPT_TAPE |
                OPT_LABEL | OPT_SPAN | OPT_OVERWRITE | OPT_PAD | OPT_FILE |
-               OPT_FILES | OPT_ALL | OPT_RAW,
+               OPT_FILES | OPT_ALL | OPT_RAW | OPT_FOREGROUND,
     .args_min = 0,
     .args_max = 1000,
     .numbers = true,

@@ -57,6 +57,7 @@ main(int argc, char **argv)
     cli.verb = argc > 1 ? cli_verb_find(argv[1]) : NULL;
     if (cli.verb == NULL)
         return cli_no_verb(argv);
+    cli.words = argv;
     cli.tty = isatty(STDOUT_FILENO) == 1;
     rc = cli_parse(&cli, argc - 1, argv + 1);
     if (rc != 0)

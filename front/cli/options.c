@@ -53,6 +53,8 @@ static const struct option_row {
       "write although the medium is not as it was,\n"
       "                         or what is whole of a damaged file" },
     { OPT_DRY_RUN, 'd', "dry-run", NULL, "only say what would be done" },
+    { OPT_FOREGROUND, 'F', "foreground", NULL,
+      "mount: stay in the foreground" },
     { OPT_JSON, 'j', "json", NULL, "print JSON" },
     { OPT_HELP, 'h', "help", NULL, "print this" },
 };
@@ -240,6 +242,9 @@ set_option(struct cli *cli, const struct option_row *row, const char *value)
         break;
     case OPT_GUIDED:
         cli->guided = true;
+        break;
+    case OPT_FOREGROUND:
+        cli->foreground = true;
         break;
     case OPT_DISCOVER:
         if (cli->discover_count == RI_LISTEN_MAX) {

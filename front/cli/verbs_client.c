@@ -57,3 +57,10 @@ cli_no_verb(char **argv)
     cli_say("the rest of this program, %s: %s", CLI_WHOLE, strerror(error));
     return CLI_FAILED;
 }
+
+/* What is mounted is served by the whole program. */
+int
+cli_tape_mount(struct cli *cli)
+{
+    return cli_no_verb(cli->words);
+}

@@ -25,10 +25,14 @@ operate(struct tf_drive *drive, void *data)
     int error;
 
     drive->held = drive->gathered = 0;
+    drive->zeros = 0;
     error = tape_link_op(drive->link, wish->mt_op, wish->mt_count, &result);
     if (wish->mt_op != MTNOP && wish->mt_op != MTWEOF &&
         wish->mt_op != OP_WEOFI)
-        drive->warned = false;
+        drive->warned = drive->near_end = false;
+    if (error == 0 && (wish->mt_op != MTWEOF || wish->mt_count != 0) &&
+        wish->mt_op != MTNOP)
+        drive->wrote = false;
     if (error == 0 && wish->mt_op == MTWEOF)
         drive->unsynced = false;
     if (error == 0 && wish->mt_op == OP_WEOFI)
@@ -44,10 +48,12 @@ static int
 get_status(struct tf_drive *drive, void *data)
 {
     struct ri_tape_info info;
-    struct mtget status;
+    struct mtget status = { 0 };
     struct mtpos position;
     int error = tape_link_status(drive->link, &status, &position, &info);
 
+    if (drive->near_end)
+        status.mt_gstat |= GMT_EOT(~0L);
     if (error == 0)
         memcpy(data, &status, sizeof status);
     return tf_errno(TF_OPERATE, error);

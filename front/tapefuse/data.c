@@ -86,7 +86,9 @@ put(struct tf_drive *drive, const void *data, size_t size)
     }
     error = tape_link_write(drive->link, data, size, &result);
     drive->warned = error == 0 && result.early_warning;
+    drive->near_end |= drive->warned || error == -ENOSPC;
     drive->unsynced |= error == 0;
+    drive->wrote |= error == 0;
     return failed(drive, TF_WRITE, error, &result);
 }
 
@@ -151,6 +153,7 @@ write_part(struct tf_drive *drive, fuse_req_t req, const char *data,
         return error;
     }
     drive->held = 0;
+    drive->zeros = 0;
     if (at != 0)
         return put_second(drive, data, size, at);
     drive->gathered = 0;
@@ -214,6 +217,10 @@ get(struct tf_drive *drive, fuse_req_t req, size_t size, size_t *out_bytes)
         error = -EOVERFLOW; /* the program had room enough, we have not */
     if (error != 0)
         return failed(drive, TF_READ, error, &result);
+    /* st: nothing twice in a row is the end of the data, and then an error. */
+    if (result.bytes == 0 && result.end_of_data && drive->zeros >= 2)
+        return EIO;
+    drive->zeros = result.bytes == 0 ? drive->zeros + 1 : 0;
     *out_bytes = result.bytes;
     if (result.bytes > size) {
         drive->held = result.bytes - size;
@@ -240,6 +247,7 @@ tf_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t at,
             bytes = get_rest(drive, tf_slot(), size, (size_t) at);
         } else {
             drive->held = drive->gathered = 0;
+            drive->wrote = false;
             error =
                 get(drive, req, size < RECORD_MAX ? size : RECORD_MAX, &bytes);
         }

@@ -6,11 +6,14 @@
 #include "tapefuse/tapefuse_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -129,6 +132,17 @@ choose_owner(struct tapefuse *fuse)
     }
 }
 
+/* Without a request: there is nobody yet to answer it. */
+static void
+learn_device(struct tapefuse *fuse)
+{
+    struct statx info;
+
+    if (statx(AT_FDCWD, fuse->folder, AT_STATX_DONT_SYNC, STATX_INO, &info) ==
+        0)
+        fuse->device = makedev(info.stx_dev_major, info.stx_dev_minor);
+}
+
 static int
 mount_it(struct tapefuse *fuse, const struct tapefuse_config *config,
          struct ri_error *out_error)
@@ -136,7 +150,6 @@ mount_it(struct tapefuse *fuse, const struct tapefuse_config *config,
     char options[128];
     char *words[] = { (char[]){ "reinsert" }, (char[]){ "-o" }, options, NULL };
     struct fuse_args args = FUSE_ARGS_INIT(3, words);
-    char *folder = strdup(config->folder);
 
     (void) snprintf(options, sizeof options,
                     "fsname=reinsert,subtype=tape,default_permissions%s",
@@ -144,18 +157,15 @@ mount_it(struct tapefuse *fuse, const struct tapefuse_config *config,
     fuse->session =
         fuse_session_new(&args, &operations, sizeof operations, fuse);
     fuse_opt_free_args(&args);
-    if (folder == NULL || fuse->session == NULL) {
-        free(folder);
+    if (fuse->session == NULL)
         return complain(out_error, -ENOMEM, "FUSE cannot be used");
-    }
-    if (fuse_session_mount(fuse->session, folder) != 0) {
-        free(folder);
+    if (fuse_session_mount(fuse->session, fuse->folder) != 0) {
         fuse_session_destroy(fuse->session);
         fuse->session = NULL;
         return complain(out_error, -EIO, "%s: cannot be mounted",
                         config->folder);
     }
-    free(folder);
+    learn_device(fuse);
     return 0;
 }
 
@@ -167,6 +177,9 @@ build(struct tapefuse *fuse, const struct tapefuse_config *config,
 
     (void) snprintf(fuse->control, sizeof fuse->control, "%s", config->control);
     fuse->say = config->say;
+    fuse->folder = strdup(config->folder);
+    if (fuse->folder == NULL)
+        error = -ENOMEM;
     fuse->born = time(NULL);
     choose_owner(fuse);
     if (error == 0)
@@ -231,6 +244,7 @@ tapefuse_free(struct tapefuse *fuse)
     (void) pthread_mutex_destroy(&fuse->mouth);
     free(fuse->drives);
     free(fuse->workers);
+    free(fuse->folder);
     free(fuse);
 }
 

@@ -1,11 +1,13 @@
 /*
  * open.c - open, close(2), and the end of a session
  *
- * The kernel tells close(2) apart from the last close: a flush comes at each,
- * and its answer is what the program gets; the release comes later, and nobody
- * hears its answer.  So a flush after a write waits until all is on the tape;
- * the release puts the filemark and rewinds.  An open waits for a release that
- * was read before it, so that two commands after one another never meet.
+ * A flush comes at each close(2), and its answer is what the program gets; the
+ * release comes behind the last one, and nobody hears its answer.  So the flush
+ * of the last close ends the session (see last.c), and the flush of another
+ * waits until all is on the tape that its process wrote.  What no flush has
+ * ended, because the process was killed, the release does.  An open waits for a
+ * release that was read before it, so that two commands after one another never
+ * meet.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,8 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mtio.h>
-
-#define FLAG_EXITING 0x4u /* PF_EXITING of the kernel, in /proc/PID/stat */
 
 /* --- open ------------------------------------------------------------------ */
 
@@ -78,9 +78,11 @@ forget(struct tf_drive *drive)
 {
     drive->link = NULL;
     drive->last_writer = 0;
-    drive->unsynced = drive->warned = drive->told = false;
+    drive->wrote = drive->unsynced = drive->told = false;
+    drive->warned = drive->near_end = false;
     drive->late_error = 0;
     drive->gathered = drive->held = 0;
+    drive->zeros = 0;
 }
 
 static int
@@ -96,6 +98,7 @@ begin(struct tapefuse *fuse, struct tf_drive *drive, enum tf_kind kind,
     int error;
 
     forget(drive);
+    drive->rewinds = how.rewind_at_close;
     error = tape_link_open_in(fuse->control, drive->name, &how, fuse->window,
                               &drive->link, &why);
     if (error != 0 && tf_is_gone(error))
@@ -152,27 +155,45 @@ tf_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 
 /* --- close ----------------------------------------------------------------- */
 
-/* The process is ending, and hears nothing any more. */
-static bool
-is_dying(pid_t thread)
+/* As st does in the last close.  Each step may be interrupted but the end,
+ * which has nothing left to wait for. */
+static int
+finish(struct tf_drive *drive)
 {
-    char path[40], line[512];
-    const char *at;
-    unsigned flags = 0;
-    FILE *file;
+    struct ri_tape_result result = { .bytes = 0 };
+    int error = 0, ended;
 
-    (void) snprintf(path, sizeof path, "/proc/%d/stat", (int) thread);
-    file = thread > 0 ? fopen(path, "re") : NULL;
-    if (file == NULL)
-        return false;
-    /* Behind the name, which is in brackets and may hold anything: state, four
-     * numbers, tpgid, flags. */
-    at = fgets(line, sizeof line, file) != NULL ? strrchr(line, ')') : NULL;
-    if (at != NULL &&
-        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
-        flags = 0;
-    (void) fclose(file);
-    return (flags & FLAG_EXITING) != 0;
+    if (drive->wrote || drive->unsynced)
+        error = tape_link_op(drive->link, MTWEOF, drive->wrote, &result);
+    if (error == 0)
+        drive->wrote = drive->unsynced = false;
+    if (error == 0 && drive->rewinds)
+        error = tape_link_op(drive->link, MTREW, 1, &result);
+    if (error == -ENOMEDIUM) /* it was unloaded: there is nothing to rewind */
+        error = 0;
+    if (error == -EINTR)
+        return error;
+    if (error != 0)
+        tf_say(drive->fuse, drive, "at the close: %s", result.text);
+    ended = tape_link_close(drive->link, &result);
+    (void) pthread_mutex_lock(&drive->lock);
+    drive->link = NULL;
+    (void) pthread_mutex_unlock(&drive->lock);
+    return error != 0 ? error : ended;
+}
+
+/* Others still have the file: what this one wrote is safe at least. */
+static int
+synchronise(struct tf_drive *drive)
+{
+    struct ri_tape_result result = { .bytes = 0 };
+    int error = tape_link_op(drive->link, MTWEOF, 0, &result);
+
+    if (error == 0)
+        drive->unsynced = false;
+    else
+        tf_say(drive->fuse, drive, "at a close: %s", result.text);
+    return error;
 }
 
 void
@@ -180,25 +201,24 @@ tf_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct tapefuse *fuse = fuse_req_userdata(req);
     struct tf_drive *drive = tf_drive_of(fuse, node, NULL);
-    struct ri_tape_result result;
+    pid_t closer = fuse_req_ctx(req)->pid;
     struct tf_call call;
+    bool last;
     int error;
 
-    /* A copy of the descriptor is closed by somebody who wrote nothing. */
-    if (drive == NULL || fi->lock_owner != drive->last_writer ||
-        !drive->unsynced || is_dying(fuse_req_ctx(req)->pid)) {
+    if (drive == NULL || tf_is_dying(closer)) {
+        (void) fuse_reply_err(req, 0);
+        return;
+    }
+    last = tf_is_last(fuse, node, closer);
+    if (!last && (fi->lock_owner != drive->last_writer || !drive->unsynced)) {
         (void) fuse_reply_err(req, 0);
         return;
     }
     error = tf_enter(&call, req, drive);
     if (error == 0) {
-        error = tape_link_op(drive->link, MTWEOF, 0, &result);
+        error = tf_errno(TF_OPERATE, last ? finish(drive) : synchronise(drive));
         if (error == 0)
-            drive->unsynced = false;
-        else
-            tf_say(fuse, drive, "at the close: %s", result.text);
-        error = tf_errno(TF_OPERATE, error);
-        if (error == 0 && drive->late_error != 0)
             error = drive->late_error;
         tf_leave(&call);
     }
@@ -222,9 +242,10 @@ tf_close(struct tf_drive *drive)
 {
     struct ri_tape_result result = { .bytes = 0 };
     struct tape_link *link = drive->link;
-    int error;
+    int error = 0;
 
-    error = tape_link_close(link, &result);
+    if (link != NULL) /* else its last close(2) has ended it */
+        error = tape_link_close(link, &result);
     if (error != 0)
         tf_say(drive->fuse, drive, "at the last close: %s",
                result.text[0] != '\0' ? result.text : strerror(-error));
@@ -247,7 +268,7 @@ tf_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     (void) pthread_mutex_lock(&drive->lock);
     while (drive->busy)
         (void) pthread_cond_wait(&drive->changed, &drive->lock);
-    ours = drive->open && drive->handle == fi->fh && drive->link != NULL;
+    ours = drive->open && drive->handle == fi->fh;
     if (ours)
         drive->busy = true;
     (void) pthread_mutex_unlock(&drive->lock);

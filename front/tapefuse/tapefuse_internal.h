@@ -50,10 +50,14 @@ struct tf_drive {
     struct tape_link *link;
     uint64_t handle;            /* of the open file */
     uint64_t last_writer;       /* lock owner, as FUSE names it */
+    bool rewinds;               /* at the last close */
+    bool wrote;                 /* the last call that did something wrote data */
     bool unsynced;              /* written, and not yet flushed */
     bool warned;                /* near the end: the next write is refused */
+    bool near_end;              /* ... and so it has been since the tape moved */
     bool told;                  /* that the service is gone */
     int late_error;             /* of a write that was taken in two parts */
+    unsigned zeros;             /* reads in a row that got nothing */
     size_t gathered;            /* bytes of a record that comes in two parts */
     size_t held, held_at;       /* rest of a record that was read, its offset */
     uint8_t *buffer;            /* for these two */
@@ -77,6 +81,7 @@ struct tf_worker {
 struct tapefuse {
     struct fuse_session *session;
     char control[4096];
+    char *folder;
     void (*say)(const char *text);
     struct tf_drive *drives;
     size_t drive_count;
@@ -84,6 +89,7 @@ struct tapefuse {
     gid_t group;
     mode_t mode;                /* of the files */
     time_t born;
+    dev_t device;               /* of the mount; 0: not known */
 
     struct tape_link_window *window;
     uint8_t *window_base;
@@ -146,6 +152,13 @@ void tf_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void tf_release_read(struct tapefuse *fuse, fuse_ino_t node);
 /* Ends the session, whoever had it. */
 void tf_close(struct tf_drive *drive);
+
+/* --- last.c -------------------------------------------------------------------- */
+
+/* The process is ending, and hears nothing any more. */
+bool tf_is_dying(pid_t thread);
+/* Nobody has the file open any more, as far as can be seen. */
+bool tf_is_last(const struct tapefuse *fuse, fuse_ino_t node, pid_t closer);
 
 /* --- data.c -------------------------------------------------------------------- */
 

@@ -1,30 +1,18 @@
 /*
  * fuzz_device.c - a drive whose every answer is hostile
  *
- * A host adapter answers commands with what the input says: data of any
- * length, sense, SRB statuses.  Where the input is silent it answers like a
- * small honest drive, so that a start can succeed and the rest be reached.
- * Checked: nothing crashes or hangs, every request completes once, and no
+ * Disks and CDs on the host adapter of hostile.c.  Checked: nothing crashes or hangs, every request completes once, and no
  * request costs more than a bounded number of commands.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "fuzz/support.h"
-
-#include <pthread.h>
+#include "fuzz/hostile.h"
 
 #include "base/clock.h"
 #include "io/io.h"
-#include "port/hba.h"
 #include "port/port.h"
 
-/* Polls ask on threads of their own. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct input script;
 static bool is_cd;
-static uint32_t attention;
-static unsigned commands; /* since the request began */
-static void *unit;
 
 /* More than any request may cost: an UNMAP of a whole disk ends after 65,536,
  * some of them tried again. */
@@ -73,133 +61,6 @@ honest(const SCSI_REQUEST_BLOCK *srb, uint8_t *data, uint32_t room)
         memcpy(data, reply, bytes);
     return bytes;
 }
-
-/* --- the adapter ---------------------------------------------------------- */
-
-static const uint8_t srb_statuses[] = {
-    SRB_STATUS_ABORTED,
-    SRB_STATUS_ERROR,
-    SRB_STATUS_INVALID_REQUEST,
-    SRB_STATUS_NO_DEVICE,
-    SRB_STATUS_TIMEOUT,
-    SRB_STATUS_SELECTION_TIMEOUT,
-    SRB_STATUS_COMMAND_TIMEOUT,
-    SRB_STATUS_BUS_RESET,
-    SRB_STATUS_PARITY_ERROR,
-    SRB_STATUS_DATA_OVERRUN,
-    SRB_STATUS_REQUEST_FLUSHED,
-    SRB_STATUS_PHASE_SEQUENCE_FAILURE,
-    SRB_STATUS_UNEXPECTED_BUS_FREE,
-    SRB_STATUS_INVALID_LUN,
-    SRB_STATUS_BUSY,
-    0x3F,
-};
-
-static void
-answer_sense(struct hba_answer *answer, uint8_t sense[64])
-{
-    uint8_t how = take8(&script);
-
-    memset(sense, 0, 64);
-    answer->srb_status = SRB_STATUS_ERROR;
-    answer->scsi_status = SCSISTAT_CHECK_CONDITION;
-    answer->sense = sense;
-    if (how & 0x80) {
-        answer->sense_len = how & 0x3f;
-        take(&script, sense, answer->sense_len);
-    } else {
-        answer->sense_len = 18;
-        sense[0] = 0x70;
-        sense[2] = how & 0x0f;
-        sense[7] = 10;
-        sense[12] = take8(&script);
-        sense[13] = take8(&script);
-    }
-    if (answer->sense_len > 2 && (sense[2] & 0x0f) == 6)
-        attention++;
-    answer->attention = attention;
-}
-
-/* 0: as an honest drive; 1: data; 2: sense; 3: another SRB status; and so on:
- * three quarters of the values are data. */
-static bool NTAPI
-submit(void *hba, struct hba_request *request)
-{
-    const SCSI_REQUEST_BLOCK *srb = request->srb;
-    uint8_t *data = srb->SrbFlags & SRB_FLAGS_DATA_IN ? srb->DataBuffer : NULL;
-    uint32_t room = data != NULL ? srb->DataTransferLength : 0;
-    struct hba_answer answer = { .srb_status = SRB_STATUS_SUCCESS };
-    uint8_t how, sense[64];
-
-    (void) hba;
-    pthread_mutex_lock(&lock);
-    if (!(srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY))
-        CHECK(++commands < COMMANDS_MAX);
-    how = take8(&script);
-    switch (how == 0 ? 0 : how <= 0x30 ? 2 : how <= 0x40 ? 3 : 1) {
-    case 0:
-        answer.transferred = honest(srb, data, room);
-        break;
-    case 1:
-        answer.transferred = take16(&script);
-        if (answer.transferred > room)
-            answer.transferred = room;
-        if (answer.transferred > 0)
-            take(&script, data, answer.transferred);
-        break;
-    case 2:
-        answer_sense(&answer, sense);
-        break;
-    default:
-        answer.srb_status = srb_statuses[how & 15];
-        answer.scsi_status = take8(&script);
-        break;
-    }
-    hba_set_answer(request, &answer);
-    pthread_mutex_unlock(&lock);
-    return true;
-}
-
-static void
-nothing_to_abort(void *hba, struct hba_request *request)
-{
-    (void) hba;
-    (void) request;
-}
-
-static void
-reset(void *hba)
-{
-    (void) hba;
-}
-
-static void
-info(void *hba, struct hba_info *out_info)
-{
-    (void) hba;
-    memset(out_info, 0, sizeof *out_info);
-}
-
-static NTSTATUS
-open_hba(void *context, void *new_unit, void **out_hba)
-{
-    (void) context;
-    unit = new_unit;
-    *out_hba = &script;
-    return STATUS_SUCCESS;
-}
-
-static const struct hba_ops ops = {
-    .name = "hostile",
-    .max_transfer_bytes = 65536,
-    .bus_type = BusTypeUsb,
-    .events = true,
-    .submit = submit,
-    .abort = nothing_to_abort,
-    .reset = reset,
-    .info = info,
-    .close = reset,
-};
 
 /* --- what is asked of it -------------------------------------------------- */
 
@@ -274,16 +135,14 @@ ask_one(struct input *plan, PDEVICE_OBJECT fdo)
         .threadless = what & 0x20,
     };
 
-    pthread_mutex_lock(&lock);
-    commands = 0;
-    pthread_mutex_unlock(&lock);
+    hostile_request();
     InterlockedAnd((LONG volatile *) &fdo->Flags, ~DO_VERIFY_VOLUME);
     switch (what & 3) {
     case 0:
         ask_transfer(plan, fdo, &how);
         break;
     case 1:
-        hba_event(unit, take8(plan) & 0x0f);
+        hostile_event(take8(plan) & 0x0f);
         clock_advance_ms(2000);
         break;
     case 2:
@@ -304,9 +163,7 @@ use(struct input *plan, unsigned asks, PDEVICE_OBJECT pdo)
 
     for (unsigned i = 0; i < asks; i++)
         ask_one(plan, fdo);
-    pthread_mutex_lock(&lock);
-    commands = 0;
-    pthread_mutex_unlock(&lock);
+    hostile_request();
     fuzz_wait(true);
     CHECK(NT_SUCCESS(io_surprise_remove_device(pdo)));
     fuzz_wait(false);
@@ -328,12 +185,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     split = take8(&plan);
     if (split > (size_t) (plan.end - plan.at))
         split = (size_t) (plan.end - plan.at);
-    script = (struct input){ plan.at + split, plan.end };
+    hostile_begin((struct input){ plan.at + split, plan.end }, honest,
+                  COMMANDS_MAX);
     plan.end = plan.at + split;
-    attention = 1;
-    commands = 0;
     fuzz_wait(true);
-    status = port_unit_new(fuzz_port, &ops, open_hba, NULL, "hostile", &pdo);
+    status = port_unit_new(fuzz_port, &hostile_ops, hostile_open, NULL,
+                           "hostile", &pdo);
     if (NT_SUCCESS(status)) {
         status = io_start_device(is_cd ? fuzz_cdrom : fuzz_disk, pdo);
         fuzz_wait(false);

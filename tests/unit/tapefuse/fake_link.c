@@ -213,6 +213,9 @@ tape_link_read(struct tape_link *link, void *data, size_t size,
             memcpy(data, object->data, object->bytes);
             out->bytes = object->bytes;
         }
+        out->filemark = object->bytes == 0;
+    } else if (error == 0) {
+        out->end_of_data = true;
     }
     (void) pthread_mutex_unlock(&fake_lock);
     return error;
@@ -233,6 +236,8 @@ tape_link_op(struct tape_link *link, int mt_op, int64_t count,
         drive->syncs++;
         error = drive->sync_fails;
     } else if (error == 0 && mt_op == MTWEOF) {
+        drive->marks++;
+        error = drive->sync_fails;
         while (error == 0 && count-- > 0)
             error = append(link, NULL, 0);
     } else if (error == 0 && mt_op == MTREW) {

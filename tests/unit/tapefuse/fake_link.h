@@ -30,7 +30,7 @@ struct fake_drive {
     size_t warn_at, full_at;    /* bytes; 0: never */
     uint32_t block_bytes;
     int fails;          /* of every call, -errno */
-    int open_fails, close_fails, sync_fails;
+    int open_fails, close_fails, sync_fails; /* of filemarks, too */
 
     struct fake_object objects[FAKE_OBJECTS];
     size_t count, at;
@@ -38,7 +38,7 @@ struct fake_drive {
 
     /* what happened */
     bool open, waiting;
-    unsigned opens, closes, syncs, interrupts;
+    unsigned opens, closes, syncs, marks, interrupts;
     struct ri_tape_how how;
     size_t last_read_size;
     bool in_window;     /* the last record lay in the window */

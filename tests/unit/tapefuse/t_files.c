@@ -275,7 +275,7 @@ close__st_rewinds_and_nst_does_not__how_says_so(void **state)
 }
 
 static void
-close__after_a_write__says_what_failed(void **state)
+close__after_a_write__marks_and_says_what_failed(void **state)
 {
     int fd = open_file("nst0", O_RDWR);
 
@@ -284,11 +284,40 @@ close__after_a_write__says_what_failed(void **state)
     assert_int_equal(write(fd, "abc", 3), 3);
     assert_int_equal(close(fd), -1);
     assert_int_equal(errno, EIO);
-    assert_int_equal(NOW(fake_drive("lto-a")->syncs), 1);
+    assert_int_equal(NOW(fake_drive("lto-a")->marks), 1);
+    assert_true(was_said("at the close"));
+}
+
+/* As a tape drive does: whoever closes can rely on it. */
+static void
+close__the_last_one__has_ended_the_session(void **state)
+{
+    int fd = open_file("st0", O_RDWR);
+
+    (void) state;
+    assert_int_equal(write(fd, "abc", 3), 3);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(NOW(fake_drive("lto-a")->closes), 1);
+    assert_int_equal(NOW(fake_drive("lto-a")->count), 2);
+    assert_int_equal(NOW(fake_drive("lto-a")->at), 0);
 }
 
 static void
-close__of_a_copy__leaves_the_session(void **state)
+close__fails_at_the_end_of_the_session__is_an_error(void **state)
+{
+    int fd = open_file("nst0", O_RDWR);
+
+    (void) state;
+    SET(fake_drive("lto-a")->close_fails, -EIO);
+    assert_int_equal(close(fd), -1);
+    assert_int_equal(errno, EIO);
+    fd = open_file("nst0", O_RDWR); /* gone all the same */
+    assert_true(fd >= 0);
+    (void) close(fd);
+}
+
+static void
+close__of_a_copy__is_safe_and_leaves_the_session(void **state)
 {
     int fd = open_file("nst0", O_RDWR), copy = dup(fd);
 
@@ -296,22 +325,55 @@ close__of_a_copy__leaves_the_session(void **state)
     assert_int_equal(write(fd, "abc", 3), 3);
     assert_int_equal(close(copy), 0);
     assert_int_equal(NOW(fake_drive("lto-a")->closes), 0);
+    assert_int_equal(NOW(fake_drive("lto-a")->syncs), 1);
     assert_int_equal(NOW(fake_drive("lto-a")->count), 1); /* no filemark */
     assert_int_equal(write(fd, "def", 3), 3);
     assert_int_equal(close(fd), 0);
-    UNTIL(NOW(fake_drive("lto-a")->closes) == 1);
+    assert_int_equal(NOW(fake_drive("lto-a")->closes), 1);
     assert_int_equal(NOW(fake_drive("lto-a")->count), 3);
 }
 
 static void
+close__another_process_has_it__leaves_the_session(void **state)
+{
+    int fd = open_file("nst0", O_RDWR), pipes[2], status;
+    pid_t child;
+    char byte;
+
+    (void) state;
+    assert_int_equal(pipe(pipes), 0);
+    child = fork();
+    if (child == 0) {
+        (void) close(pipes[1]);
+        _exit(read(pipes[0], &byte, 1) == 0 && write(fd, "xyz", 3) == 3 ? 0
+                                                                        : 1);
+    }
+    assert_int_equal(write(fd, "abc", 3), 3);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(NOW(fake_drive("lto-a")->closes), 0);
+    (void) close(pipes[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    UNTIL(NOW(fake_drive("lto-a")->closes) == 1);
+    assert_int_equal(NOW(fake_drive("lto-a")->count), 3);
+    (void) close(pipes[0]);
+}
+
+/* Its process has ended, so that the release closes it. */
+static void
 close__that_waits__an_open_waits_with_it(void **state)
 {
-    int fd = open_file("nst0", O_RDWR), status;
     pid_t child;
+    int status;
 
     (void) state;
     SET(fake_drive("lto-a")->close_waits, true);
-    assert_int_equal(close(fd), 0);
+    SET(fake_drive("lto-a")->close_fails, -EIO);
+    child = fork();
+    if (child == 0)
+        _exit(open_file("nst0", O_RDONLY) >= 0 ? 0 : errno);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
     child = fork();
     if (child == 0)
         _exit(open_file("nst0", O_RDONLY) >= 0 ? 0 : errno);
@@ -321,17 +383,7 @@ close__that_waits__an_open_waits_with_it(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     UNTIL(NOW(fake_drive("lto-a")->closes) == 2);
-}
-
-static void
-close__fails_after_the_last_one__is_said(void **state)
-{
-    int fd = open_file("nst0", O_RDWR);
-
-    (void) state;
-    SET(fake_drive("lto-a")->close_fails, -EIO);
-    assert_int_equal(close(fd), 0);
-    UNTIL(was_said("at the last close"));
+    assert_true(was_said("at the last close"));
 }
 
 /* --- records -------------------------------------------------------------------- */
@@ -423,6 +475,25 @@ read__record_longer_than_the_buffer__enomem_and_passed(void **state)
     assert_int_equal(read(fd, pages, 4999), -1);
     assert_int_equal(errno, ENOMEM);
     assert_int_equal(read(fd, pages, 4999), 10);
+    assert_int_equal(close(fd), 0);
+}
+
+/* st(4): zero bytes twice in a row are the end of the data; then an error. */
+static void
+read__behind_the_data__nothing_twice_then_eio(void **state)
+{
+    int fd = open_file("nst0", O_RDWR);
+
+    (void) state;
+    assert_int_equal(write(fd, pages, 10), 10);
+    assert_int_equal(ioctl_op(fd, MTWEOF, 1), 0);
+    assert_int_equal(ioctl_op(fd, MTREW, 1), 0);
+    assert_int_equal(read(fd, pages, 100), 10);
+    assert_int_equal(read(fd, pages, 100), 0); /* the filemark */
+    assert_int_equal(read(fd, pages, 100), 0);
+    assert_int_equal(read(fd, pages, 100), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(read(fd, pages, 100), -1);
     assert_int_equal(close(fd), 0);
 }
 
@@ -738,15 +809,18 @@ main(void)
         CASE(open__protected_tape__erofs_unless_for_reading),
         CASE(open__unknown_drive_and_no_service__enxio_and_eio),
         CASE(close__st_rewinds_and_nst_does_not__how_says_so),
-        CASE(close__after_a_write__says_what_failed),
-        CASE(close__of_a_copy__leaves_the_session),
+        CASE(close__after_a_write__marks_and_says_what_failed),
+        CASE(close__the_last_one__has_ended_the_session),
+        CASE(close__fails_at_the_end_of_the_session__is_an_error),
+        CASE(close__of_a_copy__is_safe_and_leaves_the_session),
+        CASE(close__another_process_has_it__leaves_the_session),
         CASE(close__that_waits__an_open_waits_with_it),
-        CASE(close__fails_after_the_last_one__is_said),
         CASE(records__of_any_size__stay_records),
         CASE(records__of_a_mib_in_the_middle_of_a_page__stay_whole),
         CASE(records__of_more_than_a_mib__are_refused),
         CASE(read__with_more_room_than_a_mib__is_one_record),
         CASE(read__record_longer_than_the_buffer__enomem_and_passed),
+        CASE(read__behind_the_data__nothing_twice_then_eio),
         CASE(seek__anywhere__espipe),
         CASE(write__near_the_end__every_other_one_is_refused),
         CASE(write__protected_meanwhile__eacces),
