@@ -610,6 +610,8 @@ general_status(const struct ri_tape *tape, bool online, bool protected)
         bits |= GMT_EOF(~0L);
     if (tape->at_end)
         bits |= GMT_EOD(~0L);
+    if (tape->full)
+        bits |= GMT_EOT(~0L);
     if (protected)
         bits |= GMT_WR_PROT(~0L);
     return bits;

@@ -255,6 +255,30 @@ ri_tape_interrupt(struct ri_tape *tape)
     (void) KeSetEvent(&tape->wake, IO_NO_INCREMENT, FALSE);
 }
 
+/* Nothing is left to be written: is it there, and where it was?  Nobody is asked
+ * for a tape that has gone. */
+static void
+leave_in_place(struct ri_tape *tape)
+{
+    NTSTATUS status;
+
+    if (tape->state != SESSION_READY && tape->state != SESSION_LOST)
+        return;
+    status = tape_port_ready(&tape->port);
+    unit_said(tape->unit, status);
+    if (NT_SUCCESS(status) && tape->state == SESSION_READY)
+        return;
+    session_set_state(tape, SESSION_LOST);
+    if (tape->place.object >= 0 && !tape->how.fail_without &&
+        tape->wanted == WANTED_SAME && !tape_status_is_absence(status))
+        status = place_return(tape);
+    if (!NT_SUCCESS(status)) {
+        if (tape->state == SESSION_RETURNING)
+            session_set_state(tape, SESSION_LOST);
+        unit_forgets(tape->unit);
+    }
+}
+
 /* A session that ends does not ask any more than it has to: only for what it
  * still has to write. */
 static NTSTATUS
@@ -269,6 +293,7 @@ finish(struct ri_tape *tape)
     }
     if (tape->kept.count != 0)
         place_give_up(tape, status);
+    leave_in_place(tape);
     if (NT_SUCCESS(status) && tape->how.rewind_at_close &&
         tape->state == SESSION_READY) {
         status = tape_port_move(&tape->port, TAPE_REWIND, 0);

@@ -95,7 +95,7 @@ session_placed(struct ri_tape *tape, int64_t object, int64_t file,
 {
     tape->place = (struct tape_place){ object, file, block, 0 };
     tape->writing = tape->mark_owed = tape->mark_hit = false;
-    tape->after_mark = tape->at_end = false;
+    tape->after_mark = tape->at_end = tape->full = false;
     tape->in_flight = 0;
     kept_drop(&tape->kept);
     trail_clear(&tape->trail);
@@ -298,6 +298,7 @@ write_next(struct ri_tape *tape, const void *data, size_t size,
     first_block(tape, data, block != 0 ? block : size);
     status = send_record(tape, data, size, &bytes);
     result->early_warning = status == STATUS_END_OF_MEDIA;
+    tape->full = result->early_warning || status == STATUS_EOM_OVERFLOW;
     if (result->early_warning)
         status = STATUS_SUCCESS;
     if (block != 0)

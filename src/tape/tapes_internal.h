@@ -122,7 +122,7 @@ struct ri_tape {
     uint8_t *scratch;           /* to read into */
     size_t scratch_bytes;
 
-    bool after_mark, at_end;    /* for MTIOCGET */
+    bool after_mark, at_end, full;      /* for MTIOCGET */
     char unsafe[RI_TEXT_MAX];   /* what this call has to say of that, or "" */
 
     /* the question */
@@ -171,6 +171,8 @@ int tape_status_errno(NTSTATUS status);
 void unit_begin(struct tape_unit *unit);
 bool unit_try_begin(struct tape_unit *unit);
 void unit_end(struct tape_unit *unit);
+/* Somebody has a session with it, whatever that does. */
+bool unit_is_taken(struct tape_unit *unit);
 /* Behind turn, or with the session: what the drive said. */
 void unit_said(struct tape_unit *unit, NTSTATUS status);
 void unit_knows(struct tape_unit *unit, const struct tape_identity *identity,

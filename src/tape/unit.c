@@ -279,9 +279,9 @@ unit_look(struct tape_unit *unit, struct tape_port *session)
 void
 tape_unit_looked(struct tape_unit *unit)
 {
-    if (!tape_unit_busy(unit)) {
+    if (!unit_is_taken(unit)) {
         unit_begin(unit);
-        if (!tape_unit_busy(unit))
+        if (!unit_is_taken(unit))
             (void) unit_look(unit, NULL);
         unit_end(unit);
     }
@@ -291,13 +291,25 @@ tape_unit_looked(struct tape_unit *unit)
 /* --- snapshots ------------------------------------------------------------------------------ */
 
 bool
+unit_is_taken(struct tape_unit *unit)
+{
+    bool taken;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    taken = unit->session != NULL;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return taken;
+}
+
+bool
 tape_unit_busy(struct tape_unit *unit)
 {
     bool busy;
     KIRQL irql;
 
     KeAcquireSpinLock(&tapes.lock, &irql);
-    busy = unit->session != NULL;
+    busy = unit->session != NULL && unit->session->state != SESSION_WAITING;
     KeReleaseSpinLock(&tapes.lock, irql);
     return busy;
 }

@@ -219,7 +219,7 @@ take_unit(struct ri_tape *tape, struct tape_unit *unit)
     bool taken = false;
     KIRQL irql;
 
-    if (tape_unit_busy(unit) || !NT_SUCCESS(unit_look(unit, NULL)))
+    if (unit_is_taken(unit) || !NT_SUCCESS(unit_look(unit, NULL)))
         return false;
     KeAcquireSpinLock(&tapes.lock, &irql);
     found = unit->identity;

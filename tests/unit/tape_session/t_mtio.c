@@ -316,6 +316,7 @@ end_of_the_tape__warned__then_full__a_mark_still_fits(void **state)
     assert_int_equal(rig.result.bytes, 0);
     assert_in_range(blocks, 180, 200);
     assert_in_range(warned, 1, 10);
+    assert_true(GMT_EOT(rig_get().mt_gstat));
     assert_result(rig_op(MTWEOF, 1), 0);
     assert_result(rig_op(MTREW, 1), 0);
     for (unsigned i = 0; i < blocks; i++)

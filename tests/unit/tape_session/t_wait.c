@@ -193,6 +193,57 @@ close_of_a_reader_while_it_is_away__asks_nobody(void **state)
     assert_int_equal(rig_told(PROMPT_ASKED), 0);
 }
 
+/* Without a rewind it stays where it was, also for the next session. */
+static void
+close_after_it_came_back__at_its_place(void **state)
+{
+    struct mtget get;
+    int objects[16];
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    for (unsigned i = 0; i < 4; i++)
+        assert_result(rig_write(rig_block(i, SIZE), SIZE), 0);
+    assert_result(rig_op(MTWEOF, 1), 0);
+    rig_yank(0);
+    rig_insert(0, "T1");
+    assert_result(rig_close(), 0);
+    rig_open("");
+    get = rig_get();
+    assert_int_equal(get.mt_fileno, 1);
+    assert_int_equal(get.mt_blkno, 0);
+    assert_result(rig_write(rig_block(4, SIZE), SIZE), 0);
+    rig_yank(0);
+    assert_int_equal(rig_told(PROMPT_ASKED), 0);
+    rig_insert(0, "T1");
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 16, SIZE), 7);
+    assert_int_equal(objects[4], -1);
+    assert_int_equal(objects[5], 4);
+}
+
+/* Another one was put in meanwhile: it is at its beginning. */
+static void
+close_after_an_exchange__nothing_of_the_old_one_is_believed(void **state)
+{
+    struct mtget get;
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    assert_result(rig_write(rig_block(0, SIZE), SIZE), 0);
+    assert_result(rig_op(MTWEOF, 1), 0);
+    rig_yank(0);
+    rig_insert(0, "T2");
+    assert_result(rig_close(), 0);
+    rig_open("");
+    get = rig_get();
+    assert_int_equal(get.mt_fileno, 0);
+    assert_true(GMT_BOT(get.mt_gstat));
+    assert_result(rig_close(), 0);
+}
+
 /* As a plain tape drive. */
 static void
 nobody_is_to_be_asked__an_error_and_position_first(void **state)
@@ -347,6 +398,8 @@ main(void)
         TEST(nobody_says_that_it_is_back__looked_at_within_a_second),
         TEST(close_while_it_is_away__asks_and_finishes),
         TEST(close_of_a_reader_while_it_is_away__asks_nobody),
+        TEST(close_after_it_came_back__at_its_place),
+        TEST(close_after_an_exchange__nothing_of_the_old_one_is_believed),
         TEST(nobody_is_to_be_asked__an_error_and_position_first),
         TEST(tape_that_is_meant__asked_for_by_the_first_call),
         TEST(tape_that_is_meant__nobody_is_to_be_asked__another_is_refused),
