@@ -257,6 +257,19 @@ tape_port_file(const struct tape_port *port)
     return (int64_t) big(pass.data + 16, 8);
 }
 
+/* READ POSITION, short form: unless position or count are not known (PERR, LOLU,
+ * LOCU). */
+int64_t
+tape_port_buffered(const struct tape_port *port)
+{
+    static const UCHAR cdb[10] = { 0x34 };
+    struct pass pass;
+
+    if (pass_in(port, &pass, cdb, sizeof cdb, 20) < 20 || pass.data[0] & 0x26)
+        return -1;
+    return (int64_t) big(pass.data + 13, 3);
+}
+
 /* READ ATTRIBUTE, service action 0, from the attribute on. */
 void
 tape_port_memory(const struct tape_port *port, USHORT attribute, char *out_text,

@@ -199,6 +199,17 @@ session_sync(struct ri_tape *tape)
     return STATUS_SUCCESS;
 }
 
+/* As much is kept as may be.  A drive that has put all of it on the tape already
+ * need not stop for it. */
+static NTSTATUS
+make_room(struct ri_tape *tape)
+{
+    if (tape_port_buffered(&tape->port) != 0)
+        return session_sync(tape);
+    settled(tape);
+    return STATUS_SUCCESS;
+}
+
 /* The tape is known by what is written first on it. */
 static void
 first_block(struct ri_tape *tape, const void *data, size_t length)
@@ -286,7 +297,7 @@ write_next(struct ri_tape *tape, const void *data, size_t size,
     NTSTATUS status = STATUS_SUCCESS;
 
     if (!kept_fits(&tape->kept, size))
-        status = session_sync(tape);
+        status = make_room(tape);
     if (NT_SUCCESS(status))
         status = begin_writing(tape);
     if (!NT_SUCCESS(status))
