@@ -120,7 +120,8 @@ reap(struct reader *r)
     r->oldest++;
     if (done.skipped)
         return 0;
-    if (done.rc != 0)
+    /* Who reads on and on at the end of the data gets an error, as of st. */
+    if (done.rc != 0 && !done.result.end_of_data)
         return read_failed(r, done.rc, &done.result);
     if (done.result.bytes > 0)
         rc = deliver(r, r->job.window + done.offset, done.result.bytes);
@@ -182,7 +183,7 @@ read_mark(struct reader *r, struct tape_set_mark *out_mark, size_t *out_bytes)
     *out_bytes = 0;
     r->filemark = r->end_of_data = false;
     rc = tape_link_read(r->job.link, r->job.mark_room, size, &result);
-    if (rc != 0)
+    if (rc != 0 && !result.end_of_data)
         return -read_failed(r, rc, &result);
     *out_bytes = result.bytes;
     r->filemark = result.filemark;
@@ -387,29 +388,42 @@ read_set(struct reader *r)
     return rc;
 }
 
-/* Files as they are; the first record of the first one was read already. */
 static int
-read_plain(struct reader *r, size_t bytes)
+say_end(struct reader *r, int64_t done, int64_t files)
+{
+    return tape_job_refuse(&r->job, CLI_FAILED,
+                           "the end of the data is reached; %" PRId64
+                           " of %" PRId64 " files were read",
+                           done, files);
+}
+
+/* Files as they are; the first record of the first one was read already, and
+ * is in mark_room, unless --raw was given. */
+static int
+read_plain(struct reader *r, bool begun, size_t bytes)
 {
     int64_t files = r->job.cli->all         ? INT64_MAX
                     : r->job.cli->files > 0 ? r->job.cli->files
                                             : 1;
+    int64_t done = 0;
     int rc = 0;
 
     tape_job_name(&r->job);
     if (bytes > 0)
         rc = put(r, r->job.mark_room, bytes);
-    for (int64_t i = 0; rc == 0 && i < files && !r->end_of_data; i++) {
-        if (i > 0 || !r->filemark)
+    for (; rc == 0 && done < files && !r->end_of_data; done++) {
+        uint64_t before = r->job.part.records;
+
+        /* An empty file, or one of a record that ended with its mark, is over
+         * already. */
+        if (done > 0 || !begun || !r->filemark)
             rc = stream(r);
-        if (rc == 0 && r->end_of_data && !r->job.cli->all &&
-            (r->job.part.records == 0 || i + 1 < files)) {
-            rc = tape_job_refuse(&r->job, CLI_FAILED,
-                                 "the end of the data is reached; %" PRId64
-                                 " of %" PRId64 " files were read",
-                                 i, files);
-        }
+        if (rc == 0 && r->end_of_data && r->job.part.records == before &&
+            !(done == 0 && bytes > 0))
+            break;
     }
+    if (rc == 0 && done < files && !r->job.cli->all)
+        rc = say_end(r, done, files);
     tape_job_next_part(&r->job);
     return rc;
 }
@@ -451,7 +465,7 @@ read_all(struct reader *r)
                                    "reads the files as they are");
         return tape_job_refuse(&r->job, CLI_ILLEGAL, "no set begins here");
     }
-    return read_plain(r, bytes);
+    return read_plain(r, !r->job.cli->raw, bytes);
 }
 
 /* How long the longest record may be; in fixed block mode, how much is read at

@@ -160,6 +160,11 @@ reap(struct writer *w)
         w->full = true;
         return 0;
     }
+    if (done.rc == -EINVAL && w->job.fixed == 0)
+        return tape_job_refuse(&w->job, CLI_ILLEGAL,
+                               "write: the drive takes no records of %zu "
+                               "bytes: --block-size",
+                               done.size);
     return tape_job_failed(&w->job, "write", done.rc, &done.result);
 }
 
