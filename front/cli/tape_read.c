@@ -143,6 +143,7 @@ stream(struct reader *r)
 
     r->filemark = r->end_of_data = false;
     r->next = r->oldest = 0;
+    tape_link_go_on(r->job.link); /* a mark that was read alone held it, too */
     while (rc == 0 && !r->filemark && !r->end_of_data &&
            !tape_job_stopped(&r->job)) {
         while (rc == 0 && r->next - r->oldest < ahead)

@@ -224,6 +224,7 @@ stream(struct writer *w)
 {
     int rc = 0;
 
+    tape_link_go_on(w->job.link);
     while (rc == 0 && !part_over(w)) {
         if (w->sent < w->head)
             rc = submit(w);

@@ -568,67 +568,94 @@ def test_set__interrupted__is_read_and_said_to_be_incomplete(deck):
     assert back.stdout and data.startswith(back.stdout)
 
 
-def change(d, wrong, right, twice=2):
-    """A question stands: a wrong tape is offered, refused, and then the right
-    one is put in."""
-    for _ in range(twice):
-        question = d.asked()
-        d.put(wrong)
-        until(lambda: any(p["id"] != question["id"] or
-                          p["text"] != question["text"]
-                          for p in d.s.prompts()) or d.s.prompts(),
-              "it is asked again")
-        steady(d.s.prompts, "the wrong tape is refused", 0.2)
-    d.asked()
-    d.put(right)
+def next_question(d, job, before=None):
+    """The question that stands, another one than before; None at the end."""
+    def look():
+        new = [p for p in d.s.prompts() if before is None
+               or p["id"] != before["id"]]
+        return new or ([None] if job.process.poll() is not None else [])
+    return until(look, "the next question or the end", 30)[0]
+
+
+def offer(d, wrong):
+    """A question stands: a wrong tape is refused, untouched."""
+    before = open(d.image(wrong), "rb").read()
+    d.put(wrong)
+    until(lambda: [p["reason"] for p in d.s.prompts()]
+          == ["STATUS_WRONG_VOLUME"], f"{wrong} is refused", 10)
+    assert open(d.image(wrong), "rb").read() == before
 
 
 def test_span__five_tapes__a_wrong_one_offered_twice(deck):
     d = deck(first="T1", capacity="2M", early_warning="256K")
     data = noise(8 * MIB)
-    d.image("OTHER")
     job = d.job("st0", "write", "--span", "--label", "BIG", data=data)
-    tapes = ["T1"]
-    while True:
-        asked = until(lambda: d.s.prompts() or job.process.poll() is not None,
-                      "the next question or the end", 30)
-        if asked is True:
-            break
-        # A tape of the same set is not blank: it is refused, twice.
+    tapes, question = ["T1"], None
+    while question := next_question(d, job, question):
+        if len(tapes) == 3:         # tapes of the same set are not blank
+            offer(d, "T1")
+            offer(d, "T2")
         tapes.append(f"T{len(tapes) + 1}")
-        before = open(d.image("T1"), "rb").read()
-        if len(tapes) == 3:
-            change(d, "T1", tapes[-1])
-        else:
-            d.put(tapes[-1])
-        assert open(d.image("T1"), "rb").read() == before
-        part = len(tapes)
-        until(lambda: job.process.poll() is not None or
-              d.info()["label"] == f"BIG Volume {part}",
-              "the tape is taken", 20)
+        d.put(tapes[-1])
     job.good()
     assert len(tapes) == 5, job.text
     assert b"".join(on_tape(d.image(t), 1) for t in tapes) == data
+    assert "are on T1, T2, T3, T4, T5," in job.text
 
-    # ... and back, in order; a tape of another set and a wrong part first.
+    # ... and back, in order: another part and a tape of another set first.
     d.put("OTHER")
-    d.good("st0", "write", "--label", "BIG", data=b"another set")
+    d.good("st0", "write", "--label", "OTHER", data=b"another set")
     d.put("T1")
-    job = d.job("st0", "read", "--span")
+    job, question = d.job("st0", "read", "--span"), None
     for part in range(2, 6):
-        question = d.asked()
-        assert f"BIG Volume {part}" in question["title"] + question["text"]
-        if part == 2:
-            change(d, "T4", "T2")
-        elif part == 3:
-            change(d, "OTHER", "T3")
-        else:
-            d.put(f"T{part}")
-        until(lambda: job.process.poll() is not None or
-              d.info()["label"] == f"BIG Volume {part}",
-              "the tape is taken", 20)
+        question = next_question(d, job, question)
+        assert f"BIG Volume {part}" in question["text"], question
+        if part == 3:
+            offer(d, "T4")
+            offer(d, "OTHER")
+        d.put(f"T{part}")
     job.good()
     assert job.out == data
+
+
+def test_span__begun_with_a_later_part__the_first_is_asked_for(deck):
+    d = deck(first="T1", capacity="2M", early_warning="256K")
+    data = noise(3 * MIB)
+    job = d.job("st0", "write", "--span", "--label", "TWO", data=data)
+    d.asked()
+    d.put("T2")
+    job.good()
+    d.good("st0", "rewind")
+    job = d.job("st0", "read", "--span")
+    question = next_question(d, job)
+    assert "TWO Volume 1" in question["text"]
+    d.put("T1")
+    question = next_question(d, job, question)
+    assert "TWO Volume 2" in question["text"]
+    d.put("T2")
+    job.good()
+    assert job.out == data
+
+
+def test_span__overwrite__never_a_tape_of_the_same_set(deck):
+    d = deck(first="T1", capacity="2M", early_warning="256K")
+    data = noise(5 * MIB)
+    d.put("T2")
+    d.good("st0", "write", data=b"old")
+    d.put("T1")
+    job = d.job("st0", "write", "--span", "--overwrite", "--label", "OVER",
+                data=data)
+    question = next_question(d, job)
+    d.put("T2")
+    question = next_question(d, job, question)
+    before = open(d.image("T1"), "rb").read()
+    d.put("T1")
+    until(lambda: b"part 1 of this set" in job.said, "it is refused", 20)
+    d.asked()
+    assert open(d.image("T1"), "rb").read() == before
+    d.put("T3")
+    job.good()
+    assert b"".join(on_tape(d.image(t), 1) for t in ("T1", "T2", "T3")) == data
 
 
 def test_span__without_it__says_that_the_set_goes_on(deck):
