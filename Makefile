@@ -87,6 +87,7 @@ bench: release
 	@$(RELEASE)/bench/jukebox_stack
 	@$(PYTHON) bench/changer.py $(RELEASE)
 	@$(PYTHON) bench/drives.py $(REINSERT)
+	@$(PYTHON) bench/tape.py $(REINSERT)
 
 bench-iscsi: release
 	@ninja -C $(RELEASE) bench/iscsiloop >/dev/null

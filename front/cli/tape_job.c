@@ -171,8 +171,8 @@ end_signals(struct tape_job *job)
 
 /* --- beginning and end ---------------------------------------------------------------- */
 
-/* How well the window is used is the same from a few MiB on; less of it stays
- * in the processor's cache. */
+/* Enough that both ends have something to do; more of it would leave the
+ * processor's cache in between. */
 void
 tape_job_cut(struct tape_job *job, size_t record)
 {
@@ -188,7 +188,6 @@ tape_job_cut(struct tape_job *job, size_t record)
         slots = room / apart;
     job->record = record;
     job->slots = (unsigned) slots;
-    job->record_shift = crc32c_shift(record);
 }
 
 int
@@ -294,10 +293,12 @@ tape_job_op(struct tape_job *job, int mt_op, int64_t count, const char *what)
 void
 tape_job_count(struct tape_job *job, uint32_t crc, size_t bytes)
 {
-    uint32_t shift =
-        bytes == job->record ? job->record_shift : crc32c_shift(bytes);
-
-    job->part.crc = crc32c_join_shift(job->part.crc, crc, shift);
+    /* Nearly all are as long as the one before. */
+    if (bytes != job->shift_of) {
+        job->shift_of = bytes;
+        job->shift = crc32c_shift(bytes);
+    }
+    job->part.crc = crc32c_join_shift(job->part.crc, crc, job->shift);
     job->part.bytes += bytes;
     job->part.records++;
     atomic_store_explicit(&job->done, job->total.bytes + job->part.bytes,

@@ -21,7 +21,7 @@
 #include "tapelink/tape_link.h"
 
 #define TAPE_MARK_ROOM (1u << 20)       /* of the window, for set records */
-#define TAPE_IN_FLIGHT (4u << 20)       /* bytes on their way, at least two */
+#define TAPE_IN_FLIGHT (1u << 20)       /* bytes on their way, or four records */
 
 struct tape_job {
     const struct cli *cli;
@@ -36,7 +36,8 @@ struct tape_job {
     uint32_t fixed;             /* the drive's block size; 0: variable */
     size_t record;              /* bytes of one request */
     unsigned slots;
-    uint32_t record_shift;      /* crc32c_shift(record) */
+    size_t shift_of;            /* shift is crc32c_shift of that */
+    uint32_t shift;
     struct tape_set_sum part, total; /* total: before this part */
     char tapes[512];            /* names of the set's tapes, with commas */
     char why[RI_TEXT_MAX + 128]; /* of the last failure, or "" */

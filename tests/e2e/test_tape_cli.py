@@ -355,17 +355,6 @@ def test_write__end_of_tape__says_so_and_keeps_what_is_there(deck):
     assert back.stdout == there
 
 
-def test_write__protected__refused(deck):
-    d = deck()
-    d.good("st0", "write", data=b"keep")
-    d.s.eject("st0")
-    os.chmod(d.image("A"), 0o444)
-    d.s.call("POST", "/v1/drives/st0/insert", {"image": d.image("A")})
-    if not d.info()["write_protected"]:
-        pytest.skip("root writes to what is read-only")
-    d.fails(7, "st0", "write", data=b"other")
-
-
 def test_write__protected_drive__refused_and_readable(deck):
     d = deck()
     d.good("st0", "write", data=b"keep")
