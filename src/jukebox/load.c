@@ -304,6 +304,7 @@ command_run_unload(struct library *library, command_t *command,
                    result_t *result)
 {
     struct place drive = PLACE_AWAY, destination = PLACE_AWAY;
+    char before[RI_NAME_MAX], now[RI_NAME_MAX];
     int rc = command_take_drive(library, command->drive, &drive, result);
 
     if (rc == 0)
@@ -322,6 +323,9 @@ command_run_unload(struct library *library, command_t *command,
              : take_home(library, drive, &destination, result);
     if (rc == 0)
         rc = command_check_ends(library, drive, destination, result);
+    /* What was written on it is known as long as it is in the drive. */
+    if (rc == 0 && settle_volume(library, drive.index, before, now) == 0)
+        settle_store(library);
     if (rc == 0)
         rc = command_release(library, drive.index, command, result);
     if (rc != 0)

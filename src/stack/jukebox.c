@@ -344,6 +344,15 @@ command_scan(struct jukebox *jukebox, struct ri_library_result *out_result,
                          jukebox->name, out_result->text);
 }
 
+void
+jukebox_unpin(struct jukebox *jukebox, unsigned drive)
+{
+    pthread_mutex_lock(&jukebox->lock);
+    if (drive < jukebox->drive_count)
+        jukebox->drives[drive].pinned = false;
+    pthread_mutex_unlock(&jukebox->lock);
+}
+
 int
 jukebox_command(struct jukebox *jukebox, struct library *library,
                 const struct ri_library_command *command,

@@ -93,6 +93,8 @@ host_look(void *context, unsigned n)
     struct drive *drive = drive_at(context, n);
 
     if (drive != NULL)
+        tape_forget(drive);
+    if (drive != NULL)
         drive_look(drive);
 }
 

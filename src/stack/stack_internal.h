@@ -18,6 +18,7 @@ struct tape_robot;
 struct tape_unit;
 struct library;
 struct library_unit;
+struct library_volume;
 struct libraries;
 
 struct drive {
@@ -27,6 +28,8 @@ struct drive {
     struct vscsi_drive *device;
     struct sg_drive *sg;                /* of port = sg */
     struct tape_unit *tape;             /* tape drives, once they are there */
+    struct library_volume *seen;        /* ... and the last known of the tape in
+                                         * it; see tape.c */
     PDEVICE_OBJECT pdo;
     PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB;
                                          * atomic: NULL until it was there */
@@ -243,6 +246,8 @@ int jukebox_command(struct jukebox *jukebox, struct library *library,
                     const struct ri_library_command *command,
                     struct ri_library_result *out_result,
                     struct ri_error *out_error);
+/* What was loaded by such a command was not loaded for a person. */
+void jukebox_unpin(struct jukebox *jukebox, unsigned drive);
 /* Every cartridge that nobody knows is looked at; out_text: RI_TEXT_MAX, what
  * came out.  0 or -errno. */
 int jukebox_scan(struct jukebox *jukebox, char *out_text);

@@ -24,6 +24,8 @@
 #include "prompt/prompt.h"
 #include "tapes/tapes.h"
 
+static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
+
 #define ASKS_MAX 4 /* unit attentions, one after the other */
 
 struct vscsi_tape_config
@@ -70,15 +72,61 @@ tape_drive(struct ri_service *service, const char *name)
     return drive != NULL && drive->tape != NULL ? drive : NULL;
 }
 
+static bool
+describe(const struct drive *drive, struct library_volume *out)
+{
+    struct ri_tape_info info;
+
+    memset(out, 0, sizeof *out);
+    tape_unit_info(drive->tape, &info);
+    if (info.tape[0] == '\0')
+        return false;
+    snprintf(out->name, sizeof out->name, "%s", info.tape);
+    /* Two cartridges may have the same label; no two the same serial. */
+    snprintf(out->identity, sizeof out->identity, "tape:%.120s",
+             info.serial[0] != '\0' ? info.serial : info.tape);
+    snprintf(out->label, sizeof out->label, "%s", info.label);
+    snprintf(out->type, sizeof out->type, "%.31s", info.format);
+    return true;
+}
+
+/* A tape that a session has unloaded is still in the drive, and the drive does
+ * not know it any more. */
+static void
+remember(struct drive *drive)
+{
+    struct library_volume now;
+
+    if (!describe(drive, &now))
+        return;
+    pthread_mutex_lock(&seen_lock);
+    *drive->seen = now;
+    pthread_mutex_unlock(&seen_lock);
+}
+
+void
+tape_forget(struct drive *drive)
+{
+    if (drive->tape == NULL)
+        return;
+    pthread_mutex_lock(&seen_lock);
+    memset(drive->seen, 0, sizeof *drive->seen);
+    pthread_mutex_unlock(&seen_lock);
+}
+
 static void
 told(void *context, const char *drive, const char *tape, const char *action,
      const char *text)
 {
     struct ri_service *service = context;
+    struct drive *at = tape_drive(service, drive);
 
+    if (at != NULL)
+        remember(at);
     tape_robots_told(service, action);
-    event_send(service, "tape", drive, tape, 0, "%s", text);
-    libraries_volume_changed(service, tape_drive(service, drive));
+    if (text[0] != '\0')
+        event_send(service, "tape", drive, tape, 0, "%s", text);
+    libraries_volume_changed(service, at);
 }
 
 static void
@@ -139,7 +187,9 @@ tape_begin(struct drive *drive, struct ri_error *out_error)
         .real = drive->device == NULL,
     };
 
-    drive->tape = tape_unit_new(&config);
+    drive->seen = calloc(1, sizeof *drive->seen);
+    if (drive->seen != NULL)
+        drive->tape = tape_unit_new(&config);
     if (drive->tape == NULL)
         return ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
                        drive->config.name);
@@ -151,7 +201,9 @@ tape_detach(struct drive *drive)
 {
     if (drive->tape != NULL)
         tape_unit_free(drive->tape);
+    free(drive->seen);
     drive->tape = NULL;
+    drive->seen = NULL;
 }
 
 /* --- looked at ------------------------------------------------------------------------ */
@@ -202,21 +254,14 @@ tape_eject(struct drive *drive)
 BOOLEAN
 tape_volume(const struct drive *drive, struct library_volume *out)
 {
-    struct ri_tape_info info;
-
     memset(out, 0, sizeof *out);
     if (drive->tape == NULL)
         return FALSE;
-    tape_unit_info(drive->tape, &info);
-    if (info.tape[0] == '\0')
-        return FALSE;
-    snprintf(out->name, sizeof out->name, "%s", info.tape);
-    /* Two cartridges may have the same label; no two the same serial. */
-    snprintf(out->identity, sizeof out->identity, "tape:%.120s",
-             info.serial[0] != '\0' ? info.serial : info.tape);
-    snprintf(out->label, sizeof out->label, "%s", info.label);
-    snprintf(out->type, sizeof out->type, "%.31s", info.format);
-    out->size_bytes = info.capacity_bytes;
+    if (describe(drive, out))
+        return TRUE;
+    pthread_mutex_lock(&seen_lock);
+    *out = *drive->seen;
+    pthread_mutex_unlock(&seen_lock);
     return TRUE;
 }
 

@@ -38,7 +38,9 @@ void tape_look(struct drive *drive);
 NTSTATUS tape_eject(struct drive *drive);
 /* Is it a session's, that does not wait for another one? */
 bool tape_drive_busy(const struct drive *drive);
-/* What the ledger notes of the tape in it; FALSE: nothing is known of it. */
+/* Another one may be in it from now on. */
+void tape_forget(struct drive *drive);
+/* What the ledger notes of the tape in it; all empty: nothing is known yet. */
 BOOLEAN tape_volume(const struct drive *drive, struct library_volume *out);
 /* On top of what is said of every drive. */
 void tape_fill_drive(const struct drive *drive, struct ri_drive_info *out);

@@ -24,8 +24,9 @@
 #include "stack/tape_drive.h"
 #include "tapes/tapes.h"
 
-#define VERDICT_S 120 /* a session has looked at its tape by then */
-#define TRIED_MAX 64
+#define VERDICT_S   120 /* a session has looked at its tape by then */
+#define TRIED_MAX   64
+#define SWAPPED_MAX 3
 
 /* One question.  It stays as long as its session is the same and asks for the
  * same tape, for what was tried. */
@@ -33,7 +34,8 @@ struct errand {
     struct errand *next;
     PVPB vpb; /* compared only: the session may be gone */
     struct tapes_wanted wanted;
-    bool due; /* the thread is to see to it */
+    uint64_t wish; /* which question it is: counts */
+    bool due;      /* the thread is to see to it */
     bool failed;
     char says[RI_TEXT_MAX];    /* why it failed */
     char tried[TRIED_MAX][48]; /* marks of cartridges */
@@ -88,11 +90,23 @@ was_tried(const struct errand *errand, const struct library_cartridge *at)
     return false;
 }
 
+/* One question, as the thread began with it: it may be another meanwhile. */
+struct work {
+    struct errand *errand;
+    struct errand copy;
+};
+
 static void
-note_tried(struct errand *errand, const struct library_cartridge *at)
+note_tried(struct tape_robot *robot, struct work *work,
+           const struct library_cartridge *at)
 {
-    if (errand->tried_count < TRIED_MAX)
-        mark_of(at, errand->tried[errand->tried_count++]);
+    pthread_mutex_lock(&robot->lock);
+    if (work->errand->wish == work->copy.wish &&
+        work->errand->tried_count < TRIED_MAX)
+        mark_of(at, work->errand->tried[work->errand->tried_count++]);
+    if (work->copy.tried_count < TRIED_MAX)
+        mark_of(at, work->copy.tried[work->copy.tried_count++]);
+    pthread_mutex_unlock(&robot->lock);
 }
 
 /* As the memory of the cartridge has it, or "". */
@@ -210,14 +224,17 @@ static int
 command(struct tape_robot *robot, enum ri_library_op op, unsigned drive,
         uint32_t slot, char *out_text)
 {
-    const char *name = robot->unit->config.name;
+    struct jukebox *jukebox =
+        jukebox_named(robot->service, robot->unit->config.name);
     struct ri_library_command what = { .op = op,
                                        .drive = drive,
                                        .source = slot };
     struct ri_library_result result;
-    int rc = jukebox_command(jukebox_named(robot->service, name),
-                             robot->unit->library, &what, &result, NULL);
+    int rc =
+        jukebox_command(jukebox, robot->unit->library, &what, &result, NULL);
 
+    if (jukebox != NULL)
+        jukebox_unpin(jukebox, drive);
     snprintf(out_text, RI_TEXT_MAX, "%s", result.text);
     return rc;
 }
@@ -226,19 +243,21 @@ command(struct tape_robot *robot, enum ri_library_op op, unsigned drive,
 
 /* Nobody asks any more, or for another tape. */
 static bool
-is_over(struct errand *errand)
+is_over(struct tape_robot *robot, const struct work *work)
 {
-    struct tapes_wanted now;
+    bool other;
 
-    return !tapes_wanted(errand->vpb, &now) ||
-           strcmp(now.tape, errand->wanted.tape) != 0 ||
-           prompt_waiting(errand->vpb) == 0;
+    pthread_mutex_lock(&robot->lock);
+    other = work->errand->wish != work->copy.wish;
+    pthread_mutex_unlock(&robot->lock);
+    return other || !tapes_wanted(work->copy.vpb, NULL) ||
+           prompt_waiting(work->copy.vpb) == 0;
 }
 
 /* Waits until the session has said what it thinks of the tape; true: it asks no
  * more. */
 static bool
-accepted(struct tape_robot *robot, struct errand *errand, uint64_t refusals)
+accepted(struct tape_robot *robot, const struct work *work, uint64_t refusals)
 {
     struct timespec until;
     uint64_t verdicts;
@@ -252,13 +271,13 @@ accepted(struct tape_robot *robot, struct errand *errand, uint64_t refusals)
            robot->refusals == refusals) {
         verdicts = robot->verdicts;
         pthread_mutex_unlock(&robot->lock);
-        over = is_over(errand);
+        over = is_over(robot, work);
         pthread_mutex_lock(&robot->lock);
         if (!over && robot->verdicts == verdicts)
             rc = pthread_cond_timedwait(&robot->news, &robot->lock, &until);
     }
     pthread_mutex_unlock(&robot->lock);
-    return over || is_over(errand);
+    return over || is_over(robot, work);
 }
 
 static uint64_t
@@ -274,7 +293,7 @@ refusals_so_far(struct tape_robot *robot)
 
 /* One cartridge, to where the session can see it.  0: it is there. */
 static int
-bring(struct tape_robot *robot, struct errand *errand,
+bring(struct tape_robot *robot, const struct errand *errand,
       const struct library_cartridge *at, char *out_text)
 {
     unsigned drive;
@@ -300,57 +319,81 @@ bring(struct tape_robot *robot, struct errand *errand,
     return rc;
 }
 
+/* text: what went wrong last, or "". */
 static void
-tell_failure(struct errand *errand, const struct tape_robot *robot, int rc,
-             const char *text)
+tell_failure_locked(struct errand *errand, const struct tape_robot *robot,
+                    const char *text)
 {
     size_t len = strlen(text);
 
-    if (rc == -ENOENT && errand->tried_count > 0)
+    errand->says[0] = '\0';
+    if (len > 0)
+        snprintf(errand->says, sizeof errand->says,
+                 "Library %.100s cannot bring it: %.300s%s",
+                 robot->unit->config.name, text,
+                 text[len - 1] == '.' ? "" : ".");
+    else if (errand->tried_count > 0)
         snprintf(errand->says, sizeof errand->says,
                  "Library %.100s has brought what it may be, and none of it "
                  "is.",
                  robot->unit->config.name);
-    else if (rc == -ENOENT)
-        errand->says[0] = '\0';
-    else
-        snprintf(errand->says, sizeof errand->says,
-                 "Library %.100s cannot bring it: %.300s%s",
-                 robot->unit->config.name, text,
-                 len > 0 && text[len - 1] == '.' ? "" : ".");
+}
+
+static bool
+is_stopping(struct tape_robot *robot)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&robot->lock);
+    stopping = robot->stopping;
+    pthread_mutex_unlock(&robot->lock);
+    return stopping;
+}
+
+/* A person is asked, unless it is another question by now. */
+static void
+give_up(struct tape_robot *robot, struct work *work, const char *text)
+{
+    bool same;
+
+    pthread_mutex_lock(&robot->lock);
+    same = work->errand->wish == work->copy.wish;
+    if (same) {
+        tell_failure_locked(work->errand, robot, text);
+        work->errand->failed = true;
+    }
+    pthread_mutex_unlock(&robot->lock);
+    if (same)
+        prompt_robot(work->copy.vpb, FALSE);
 }
 
 /* Until the session has its tape, or nothing is left to try. */
 static void
-run_errand(struct tape_robot *robot, struct errand *errand)
+run_errand(struct tape_robot *robot, struct work *work)
 {
     struct library_cartridge at;
     char text[RI_TEXT_MAX] = "";
-    bool stopping = false;
+    unsigned swapped = 0;
     uint64_t refusals;
-    int rc = 0;
+    int rc;
 
-    while (rc == 0 && !stopping && !is_over(errand)) {
-        rc = choose(robot, errand, &at);
-        if (rc != 0)
-            break;
-        refusals = refusals_so_far(robot);
-        rc = bring(robot, errand, &at, text);
-        if (rc == 0)
-            note_tried(errand, &at);
-        if (rc == 0 && accepted(robot, errand, refusals))
+    while (!is_stopping(robot) && !is_over(robot, work)) {
+        if (choose(robot, &work->copy, &at) != 0) {
+            give_up(robot, work, text);
             return;
-        pthread_mutex_lock(&robot->lock);
-        stopping = robot->stopping;
-        pthread_mutex_unlock(&robot->lock);
+        }
+        refusals = refusals_so_far(robot);
+        rc = bring(robot, &work->copy, &at, text);
+        /* Another cartridge came: it goes back, and the right one is fetched. */
+        if (rc == -EMEDIUMTYPE && swapped++ < SWAPPED_MAX)
+            continue;
+        note_tried(robot, work, &at);
+        if (rc != 0)
+            continue;
+        text[0] = '\0';
+        if (accepted(robot, work, refusals))
+            return;
     }
-    if (rc == 0 || stopping)
-        return;
-    pthread_mutex_lock(&robot->lock);
-    tell_failure(errand, robot, rc, text);
-    errand->failed = true;
-    pthread_mutex_unlock(&robot->lock);
-    prompt_robot(errand->vpb, FALSE);
 }
 
 static void *
@@ -358,6 +401,7 @@ robot_thread(void *context)
 {
     struct tape_robot *robot = context;
     struct errand *errand;
+    struct work work;
 
     pthread_mutex_lock(&robot->lock);
     while (!robot->stopping) {
@@ -369,8 +413,9 @@ robot_thread(void *context)
             continue;
         }
         errand->due = false;
+        work = (struct work){ .errand = errand, .copy = *errand };
         pthread_mutex_unlock(&robot->lock);
-        run_errand(robot, errand);
+        run_errand(robot, &work);
         pthread_mutex_lock(&robot->lock);
     }
     pthread_mutex_unlock(&robot->lock);
@@ -437,6 +482,7 @@ ask_one(struct tape_robot *robot, PVPB vpb, const struct tapes_wanted *wanted)
     errand = find_locked(robot, vpb);
     if (errand != NULL) {
         errand->due = true;
+        errand->wish++;
         able = TRUE;
         pthread_cond_signal(&robot->work);
     }

@@ -298,10 +298,16 @@ no_tape(struct ri_tape *tape)
 static NTSTATUS
 op_unload(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
 {
-    NTSTATUS status = tape_port_prepare(&tape->port, TAPE_UNLOAD);
+    NTSTATUS status;
 
     (void) count;
     (void) result;
+    /* Who keeps a ledger learns what is on it while it is known. */
+    if (tape->state == SESSION_READY) {
+        unit_knows(tape->unit, &tape->identity, &tape->place);
+        tapes_event(tape->unit, &tape->identity, "closed", "%s", "");
+    }
+    status = tape_port_prepare(&tape->port, TAPE_UNLOAD);
     if (status == STATUS_NO_MEDIA_IN_DEVICE)
         status = STATUS_SUCCESS; /* somebody was faster */
     if (NT_SUCCESS(status)) {

@@ -68,6 +68,7 @@ claim(struct tape_unit *unit, struct ri_tape *tape)
 static void
 leave(struct ri_tape *tape)
 {
+    struct tape_identity identity = tape->identity;
     struct tape_unit *unit = tape->unit;
     KIRQL irql;
 
@@ -79,6 +80,7 @@ leave(struct ri_tape *tape)
     unit->session = NULL;
     RemoveEntryList(&tape->link);
     KeReleaseSpinLock(&tapes.lock, irql);
+    tapes_event(unit, &identity, "closed", "%s", "");
     session_unref(tape);
 }
 

@@ -29,7 +29,7 @@ struct tapes_host {
     /* prompt_arrived, prompt_reason. */
     void (*arrived)(PVPB vpb);
     void (*reason)(PVPB vpb, NTSTATUS status);
-    /* One sentence; action: "loaded", "gone", "away", "back", "wrong",
+    /* One sentence, or "" for what no person has to know; action: "loaded", "gone", "away", "back", "wrong",
      * "changed", "written again", "recovery", "open", "closed". */
     void (*event)(void *context, const char *drive, const char *tape,
                   const char *action, const char *text);

@@ -43,7 +43,7 @@ class Answer:
 class Tape:
     """One session; each call waits for its answer."""
 
-    def __init__(self, service, drive, tape="", timeout=60, **how):
+    def __init__(self, service, drive, tape="", timeout=20, **how):
         how = {"write": True, **how}
         flags = sum(bit for word, bit in HOW.items() if how.get(word))
         self.sock = socket.socket(socket.AF_UNIX)
