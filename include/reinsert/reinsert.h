@@ -82,9 +82,9 @@ struct ri_drive_config {
 /* [library NAME]: see "libraries" below. */
 struct ri_library_config {
     char name[RI_NAME_MAX];
-    enum ri_port port;          /* VIRTUAL or ISCSI */
-    struct ri_drive_config robot;   /* ISCSI: url and who we are; no more */
-    /* ISCSI: [drive NAME] of each drive element, in the robot's order. */
+    enum ri_port port;
+    struct ri_drive_config robot;   /* ISCSI, SG: how it is reached; no more */
+    /* Of a real one: [drive NAME] of each drive element, in the robot's order. */
     char drive_names[RI_LIBRARY_DRIVES_MAX][RI_NAME_MAX];
     unsigned drive_lines[RI_LIBRARY_DRIVES_MAX];
     const char *emulated_key;   /* the first key of emulated ones only, or NULL */

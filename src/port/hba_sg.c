@@ -96,8 +96,10 @@ learn(struct sg_unit *unit, const SCSI_REQUEST_BLOCK *srb, uint32_t len)
     if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
         __atomic_store_n(&unit->locked, (srb->Cdb[4] & 1) != 0,
                          __ATOMIC_RELEASE);
-    else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1)
+    else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1) {
+        unit->type = data[0] & 0x1F;
         unit->removable = (data[1] & 0x80) != 0;
+    }
 }
 
 /* Did it run on the medium that it was meant for? */
@@ -248,7 +250,7 @@ is_wanted(struct sg_unit *unit, struct sg_command *command)
         sg_could_have_changed(unit);
     if (__atomic_load_n(&command->abort, __ATOMIC_ACQUIRE))
         end_with(command, SRB_STATUS_ABORTED);
-    else if (!sg_command_known(srb->Cdb, srb->CdbLength))
+    else if (!sg_command_known(srb->Cdb, srb->CdbLength, unit->type))
         end_with(command, SRB_STATUS_INVALID_REQUEST);
     else if (meant != 0 && meant != attention_of(unit))
         end_stale(unit, command);
@@ -395,6 +397,7 @@ sg_open(void *context, void *port_unit, void **out_hba)
     unit->attention = 1;
     hba_gap_init(&unit->gap);
     unit->removable = true;
+    unit->type = 0x1F;
     unit->device.fd = unit->wake_fd = unit->uevent_fd = -1;
     unit->max_transfer_bytes = TRANSFER_MAX;
     InitializeListHead(&unit->incoming);

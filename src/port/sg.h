@@ -53,6 +53,7 @@ struct sg_unit {
     uint64_t sent_by_all;       /* iorequest_cnt, when last looked */
     uint64_t sent_by_us;        /* since then */
     bool removable;             /* by its INQUIRY data */
+    uint8_t type;               /* likewise; 0x1F before */
     struct hba_gap gap;
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;
@@ -62,7 +63,7 @@ struct sg_unit {
 /* --- sg_answer.c: pure ---------------------------------------------------------- */
 
 /* May it be sent?  Only what is in the table of commands, with its length. */
-bool sg_command_known(const uint8_t *cdb, uint8_t cdb_len);
+bool sg_command_known(const uint8_t *cdb, uint8_t cdb_len, uint8_t type);
 /* What the kernel says of a command that ended; sense is borrowed from it. */
 void sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer);
 /* Can something have happened to the medium that no sense data will tell? */

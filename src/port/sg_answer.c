@@ -14,10 +14,12 @@
 
 /* --- commands ------------------------------------------------------------------- */
 
-static const struct {
+struct known {
     uint8_t opcode;
     uint8_t len;
-} commands[] = {
+};
+
+static const struct known commands[] = {
     { SCSIOP_TEST_UNIT_READY, 6 },
     { SCSIOP_REZERO_UNIT, 6 },
     { SCSIOP_REQUEST_SENSE, 6 },
@@ -60,13 +62,36 @@ static const struct {
     { SCSIOP_READ_CD, 12 },
 };
 
-bool
-sg_command_known(const uint8_t *cdb, uint8_t cdb_len)
+/* To a disk some of them would mean something else. */
+static const struct known robots[] = {
+    { SCSIOP_INIT_ELEMENT_STATUS, 6 },
+    { SCSIOP_SEND_DIAGNOSTIC, 6 },
+    { SCSIOP_POSITION_TO_ELEMENT, 10 },
+    /* INITIALIZE ELEMENT STATUS WITH RANGE, and as it was before SMC-2 */
+    { 0x37, 10 },
+    { SCSIOP_INIT_ELEMENT_RANGE, 10 },
+    { SCSIOP_MOVE_MEDIUM, 12 },
+    { SCSIOP_EXCHANGE_MEDIUM, 12 },
+    { SCSIOP_REQUEST_VOL_ELEMENT, 12 },
+    { SCSIOP_SEND_VOLUME_TAG, 12 },
+    { SCSIOP_READ_ELEMENT_STATUS, 12 },
+};
+
+static bool
+is_in(const struct known *rows, size_t count, uint8_t opcode, uint8_t len)
 {
-    for (size_t i = 0; i < ARRAYSIZE(commands); i++)
-        if (commands[i].opcode == cdb[0] && commands[i].len == cdb_len)
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].opcode == opcode && rows[i].len == len)
             return true;
     return false;
+}
+
+bool
+sg_command_known(const uint8_t *cdb, uint8_t cdb_len, uint8_t type)
+{
+    return is_in(commands, ARRAYSIZE(commands), cdb[0], cdb_len) ||
+           (type == MEDIUM_CHANGER &&
+            is_in(robots, ARRAYSIZE(robots), cdb[0], cdb_len));
 }
 
 /* --- answers ---------------------------------------------------------------------- */

@@ -206,11 +206,18 @@ start_section(struct reading *r, const char *section)
         section);
 }
 
+/* How a robot is reached is said as of a drive. */
 static bool
-is_iscsi_key(const char *name)
+is_reach_key(const char *name)
 {
-    return strcmp(name, "url") == 0 || strcmp(name, "initiator") == 0 ||
-           strcmp(name, "chap-user") == 0 || strcmp(name, "chap-secret") == 0;
+    static const char *const names[] = {
+        "url", "initiator", "chap-user", "chap-secret", "device", "match", "own"
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
 }
 
 static void
@@ -239,7 +246,7 @@ set_library_key(struct reading *r, const char *name, const char *value)
         if (!config_check_fault(r, name, value))
             return 0;
     }
-    if (is_iscsi_key(name))
+    if (is_reach_key(name))
         return config_key("drive", name)->set(r, name, value);
     if (!library_key_set(library, name, value, text, sizeof text))
         return config_wrong(r, "%s", text);
@@ -337,13 +344,9 @@ says_emulated(const struct ri_drive_config *drive)
            drive->tape.key != NULL;
 }
 
-/* What is wrong with it as a whole, or NULL. */
-static const char *
-drive_fault(const struct ri_drive_config *drive)
+const char *
+config_reach_fault(const struct ri_drive_config *drive)
 {
-    if (drive->port != RI_PORT_VIRTUAL && says_emulated(drive))
-        return "medium, cache, readonly, load-ms, block-size, fault and what "
-               "tape drives are like are of emulated drives";
     if (drive->port != RI_PORT_ISCSI && says_iscsi(drive))
         return "url, chap-user, chap-secret and initiator need port = iscsi";
     if (drive->port != RI_PORT_SG && says_sg(drive))
@@ -354,6 +357,16 @@ drive_fault(const struct ri_drive_config *drive)
         (drive->device[0] != '\0') == (drive->match[0] != '\0'))
         return "port = sg needs one of device and match";
     return NULL;
+}
+
+/* What is wrong with it as a whole, or NULL. */
+static const char *
+drive_fault(const struct ri_drive_config *drive)
+{
+    if (drive->port != RI_PORT_VIRTUAL && says_emulated(drive))
+        return "medium, cache, readonly, load-ms, block-size, fault and what "
+               "tape drives are like are of emulated drives";
+    return config_reach_fault(drive);
 }
 
 /* What belongs together, now that all of it is known. */

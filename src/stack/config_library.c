@@ -33,7 +33,7 @@ enum kind {
 static const char *const type_words[] = { "disk", "floppy", "cdrom", "tape",
                                           NULL };
 static const char *const cache_words[] = { "none", "volatile", NULL };
-static const char *const port_words[] = { "virtual", "iscsi", NULL };
+static const char *const port_words[] = { "virtual", "iscsi", "sg", NULL };
 
 #define AT(field) offsetof(struct ri_library_config, field)
 
@@ -349,8 +349,8 @@ real_fits(const struct ri_config *config, struct ri_library_config *library,
         *out_line = library->emulated_line;
         return WRONG("%s: is of emulated libraries", library->emulated_key);
     }
-    if (library->robot.url[0] == '\0')
-        return WRONG("[library %.64s]: port = iscsi needs url = iscsi://...",
+    if (strcmp(library->robot.match, "any-removable") == 0)
+        return WRONG("[library %.64s]: match = any-removable is of drives",
                      library->name);
     if (library->drive_lines[0] == 0)
         return WRONG("[library %.64s]: drive = NAME is missing", library->name);
@@ -382,19 +382,20 @@ bool
 library_fits(const struct ri_config *config, struct ri_library_config *library,
              unsigned *out_line, char *out_text, size_t text_max)
 {
-    const struct ri_drive_config *robot = &library->robot;
+    const char *fault;
 
     *out_line = library->line;
+    library->robot.port = library->port;
+    fault = config_reach_fault(&library->robot);
+    if (library->port != RI_PORT_VIRTUAL && library->emulated_key != NULL)
+        fault = NULL; /* there is something better to say */
+    if (fault != NULL)
+        return WRONG("[library %.64s]: %s", library->name, fault);
     if (library->port != RI_PORT_VIRTUAL)
         return real_fits(config, library, out_line, out_text, text_max);
-    if (robot->url[0] != '\0' || robot->user[0] != '\0' ||
-        robot->secret_file[0] != '\0' || robot->initiator[0] != '\0')
-        return WRONG("[library %.64s]: url, chap-user, chap-secret and "
-                     "initiator need port = iscsi",
-                     library->name);
     if (library->drive_lines[0] == 0)
         return drives_fit(library, out_line, out_text, text_max);
     *out_line = library->drive_lines[0];
-    return WRONG("drive: needs port = iscsi; an emulated library makes its "
-                 "own drives");
+    return WRONG("drive: needs port = iscsi or sg; an emulated library makes "
+                 "its own drives");
 }

@@ -17,6 +17,10 @@ bool library_key_set(struct ri_library_config *config, const char *name,
 bool library_complete(struct ri_library_config *config, char *out_text,
                       size_t text_max);
 
+/* config.c: what is wrong with the way to a drive or robot, by its port; or
+ * NULL. */
+const char *config_reach_fault(const struct ri_drive_config *drive);
+
 /* What it says fits together, and the rest of the configuration has its
  * drives; counts those of a real one.  False with a sentence, and its line. */
 bool library_fits(const struct ri_config *config,

@@ -330,7 +330,13 @@ make_unit(struct ri_service *service, struct drive *drive,
         status = iscsi_unit(service, &drive->config, turned, drive, true,
                             &drive->pdo, text, sizeof text);
     else if (drive->config.port == RI_PORT_SG)
-        status = sg_unit(service, drive, text, sizeof text);
+        status = sg_unit(service,
+                         &(struct sg_use){ .config = &drive->config,
+                                           .turned = turned,
+                                           .context = drive,
+                                           .out_text = text,
+                                           .text_max = sizeof text },
+                         &drive->sg, &drive->pdo);
     else
         status = port_add_virtual(service->port, drive->device,
                                   drive->config.name, &drive->pdo);
@@ -470,7 +476,8 @@ void
 drive_free(struct drive *drive)
 {
     free(drive->late_parameters);
-    sg_unit_free(drive);
+    sg_unit_free(drive->sg);
+    drive->sg = NULL;
     if (drive->device != NULL)
         vscsi_free(drive->device);
 }

@@ -20,6 +20,7 @@
 #include "stack/config_library.h"
 #include "stack/iscsi.h"
 #include "stack/library_unit.h"
+#include "stack/sg.h"
 
 /* --- made ---------------------------- */
 
@@ -180,8 +181,18 @@ make_unit(struct library_unit *unit, char *out_text, size_t text_max)
                                 vscsi_library_robot(unit->device),
                                 unit->config.name, &unit->pdo);
     snprintf(robot->name, sizeof robot->name, "%s", unit->config.name);
-    status = iscsi_unit(service, robot, turned, unit, false, &unit->pdo,
-                        out_text, text_max);
+    if (unit->config.port == RI_PORT_SG)
+        status = sg_unit(service,
+                         &(struct sg_use){ .config = robot,
+                                           .robot = true,
+                                           .turned = turned,
+                                           .context = unit,
+                                           .out_text = out_text,
+                                           .text_max = text_max },
+                         &unit->sg, &unit->pdo);
+    else
+        status = iscsi_unit(service, robot, turned, unit, false, &unit->pdo,
+                            out_text, text_max);
     if (NT_SUCCESS(status) && port_unit_type(unit->pdo) != MEDIUM_CHANGER) {
         snprintf(out_text, text_max, "is no media changer (device type %02x)",
                  port_unit_type(unit->pdo));
@@ -382,6 +393,7 @@ libraries_free(struct ri_service *service)
     for (size_t i = 0; i < libraries->count; i++) {
         if (libraries->units[i].device != NULL)
             vscsi_library_free(libraries->units[i].device);
+        sg_unit_free(libraries->units[i].sg);
         library_unlock(libraries->units[i].lock);
         pthread_mutex_destroy(&libraries->units[i].poke_lock);
     }

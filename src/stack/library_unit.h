@@ -15,6 +15,7 @@ struct library_unit {
     struct ri_service *service;
     struct ri_library_config config; /* its texts: not owned */
     struct vscsi_library *device;    /* NULL: a real one */
+    struct sg_drive *sg;             /* of port = sg */
     PDEVICE_OBJECT pdo, fdo;
     struct drive *drives[RI_LIBRARY_DRIVES_MAX]; /* of the service */
     /* Of each, when it was last asked. */

@@ -1,5 +1,5 @@
 /*
- * sg.c - drives of this machine: found, made ours, opened
+ * sg.c - drives and robots of this machine: found, made ours, opened
  *
  * What a configuration names may have another name when it comes back: from the
  * first time on it is known by its match, or by what it was then.
@@ -27,7 +27,7 @@
 #define NOTES "/run/reinsert/own"
 
 struct sg_drive {
-    struct drive *drive;
+    struct sg_use use; /* its text: no more, once it was made */
     struct sg_claim claim;
     char match[SG_MATCH_MAX]; /* "" until it was found by its name */
     int type;                 /* what it was the first time, or -1 */
@@ -141,9 +141,9 @@ open_count(const struct sg_found *found)
 static enum sg_how
 how(const struct sg_drive *sg)
 {
-    return sg->drive->config.shared ? SG_SHARE
-           : sg->drive->config.own  ? SG_OWN
-                                    : SG_ALONE;
+    return sg->use.config->shared ? SG_SHARE
+           : sg->use.config->own  ? SG_OWN
+                                  : SG_ALONE;
 }
 
 static int
@@ -169,7 +169,7 @@ take(struct sg_drive *sg, struct sg_found *found,
     out_device->diskseq_fd = open_diskseq(&sg->claim.found);
     out_device->shared = sg_is_shared(&sg->claim);
     /* One that polls on would be a change every other second. */
-    out_device->count_fd = sg->drive->config.shared ? -1 : open_count(found);
+    out_device->count_fd = sg->use.config->shared ? -1 : open_count(found);
     snprintf(out_device->node, sizeof out_device->node, "%s", found->sg);
     snprintf(out_device->devpath, sizeof out_device->devpath, "%s",
              found->devpath);
@@ -183,7 +183,7 @@ static int
 take_by_name(struct sg_drive *sg, struct port_sg_device *out_device,
              char *out_text, size_t max)
 {
-    const char *device = sg->drive->config.device;
+    const char *device = sg->use.config->device;
     struct sg_found found;
     int rc = sg_of_device(&sg_system, device, &found);
 
@@ -267,27 +267,28 @@ sg_turned(void *context)
 {
     struct sg_drive *sg = context;
 
-    drive_look_soon(sg->drive);
+    sg->use.turned(sg->use.context);
 }
 
 /* --- life ---------------------------------------------------------------------------- */
 
 NTSTATUS
-sg_unit(struct ri_service *service, struct drive *drive, char *out_text,
-        size_t text_max)
+sg_unit(struct ri_service *service, const struct sg_use *use,
+        struct sg_drive **out_sg, PDEVICE_OBJECT *out_pdo)
 {
     struct sg_drive *sg = calloc(1, sizeof *sg);
 
     if (sg == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    drive->sg = sg;
-    sg->drive = drive;
+    *out_sg = sg;
+    sg->use = *use;
     sg->type = -1;
     sg->claim.roots = &sg_system;
     sg->claim.note_fd = -1;
-    snprintf(sg->claim.note, sizeof sg->claim.note, NOTES "/%s",
-             drive->config.name);
-    snprintf(sg->match, sizeof sg->match, "%s", drive->config.match);
+    /* No drive has a colon in its name. */
+    snprintf(sg->claim.note, sizeof sg->claim.note, NOTES "/%s%s",
+             use->robot ? "library:" : "", use->config->name);
+    snprintf(sg->match, sizeof sg->match, "%s", use->config->match);
     sg_restore(&sg_system, NOTES);
     return port_add_sg(service->port,
                        &(struct port_sg_config){ .open = sg_found_open,
@@ -295,14 +296,13 @@ sg_unit(struct ri_service *service, struct drive *drive, char *out_text,
                                                  .settle = sg_settle,
                                                  .turned = sg_turned,
                                                  .context = sg,
-                                                 .out_text = out_text,
-                                                 .text_max = text_max },
-                       drive->config.name, &drive->pdo);
+                                                 .out_text = use->out_text,
+                                                 .text_max = use->text_max },
+                       use->config->name, out_pdo);
 }
 
 void
-sg_unit_free(struct drive *drive)
+sg_unit_free(struct sg_drive *sg)
 {
-    free(drive->sg);
-    drive->sg = NULL;
+    free(sg);
 }

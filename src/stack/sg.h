@@ -1,5 +1,5 @@
 /*
- * sg.h - drives of this machine, through Linux's SG_IO
+ * sg.h - drives and robots of this machine, through Linux's SG_IO
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,10 +8,23 @@
 
 #include "stack/stack_internal.h"
 
-/* The drive's unit, in drive->pdo; on failure out_text says why. */
-NTSTATUS sg_unit(struct ri_service *service, struct drive *drive,
-                 char *out_text, size_t text_max);
-/* After its unit is gone, or was never made. */
-void sg_unit_free(struct drive *drive);
+struct sg_drive;
+
+struct sg_use {
+    const struct ri_drive_config *config;   /* name, device, match, own: stays */
+    bool robot;
+    /* It came, went, or its medium may be another; on the unit's thread, until
+     * the unit is removed; it may not wait. */
+    void (*turned)(void *context);
+    void *context;
+    char *out_text;                         /* on failure: why */
+    size_t text_max;
+};
+
+/* The unit, and what finds it, which the caller frees, also after a failure. */
+NTSTATUS sg_unit(struct ri_service *service, const struct sg_use *use,
+                 struct sg_drive **out_sg, PDEVICE_OBJECT *out_pdo);
+/* After its unit is gone, or was never made.  NULL: nothing. */
+void sg_unit_free(struct sg_drive *sg);
 
 #endif

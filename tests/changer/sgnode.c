@@ -3,18 +3,21 @@
  *
  * Preloaded (LD_PRELOAD) into a program that talks to /dev/sg: open() of the
  * path in REINSERT_SG_NODE gives the robot of an emulated library that lives
- * in this process, and ioctl(SG_IO) on it carries the command out.  So the
- * real mtx can be seen on the same library as ours: what is where is kept in
- * the state file between runs.
+ * in this process, and the nodes of the numbers behind it are its drives.
+ * ioctl(SG_IO) carries a command out; write() and read() of sg_io_hdr do it as
+ * the kernel's driver does, without waiting.  So the real mtx can be seen on the
+ * same library as ours, and ours on nodes like a machine's: what is where is
+ * kept in the state file between runs.
  *
  * Environment: REINSERT_SG_NODE, _MEDIA, _STATE, _PERSONALITY, _SLOTS, _MAIL,
- * _DRIVES.  One thread.
+ * _DRIVES.  A program ends what it has sent before it closes a node.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <scsi/scsi_ioctl.h>
 #include <scsi/sg.h>
 #include <stdarg.h>
@@ -22,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vscsi.h"
@@ -32,11 +35,29 @@
 #endif
 
 #define DRIVES_MAX 16
+#define FILES_MAX  64
+
+/* A command that was written, until its answer is read. */
+struct sent {
+    struct sent *next;
+    struct file *file;
+    struct sg_io_hdr io;
+    struct vscsi_command command;
+};
+
+/* An open node.  Its descriptor is readable while there are answers. */
+struct file {
+    int fd, peer; /* fd 0: none */
+    unsigned node;
+    struct sent *answers; /* oldest first */
+};
 
 static struct vscsi_drive *drives[DRIVES_MAX];
 static struct vscsi_library *library;
-static struct vscsi_nexus *nexus;
-static int node = -1;
+static struct vscsi_nexus *nexuses[1 + DRIVES_MAX]; /* the robot's first */
+static struct file files[FILES_MAX];
+static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER; /* one begins */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* files and answers */
 
 static unsigned
 number(const char *name, unsigned otherwise)
@@ -50,7 +71,8 @@ number(const char *name, unsigned otherwise)
 static void
 end(void)
 {
-    vscsi_nexus_free(nexus);
+    for (unsigned i = 0; i <= DRIVES_MAX && nexuses[i] != NULL; i++)
+        vscsi_nexus_free(nexuses[i]);
     vscsi_library_free(library);
     for (unsigned i = 0; i < DRIVES_MAX && drives[i] != NULL; i++)
         vscsi_free(drives[i]);
@@ -81,7 +103,9 @@ begin(void)
         fprintf(stderr, "sgnode: %s\n", text);
         return false;
     }
-    nexus = vscsi_nexus_new(vscsi_library_robot(library), NULL, NULL);
+    nexuses[0] = vscsi_nexus_new(vscsi_library_robot(library), NULL, NULL);
+    for (unsigned i = 0; i < config.drive_count; i++)
+        nexuses[1 + i] = vscsi_nexus_new(drives[i], NULL, NULL);
     atexit(end);
     return true;
 }
@@ -94,66 +118,196 @@ wait_until(struct vscsi_command *command)
     __atomic_store_n((bool *) command->context, true, __ATOMIC_RELEASE);
 }
 
+static int
+fill_command(const struct sg_io_hdr *io, struct vscsi_command *command)
+{
+    if (io->cmd_len > sizeof command->cdb)
+        return EMSGSIZE;
+    command->cdb_len = io->cmd_len;
+    command->dir = io->dxfer_direction == SG_DXFER_FROM_DEV ? VSCSI_FROM_DRIVE
+                   : io->dxfer_direction == SG_DXFER_TO_DEV ? VSCSI_TO_DRIVE
+                                                            : VSCSI_NO_DATA;
+    command->data = io->dxferp;
+    command->data_len = io->dxfer_len;
+    memcpy(command->cdb, io->cmdp, io->cmd_len);
+    return 0;
+}
+
+static void
+fill_answer(const struct vscsi_command *command, struct sg_io_hdr *io)
+{
+    size_t len =
+        command->sense_len < io->mx_sb_len ? command->sense_len : io->mx_sb_len;
+
+    io->status = command->status;
+    io->masked_status = (unsigned char) (command->status >> 1);
+    io->host_status = command->result == VSCSI_DONE ? 0 : 7;
+    io->driver_status = command->sense_len != 0 ? 8 : 0;
+    io->info = io->status != 0 || io->host_status != 0 ? SG_INFO_CHECK : 0;
+    io->resid = (int) (io->dxfer_len - command->transferred);
+    if (len > 0)
+        memcpy(io->sbp, command->sense, len);
+    io->sb_len_wr = (unsigned char) len;
+}
+
 /* SG_DXFER_* of the command; what came back is in it. */
 static int
-sg_io(struct sg_io_hdr *io)
+sg_io(const struct file *file, struct sg_io_hdr *io)
 {
     bool done = false;
-    struct vscsi_command command = {
-        .cdb_len = io->cmd_len,
-        .dir = io->dxfer_direction == SG_DXFER_FROM_DEV ? VSCSI_FROM_DRIVE
-               : io->dxfer_direction == SG_DXFER_TO_DEV ? VSCSI_TO_DRIVE
-                                                        : VSCSI_NO_DATA,
-        .data = io->dxferp,
-        .data_len = io->dxfer_len,
-        .done = wait_until,
-        .context = &done,
-    };
-    size_t len;
+    struct vscsi_command command = { .done = wait_until, .context = &done };
+    int rc = fill_command(io, &command);
 
-    if (io->cmd_len > sizeof command.cdb)
-        return EMSGSIZE;
-    memcpy(command.cdb, io->cmdp, io->cmd_len);
-    if (!vscsi_execute(nexus, &command))
+    if (rc != 0)
+        return rc;
+    if (!vscsi_execute(nexuses[file->node], &command))
         while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE))
             usleep(200);
-    io->status = command.status;
-    io->masked_status = (unsigned char) (command.status >> 1);
-    io->host_status = command.result == VSCSI_DONE ? 0 : 7;
-    io->driver_status = command.sense_len != 0 ? 8 : 0;
-    io->info = io->status != 0 || io->host_status != 0 ? SG_INFO_CHECK : 0;
-    io->resid = (int) (io->dxfer_len - command.transferred);
-    len = command.sense_len < io->mx_sb_len ? command.sense_len : io->mx_sb_len;
-    memcpy(io->sbp, command.sense, len);
-    io->sb_len_wr = (unsigned char) len;
+    fill_answer(&command, io);
     return 0;
+}
+
+/* --- without waiting ---------------------------------------------------------- */
+
+static void
+answered(struct vscsi_command *command)
+{
+    struct sent *sent = command->context, **at;
+
+    sent->next = NULL;
+    pthread_mutex_lock(&lock);
+    for (at = &sent->file->answers; *at != NULL;)
+        at = &(*at)->next;
+    *at = sent;
+    send(sent->file->peer, "", 1, MSG_NOSIGNAL);
+    pthread_mutex_unlock(&lock);
+}
+
+static ssize_t
+write_command(struct file *file, const void *buffer, size_t len)
+{
+    struct sent *sent = calloc(1, sizeof *sent);
+    int rc;
+
+    if (sent == NULL || len < sizeof sent->io) {
+        free(sent);
+        errno = sent == NULL ? ENOMEM : EINVAL;
+        return -1;
+    }
+    memcpy(&sent->io, buffer, sizeof sent->io);
+    sent->file = file;
+    sent->command.done = answered;
+    sent->command.context = sent;
+    rc = fill_command(&sent->io, &sent->command);
+    if (rc != 0) {
+        free(sent);
+        errno = rc;
+        return -1;
+    }
+    if (vscsi_execute(nexuses[file->node], &sent->command))
+        answered(&sent->command);
+    return (ssize_t) len;
+}
+
+static ssize_t
+read_answer(struct file *file, void *buffer, size_t len)
+{
+    struct sent *sent;
+    char byte;
+
+    if (len < sizeof sent->io) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (recv(file->fd, &byte, 1, MSG_DONTWAIT) != 1)
+        return -1;
+    pthread_mutex_lock(&lock);
+    sent = file->answers;
+    file->answers = sent->next;
+    pthread_mutex_unlock(&lock);
+    fill_answer(&sent->command, &sent->io);
+    memcpy(buffer, &sent->io, sizeof sent->io);
+    free(sent);
+    return sizeof sent->io;
 }
 
 /* --- what the program calls ---------------------------------------------------- */
 
-static bool
-is_node(const char *path)
+/* Which node of the library that is, or -1: digits at the end count. */
+static int
+node_of(const char *path)
 {
-    const char *wanted = getenv("REINSERT_SG_NODE");
+    const char *robot = getenv("REINSERT_SG_NODE");
+    size_t len;
+    long n;
+    char *end;
 
-    return wanted != NULL && strcmp(path, wanted) == 0;
+    if (robot == NULL)
+        return -1;
+    len = strlen(robot);
+    while (len > 0 && robot[len - 1] >= '0' && robot[len - 1] <= '9')
+        len--;
+    if (strncmp(path, robot, len) != 0 || path[len] < '0' || path[len] > '9')
+        return -1;
+    n = strtol(path + len, &end, 10) - strtol(robot + len, NULL, 10);
+    return *end == '\0' && n >= 0 && n <= DRIVES_MAX ? (int) n : -1;
+}
+
+static struct file *
+file_of(int fd)
+{
+    struct file *found = NULL;
+
+    if (fd <= 0)
+        return NULL;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < FILES_MAX && found == NULL; i++)
+        if (files[i].fd == fd)
+            found = &files[i];
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+static int
+new_file(unsigned node)
+{
+    struct file *file = NULL;
+    int pair[2];
+
+    if (nexuses[node] == NULL ||
+        socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        errno = ENXIO;
+        return -1;
+    }
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < FILES_MAX && file == NULL; i++)
+        if (files[i].fd == 0)
+            file = &files[i];
+    if (file != NULL)
+        *file = (struct file){ .fd = pair[0], .peer = pair[1], .node = node };
+    pthread_mutex_unlock(&lock);
+    return file != NULL ? pair[0] : -1;
 }
 
 static int
 open_node(const char *path, int flags, mode_t mode, const char *real)
 {
     int (*next)(const char *, int, mode_t);
+    int node = node_of(path);
+    bool there;
 
-    if (!is_node(path)) {
+    if (node < 0) {
         *(void **) &next = dlsym(RTLD_NEXT, real);
         return next(path, flags, mode);
     }
-    if (library == NULL && !begin()) {
+    pthread_mutex_lock(&first);
+    there = library != NULL || begin();
+    pthread_mutex_unlock(&first);
+    if (!there) {
         errno = ENODEV;
         return -1;
     }
-    node = memfd_create("sgnode", MFD_CLOEXEC);
-    return node;
+    return new_file((unsigned) node);
 }
 
 int
@@ -181,16 +335,65 @@ open64(const char *path, int flags, ...)
 }
 
 int
+close(int fd)
+{
+    int (*next)(int);
+    struct file *file = file_of(fd);
+    int peer = -1;
+
+    *(void **) &next = dlsym(RTLD_NEXT, "close");
+    if (file != NULL) {
+        pthread_mutex_lock(&lock);
+        peer = file->peer;
+        while (file->answers != NULL) {
+            struct sent *sent = file->answers;
+
+            file->answers = sent->next;
+            free(sent);
+        }
+        file->fd = 0;
+        pthread_mutex_unlock(&lock);
+        next(peer);
+    }
+    return next(fd);
+}
+
+ssize_t
+write(int fd, const void *buffer, size_t len)
+{
+    ssize_t (*next)(int, const void *, size_t);
+    struct file *file = file_of(fd);
+
+    if (file != NULL)
+        return write_command(file, buffer, len);
+    *(void **) &next = dlsym(RTLD_NEXT, "write");
+    return next(fd, buffer, len);
+}
+
+ssize_t
+read(int fd, void *buffer, size_t len)
+{
+    ssize_t (*next)(int, void *, size_t);
+    struct file *file = file_of(fd);
+
+    if (file != NULL)
+        return read_answer(file, buffer, len);
+    *(void **) &next = dlsym(RTLD_NEXT, "read");
+    return next(fd, buffer, len);
+}
+
+int
 ioctl(int fd, unsigned long request, ...)
 {
     int (*next)(int, unsigned long, void *);
+    struct file *file = file_of(fd);
     void *argument;
     va_list args;
 
     va_start(args, request);
     argument = va_arg(args, void *);
     va_end(args);
-    if (fd < 0 || fd != node) {
+    if (file == NULL) {
         *(void **) &next = dlsym(RTLD_NEXT, "ioctl");
         return next(fd, request, argument);
     }
@@ -206,6 +409,6 @@ ioctl(int fd, unsigned long request, ...)
         return 0;
     }
     if (request == SG_IO)
-        errno = sg_io(argument);
+        errno = sg_io(file, argument);
     return request == SG_IO && errno == 0 ? 0 : -1;
 }

@@ -31,6 +31,7 @@ commands__those_of_the_drivers_with_their_length__others_are_not(void **state)
     static const struct {
         uint8_t cdb[2], len;
         bool known;
+        uint8_t type; /* 0: disk, 8: medium changer */
     } all[] = {
         { { 0x00 }, 6, true },
         { { 0x28 }, 10, true },
@@ -54,13 +55,25 @@ commands__those_of_the_drivers_with_their_length__others_are_not(void **state)
         { { 0xFF }, 10, false },
         { { 0x02 }, 6, false },
         { { 0x27 }, 10, false },
+        /* Robots have theirs; the same bytes are others to a disk. */
+        { { 0x00 }, 6, true, 8 },
+        { { 0xA5 }, 12, true, 8 },
+        { { 0xA6 }, 12, true, 8 },
+        { { 0xB8 }, 12, true, 8 },
+        { { 0x07 }, 6, true, 8 },
+        { { 0x2B }, 10, true, 8 },
+        { { 0xA5 }, 12, false },
+        { { 0x07 }, 6, false },
+        { { 0xB8 }, 10, false, 8 },
+        { { 0x3B }, 10, false, 8 },
     };
 
     (void) state;
     for (size_t i = 0; i < ARRAYSIZE(all); i++) {
         uint8_t cdb[16] = { all[i].cdb[0], all[i].cdb[1] };
 
-        assert_int_equal(sg_command_known(cdb, all[i].len), all[i].known);
+        assert_int_equal(sg_command_known(cdb, all[i].len, all[i].type),
+                         all[i].known);
     }
 }
 
