@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- words --------------------------------------------------------------------- */
+/* --- words ---------------------------------------------------------------- */
 
 /* Up to a NUL, without spaces at the end; what is no text becomes '?'. */
 static void
@@ -35,7 +35,7 @@ big32(const uint8_t *at)
            (uint32_t) at[2] << 8 | at[3];
 }
 
-/* --- labels of 80 characters ----------------------------------------------------- */
+/* --- labels of 80 characters ---------------------------------------------- */
 
 #define VOL1_BYTES 80
 
@@ -91,7 +91,7 @@ is_ibm(const uint8_t *data, size_t length, char *out_label)
     return true;
 }
 
-/* --- Bacula and Bareos ------------------------------------------------------------ */
+/* --- Bacula and Bareos ---------------------------------------------------- */
 
 #define BACULA_ID_AT 12u
 #define VOLUME_LABEL (-2) /* file index of a volume label, ... */
@@ -127,7 +127,7 @@ is_bacula(const uint8_t *data, size_t length, char *out_label)
     return true;
 }
 
-/* --- tar -------------------------------------------------------------------------- */
+/* --- tar ------------------------------------------------------------------ */
 
 #define TAR_BLOCK    512u
 #define TAR_SUM_AT   148u
@@ -180,7 +180,7 @@ is_tar(const uint8_t *data, size_t length, char *out_label)
     return true;
 }
 
-/* --- the table -------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------ */
 
 static const struct {
     const char *format;
@@ -229,7 +229,7 @@ identity_name(const struct tape_identity *identity, char *out_name)
         snprintf(out_name, RI_NAME_MAX, "%s", "blank tape");
 }
 
-/* --- is it the one? ----------------------------------------------------------------- */
+/* --- is it the one? ------------------------------------------------------- */
 
 /* Serial numbers cannot be swapped, bar codes can: those count without them. */
 enum identity_match
@@ -268,7 +268,7 @@ identity_is_called(const struct tape_identity *identity, const char *word)
             strcmp(word, identity->barcode) == 0);
 }
 
-/* --- hashes ------------------------------------------------------------------------ */
+/* --- hashes --------------------------------------------------------------- */
 
 static uint64_t
 turn(uint64_t value, unsigned by)

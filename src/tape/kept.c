@@ -12,7 +12,7 @@
 
 #define ITEMS_MAX 262144
 
-/* --- the trail ------------------------------------------------------------------ */
+/* --- the trail ------------------------------------------------------------ */
 
 void
 trail_clear(struct trail *trail)
@@ -72,7 +72,7 @@ trail_add_marks(struct trail *trail, uint64_t number, uint64_t count)
     }
 }
 
-/* --- items ---------------------------------------------------------------------- */
+/* --- items ---------------------------------------------------------------- */
 
 void
 kept_init(struct kept *kept, uint64_t limit)

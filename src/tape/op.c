@@ -32,7 +32,7 @@ struct op {
     (struct ri_tape *tape, int64_t count, struct ri_tape_result *result);
 };
 
-/* --- moving ------------------------------------------------------------------------ */
+/* --- moving --------------------------------------------------------------- */
 
 /* Sent again after the tape is back at the place that it starts from. */
 static NTSTATUS
@@ -95,7 +95,7 @@ static NTSTATUS
 space_files(struct ri_tape *tape, int64_t count, int sign,
             struct ri_tape_result *result)
 {
-    int64_t from = tape->place.file, to = from;
+    int64_t from = tape->place.file, to;
     NTSTATUS status;
 
     if (count < 0)
@@ -225,7 +225,7 @@ op_seek(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
     return status;
 }
 
-/* --- writing ------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------- */
 
 static NTSTATUS
 write_marks(struct ri_tape *tape, int64_t count, bool immediate,
@@ -280,7 +280,7 @@ op_erase(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
     return status;
 }
 
-/* --- load, unload, lock ------------------------------------------------------------------ */
+/* --- load, unload, lock --------------------------------------------------- */
 
 static void
 no_tape(struct ri_tape *tape)
@@ -360,7 +360,7 @@ op_unlock(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
     return tape_port_prepare(&tape->port, TAPE_UNLOCK);
 }
 
-/* --- the drive's parameters ------------------------------------------------------------------ */
+/* --- the drive's parameters ----------------------------------------------- */
 
 static NTSTATUS
 op_block(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
@@ -433,7 +433,7 @@ op_partition(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
     return STATUS_INVALID_PARAMETER;
 }
 
-/* --- the table ---------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------ */
 
 static const struct op ops[] = {
     { MTFSF, SYNC, op_fsf },
@@ -553,7 +553,7 @@ ri_tape_op(struct ri_tape *tape, int mt_op, int64_t count,
     return session_end(tape, out_result, status);
 }
 
-/* --- another tape ----------------------------------------------------------------------------------- */
+/* --- another tape --------------------------------------------------------- */
 
 static NTSTATUS
 next_tape(struct ri_tape *tape, const char *next, bool blank)
@@ -600,7 +600,7 @@ ri_tape_next(struct ri_tape *tape, const char *next, bool blank,
     return session_end(tape, out_result, next_tape(tape, next, blank));
 }
 
-/* --- MTIOCGET --------------------------------------------------------------------------------------- */
+/* --- MTIOCGET ------------------------------------------------------------- */
 
 static long
 general_status(const struct ri_tape *tape, bool online, bool protected)

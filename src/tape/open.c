@@ -13,7 +13,7 @@
 
 #include "base/status.h"
 
-/* --- taking a tape --------------------------------------------------------------------- */
+/* --- taking a tape -------------------------------------------------------- */
 
 NTSTATUS
 session_take_tape(struct ri_tape *tape)
@@ -46,7 +46,7 @@ session_take_tape(struct ri_tape *tape)
     return STATUS_SUCCESS;
 }
 
-/* --- open ---------------------------------------------------------------------------------- */
+/* --- open ----------------------------------------------------------------- */
 
 static bool
 claim(struct tape_unit *unit, struct ri_tape *tape)
@@ -239,7 +239,7 @@ tape_session_drive(struct ri_tape *tape, char *out_drive)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
-/* --- cancel, close --------------------------------------------------------------------------- */
+/* --- cancel, close -------------------------------------------------------- */
 
 void
 ri_tape_cancel(struct ri_tape *tape)
@@ -310,8 +310,8 @@ finish(struct ri_tape *tape)
 int
 ri_tape_close(struct ri_tape *tape, struct ri_tape_result *out_result)
 {
-    struct ri_tape_result unused,
-        *result = out_result != NULL ? out_result : &unused;
+    struct ri_tape_result unused = { 0 },
+                          *result = out_result != NULL ? out_result : &unused;
     NTSTATUS status;
     int rc;
 

@@ -21,7 +21,7 @@
 #define READS_MAX  3      /* of a block that cannot be read */
 #define LOOK_BYTES 65536u /* of a block that nobody knows */
 
-/* --- objects read --------------------------------------------------------------- */
+/* --- objects read --------------------------------------------------------- */
 
 static bool
 scratch(struct ri_tape *tape, size_t bytes)
@@ -108,7 +108,7 @@ place_learn(struct ri_tape *tape)
     return STATUS_SUCCESS;
 }
 
-/* --- is the place the place? -------------------------------------------------------- */
+/* --- is the place the place? ---------------------------------------------- */
 
 static bool
 is_object(const struct tape_object *wanted, const struct tape_object *found)
@@ -185,7 +185,7 @@ identify(struct ri_tape *tape, struct tape_identity *out_found)
                                               : status;
 }
 
-/* --- what is not safe ------------------------------------------------------------------ */
+/* --- what is not safe ----------------------------------------------------- */
 
 static NTSTATUS
 compare_marks(struct ri_tape *tape, const struct kept_item *item,
@@ -234,7 +234,8 @@ compare_item(struct ri_tape *tape, const struct kept_item *item,
     *out_done = n;
     if (n == item->objects)
         return STATUS_SUCCESS;
-    if (n < bytes / block || status == STATUS_BUFFER_OVERFLOW ||
+    if ((item->block != 0 && n < bytes / block) ||
+        status == STATUS_BUFFER_OVERFLOW ||
         status == STATUS_INVALID_BLOCK_LENGTH || status == STATUS_SUCCESS ||
         status == STATUS_FILEMARK_DETECTED)
         return STATUS_FILE_INVALID;
@@ -310,7 +311,7 @@ settle_kept(struct ri_tape *tape)
     return status;
 }
 
-/* --- the tape ------------------------------------------------------------------------------ */
+/* --- the tape ------------------------------------------------------------- */
 
 static bool
 is_protected(struct tape_unit *unit)
@@ -429,7 +430,7 @@ place_return(struct ri_tape *tape)
     return status;
 }
 
-/* --- the whole way ----------------------------------------------------------------------------- */
+/* --- the whole way -------------------------------------------------------- */
 
 void
 place_give_up(struct ri_tape *tape, NTSTATUS why)

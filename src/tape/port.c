@@ -12,7 +12,7 @@
 #define PASS_TIMEOUT_S 60
 #define PASS_DATA_MAX  252
 
-/* --- requests ------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------- */
 
 NTSTATUS
 tape_port_open(struct tape_port *port)
@@ -105,7 +105,7 @@ tape_port_control(const struct tape_port *port, ULONG code, void *buffer,
     return control(port, code, buffer, in, out, NULL);
 }
 
-/* --- questions ------------------------------------------------------------------ */
+/* --- questions ------------------------------------------------------------ */
 
 /* A device without a volume says STATUS_IO_DEVICE_ERROR of a change: asked once
  * more, it says what is the matter now. */
@@ -201,7 +201,7 @@ tape_port_where(const struct tape_port *port, int64_t *out_object)
     return status;
 }
 
-/* --- by pass-through --------------------------------------------------------------- */
+/* --- by pass-through ------------------------------------------------------ */
 
 struct pass {
     SCSI_PASS_THROUGH head;

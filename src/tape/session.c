@@ -16,7 +16,7 @@
 
 #define HARD_TRIES 2 /* of a command that fails for no good reason */
 
-/* --- begin and end of a call ------------------------------------------------------ */
+/* --- begin and end of a call ---------------------------------------------- */
 
 void
 session_show(struct ri_tape *tape)
@@ -87,7 +87,7 @@ session_unsafe(struct ri_tape *tape, size_t count, const char *file,
                 tape->unsafe, status_name(why));
 }
 
-/* --- places ------------------------------------------------------------------------ */
+/* --- places --------------------------------------------------------------- */
 
 void
 session_placed(struct ri_tape *tape, int64_t object, int64_t file,
@@ -154,7 +154,7 @@ session_ready(struct ri_tape *tape)
     }
 }
 
-/* --- what is written and safe ------------------------------------------------------------ */
+/* --- what is written and safe --------------------------------------------- */
 
 static void
 settled(struct ri_tape *tape)
@@ -360,7 +360,7 @@ ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
     return session_end(tape, out_result, status);
 }
 
-/* --- marks ---------------------------------------------------------------------------------- */
+/* --- marks ---------------------------------------------------------------- */
 
 NTSTATUS
 session_marks(struct ri_tape *tape, uint32_t count, bool immediate)
@@ -401,7 +401,7 @@ session_finish(struct ri_tape *tape)
     return NT_SUCCESS(status) ? session_sync(tape) : status;
 }
 
-/* --- read ------------------------------------------------------------------------------------- */
+/* --- read ----------------------------------------------------------------- */
 
 /* Two reads at the end of data tell of it, then it is an error. */
 static NTSTATUS

@@ -66,7 +66,7 @@ tapes_event(const struct tape_unit *unit, const struct tape_identity *identity,
     tapes.host.event(tapes.host.context, unit->name, name, action, text);
 }
 
-/* --- statuses -------------------------------------------------------------------- */
+/* --- statuses ------------------------------------------------------------- */
 
 static const struct {
     NTSTATUS status;

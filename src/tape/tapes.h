@@ -21,7 +21,7 @@
 
 struct tape_unit;
 
-/* --- what sessions need of the rest of the system ---------------------------- */
+/* --- what sessions need of the rest of the system ------------------------- */
 
 /* Any member may be NULL. */
 struct tapes_host {
@@ -47,7 +47,7 @@ void tapes_stop(void);
 /* Whatever waits fails with -ESHUTDOWN, and so does what comes later. */
 void tapes_shutdown(void);
 
-/* --- drives -------------------------------------------------------------------- */
+/* --- drives --------------------------------------------------------------- */
 
 struct tape_unit_config {
     const char *name;           /* of the drive; copied */
@@ -78,7 +78,7 @@ int tape_unit_open(struct tape_unit *unit, const struct ri_tape_how *how,
 /* The drive that a session has now: it may have found its tape in another. */
 void tape_session_drive(struct ri_tape *tape, char *out_drive);
 
-/* --- for the prompt broker's host ------------------------------------------------ */
+/* --- for the prompt broker's host ----------------------------------------- */
 
 /* What a question is about; may be NULL where that is not wanted.  FALSE: the
  * VPB is no tape session's. */

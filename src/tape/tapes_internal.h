@@ -13,7 +13,7 @@
 
 #define LOOK_MS 1000            /* a session that waits looks so often */
 
-/* --- a session's state: session_state.c ---------------------------------------- */
+/* --- a session's state: session_state.c ----------------------------------- */
 
 /*
  *             open                 unload, empty drive
@@ -46,7 +46,7 @@ enum session_state {
 const char *session_state_name(enum session_state state);
 bool session_state_may(enum session_state from, enum session_state to);
 
-/* --- units and sessions ----------------------------------------------------------- */
+/* --- units and sessions --------------------------------------------------- */
 
 /* Where a tape was left, as long as nothing happens to it. */
 struct tape_place {
@@ -166,7 +166,7 @@ bool tape_status_is_loss(NTSTATUS status);
 bool tape_status_is_absence(NTSTATUS status);
 int tape_status_errno(NTSTATUS status);
 
-/* --- unit.c ------------------------------------------------------------------------- */
+/* --- unit.c --------------------------------------------------------------- */
 
 void unit_begin(struct tape_unit *unit);
 bool unit_try_begin(struct tape_unit *unit);
@@ -190,7 +190,7 @@ NTSTATUS unit_identify(struct tape_unit *unit, const struct tape_port *port,
  * beginning. */
 NTSTATUS unit_look(struct tape_unit *unit, struct tape_port *session);
 
-/* --- session_state.c, session.c, open.c ------------------------------------------------------- */
+/* --- session_state.c, session.c, open.c ----------------------------------- */
 
 void session_set_state(struct ri_tape *tape, enum session_state to);
 /* What others may see. */
@@ -223,7 +223,7 @@ NTSTATUS session_ready(struct ri_tape *tape);
 struct ri_tape *session_ref(PVPB vpb);
 void session_unref(struct ri_tape *tape);
 
-/* --- place.c ---------------------------------------------------------------------------- */
+/* --- place.c -------------------------------------------------------------- */
 
 /* Before the first write of a run: what lies before the place is learnt. */
 NTSTATUS place_learn(struct ri_tape *tape);
@@ -239,14 +239,14 @@ NTSTATUS place_recover(struct ri_tape *tape, NTSTATUS why);
 /* What is kept is given up: into a file if there is a folder. */
 void place_give_up(struct ri_tape *tape, NTSTATUS why);
 
-/* --- wait.c ------------------------------------------------------------------------------- */
+/* --- wait.c --------------------------------------------------------------- */
 
 /* Asks for the tape; success: it is back (place_return has succeeded). */
 NTSTATUS session_wait(struct ri_tape *tape, NTSTATUS reason);
 void session_wake_all(void);
 DRIVER_INITIALIZE tapes_driver_entry;
 
-/* --- keep.c --------------------------------------------------------------------------------- */
+/* --- keep.c --------------------------------------------------------------- */
 
 /* Writes what is kept, but for the last `without` items, as an image in the
  * SIMH format.  0 or -errno. */

@@ -17,7 +17,7 @@
 #define MAM_SERIAL  0x0401
 #define MAM_BARCODE 0x0806
 
-/* --- life ----------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 struct tape_unit *
 tape_unit_new(const struct tape_unit_config *config)
@@ -80,7 +80,7 @@ unit_end(struct tape_unit *unit)
     (void) KeSetEvent(&unit->turn, IO_NO_INCREMENT, FALSE);
 }
 
-/* --- what is known ------------------------------------------------------------------ */
+/* --- what is known -------------------------------------------------------- */
 
 void
 unit_said(struct tape_unit *unit, NTSTATUS status)
@@ -136,7 +136,7 @@ unit_learns_media(struct tape_unit *unit, const struct tape_port *port)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
-/* --- identity ------------------------------------------------------------------------- */
+/* --- identity ------------------------------------------------------------- */
 
 static NTSTATUS
 read_first(const struct tape_port *port, struct tape_identity *identity)
@@ -188,7 +188,7 @@ unit_identify(struct tape_unit *unit, const struct tape_port *port,
     return STATUS_SUCCESS;
 }
 
-/* --- looking ---------------------------------------------------------------------------- */
+/* --- looking -------------------------------------------------------------- */
 
 static void
 say_gone(struct tape_unit *unit)
@@ -288,7 +288,7 @@ tape_unit_looked(struct tape_unit *unit)
     session_wake_all();
 }
 
-/* --- snapshots ------------------------------------------------------------------------------ */
+/* --- snapshots ------------------------------------------------------------ */
 
 bool
 unit_is_taken(struct tape_unit *unit)

@@ -20,7 +20,7 @@
 #define MOMENT_MS 500   /* a busy drive is given so long */
 #define UNITS_MAX 256
 
-/* --- the driver of questions --------------------------------------------------------- */
+/* --- the driver of questions ---------------------------------------------- */
 
 /* Sent again by the broker when the question has ended well. */
 static NTSTATUS NTAPI
@@ -85,7 +85,7 @@ tapes_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     return status;
 }
 
-/* --- the question -------------------------------------------------------------------- */
+/* --- the question --------------------------------------------------------- */
 
 static NTSTATUS NTAPI
 ended(PDEVICE_OBJECT device, PIRP irp, PVOID context)
@@ -168,7 +168,7 @@ kind_of(NTSTATUS reason)
                                                   : 0;
 }
 
-/* --- looking ---------------------------------------------------------------------------- */
+/* --- looking -------------------------------------------------------------- */
 
 static NTSTATUS
 look_here(struct ri_tape *tape, bool insist)
@@ -301,7 +301,7 @@ look(struct ri_tape *tape, bool insist)
     return status;
 }
 
-/* --- waiting ------------------------------------------------------------------------------ */
+/* --- waiting -------------------------------------------------------------- */
 
 static NTSTATUS
 called_off(struct ri_tape *tape)
@@ -505,7 +505,7 @@ session_wake_all(void)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
-/* --- for the broker's host ------------------------------------------------------------------- */
+/* --- for the broker's host ------------------------------------------------ */
 
 static struct ri_tape *
 find_locked(PVPB vpb)

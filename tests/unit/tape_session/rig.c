@@ -20,7 +20,7 @@ uint64_t rig_limit, rig_capacity;
 
 static PDRIVER_OBJECT port_driver, loaded[4];
 
-/* --- what the broker tells -------------------------------------------------------- */
+/* --- what the broker tells ------------------------------------------------ */
 
 static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t told_more = PTHREAD_COND_INITIALIZER;
@@ -163,7 +163,7 @@ rig_prompt_id(void)
     return id;
 }
 
-/* --- the house ---------------------------------------------------------------------- */
+/* --- the house ------------------------------------------------------------ */
 
 int
 rig_begin(void **state)
@@ -314,7 +314,7 @@ rig_free(void **state)
     return 0;
 }
 
-/* --- hands ------------------------------------------------------------------------------ */
+/* --- hands ---------------------------------------------------------------- */
 
 const char *
 rig_path(const char *name)
@@ -416,7 +416,7 @@ rig_block(unsigned n, size_t size)
     return data;
 }
 
-/* --- calls that wait --------------------------------------------------------------------- */
+/* --- calls that wait ------------------------------------------------------ */
 
 static struct {
     pthread_t thread;
@@ -477,7 +477,7 @@ rig_has_ended(void)
     return __atomic_load_n(&running.over, __ATOMIC_ACQUIRE);
 }
 
-/* --- images ---------------------------------------------------------------------------------- */
+/* --- images --------------------------------------------------------------- */
 
 static uint32_t
 get32(const uint8_t *at)

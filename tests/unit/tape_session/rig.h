@@ -78,7 +78,7 @@ struct mtget rig_get(void);
 /* `size` bytes that belong to number `n`. */
 const uint8_t *rig_block(unsigned n, size_t size);
 
-/* --- calls that wait ------------------------------------------------------------ */
+/* --- calls that wait ------------------------------------------------------ */
 
 enum rig_call { CALL_READ, CALL_WRITE, CALL_OP, CALL_NEXT, CALL_CLOSE };
 
@@ -92,7 +92,7 @@ unsigned rig_told(enum prompt_event event);
 size_t rig_prompts(void);               /* how many stand */
 uint64_t rig_prompt_id(void);           /* of the only one */
 
-/* --- images ---------------------------------------------------------------------- */
+/* --- images --------------------------------------------------------------- */
 
 /* What lies on a tape: lengths and numbers of blocks as rig_block makes them,
  * -1 for a filemark, -2 for something else; the number of objects. */

@@ -244,7 +244,7 @@ compare__serial_before_bar_code_before_the_first_block(void **state)
     assert_int_equal(tape_identity_compare(&a, &b), IDENTITY_SAME);
 }
 
-/* --- in a drive -------------------------------------------------------------------- */
+/* --- in a drive ----------------------------------------------------------- */
 
 static void
 tape_put_in__known_before_anybody_opens_it(void **state)

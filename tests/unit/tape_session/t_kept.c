@@ -125,7 +125,7 @@ hash__every_byte_and_the_length_count(void **state)
     assert_true(tape_hash(data, sizeof data) == plain);
 }
 
-/* --- states ----------------------------------------------------------------------- */
+/* --- states --------------------------------------------------------------- */
 
 /* The picture in tapes_internal.h, arrow by arrow. */
 static void

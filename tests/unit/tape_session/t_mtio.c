@@ -288,7 +288,7 @@ opened_for_reading__not_written(void **state)
     assert_next(0);
 }
 
-/* --- the end of the tape -------------------------------------------------------- */
+/* --- the end of the tape -------------------------------------------------- */
 
 static int
 short_tape(void **state)

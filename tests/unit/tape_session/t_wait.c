@@ -33,7 +33,7 @@ wait_with_three_blocks(void)
     rig_wait_for(PROMPT_ASKED, NULL);
 }
 
-/* --- how it ends ------------------------------------------------------------------ */
+/* --- how it ends ---------------------------------------------------------- */
 
 static void
 question_cancelled__an_error__kept_in_a_file(void **state)
@@ -270,7 +270,7 @@ nobody_is_to_be_asked__an_error_and_position_first(void **state)
     assert_int_equal(objects[0], 2);
 }
 
-/* --- which tape -------------------------------------------------------------------- */
+/* --- which tape ----------------------------------------------------------- */
 
 static void
 tape_that_is_meant__asked_for_by_the_first_call(void **state)

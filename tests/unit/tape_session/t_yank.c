@@ -63,7 +63,7 @@ replace_image(const char *name, const char *from)
     fclose(file);
 }
 
-/* --- pulled and put back -------------------------------------------------------- */
+/* --- pulled and put back -------------------------------------------------- */
 
 static void
 yanked__one_question__put_back__goes_on(void **state)
@@ -403,7 +403,7 @@ yanked_again_while_it_returns__the_same_question(void **state)
     }
 }
 
-/* --- reset ------------------------------------------------------------------------ */
+/* --- reset ---------------------------------------------------------------- */
 
 static void
 drive_reset__nobody_is_asked__nothing_twice(void **state)
@@ -471,7 +471,7 @@ write_fails_again_and_again__an_error_that_names_what_is_not_safe(void **state)
     assert_int_equal(rig_prompts(), 0);
 }
 
-/* --- another tape ------------------------------------------------------------------- */
+/* --- another tape --------------------------------------------------------- */
 
 static void
 wrong_tape__refused_untouched__the_right_one_goes_on(void **state)
@@ -530,7 +530,7 @@ exchanged_at_once__the_other_is_not_written(void **state)
     assert_result(rig_close(), 0);
 }
 
-/* --- changed elsewhere ------------------------------------------------------------------ */
+/* --- changed elsewhere ---------------------------------------------------- */
 
 /* T1 with blocks 0 to 5, of which three are not safe, away; then OTHER's bytes
  * are on it, whose first blocks are the same. */
@@ -623,7 +623,7 @@ changed_elsewhere__retry__asked_as_before(void **state)
     assert_int_equal(rig_join(), -ECANCELED);
 }
 
-/* --- reading ---------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static void
 read_session__yanked_at_each_place__goes_on_there(void **state)
@@ -673,7 +673,7 @@ motion__yanked__done_from_where_it_began(void **state)
     assert_memory_equal(data, rig_block(3, SIZE), SIZE);
 }
 
-/* --- a model ------------------------------------------------------------------------------ */
+/* --- a model -------------------------------------------------------------- */
 
 static unsigned
 dice(unsigned *seed, unsigned sides)
