@@ -74,6 +74,10 @@ leave(struct ri_tape *tape)
 
     if (tape->state == SESSION_READY)
         unit_knows(unit, &tape->identity, &tape->place);
+    /* What the broker remembers of this session's questions is none of the
+     * next one's, which may have its VPB at the same place. */
+    if (tapes.host.arrived != NULL)
+        tapes.host.arrived(&tape->vpb);
     KeAcquireSpinLock(&tapes.lock, &irql);
     if (tape->state != SESSION_READY)
         unit->place = (struct tape_place){ -1, -1, -1, 0 };

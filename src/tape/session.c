@@ -166,15 +166,23 @@ settled(struct ri_tape *tape)
         tape->safe = (uint64_t) tape->place.object;
 }
 
-/* A failure: all is well again, or it is the end.  `tries` counts those without
- * a reason. */
+/* What a write tells of errors on the tape may be about blocks before it, which
+ * the drive had in its buffer: those are looked for as well. */
+static bool
+is_write_loss(NTSTATUS status)
+{
+    return tape_status_is_loss(status) || status == STATUS_DEVICE_DATA_ERROR;
+}
+
+/* A failure that may be cured: all is well again, or it is the end.  `tries`
+ * counts those without a reason. */
 static NTSTATUS
 after_failure(struct ri_tape *tape, NTSTATUS status, int *tries)
 {
-    if (!tape_status_is_loss(status) ||
-        (status == STATUS_IO_DEVICE_ERROR && ++*tries > HARD_TRIES))
-        return status;
-    return place_recover(tape, status);
+    bool hard =
+        status == STATUS_IO_DEVICE_ERROR || status == STATUS_DEVICE_DATA_ERROR;
+
+    return hard && ++*tries > HARD_TRIES ? status : place_recover(tape, status);
 }
 
 NTSTATUS
@@ -189,7 +197,8 @@ session_sync(struct ri_tape *tape)
             settled(tape);
             break;
         }
-        status = after_failure(tape, status, &tries);
+        if (is_write_loss(status))
+            status = after_failure(tape, status, &tries);
         if (!NT_SUCCESS(status)) {
             if (tape->state == SESSION_READY)
                 place_give_up(tape, status);
@@ -255,15 +264,14 @@ begin_writing(struct ri_tape *tape)
 
     if (tape->writing)
         return STATUS_SUCCESS;
-    do {
-        status = place_learn(tape);
-        if (!NT_SUCCESS(status)) {
-            NTSTATUS after = after_failure(tape, status, &tries);
+    while (!NT_SUCCESS(status = place_learn(tape))) {
+        NTSTATUS after = is_write_loss(status)
+                             ? after_failure(tape, status, &tries)
+                             : status;
 
-            if (!NT_SUCCESS(after))
-                return after;
-        }
-    } while (!NT_SUCCESS(status));
+        if (!NT_SUCCESS(after))
+            return after;
+    }
     tape->writing = true;
     if (tape->place.object >= 0)
         tape->safe = tape->run = (uint64_t) tape->place.object;
@@ -280,7 +288,7 @@ send_record(struct ri_tape *tape, const void *data, size_t size,
 
     status = tape_port_transfer(&tape->port, TRUE, (void *) data, (ULONG) size,
                                 out_bytes);
-    if (!tape_status_is_loss(status))
+    if (!is_write_loss(status))
         return status;
     after = after_failure(tape, status, &tries);
     if (NT_SUCCESS(after))
@@ -375,7 +383,7 @@ session_marks(struct ri_tape *tape, uint32_t count, bool immediate)
     tape->in_flight = 1;
     first_block(tape, "\x1C", 1);
     status = tape_port_marks(&tape->port, count, immediate);
-    if (tape_status_is_loss(status)) {
+    if (is_write_loss(status)) {
         status = after_failure(tape, status, &tries);
         immediate = true; /* they are there; whether safely, nobody said */
     }

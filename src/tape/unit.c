@@ -138,16 +138,18 @@ unit_learns_media(struct tape_unit *unit, const struct tape_port *port)
 
 /* --- identity ------------------------------------------------------------- */
 
+/* `want` bytes of it: one block, of that length if the drive has a fixed one. */
 static NTSTATUS
-read_first(const struct tape_port *port, struct tape_identity *identity)
+read_first(const struct tape_port *port, ULONG want,
+           struct tape_identity *identity)
 {
-    uint8_t *block = malloc(IDENTITY_BLOCK_MAX);
+    uint8_t *block = malloc(want);
     ULONG bytes = 0;
     NTSTATUS status;
 
     if (block == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    status = tape_port_transfer(port, FALSE, block, IDENTITY_BLOCK_MAX, &bytes);
+    status = tape_port_transfer(port, FALSE, block, want, &bytes);
     if (status == STATUS_NO_DATA_DETECTED || status == STATUS_END_OF_MEDIA) {
         identity_first_block(identity, block, 0);
         status = STATUS_SUCCESS;
@@ -169,6 +171,8 @@ unit_identify(struct tape_unit *unit, const struct tape_port *port,
               struct tape_identity *out_identity)
 {
     struct tape_identity identity = { 0 };
+    TAPE_GET_MEDIA_PARAMETERS media = { 0 };
+    ULONG want = IDENTITY_BLOCK_MAX;
     NTSTATUS status = tape_port_move(port, TAPE_REWIND, 0);
 
     if (!NT_SUCCESS(status))
@@ -177,8 +181,15 @@ unit_identify(struct tape_unit *unit, const struct tape_port *port,
     tape_port_memory(port, MAM_BARCODE, identity.barcode,
                      sizeof identity.barcode);
     status = tape_port_set_block(port, 0);
+    /* Some drives have fixed blocks only. */
+    if (status == STATUS_INVALID_DEVICE_REQUEST ||
+        status == STATUS_INVALID_PARAMETER) {
+        status = tape_port_media(port, &media);
+        if (NT_SUCCESS(status) && media.BlockSize != 0)
+            want = media.BlockSize;
+    }
     if (NT_SUCCESS(status))
-        status = read_first(port, &identity);
+        status = read_first(port, want, &identity);
     if (NT_SUCCESS(status))
         status = tape_port_move(port, TAPE_REWIND, 0);
     if (!NT_SUCCESS(status))

@@ -55,6 +55,19 @@ question_cancelled__an_error__kept_in_a_file(void **state)
     assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 0);
 }
 
+/* An answer is for the session that was asked about. */
+static void
+question_cancelled__the_next_session_is_asked_about(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 4; i++) {
+        wait_with_three_blocks();
+        assert_int_equal(prompt_answer(rig_prompt_id(), RI_CANCEL), 0);
+        assert_int_equal(rig_join(), -ECANCELED);
+        assert_result(rig_close(), 0);
+    }
+}
+
 static void
 question_cancelled__rewound__it_may_go_on(void **state)
 {
@@ -389,6 +402,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(question_cancelled__an_error__kept_in_a_file),
+        TEST(question_cancelled__the_next_session_is_asked_about),
         TEST(question_cancelled__rewound__it_may_go_on),
         TEST(session_cancelled__the_call_ends__and_each_later_one),
         TEST(interrupted__the_next_call_asks_again__nothing_is_lost),

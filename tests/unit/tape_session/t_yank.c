@@ -426,9 +426,15 @@ static void
 write_fails_for_no_good_reason__once__it_is_there_once(void **state)
 {
     static const char *const rules[] = {
-        "at 3 write do sense 6/29/00", "at 3 write do sense 4/44/00",
-        "at 3 write do sense 3/3b/00", "at 3 write do recovered 4/44/00",
-        "at 3 write do bus-free",      "at 3 write do reset",
+        "at 3 write do sense 6/29/00",
+        "at 3 write do sense 4/44/00",
+        "at 3 write do sense 3/3b/00",
+        "at 3 write do sense 3/0c/00",
+        "at 3 write do sense 3/0c/00 deferred",
+        "at 1 filemark do sense 3/0c/00 deferred",
+        "at 3 write do recovered 4/44/00",
+        "at 3 write do bus-free",
+        "at 3 write do reset",
         "at 3 write do sense 6/28/00",
     };
     char text[128], name[16];
