@@ -118,8 +118,8 @@ NTSTATUS fs_volume_restore(PDEVICE_OBJECT drive, const UCHAR *record,
 struct volume *fs_volume_with_key(const char *key);
 
 /* The drive said that its medium left, or does not answer: asks it, and lets its
- * volume wait. */
-void fs_media_gone(PDEVICE_OBJECT drive);
+ * volume wait.  FALSE: it could not be asked; whoever heard of it tries again. */
+BOOLEAN fs_media_gone(PDEVICE_OBJECT drive);
 /* The drive itself was taken away; what is open of it stays until it is closed,
  * and so does the device. */
 void fs_drive_gone(PDEVICE_OBJECT drive);

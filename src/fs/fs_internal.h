@@ -116,6 +116,7 @@ struct volume {
     WORK_QUEUE_ITEM tend_work;
     PDEVICE_OBJECT prevented;      /* where removal is, with a reference;
                                     * tend_work's */
+    ULONG prevented_generation;    /* ... and of the volume then */
     KMUTEX resume_mutex;           /* compare, replay, give away; inside of the
                                     * DeviceLock, outside of spin locks; held
                                     * over requests to the drive */

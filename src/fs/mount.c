@@ -867,7 +867,9 @@ refresh_work(PVOID parameter)
     KeAcquireSpinLock(&volume->lock, &irql);
     __atomic_store_n(&volume->refresh_due, FALSE, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&volume->lock, irql);
-    fs_refresh(volume);
+    /* It may be the first to hear that the medium left. */
+    if (IoIsErrorUserInduced(fs_refresh(volume)))
+        (void) fs_media_gone(__atomic_load_n(&volume->real, __ATOMIC_ACQUIRE));
     fs_refresh_soon(volume);
 }
 

@@ -526,38 +526,50 @@ allow(struct volume *volume)
     fs_let_drive(NULL, target);
 }
 
-/* Held back, because the medium was just pulled: the drive has it locked still,
- * and would count a second lock on top.  It is tried again. */
+/* Held back, because the medium was just pulled, or not answered: the class
+ * driver has the lock still, and would count a second one on top.  It is tried
+ * again. */
 static void
 try_to_allow(struct volume *volume)
 {
     PDEVICE_OBJECT target = volume->prevented;
+    NTSTATUS status;
 
-    if (target == NULL ||
-        set_prevented(target, FALSE) == STATUS_VERIFY_REQUIRED)
+    if (target == NULL)
+        return;
+    status = set_prevented(target, FALSE);
+    if (!NT_SUCCESS(status) && status != STATUS_INVALID_DEVICE_REQUEST &&
+        (!fs_is_gone(status) || status == STATUS_DEVICE_NOT_CONNECTED))
         return;
     volume->prevented = NULL;
     fs_let_drive(NULL, target);
 }
 
-/* The drive that the medium is in now, and no other. */
+/* The drive that the medium is in now, and no other; once more when it is back,
+ * for a lock ends with a reset or a session. */
 static void
 prevent(struct volume *volume)
 {
     PDEVICE_OBJECT target, real;
+    ULONG generation;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
     target = volume->target;
     real = volume->real;
+    generation = volume->generation;
     fs_hold_drive(real, target);
     KeReleaseSpinLock(&volume->lock, irql);
-    if (target != volume->prevented && fs_volume_mounted(volume)) {
-        allow(volume);
+    if (volume->prevented != NULL &&
+        (target != volume->prevented ||
+         generation != volume->prevented_generation))
+        try_to_allow(volume);
+    if (volume->prevented == NULL && fs_volume_mounted(volume)) {
         if ((real->Characteristics & FILE_REMOVABLE_MEDIA) != 0) {
             (void) set_prevented(target, TRUE);
             fs_hold_drive(NULL, target);
             volume->prevented = target;
+            volume->prevented_generation = generation;
         }
         /* An eject that has begun meanwhile is not to find it locked. */
         if (!fs_volume_mounted(volume))
@@ -598,8 +610,10 @@ tend_once(struct volume *volume)
         return fs_log_stale(volume) && idle_ms > UNLOCK_MS ? UNLOCK_MS
                                                            : idle_ms + 1;
     }
-    if (!mounted || (!dirty && volume->prevented == NULL))
+    if (volume->prevented == NULL && (!mounted || !dirty))
         return 0;
+    if (!mounted)
+        return UNLOCK_MS;
     return !calm ? (ULONG) (idle_ms - quiet) + 1 : idle_ms + 1;
 }
 

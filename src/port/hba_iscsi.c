@@ -11,7 +11,9 @@
  * whatever medium is there now.  So while the medium can leave (no PREVENT is
  * in force), a command that writes goes alone: nothing before it can take the
  * unit attention, nothing is behind it.  And what a read brought counts only
- * when all that was sent before it has ended.
+ * when all that was sent before it has ended.  An empty drive takes a PREVENT,
+ * too, and then a medium: it is in force when something was read or written
+ * under it.
  *
  * Context: submit and abort <= DISPATCH, any thread; all else on the session's
  * thread.
@@ -50,6 +52,7 @@ static uint32_t
 could_have_changed(struct iscsi_unit *unit)
 {
     __atomic_store_n(&unit->locked, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&unit->prevented, false, __ATOMIC_RELEASE);
     return __atomic_add_fetch(&unit->attention, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -163,6 +166,44 @@ transferred(const struct iscsi_command *command, const struct scsi_task *task)
     return task->residual < wanted ? wanted - (uint32_t) task->residual : 0;
 }
 
+/* Only with a medium in the drive. */
+static bool
+needs_medium(uint8_t op)
+{
+    switch (op) {
+    case SCSIOP_TEST_UNIT_READY:
+    case SCSIOP_READ6:
+    case SCSIOP_WRITE6:
+    case SCSIOP_READ:
+    case SCSIOP_WRITE:
+    case SCSIOP_READ16:
+    case SCSIOP_WRITE16:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* PREVENT, and then something that was sent under it and found the medium that
+ * it was sent for. */
+static void
+learn_lock(const struct iscsi_command *command)
+{
+    const SCSI_REQUEST_BLOCK *srb = command->request->srb;
+    struct iscsi_unit *unit = command->unit;
+    bool prevent = srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL && srb->Cdb[4] & 1;
+
+    if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL) {
+        __atomic_store_n(&unit->prevented, prevent, __ATOMIC_RELEASE);
+        if (!prevent)
+            __atomic_store_n(&unit->locked, false, __ATOMIC_RELEASE);
+    } else if (command->prevented && unit->prevented && !unit->locked &&
+               command->attention == attention_of(unit) &&
+               needs_medium(srb->Cdb[0])) {
+        __atomic_store_n(&unit->locked, true, __ATOMIC_RELEASE);
+    }
+}
+
 /* What the adapter itself has to know of a command that went well. */
 static void
 learn(struct iscsi_command *command, uint32_t len)
@@ -171,11 +212,9 @@ learn(struct iscsi_command *command, uint32_t len)
     const uint8_t *data = srb->DataBuffer;
 
     hba_gap_good(&command->unit->gap, srb, len);
+    learn_lock(command);
     if (srb->Cdb[0] == SCSIOP_TEST_UNIT_READY)
         command->unit->empty = false;
-    else if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
-        __atomic_store_n(&command->unit->locked, (srb->Cdb[4] & 1) != 0,
-                         __ATOMIC_RELEASE);
     else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1)
         command->unit->removable = (data[1] & 0x80) != 0;
 }
@@ -341,6 +380,7 @@ send_command(struct iscsi_command *command)
     struct iscsi_unit *unit = command->unit;
 
     command->attention = attention_of(unit);
+    command->prevented = unit->prevented;
     command->ordered = can_leave(unit);
     command->task = make_task(command);
     if (command->task == NULL) {
@@ -591,7 +631,7 @@ iscsi_info(void *hba, struct hba_info *out_info)
     struct iscsi_unit *unit = hba;
 
     out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
-    out_info->prevented = __atomic_load_n(&unit->locked, __ATOMIC_ACQUIRE);
+    out_info->prevented = __atomic_load_n(&unit->prevented, __ATOMIC_ACQUIRE);
     out_info->away = !iscsi_session_is_up(unit->session);
 }
 

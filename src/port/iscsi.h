@@ -31,6 +31,7 @@ struct iscsi_command {
     bool alone;                 /* changes the medium: see hba_iscsi.c */
     bool abort;                 /* atomic: somebody wants it to end */
     bool ending;                /* ... and it has been told to */
+    bool prevented;             /* it was sent under a PREVENT */
     bool ordered;               /* ends after those that were sent before */
     bool done;                  /* it waits for them, with this status */
     int status;
@@ -84,7 +85,8 @@ struct iscsi_unit {
     bool aborts;                /* atomic: look for commands to end */
     bool reset;                 /* atomic: a reset is wanted */
     uint64_t commands;          /* atomic: sent so far */
-    bool locked;                /* atomic: PREVENT is in force */
+    bool prevented;             /* atomic: the drive has taken a PREVENT */
+    bool locked;                /* atomic: ... and the medium is in it */
 
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;

@@ -52,14 +52,17 @@ drive_of(struct ri_service *service, PDEVICE_OBJECT fdo)
 
 /* --- looking -------------------------------------------------------------------- */
 
+/* One at a time, however long it takes: workers are for others, too. */
 static VOID NTAPI
 look_work(PVOID parameter)
 {
     struct drive *drive = parameter;
 
-    __atomic_store_n(&drive->look_queued, 0, __ATOMIC_RELEASE);
-    if (!__atomic_load_n(&drive->service->stopping, __ATOMIC_ACQUIRE))
-        drive_look(drive);
+    do {
+        InterlockedExchange(&drive->look_queued, 1);
+        if (!__atomic_load_n(&drive->service->stopping, __ATOMIC_ACQUIRE))
+            drive_look(drive);
+    } while (InterlockedCompareExchange(&drive->look_queued, 0, 1) != 1);
 }
 
 static VOID NTAPI
@@ -70,7 +73,7 @@ look_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
     (void) dpc;
     (void) argument1;
     (void) argument2;
-    if (InterlockedExchange(&drive->look_queued, 1) != 0)
+    if (InterlockedExchange(&drive->look_queued, 2) != 0)
         return;
     ExInitializeWorkItem(&drive->look_work, look_work, drive);
     ExQueueWorkItem(&drive->look_work, DelayedWorkQueue);
@@ -163,7 +166,8 @@ drive_look(struct drive *drive)
         return; /* at the start, all are */
     if (status == STATUS_NO_MEDIA_IN_DEVICE ||
         status == STATUS_DEVICE_NOT_CONNECTED) {
-        fs_media_gone(drive->fdo);
+        if (!fs_media_gone(drive->fdo))
+            drive_look_later(drive);
         return;
     }
     if (!NT_SUCCESS(status)) {

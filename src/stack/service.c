@@ -236,6 +236,22 @@ host_event(void *context, enum prompt_event event,
 
 /* --- the file system's observer -------------------------------------------------- */
 
+/* A medium that nobody took may be this volume's: a clone of it was away, or
+ * was taken for it, when the medium came. */
+static void
+look_at_homeless(struct ri_service *service)
+{
+    for (size_t i = 0; i < service->drive_count; i++) {
+        struct drive *drive = &service->drives[i];
+
+        if (drive->config.type != RI_TAPE && drive->fdo != NULL &&
+            __atomic_load_n(&drive->found, __ATOMIC_ACQUIRE) ==
+                STATUS_SUCCESS &&
+            fs_volume_on(drive->fdo) == NULL)
+            drive_look_soon(drive);
+    }
+}
+
 static void
 volume_changed(void *context, struct volume *volume, enum vol_state state)
 {
@@ -265,6 +281,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
                    "volume %s (%s) is in drive %s", name, info.type, where);
         libraries_volume_changed(service, drive);
         prompt_arrived(fs_volume_vpb(volume));
+        look_at_homeless(service);
         return;
     }
     if (state == VOL_CHANGED) {
@@ -282,6 +299,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
                    : "volume %1$s is away; it was in drive %2$s (%3$s)",
                name, where, status_name(info.reason));
     prompt_reason(fs_volume_vpb(volume), away_reason(service, &info));
+    look_at_homeless(service);
     /* A drive that is not ready, or could not read, need not tell when that is
      * over. */
     if (drive != NULL && info.reason != STATUS_NO_MEDIA_IN_DEVICE &&

@@ -40,7 +40,7 @@ struct drive {
     KTIMER look_timer;                  /* look again, later and later */
     KDPC look_dpc;
     WORK_QUEUE_ITEM look_work;
-    LONG look_queued;                   /* atomic */
+    LONG look_queued;                   /* atomic; 1: it runs, 2: once more */
     ULONG look_delay_s;                 /* atomic */
     ULONG count;                        /* at the last look; atomic */
     NTSTATUS found;                     /* by the last look; atomic */

@@ -343,6 +343,40 @@ adapter_says_away__absent_in_words_of_its_own__on_when_it_answers(void **state)
     __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
 }
 
+static NTSTATUS unknown;
+
+static BOOLEAN
+fail_to_ask(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+            NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) watch;
+    (void) irp;
+    *out_information = 0;
+    *out_status = unknown;
+    return at->MajorFunction == IRP_MJ_DEVICE_CONTROL &&
+           unknown != STATUS_SUCCESS;
+}
+
+/* Who tells of a removal has to tell again. */
+static void
+medium_left__drive_cannot_be_asked__said_and_absent_the_next_time(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume;
+
+    put_in(d, FAT("gone7", "GONE7", "E0000007"));
+    volume = mount(d);
+    pull_out(d);
+    unknown = STATUS_INSUFFICIENT_RESOURCES;
+    d->watch.before = fail_to_ask;
+    assert_false(fs_media_gone(d->fdo));
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    unknown = STATUS_SUCCESS;
+    assert_true(fs_media_gone(d->fdo));
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+}
+
 #define GONE(test) cmocka_unit_test_setup_teardown(test, one, over)
 
 int
@@ -361,6 +395,7 @@ main(void)
             rig_cached_disks),
         GONE(adapter_says_gone__each_status__asked__and_on_when_it_is_back),
         GONE(adapter_says_away__absent_in_words_of_its_own__on_when_it_answers),
+        GONE(medium_left__drive_cannot_be_asked__said_and_absent_the_next_time),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);

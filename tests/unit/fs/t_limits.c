@@ -209,6 +209,57 @@ dirty__in_another_drive__kept_in_that_one(void **state)
     assert_true(EVENTUALLY((vscsi_state(d->drive, &now), !now.prevented)));
 }
 
+static LONG deaf; /* atomic: no lock or unlock gets through */
+
+static BOOLEAN
+locks_are_lost(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+               NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) irp;
+    if (!__atomic_load_n(&deaf, __ATOMIC_ACQUIRE) ||
+        at->MajorFunction != IRP_MJ_DEVICE_CONTROL ||
+        at->Parameters.DeviceIoControl.IoControlCode !=
+            IOCTL_STORAGE_MEDIA_REMOVAL)
+        return FALSE;
+    InterlockedIncrement(&watch->number);
+    *out_status = STATUS_DEVICE_NOT_CONNECTED;
+    *out_information = 0;
+    return TRUE;
+}
+
+/* The class driver counts locks: one too many would hold the medium for ever. */
+static void
+unlock_is_lost__medium_back__let_go_all_the_same(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("unlock", "UNLOCK", "A000004D");
+    struct vscsi_state now;
+    struct volume *volume;
+
+    limit(64u << 20, 500);
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'u', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
+    d->watch.number = 0;
+    deaf = 1;
+    __atomic_store_n(&d->watch.before, locks_are_lost, __ATOMIC_RELEASE);
+    pull_out(d);
+    assert_true(fs_media_gone(d->fdo));
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    assert_true(
+        EVENTUALLY(__atomic_load_n(&d->watch.number, __ATOMIC_ACQUIRE) != 0));
+    put_in(d, path);
+    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_SUCCESS);
+    __atomic_store_n(&deaf, 0, __ATOMIC_RELEASE);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), !now.prevented)));
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+}
+
 static NTSTATUS
 trim_with(struct volume *volume, ULONG64 offset, ULONG length, UCHAR flags)
 {
@@ -342,6 +393,7 @@ main(void)
         TEST(no_room__the_flush_fails__so_does_the_write, rig_cached_disk),
         TEST(no_room__gone_before_the_flush__sent_again, rig_cached_disk),
         TEST(dirty__in_another_drive__kept_in_that_one, rig_cached_disks),
+        TEST(unlock_is_lost__medium_back__let_go_all_the_same, rig_cached_disk),
         TEST(trim__then_yanked__old_data_are_not_replayed, rig_cached_disk),
         TEST(zero__then_yanked__zeroes_again, rig_cached_disk),
     };
