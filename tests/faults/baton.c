@@ -487,6 +487,20 @@ __wrap_nanosleep(const struct timespec *time, struct timespec *left)
     return 0;
 }
 
+int __wrap_clock_nanosleep(clockid_t, int, const struct timespec *,
+                           struct timespec *);
+int
+__wrap_clock_nanosleep(clockid_t id, int flags, const struct timespec *time,
+                       struct timespec *left)
+{
+    (void) id;
+    if (flags != 0) {
+        stuck("a sleep that the scheduler does not know");
+        abort();
+    }
+    return __wrap_nanosleep(time, left);
+}
+
 int __wrap_clock_gettime(clockid_t, struct timespec *);
 int
 __wrap_clock_gettime(clockid_t id, struct timespec *out_time)

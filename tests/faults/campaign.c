@@ -172,8 +172,9 @@ choose_round(void)
     default:
         break;
     }
-    event("round of kind %d, blocks of %u, log %d", world->drives,
-          world->unit * BLOCK, world->log);
+    world->remote = world->drives != FLOPPY && chance(3) == 0;
+    event("round of kind %d, blocks of %u, log %d, remote %d", world->drives,
+          world->unit * BLOCK, world->log, world->remote);
 }
 
 static void

@@ -73,6 +73,14 @@ medium_outside(void)
     return n == 0 ? -1 : out[chance((uint64_t) n)];
 }
 
+/* With several writes on their way to a target nothing helps against a medium
+ * that is torn out though it is locked: only the first hears of it. */
+bool
+may_leave(int drive)
+{
+    return !world->remote || drive_at[drive]->prevents == 0;
+}
+
 void
 fault_note(const char *format, ...)
 {
@@ -148,11 +156,11 @@ sense_action(char *out, size_t max, const char *word)
 /* --- one fault ------------------------------------------------------------------- */
 
 static void
-rule_action(char *out, size_t max)
+rule_action(int d, char *out, size_t max)
 {
     int m;
 
-    switch (chance(10)) {
+    switch (chance(may_leave(d) ? 10 : 8)) {
     case 0:
     case 1:
     case 2:
@@ -224,7 +232,7 @@ before_command(int d, const struct vscsi_command *command)
     default:
         break;
     }
-    rule_action(action, sizeof action);
+    rule_action(d, action, sizeof action);
     /* A drive that has a cache does not deny that it can write it out. */
     if (command->cdb[0] == 0x35 && strncmp(action, "sense 5/20", 10) == 0)
         snprintf(action, sizeof action, "sense 5/24/00");
@@ -246,7 +254,7 @@ inject_now(void)
 static uint32_t
 lba_of(const struct vscsi_command *command)
 {
-    return command->cdb_len >= 10 ? get32(command->cdb + 2) : 0;
+    return command->cdb_len >= 10 ? get32(command->cdb + 2) : command->cdb[4];
 }
 
 bool __real_vscsi_execute(struct vscsi_nexus *, struct vscsi_command *);
@@ -275,7 +283,7 @@ __wrap_vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
               command->sense_len > 13 ? command->sense[2] & 15 : 0,
               command->sense_len > 13 ? command->sense[12] : 0,
               command->sense_len > 13 ? command->sense[13] : 0);
-    if (inject_now() && chance(4) == 0) {
+    if (inject_now() && may_leave(d) && chance(4) == 0) {
         fault_note("drive %d: pulled out after op %02x", d, op);
         vscsi_yank(nexus->drive);
     }

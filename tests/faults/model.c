@@ -237,6 +237,8 @@ medium_index(const char *path)
 static bool
 is_over(const struct medium_model *model, uint32_t block, uint32_t version)
 {
+    if (version == model->left[block])
+        return false;
     if (version == model->kept[block])
         return true;
     return version == model->refused[block] &&
@@ -291,6 +293,20 @@ model_reached(int m, uint64_t offset, const void *data, size_t len, bool image)
                         m, first + i, (const uint8_t *) data + i * BLOCK,
                         image ? "written to the image" : "sent to the drive"),
                     image);
+}
+
+void
+model_left(const void *data, size_t len, bool over)
+{
+    for (size_t at = 0; at + BLOCK <= len; at += BLOCK) {
+        const struct stamp *stamp =
+            (const void *) ((const uint8_t *) data + at); /* DATA */
+
+        if (stamp->magic == STAMP_MAGIC && stamp->medium < MEDIA &&
+            stamp->block < BLOCKS)
+            world->media[stamp->medium].left[stamp->block] =
+                over ? 0 : stamp->version;
+    }
 }
 
 void
@@ -361,6 +377,7 @@ model_crashed(void)
         memset(model->busy, 0, sizeof model->busy);
         memset(model->refused, 0, sizeof model->refused);
         memset(model->kept, 0, sizeof model->kept);
+        memset(model->left, 0, sizeof model->left);
         model->tracked = world->log && is_owed(model);
         model->changed &= model->tracked;
         if (world->log)
@@ -459,7 +476,10 @@ check_kept(const struct kept *kept)
         if (version == NO_VERSION)
             continue;
         model->acked[block] = model->flushed[block];
-        model->kept[block] = version;
+        /* One that waits for its record is told nothing yet, and goes on. */
+        if (!world->log || !model->busy[block] ||
+            version != model->issued[block])
+            model->kept[block] = version;
     }
     model->given_up++;
 }

@@ -20,6 +20,7 @@
 
 #include "base/fault.h"
 #include "baton.h"
+#include "target.h"
 #include "vscsi/vscsi_internal.h"
 #include "world.h"
 
@@ -116,7 +117,9 @@ static void
 put_in(int d, int m)
 {
     struct ri_error error = { "" };
-    int rc = ri_insert(service, names[d], world->media[m].path, &error);
+    int rc = world->remote
+                 ? vscsi_insert(drive_at[d], world->media[m].path, NULL, 0)
+                 : ri_insert(service, names[d], world->media[m].path, &error);
 
     event("hand: medium %d into drive %d: %d", m, d, rc);
 }
@@ -125,7 +128,11 @@ static void
 pull_out(int d)
 {
     struct ri_error error = { "" };
-    int rc = ri_yank(service, names[d], &error);
+    int rc = -EBUSY;
+
+    if (may_leave(d))
+        rc = world->remote ? vscsi_yank(drive_at[d])
+                           : ri_yank(service, names[d], &error);
 
     event("hand: pulled out of drive %d: %d", d, rc);
 }
@@ -238,6 +245,7 @@ end_of_faults(void)
     inject_one_in = 0;
     fault_clear();
     logdisk_well();
+    target_well();
     for (int d = 0; d < DRIVES; d++) {
         vscsi_fault_clear(drive_at[d]);
         if (medium_in(d) >= 0 && drive_at[d]->write_protect)
@@ -374,6 +382,26 @@ put_right(void)
 
 /* --- one service --------------------------------------------------------------------------- */
 
+/* A drive of a target, which does not end with the service. */
+static void
+make_remote(int d, struct ri_drive_config *drive)
+{
+    static const enum vscsi_type types[] = { [RI_DISK] = VSCSI_DISK,
+                                             [RI_FLOPPY] = VSCSI_FLOPPY,
+                                             [RI_CDROM] = VSCSI_CDROM };
+    struct vscsi_config config = { .name = names[d],
+                                   .type = types[drive->type],
+                                   .cache_volatile =
+                                       drive->cache == RI_CACHE_VOLATILE,
+                                   .block_bytes = drive->block_bytes,
+                                   .load_ms = drive->load_ms };
+
+    if (vscsi_new(&config) == NULL)
+        fail("campaign", "no drive");
+    drive->port = RI_PORT_ISCSI;
+    snprintf(drive->url, sizeof drive->url, "iscsi://faults/%d/0", d);
+}
+
 static void
 start_service(void)
 {
@@ -393,7 +421,11 @@ start_service(void)
         drives[d].cache =
             d == 2 && chance(2) == 0 ? RI_CACHE_NONE : RI_CACHE_VOLATILE;
         drives[d].load_ms = chance(4) == 0 ? 1500 : 0;
+        if (world->remote)
+            make_remote(d, &drives[d]);
     }
+    if (world->remote)
+        target_begin();
     if (chance(4) == 0)
         config.unflushed_bytes = 64 * 1024;
     snprintf(config.recovery_dir, sizeof config.recovery_dir, "kept");
@@ -430,6 +462,11 @@ end_service(void)
     ri_service_keep(service);
     clients_close_all();
     ri_service_free(service);
+    if (!world->remote)
+        return;
+    target_end();
+    for (int d = 0; d < DRIVES; d++)
+        vscsi_free(drive_at[d]);
 }
 
 static void

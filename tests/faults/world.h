@@ -45,6 +45,8 @@ struct medium_model {
                                      * failed */
     uint32_t kept[BLOCKS];          /* the last in a recovery file */
     uint32_t taken[BLOCKS];         /* the last that a drive has had */
+    uint32_t left[BLOCKS];          /* a lost session left it at its target,
+                                     * which may carry it out; 0: none */
     uint32_t given_up;              /* how often its log went to a file */
     bool tracked;                   /* the service has a witness of it */
     bool elsewhere;                 /* it was changed, and nobody said "use" */
@@ -68,6 +70,7 @@ struct world {
     char folder[128];
     /* what this round is about */
     bool log;                       /* services have their log on disk */
+    bool remote;                    /* drives are units of iSCSI targets */
     enum drive_kind drives;         /* all of them */
     uint32_t blocks;                /* of each medium */
     uint32_t unit;                  /* blocks of one of the drive's */
@@ -110,6 +113,8 @@ void model_stamp(int m, uint32_t block, uint32_t version, void *out_bytes);
 void model_reached(int m, uint64_t offset, const void *data, size_t len,
                    bool image);
 void model_zeroed(int m, uint64_t offset, uint64_t len);
+/* A write that nobody can call back, whatever its client is told; or it is over. */
+void model_left(const void *data, size_t len, bool over);
 /* The drive forgot what only its cache had. */
 void model_cache_lost(int m);
 /* A flush, or what was written through, was acknowledged. */
@@ -138,6 +143,8 @@ int medium_in(int drive);
 int drive_with(int m);
 /* In no drive, or -1. */
 int medium_outside(void);
+/* Does the drive give its medium away now? */
+bool may_leave(int drive);
 /* Is it time for one? */
 bool inject_now(void);
 /* Ends this process, as it is; some of the disk's caches may be lost, too. */
