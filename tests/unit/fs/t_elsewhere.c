@@ -598,6 +598,154 @@ use__file_opened_before__fails_until_opened_anew(void **state)
     io_close_file(before);
 }
 
+static struct drive_rig *hand_at;
+
+/* The medium is pulled when it has just been taken as it is. */
+static BOOLEAN
+pull_when_taken(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+                NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) irp;
+    (void) at;
+    (void) out_status;
+    (void) out_information;
+    if (fs_volume_mounted(used)) {
+        __atomic_store_n(&watch->before, NULL, __ATOMIC_RELEASE);
+        pull_out(hand_at);
+        fs_media_gone(hand_at->fdo);
+    }
+    return FALSE;
+}
+
+/* Who has it open knows another content: taken is taken. */
+static void
+use__pulled_as_soon_as_it_is_mounted__who_had_it_open_is_not_let_on(
+    void **state)
+{
+    struct drive_rig *d = hand_at = begin(state, 0);
+    const char *path = FAT("taken", "TAKEN", "A0000045");
+    struct kept kept = { 0 };
+    PFILE_OBJECT before, after;
+
+    put_in(d, path);
+    used = mount(d);
+    assert_int_equal(open_volume(d, &before), STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, 0x1B0, "another machine", 15);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+    fs_set_keeper(keep, &kept);
+    __atomic_store_n(&d->watch.before, pull_when_taken, __ATOMIC_RELEASE);
+    assert_int_equal(fs_use_as_it_is(used), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_null(d->watch.before);
+    assert_int_equal(fs_volume_state(used), VOL_ABSENT);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
+    assert_int_equal(read_file(before), STATUS_FILE_INVALID);
+    assert_int_equal(open_volume(d, &after), STATUS_SUCCESS);
+    assert_int_equal(read_file(after), STATUS_SUCCESS);
+    io_close_file(after);
+    io_close_file(before);
+}
+
+/* --- whose medium is it? --------------------------------------------------------------- */
+
+static void
+write_own(struct volume *volume, int byte)
+{
+    memset(buffer, byte, sizeof buffer);
+    assert_int_equal(write_volume(volume, 2 * AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+}
+
+static void
+assert_is_in(struct drive_rig *d, struct volume *volume)
+{
+    assert_ptr_equal(fs_volume_on(d->fdo), volume);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    assert_false(info_of(volume).changed_elsewhere);
+}
+
+/* Copies of one medium, which drifted apart by what was written to each. */
+static void
+clones__come_back_in_each_others_drives__each_volume_has_its_own(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *first = FAT("clone_a", "TWIN", "A0000046");
+    const char *second = image_copy("clone_b", first);
+    struct volume *a, *b;
+
+    put_in(d, first);
+    a = mount(d);
+    put_in(e, second);
+    b = mount(e);
+    assert_ptr_not_equal(a, b);
+    write_own(a, 'a');
+    write_own(b, 'b');
+    pull_out(d);
+    pull_out(e);
+    fs_media_gone(d->fdo);
+    fs_media_gone(e->fdo);
+    put_in(d, second);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_is_in(d, b);
+    assert_int_equal(fs_volume_state(a), VOL_ABSENT);
+    put_in(e, first);
+    assert_ptr_equal(mount(e), a);
+    assert_is_in(e, a);
+    assert_int_equal(volumes(), 2);
+    write_own(a, 'A');
+    pull_out(d);
+    pull_out(e);
+    assert_on_medium(first, 2 * AT, buffer, 4096);
+    assert_not_on_medium(second, 2 * AT, buffer, 4096);
+}
+
+/* It was being formatted when it was pulled, so nothing tells it any more, and a
+ * person's word is taken for it; but not for what is known to be another one. */
+static void
+retry__the_medium_of_another_volume_is_there__it_is_not_given_away(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("formatted", "MINE", "A0000047");
+    const char *other = FAT("known", "KNOWN", "A0000048");
+    struct volume *volume, *known;
+    struct req req;
+
+    clock_manual(true);
+    put_in(e, other);
+    known = mount(e);
+    pull_out(e);
+    fs_media_gone(e->fdo);
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 0xE5, sizeof buffer);
+    for (unsigned long at = 0; at < 2u << 20; at += sizeof buffer)
+        assert_int_equal(write_volume(volume, at, buffer, sizeof buffer),
+                         STATUS_SUCCESS);
+    pull_out(d);
+    req_start(&req, volume, IRP_MJ_WRITE, AT, buffer, 4096);
+    the_prompt();
+    put_in(d, other);
+    answer(RI_RETRY);
+    assert_true(EVENTUALLY(prompts(NULL) == 1));
+    assert_false(req_is_done(&req));
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    assert_is_in(d, known);
+    assert_not_on_medium(other, AT, buffer, 4096);
+    swap(d, path);
+    answer(RI_RETRY);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    clock_manual(false);
+}
+
 int
 main(void)
 {
@@ -626,6 +774,13 @@ main(void)
         TEST(use__asked_of_it_as_it_was__fails_and_is_not_carried_out,
              rig_cached_disk),
         TEST(use__file_opened_before__fails_until_opened_anew, rig_cached_disk),
+        TEST(
+            use__pulled_as_soon_as_it_is_mounted__who_had_it_open_is_not_let_on,
+            rig_cached_disk),
+        TEST(clones__come_back_in_each_others_drives__each_volume_has_its_own,
+             rig_cached_disks),
+        TEST(retry__the_medium_of_another_volume_is_there__it_is_not_given_away,
+             rig_disks),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);

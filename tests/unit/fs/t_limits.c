@@ -349,6 +349,35 @@ zero__then_yanked__zeroes_again(void **state)
     assert_on_medium(path, AT + 2 * 4096, buffer, 2 * 4096);
 }
 
+/* A drive that did it before refuses it once, for whatever reason. */
+static void
+flush__refused_once__nothing_counts_as_flushed_and_the_next_one_does(
+    void **state)
+{
+    struct rig *rig = *state;
+    struct drive_rig *d = &rig->d[0];
+    const char *path = FAT("refused", "REFUSED", "A1000091");
+    struct volume *volume;
+
+    limit(64u << 20, NEVER);
+    put_in(d, path);
+    volume = mount(d);
+    memset(buffer, 'r', sizeof buffer);
+    assert_int_equal(write_volume(volume, 4 << 20, buffer, 4096),
+                     STATUS_SUCCESS);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    fault(d, "at 1 flush do sense 5/20/00");
+    memset(buffer, 's', sizeof buffer);
+    assert_int_equal(write_volume(volume, 4 << 20, buffer, 4096),
+                     STATUS_SUCCESS);
+    assert_true(NT_ERROR(flush_volume(volume)));
+    assert_int_equal(info_of(volume).unflushed_bytes, 4096);
+    assert_not_on_medium(path, 4 << 20, buffer, 4096);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    assert_int_equal(info_of(volume).unflushed_bytes, 0);
+    assert_on_medium(path, 4 << 20, buffer, 4096);
+}
+
 /* A log on disk that was not told of a flush holds more than memory had: what it
  * says in 64 bytes may be of any length. */
 static void
@@ -383,6 +412,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(
+            flush__refused_once__nothing_counts_as_flushed_and_the_next_one_does,
+            rig_cached_disk),
         TEST(known_from_its_log__more_zeroes_than_the_limit__all_are_taken,
              rig_cached_disk),
         TEST(idle_0__however_long__not_flushed_but_for_room, rig_cached_disk),
