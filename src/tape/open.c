@@ -37,11 +37,12 @@ session_take_tape(struct ri_tape *tape)
     KeReleaseSpinLock(&tapes.lock, irql);
     tape->block_bytes = media.BlockSize;
     tape->first_changes = false;
-    if (place.object != at)
+    /* Of a drive that does not count, what we counted ourselves. */
+    if (at >= 0 && place.object != at)
         place = (struct tape_place){ at, -1, -1, 0 };
     if (at == 0)
         place.file = place.block = 0;
-    session_placed(tape, at, place.file, place.block);
+    session_placed(tape, place.object, place.file, place.block);
     session_set_state(tape, SESSION_READY);
     return STATUS_SUCCESS;
 }

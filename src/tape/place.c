@@ -101,7 +101,7 @@ place_learn(struct ri_tape *tape)
         status = tape_port_where(&tape->port, &at);
     if (!NT_SUCCESS(status))
         return status;
-    if (at != tape->place.object)
+    if (at >= 0 && at != tape->place.object)
         return tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK,
                               tape->place.object);
     trail_add(&tape->trail, &object);

@@ -198,7 +198,10 @@ tape_port_where(const struct tape_port *port, int64_t *out_object)
 
     if (NT_SUCCESS(status))
         *out_object = at.Offset.QuadPart;
-    return status;
+    if (status != STATUS_NOT_IMPLEMENTED)
+        return status;
+    *out_object = -1; /* it does not count */
+    return STATUS_SUCCESS;
 }
 
 /* --- by pass-through ------------------------------------------------------ */
@@ -253,6 +256,9 @@ tape_port_file(const struct tape_port *port)
     struct pass pass;
 
     if (pass_in(port, &pass, cdb, sizeof cdb, 32) < 32 || pass.data[0] & 0x0C)
+        return -1;
+    /* Block 0 that is not the beginning: it does not count. */
+    if (big(pass.data + 8, 8) == 0 && (pass.data[0] & 0x80) == 0)
         return -1;
     return (int64_t) big(pass.data + 16, 8);
 }

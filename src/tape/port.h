@@ -40,7 +40,8 @@ NTSTATUS tape_port_media(const struct tape_port *port,
 NTSTATUS tape_port_set_block(const struct tape_port *port, ULONG bytes);
 NTSTATUS tape_port_compression(const struct tape_port *port, BOOLEAN on);
 NTSTATUS tape_port_erase(const struct tape_port *port, BOOLEAN all);
-/* The number of the next object; writes out what the drive holds. */
+/* The number of the next object, -1 when the drive does not count; writes out
+ * what it holds. */
 NTSTATUS tape_port_where(const struct tape_port *port, int64_t *out_object);
 
 /* By pass-through.  Filemarks before the place, or -1: it does not say. */

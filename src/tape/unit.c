@@ -230,7 +230,9 @@ identify(struct tape_unit *unit, struct tape_port *port)
     NTSTATUS status = tape_port_where(port, &at);
     char name[RI_NAME_MAX];
 
-    if (tape_status_is_loss(status) && !tape_status_is_absence(status))
+    if (NT_SUCCESS(status) && at < 0)
+        at = 0; /* it does not count: it is rewound, and we do */
+    else if (tape_status_is_loss(status) && !tape_status_is_absence(status))
         at = 0; /* where it was, nobody knows any more */
     else if (!NT_SUCCESS(status))
         return status;

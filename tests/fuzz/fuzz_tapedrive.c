@@ -61,6 +61,7 @@ honest(const SCSI_REQUEST_BLOCK *srb, uint8_t *data, uint32_t room)
         bytes = 12;
         break;
     case SCSIOP_READ_POSITION:
+        reply[0] = 0x80; /* at the beginning */
         bytes = 32;
         break;
     case SCSIOP_WRITE6:

@@ -10,6 +10,7 @@
 #define COUNT_MAX         0xFFFFFF
 #define SPACE_MAX         0x7FFFFFLL
 #define LONG_FORM         0x06
+#define AT_BEGINNING      0x80 /* of READ POSITION */
 #define LOCATE_MAX        0xFFFFFFFFull
 
 #define SPACE_BLOCKS      0
@@ -110,6 +111,13 @@ say_position(PTAPE_GET_POSITION out, ULONG partition, ULONGLONG object)
     return TAPE_STATUS_SUCCESS;
 }
 
+/* Some count nothing and always say 0; but where 0 is, the tape begins. */
+static BOOLEAN
+is_made_up(const UCHAR *data, ULONGLONG object)
+{
+    return object == 0 && (data[0] & AT_BEGINNING) == 0;
+}
+
 SSC_ROUTINE(ssc_get_position)
 {
     PTAPE_GET_POSITION out = CommandParameters;
@@ -130,11 +138,15 @@ SSC_ROUTINE(ssc_get_position)
             return StatusOfLastCommand;
         if (Srb->DataTransferLength < 32 || data[0] & 0x0C)
             return TAPE_STATUS_IO_DEVICE_ERROR; /* it does not know */
+        if (is_made_up(data, ssc_get(data + 8, 8)))
+            return TAPE_STATUS_NOT_IMPLEMENTED;
         return say_position(out, (ULONG) ssc_get(data + 4, 4),
                             ssc_get(data + 8, 8));
     default:
         if (Srb->DataTransferLength < 20 || data[0] & 0x06)
             return TAPE_STATUS_IO_DEVICE_ERROR;
+        if (is_made_up(data, ssc_get(data + 4, 4)))
+            return TAPE_STATUS_NOT_IMPLEMENTED;
         return say_position(out, data[1], ssc_get(data + 4, 4));
     }
 }

@@ -95,7 +95,8 @@ data_in(const uint8_t *cdb, uint8_t *to, uint32_t len)
         return log_sense(cdb, to);
     case 0x34:
         memset(to, 0, 32);
-        put(to + 8, 77, 8);
+        to[0] = deck.position_flags;
+        put(to + 8, deck.position, 8);
         return 32;
     case 0x08:
         memset(to, 0x5A, len);
@@ -259,6 +260,7 @@ deck_new(void **state)
     deck.block_bytes = 512;
     deck.density = 0x5A;
     deck.attention = 1;
+    deck.position = 77;
     put(deck.limits + 1, 0x800000, 3);
     put(deck.limits + 4, 1, 2);
     snprintf(name, sizeof name, "deck%u", number++);

@@ -52,6 +52,8 @@ struct deck {
     uint32_t block_bytes, capacity_mib;
     uint8_t limits[6], density;
     bool protected;
+    uint8_t position_flags;     /* of READ POSITION, and the object */
+    uint64_t position;
     uint32_t attention;
     struct reply script[8];
     unsigned replies, commands;

@@ -96,6 +96,22 @@ get_position__with_and_without_a_type__absolute_otherwise(void **state)
                   STATUS_INVALID_PARAMETER);
 }
 
+/* tgt counts nothing: 0 with the length of the reply where the flags are. */
+static void
+get_position__0_that_is_not_the_beginning__not_implemented(void **state)
+{
+    PTAPE_GET_POSITION out = (PTAPE_GET_POSITION) answer;
+
+    (void) state;
+    deck.position = 0;
+    deck.position_flags = 0x20;
+    assert_status(ask(IOCTL_TAPE_GET_POSITION, NULL, 0, 16),
+                  STATUS_NOT_IMPLEMENTED);
+    deck.position_flags = 0x80;
+    assert_status(ask(IOCTL_TAPE_GET_POSITION, NULL, 0, 16), STATUS_SUCCESS);
+    assert_int_equal(out->Offset.QuadPart, 0);
+}
+
 static void
 get_position__after_a_write__written_out_first(void **state)
 {
@@ -312,6 +328,7 @@ main(void)
         TEST(control__short_buffers__mismatch_and_nothing_sent),
         TEST(control__exact_and_long_buffers__carried_out),
         TEST(get_position__with_and_without_a_type__absolute_otherwise),
+        TEST(get_position__0_that_is_not_the_beginning__not_implemented),
         TEST(get_position__after_a_write__written_out_first),
         TEST(media_parameters__read__size_and_protection),
         TEST(open__second_handle__refused_until_the_first_is_closed),

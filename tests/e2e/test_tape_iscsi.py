@@ -1,0 +1,126 @@
+"""test_tape_iscsi.py - Debian's tape programs on a drive that nobody here wrote
+
+tgtd's emulated tape, through tape files.  What it gets wrong (it counts no
+blocks, goes on for ever past its capacity, stores a block size modulo 256, has
+no LOCATE and no memory of cartridges) must not become a wrong answer here.
+
+SPDX-License-Identifier: MIT
+"""
+import errno
+import os
+import random
+import subprocess
+
+import pytest
+
+import tapes
+from tapes import Tape, make_tree, run, same_trees
+from tgt import Target
+from house import MIB, until
+
+pytestmark = pytest.mark.skipif(tapes.why_not() is not None,
+                                reason=str(tapes.why_not()))
+
+
+def new_tape(path, mib):
+    subprocess.run(["tgtimg", "--op", "new", "--device-type", "tape",
+                    "--barcode", "TAPE0001", "--size", str(mib), "--type",
+                    "data", "--file", str(path)],
+                   check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+@pytest.fixture
+def lto(serve, clients, tmp_path):
+    target = Target(tmp_path)
+    target.add(1, new_tape(tmp_path / "T.img", 16), "tape")
+    target.start()
+    service = serve({"lto0": {"port": "iscsi", "url": target.url(1)}})
+    until(lambda: service.drives()["lto0"]["state"] == "ready", "the drive")
+    files = tapes.Mounted(service, tmp_path / "mnt")
+    clients.append(files)
+    files.service = service
+    files.target = target
+    yield files
+    target.kill()
+
+
+def fails(number, call, *args):
+    with pytest.raises(OSError) as raised:
+        call(*args)
+    assert raised.value.errno == number, raised.value
+
+
+def test_tar_writes_compares_extracts_and_appends(lto, tmp_path):
+    tree = make_tree(tmp_path / "tree", 1, 2 * MIB)
+    tape = lto.path("st0")
+    run("tar", "cf", tape, "-C", tmp_path, "tree")
+    run("tar", "df", tape, "-C", tmp_path)
+    os.mkdir(tmp_path / "out")
+    run("tar", "xpf", tape, "-C", tmp_path / "out")
+    same_trees(tree, tmp_path / "out" / "tree")
+    run("tar", "rf", tape, "-C", "/etc", "hostname")
+    assert run("tar", "tf", tape).stdout.endswith(b"hostname\n")
+
+
+def test_dd_and_cpio(lto, tmp_path):
+    data = random.Random(2).randbytes(600_000)
+    tape = lto.path("st0")
+    run("dd", f"of={tape}", "bs=64k", "iflag=fullblock", input=data)
+    assert run("dd", f"if={tape}", "bs=128k").stdout == data
+    done = run("dd", f"if={tape}", "bs=32k", good=False)
+    assert done.returncode == 1 and b"Cannot allocate memory" in done.stderr
+    tree = make_tree(tmp_path / "tree", 3, MIB)
+    names = run("find", "tree", "-depth", cwd=tmp_path).stdout
+    run("cpio", "-o", "-H", "newc", "-B", "-O", tape, input=names,
+        cwd=tmp_path)
+    os.mkdir(tmp_path / "out")
+    run("cpio", "-idm", "-B", "-I", tape, cwd=tmp_path / "out")
+    same_trees(tree, tmp_path / "out" / "tree")
+
+
+def test_it_is_not_written_past_its_end_for_ever(lto):
+    """tgt never says that a tape is full."""
+    done = run("dd", "if=/dev/zero", f"of={lto.path('st0')}", "bs=64k",
+               "count=1000", good=False, text=True)
+    assert done.returncode == 1 and "No space left on device" in done.stderr
+
+
+def test_places_are_counted_or_not_known(lto):
+    """It says that it is at block 0 wherever it is."""
+    with Tape(lto.path("nst0")) as tape:
+        tape.write(b"A" * 100)
+        assert tape.where() == 1
+    with Tape(lto.path("nst0")) as tape:
+        assert tape.where() == 2
+        assert (tape.status()["file"], tape.status()["block"]) == (1, 0)
+        tape.write(b"B" * 50)
+    with Tape(lto.path("nst0")) as tape:
+        tape.op(tapes.MTREW)
+        assert tape.where() == 0
+        assert tape.read() == b"A" * 100
+        assert tape.read() == b""
+        assert tape.where() == 2
+        tape.op(tapes.MTBSF)
+        fails(errno.EIO, tape.where)
+        assert tape.status()["block"] == -1
+        tape.op(tapes.MTEOM)
+        assert tape.status()["file"] in (-1, 2)
+        tape.op(tapes.MTREW)
+        tape.op(tapes.MTFSF)
+        assert tape.read() == b"B" * 50
+
+
+def test_mt_moves_and_says_what_there_is_not(lto):
+    tape = lto.path("nst0")
+    with Tape(tape) as file:
+        for number in range(3):
+            file.write(b"%d" % number * 10)
+            file.op(tapes.MTWEOF)
+    run("mt-st", "-f", tape, "asf", "1")
+    with Tape(tape, os.O_RDONLY) as file:
+        assert file.read() == b"1" * 10
+    assert run("mt-st", "-f", tape, "seek", "3", good=False).returncode != 0
+    run("mt-st", "-f", tape, "eject")
+    run("mt-st", "-f", tape, "load")
+    assert b"BOT ONLINE" in run("mt-st", "-f", tape, "status").stdout
