@@ -217,7 +217,8 @@ tf_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     }
     error = tf_enter(&call, req, drive);
     if (error == 0) {
-        error = tf_errno(TF_OPERATE, last ? finish(drive) : synchronise(drive));
+        /* Never ENOSYS: the kernel would take it that no flush is wanted. */
+        error = tf_errno(TF_WRITE, last ? finish(drive) : synchronise(drive));
         if (error == 0)
             error = drive->late_error;
         tf_leave(&call);

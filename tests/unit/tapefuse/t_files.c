@@ -288,6 +288,21 @@ close__after_a_write__marks_and_says_what_failed(void **state)
     assert_true(was_said("at the close"));
 }
 
+/* The kernel takes ENOSYS for "no flush, ever", and success. */
+static void
+close__fails_with_enosys__eio_and_so_does_the_next(void **state)
+{
+    (void) state;
+    SET(fake_drive("lto-a")->sync_fails, -ENOSYS);
+    for (int i = 0; i < 2; i++) {
+        int fd = open_file("nst0", O_RDWR);
+
+        assert_int_equal(write(fd, "abc", 3), 3);
+        assert_int_equal(close(fd), -1);
+        assert_int_equal(errno, EIO);
+    }
+}
+
 /* As a tape drive does: whoever closes can rely on it. */
 static void
 close__the_last_one__has_ended_the_session(void **state)
@@ -810,6 +825,7 @@ main(void)
         CASE(open__unknown_drive_and_no_service__enxio_and_eio),
         CASE(close__st_rewinds_and_nst_does_not__how_says_so),
         CASE(close__after_a_write__marks_and_says_what_failed),
+        CASE(close__fails_with_enosys__eio_and_so_does_the_next),
         CASE(close__the_last_one__has_ended_the_session),
         CASE(close__fails_at_the_end_of_the_session__is_an_error),
         CASE(close__of_a_copy__is_safe_and_leaves_the_session),
