@@ -235,6 +235,19 @@ tape_job_wanted(const struct tape_job *job, unsigned part, char *out_name)
     out_name[len] = '\0';
 }
 
+/* Opening waits for nobody; the first motion does, also one over nothing.  That
+ * the place is not known is for what follows: it may be a rewind. */
+static int
+wait_for_tape(struct tape_job *job)
+{
+    struct ri_tape_result result = { 0 };
+    int rc = tape_link_op(job->link, MTFSR, 0, &result);
+
+    return rc == 0 || rc == -EIO
+               ? 0
+               : tape_job_failed(job, "waiting for the tape", rc, &result);
+}
+
 int
 tape_job_open(struct tape_job *job)
 {
@@ -251,12 +264,13 @@ tape_job_open(struct tape_job *job)
         return exit_code(rc);
     }
     begin_signals(job);
-    rc = learn(job);
-    if (rc != 0)
-        return tape_job_close(job, rc);
     job->began_ns = tape_now_ns();
     tape_progress_start(job);
-    return 0;
+    rc = how.tape[0] != '\0' ? wait_for_tape(job) : 0;
+    job->began_ns = tape_now_ns();
+    if (rc == 0)
+        rc = learn(job);
+    return rc != 0 ? tape_job_close(job, rc) : 0;
 }
 
 int

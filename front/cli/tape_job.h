@@ -48,9 +48,9 @@ struct tape_job {
     _Atomic uint64_t done;      /* bytes */
     atomic_int stop;            /* how often it was asked for */
     sem_t over;                 /* the ticker is to end */
-    uint64_t began_ns;
-    uint64_t input_bytes;       /* 0: not known */
-    uint64_t room_bytes;        /* on the tape; 0: not known */
+    _Atomic uint64_t began_ns;
+    _Atomic uint64_t input_bytes;       /* 0: not known */
+    _Atomic uint64_t room_bytes;        /* on the tape; 0: not known */
 };
 
 /* --- tape_job.c ---------------------------------------------------------------- */

@@ -9,6 +9,7 @@ SPDX-License-Identifier: MIT
 import io
 import json
 import os
+import pty
 import random
 import signal
 import struct
@@ -18,6 +19,7 @@ import threading
 
 import pytest
 
+import tapes
 from house import REINSERT, SLOW, steady, until
 
 KIB = 1 << 10
@@ -688,3 +690,126 @@ def test_span__answered_with_cancel__ends(deck):
     d.s.answer(d.asked(), "cancel")
     assert job.wait() not in (0, 130)
     d.s.no_prompt()
+
+
+# --- a robot -------------------------------------------------------------------
+
+@pytest.fixture
+def rack(serve, tmp_path):
+    labels = [f"LTO{n:03}L6" for n in range(1, 7)]
+    (tmp_path / "media").mkdir()
+    for label in labels:
+        (tmp_path / "media" / f"{label}.tap").write_bytes(b"")
+    s = serve({}, libraries={"rack": {
+        "media": tmp_path / "media", "state": tmp_path / "state", "slots": 8,
+        "mail-slots": 1, "drives": 1, "drive-type": "tape",
+        "min-residence": 0, "drive-capacity": "2M",
+        "drive-early-warning": "256K"}})
+    d = Deck(s, tmp_path / "media")
+    yield d
+    for job in d.jobs:
+        job.end()
+
+
+def test_span__a_robot_brings_the_tapes_by_bar_code(rack):
+    d = rack
+    data = noise(5 * MIB)
+    names = "LTO004L6,LTO002L6,LTO006L6"
+    d.good("rack-0", "write", "--span", "--label", "RACK", "--tape", names,
+           data=data)
+    assert b"".join(on_tape(d.image(t), 1) for t in names.split(",")) == data
+    back = d.good("rack-0", "read", "--span", "--tape", names)
+    assert back.stdout == data
+    assert not d.s.prompts()
+
+
+def test_span__a_robot_brings_blank_ones_and_finds_them_by_label(rack):
+    d = rack
+    data = noise(5 * MIB)
+    d.good("rack-0", "write", "--span", "--label", "RACK",
+           "--tape", "LTO001L6", data=data)
+    used = [f"LTO{n:03}L6" for n in range(1, 7)
+            if os.path.getsize(d.image(f"LTO{n:03}L6"))]
+    assert len(used) == 3
+    back = d.good("rack-0", "read", "--span", "--tape", "LTO001L6")
+    assert back.stdout == data
+    assert not d.s.prompts()
+
+
+# --- who looks on ----------------------------------------------------------------
+
+def test_progress__on_a_terminal_only(deck, tmp_path):
+    d = deck()
+    source = tmp_path / "source"
+    source.write_bytes(noise(4 * MIB))
+    assert b"\r" not in d.good("st0", "write", data=b"x").stderr
+    assert d.good("st0", "write", "--quiet", data=b"x").stderr == b""
+    master, slave = pty.openpty()
+    job = subprocess.Popen(
+        [REINSERT, "tape", "st0", "write"], stdin=subprocess.PIPE,
+        stderr=slave, env=dict(os.environ, REINSERT_CONTROL=d.s.control))
+    os.close(slave)
+    job.stdin.write(noise(MIB))
+    job.stdin.flush()
+    said = b""
+    while b"MiB/s" not in said and b"KiB/s" not in said:
+        said += os.read(master, 4096)
+    assert b"room for 931" in said      # of an emulated cartridge of 1 TB
+    d.s.yank("st0")
+    job.stdin.write(noise(MIB))
+    job.stdin.flush()
+    while b"waiting: " not in said:
+        said += os.read(master, 4096)
+    assert b"is needed" in said.split(b"waiting: ")[1] or os.read(master, 4096)
+    d.s.insert("st0", d.image("A"))
+    job.stdin.close()
+    while b"CRC-32C" not in said:
+        said += os.read(master, 4096)
+    assert job.wait(10 * SLOW) == 0
+    os.close(master)
+
+
+# --- the real mt on the same kind of drive -------------------------------------------
+
+def test_mt__random_words__real_one_through_fuse_says_the_same(serve, tmp_path):
+    if tapes.why_not():
+        pytest.skip(tapes.why_not())
+    dice = random.Random(11)
+    for name in ("real", "ours"):
+        (tmp_path / f"{name}.tap").write_bytes(b"")
+    s = serve({name: {"type": "tape", "medium": tmp_path / f"{name}.tap",
+                      "capacity": "8M", "early-warning": "1M"}
+               for name in ("real", "ours")})
+    link = tmp_path / "mt"
+    os.symlink(os.path.abspath(REINSERT), link)
+    env = dict(os.environ, REINSERT_CONTROL=s.control, LC_ALL="C")
+    files = tapes.Mounted(s, tmp_path / "files", "real")
+    try:
+        def both(*words):
+            done = []
+            for program, device in (("/bin/mt-st", files.path("nst0")),
+                                    (str(link), "ours")):
+                # Both see a file: what mt says behind an error is then sure.
+                with open(tmp_path / "said", "w+b") as said:
+                    out = subprocess.run(
+                        [program, "-f", device, *words], stdout=subprocess.PIPE,
+                        stderr=said, env=env, timeout=20 * SLOW)
+                    said.seek(0)
+                    done.append((out.returncode, out.stdout.decode(),
+                                 said.read().decode().replace(device, "DEV")))
+            return done
+
+        for _ in range(120):
+            words = dice.choice((
+                ["weof"], ["weof", str(dice.randrange(3))], ["rewind"],
+                ["fsf", str(dice.randrange(3))], ["bsf", str(dice.randrange(3))],
+                ["fsr", "1"], ["bsr", "1"], ["eod"], ["tell"], ["fsfm"],
+                ["bsfm"], ["asf", str(dice.randrange(4))],
+                ["seek", str(dice.randrange(6))], ["setblk", "512"],
+                ["setblk", "0"], ["nosuch"], ["fsf", "-1"], ["stat"]))
+            real, ours = both(*words)
+            assert ours == real, words
+            real, ours = both("status")
+            assert ours == real, ["status", "after", *words]
+    finally:
+        files.close()
