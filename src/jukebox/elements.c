@@ -297,6 +297,25 @@ elements_show(struct library *library)
         library->host.settled(library->host.context);
 }
 
+/* Which drive is which, before anything is believed of what is in them. */
+static void
+tell_drives(struct library *library)
+{
+    ULONG count = library->counts[ChangerDrive];
+    char(*serials)[33];
+
+    if (!library->first_read || library->host.drives == NULL)
+        return;
+    serials = calloc(count + 1, sizeof *serials);
+    if (serials == NULL)
+        return;
+    for (ULONG i = 0; i < count; i++)
+        memcpy(serials[i], library->elements[ChangerDrive][i].serial, 33);
+    library->host.drives(library->host.context, count,
+                         (const char(*)[33]) serials);
+    free(serials);
+}
+
 static NTSTATUS
 read_and_settle(struct library *library)
 {
@@ -327,6 +346,7 @@ read_and_settle(struct library *library)
         library->stale = true;
         return status;
     }
+    tell_drives(library);
     settle_pending(library);
     settle_all(library);
     library->first_read = false;

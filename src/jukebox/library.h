@@ -68,6 +68,9 @@ struct library_host {
      * SMC type code minus 1. */
     NTSTATUS (*addresses)(void *context, uint16_t out_first[4]);
     void (*drive_name)(void *context, unsigned drive, char *out_name);
+    /* Before anything is done with a drive: the serial numbers that the robot
+     * gives for its drives, "" for those that it does not; or NULL. */
+    void (*drives)(void *context, uint32_t count, const char (*serials)[33]);
     /* The elements were read: what library_elements shows is new; or NULL. */
     void (*settled)(void *context);
     /* Kind "library"; drive: an index, or RI_NO_DRIVE. */

@@ -119,6 +119,8 @@ struct port_unit_info {
 bool port_unit_known(PDEVICE_OBJECT pdo);
 /* PASSIVE, one caller at a time.  Asks one that has not. */
 NTSTATUS port_unit_identify(PDEVICE_OBJECT pdo);
+/* As the unit gave it (page 80h); "" if it has none, or has not been there. */
+const char *port_unit_serial(PDEVICE_OBJECT pdo);
 /* Peripheral device type: DIRECT_ACCESS_DEVICE, ...; of one that is known. */
 UCHAR port_unit_type(PDEVICE_OBJECT pdo);
 /* <= DISPATCH. */

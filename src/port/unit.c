@@ -257,6 +257,14 @@ port_unit_type(PDEVICE_OBJECT pdo)
     return unit_of(pdo)->inquiry.DeviceType;
 }
 
+const char *
+port_unit_serial(PDEVICE_OBJECT pdo)
+{
+    const struct port_unit *unit = unit_of(pdo);
+
+    return __atomic_load_n(&unit->known, __ATOMIC_ACQUIRE) ? unit->serial : "";
+}
+
 void
 port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
 {

@@ -126,7 +126,7 @@ jukebox_try_locked(struct jukebox *jukebox, uint64_t cartridge)
 struct volume *
 jukebox_mounted(struct jukebox *jukebox, uint32_t drive)
 {
-    PDEVICE_OBJECT fdo = jukebox->drives[drive].drive->fdo;
+    PDEVICE_OBJECT fdo = jukebox_drive(jukebox, drive)->fdo;
     struct volume *volume = fs_volume_on(fdo);
     struct fs_volume_info info;
 
@@ -198,7 +198,7 @@ static bool
 is_ours(struct jukebox *jukebox, PDEVICE_OBJECT fdo)
 {
     for (unsigned i = 0; i < jukebox->drive_count; i++)
-        if (jukebox->drives[i].drive->fdo == fdo)
+        if (jukebox_drive(jukebox, i)->fdo == fdo)
             return true;
     return false;
 }
@@ -257,6 +257,12 @@ jukebox_event(struct jukebox *jukebox, const char *action)
         EACH_HELD(jukebox, held) held->again_ms = 0;
     jukebox_poke_locked(jukebox);
     pthread_mutex_unlock(&jukebox->lock);
+}
+
+void
+jukebox_set_drive(struct jukebox *jukebox, unsigned n, struct drive *drive)
+{
+    __atomic_store_n(&jukebox->drives[n].drive, drive, __ATOMIC_RELEASE);
 }
 
 void
@@ -485,7 +491,10 @@ find_drives(struct jukebox *jukebox, const struct ri_library_config *config,
     for (unsigned i = 0; i < config->drive_count; i++) {
         library_drive_name(config, i, name);
         jukebox->drives[i].drive =
-            drive_find(jukebox->service, name, out_error);
+            library_drive(jukebox->service, config->name, i);
+        if (jukebox->drives[i].drive == NULL)
+            jukebox->drives[i].drive =
+                drive_find(jukebox->service, name, out_error);
         if (jukebox->drives[i].drive == NULL)
             return -ENODEV;
     }
@@ -614,8 +623,14 @@ jukeboxes_start(struct ri_service *service, const struct ri_config *config,
 
         rc = jukebox_start(service, library_named(service, shape->name), shape,
                            &service->jukeboxes[i], out_error);
-        if (rc == 0)
-            __atomic_store_n(&service->jukebox_count, i + 1, __ATOMIC_RELEASE);
+        if (rc != 0)
+            break;
+        __atomic_store_n(&service->jukebox_count, i + 1, __ATOMIC_RELEASE);
+        /* See library_order_drives. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        for (unsigned n = 0; n < service->jukeboxes[i]->drive_count; n++)
+            jukebox_set_drive(service->jukeboxes[i], n,
+                              library_drive(service, shape->name, n));
     }
     return rc;
 }

@@ -36,7 +36,7 @@ struct held {
 };
 
 struct jukebox_drive {
-    struct drive *drive;
+    struct drive *drive;        /* atomic: see jukebox_drive */
     bool pinned;                /* loaded by an operator */
     unsigned operators;         /* their commands for it that are under way */
     uint64_t loaded_ms;         /* by us */
@@ -84,6 +84,13 @@ struct jukebox {
     int scan_rc;
     char scan_text[RI_TEXT_MAX];
 };
+
+/* A library that was not ready at the start tells later which is which. */
+static inline struct drive *
+jukebox_drive(const struct jukebox *jukebox, unsigned n)
+{
+    return __atomic_load_n(&jukebox->drives[n].drive, __ATOMIC_ACQUIRE);
+}
 
 #define EACH_HELD(jukebox, at)                                                \
     for (size_t bucket_ = 0; bucket_ < HELD_BUCKETS; bucket_++)               \

@@ -118,14 +118,14 @@ static void
 tell_loaded(struct jukebox *jukebox, const struct job *job, int rc,
             const struct held *held, const char *name, const char *key)
 {
-    const char *drive = jukebox->drives[job->motion.drive].drive->config.name;
+    const char *drive = jukebox_drive(jukebox, job->motion.drive)->config.name;
     char text[RI_TEXT_MAX];
 
     if (job->key[0] == '\0') {
         snprintf(text, sizeof text, "library %.100s: slot %u: %s%.200s",
                  jukebox->name, (unsigned) job->motion.slot + 1,
                  name == NULL ? "no volume that can be read"
-                 : is_tape(jukebox->drives[job->motion.drive].drive)
+                 : is_tape(jukebox_drive(jukebox, job->motion.drive))
                      ? "tape "
                      : "volume ",
                  name != NULL ? name : "");
@@ -148,7 +148,7 @@ loaded(struct jukebox *jukebox, const struct job *job, int rc,
        const struct ri_library_result *result)
 {
     struct volume *volume = jukebox_mounted(jukebox, job->motion.drive);
-    struct drive *drive = jukebox->drives[job->motion.drive].drive;
+    struct drive *drive = jukebox_drive(jukebox, job->motion.drive);
     struct fs_volume_info info = { .key = "" };
     struct library_volume tape = { .name = "" };
     char name[RI_NAME_MAX] = "";

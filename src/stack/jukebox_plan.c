@@ -104,8 +104,8 @@ restore_one(struct jukebox *jukebox, const char *key)
     size_t length = 0;
 
     if (volumes_get(jukebox->volumes, key, record, &length) == 0)
-        fs_volume_restore(jukebox->drives[0].drive->fdo, record, (ULONG) length,
-                          &volume);
+        fs_volume_restore(jukebox_drive(jukebox, 0)->fdo, record,
+                          (ULONG) length, &volume);
     pthread_mutex_lock(&jukebox->lock);
     jukebox_hold_locked(jukebox, key, volume);
     pthread_mutex_unlock(&jukebox->lock);
@@ -195,7 +195,7 @@ place_drive(struct jukebox *jukebox, struct picture *picture,
     drive->busy = (picture->job.running &&
                    picture->job.motion.drive == element->number) ||
                   jukebox->drives[element->number].operators > 0 ||
-                  tape_drive_busy(jukebox->drives[element->number].drive);
+                  tape_drive_busy(jukebox_drive(jukebox, element->number));
 }
 
 static void
@@ -210,7 +210,7 @@ ask_drives(struct jukebox *jukebox, struct picture *picture)
         struct fs_volume_info info;
         struct jb_cartridge *c;
 
-        port_unit_info(drive->drive->pdo, &unit);
+        port_unit_info(jukebox_drive(jukebox, i)->pdo, &unit);
         drive->cleaning_asks = unit.cleaning_asks;
         world->drives[i].wants_cleaning =
             jukebox->cleans && drive->cleaned_asks != unit.cleaning_asks;

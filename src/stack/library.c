@@ -284,6 +284,9 @@ start_unit(struct library_unit *unit, struct ri_error *out_error)
         set_library(unit, library);
     if (rc == 0 && unit->config.port != RI_PORT_VIRTUAL)
         rc = check_count(unit, out_error);
+    if (rc == 0 && unit->order_fault[0] != '\0')
+        rc = ri_fail(out_error, -EINVAL, "library %s: %s", unit->config.name,
+                     unit->order_fault);
     unit->config.faults = unit->config.parameters = NULL;
     return rc;
 }
@@ -418,7 +421,7 @@ libraries_volume_changed(struct ri_service *service, const struct drive *drive)
         return;
     library = __atomic_load_n(&unit->library, __ATOMIC_ACQUIRE);
     for (unsigned n = 0; library != NULL && n < unit->config.drive_count; n++)
-        if (unit->drives[n] == drive)
+        if (library_unit_drive(unit, n) == drive)
             library_drive_changed(library, n);
 }
 

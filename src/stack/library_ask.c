@@ -27,6 +27,14 @@ find_unit(struct ri_service *service, const char *name,
     return NULL;
 }
 
+struct drive *
+library_drive(struct ri_service *service, const char *name, unsigned n)
+{
+    struct library_unit *unit = find_unit(service, name, NULL);
+
+    return unit != NULL ? library_unit_drive(unit, n) : NULL;
+}
+
 struct vscsi_library *
 library_device(struct ri_service *service, const char *name)
 {

@@ -31,13 +31,6 @@ host_close(void *context, PFILE_OBJECT file)
     io_close_file(file);
 }
 
-/* NULL: the robot has more of them than are named. */
-static struct drive *
-drive_at(const struct library_unit *unit, unsigned n)
-{
-    return n < unit->config.drive_count ? unit->drives[n] : NULL;
-}
-
 /* What is in it is not verified yet, and is there all the same. */
 static NTSTATUS
 ask_drive(struct drive *drive)
@@ -54,7 +47,7 @@ ask_drive(struct drive *drive)
 static NTSTATUS
 host_release(void *context, unsigned n)
 {
-    struct drive *drive = drive_at(context, n);
+    struct drive *drive = library_unit_drive(context, n);
     struct vscsi_state state;
 
     if (drive == NULL)
@@ -72,7 +65,7 @@ host_release(void *context, unsigned n)
 static NTSTATUS
 host_ready(void *context, unsigned n)
 {
-    struct drive *drive = drive_at(context, n);
+    struct drive *drive = library_unit_drive(context, n);
     struct vscsi_state state;
 
     if (drive == NULL)
@@ -90,7 +83,7 @@ host_ready(void *context, unsigned n)
 static void
 host_look(void *context, unsigned n)
 {
-    struct drive *drive = drive_at(context, n);
+    struct drive *drive = library_unit_drive(context, n);
 
     if (drive != NULL)
         tape_forget(drive);
@@ -102,7 +95,7 @@ static BOOLEAN
 host_volume(void *context, unsigned n, struct library_volume *out)
 {
     struct library_unit *unit = context;
-    struct drive *drive = drive_at(unit, n);
+    struct drive *drive = library_unit_drive(unit, n);
     struct volume *volume = drive != NULL ? fs_volume_on(drive->fdo) : NULL;
     struct fs_volume_info info;
 
@@ -128,7 +121,7 @@ host_volume(void *context, unsigned n, struct library_volume *out)
 static NTSTATUS
 host_cleaned(void *context, unsigned n)
 {
-    struct drive *drive = drive_at(context, n);
+    struct drive *drive = library_unit_drive(context, n);
     struct port_unit_info before, after;
     NTSTATUS status;
 
@@ -158,9 +151,9 @@ host_cleaning(void *context, unsigned n)
     struct port_unit_info info;
     bool fresh;
 
-    if (drive_at(unit, n) == NULL)
+    if (library_unit_drive(unit, n) == NULL)
         return FALSE;
-    port_unit_info(unit->drives[n]->pdo, &info);
+    port_unit_info(library_unit_drive(unit, n)->pdo, &info);
     fresh = info.cleaning_asks != unit->cleaning_asks[n];
     unit->cleaning_asks[n] = info.cleaning_asks;
     return fresh;
@@ -230,10 +223,16 @@ host_addresses(void *context, uint16_t out_first[4])
 static void
 host_drive_name(void *context, unsigned n, char *out_name)
 {
-    const struct drive *drive = drive_at(context, n);
+    const struct drive *drive = library_unit_drive(context, n);
 
     snprintf(out_name, RI_NAME_MAX, "%s",
              drive != NULL ? drive->config.name : "");
+}
+
+static void
+host_drives(void *context, uint32_t count, const char (*serials)[33])
+{
+    library_order_drives(context, count, serials);
 }
 
 static void
@@ -256,7 +255,7 @@ host_event(void *context, const char *action, uint32_t drive, const char *text)
         jukebox_event(jukebox, action);
     event_send_library(unit->service, unit->config.name, action,
                        drive < unit->config.drive_count
-                           ? unit->drives[drive]->config.name
+                           ? library_unit_drive(unit, drive)->config.name
                            : "",
                        text);
 }
@@ -277,6 +276,7 @@ library_host_of(struct library_unit *unit)
         .sense = host_sense,
         .addresses = host_addresses,
         .drive_name = host_drive_name,
+        .drives = host_drives,
         .settled = host_settled,
         .event = host_event,
     };

@@ -17,7 +17,9 @@ struct library_unit {
     struct vscsi_library *device;    /* NULL: a real one */
     struct sg_drive *sg;             /* of port = sg */
     PDEVICE_OBJECT pdo, fdo;
-    struct drive *drives[RI_LIBRARY_DRIVES_MAX]; /* of the service */
+    /* Of the service, by the robot's numbers; atomic: see library_drives.c. */
+    struct drive *drives[RI_LIBRARY_DRIVES_MAX];
+    char order_fault[RI_TEXT_MAX / 2]; /* why they cannot be told apart, or "" */
     /* Of each, when it was last asked. */
     uint64_t cleaning_asks[RI_LIBRARY_DRIVES_MAX];
     int lock;
@@ -30,6 +32,20 @@ struct libraries {
     size_t count;
     PDRIVER_OBJECT drivers[MCD_DRIVERS_MAX];
 };
+
+/* NULL: the robot has more of them than are named. */
+static inline struct drive *
+library_unit_drive(const struct library_unit *unit, unsigned n)
+{
+    return n < unit->config.drive_count
+               ? __atomic_load_n(&unit->drives[n], __ATOMIC_ACQUIRE)
+               : NULL;
+}
+
+/* library_drives.c */
+/* Puts the unit's drives in the robot's order; see library_host.drives. */
+void library_order_drives(struct library_unit *unit, uint32_t count,
+                          const char (*serials)[33]);
 
 /* library_host.c */
 /* What the jukebox's room asks of the rest. */

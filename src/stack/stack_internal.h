@@ -178,6 +178,9 @@ void libraries_volume_changed(struct ri_service *service,
                               const struct drive *drive);
 /* The name of the library that the drive belongs to, or NULL. */
 const char *library_of_drive(const struct drive *drive);
+/* Which of the service is its drive n; NULL: no such library, or drive. */
+struct drive *library_drive(struct ri_service *service, const char *name,
+                            unsigned n);
 /* Tests: the emulated one. */
 struct vscsi_library *library_device(struct ri_service *service,
                                      const char *name);
@@ -239,6 +242,9 @@ void jukebox_volume(struct jukebox *jukebox, struct volume *volume,
                     enum vol_state state);
 /* An event of the library; may be called where nothing may wait. */
 void jukebox_event(struct jukebox *jukebox, const char *action);
+/* Its drive n is this one. */
+void jukebox_set_drive(struct jukebox *jukebox, unsigned n,
+                       struct drive *drive);
 /* What the library shows is new. */
 void jukebox_look(struct jukebox *jukebox);
 /* A command of an operator; jukebox may be NULL. */

@@ -203,10 +203,10 @@ choose_drive(struct tape_robot *robot, const struct errand *errand,
         bool own;
 
         if (at->type != RI_DRIVE || at->number >= unit->config.drive_count ||
-            !is_tape(unit->drives[at->number]) || at->drive_set_aside ||
-            tape_drive_busy(unit->drives[at->number]))
+            !is_tape(library_unit_drive(unit, at->number)) || at->drive_set_aside ||
+            tape_drive_busy(library_unit_drive(unit, at->number)))
             continue;
-        own = strcmp(unit->drives[at->number]->config.name,
+        own = strcmp(library_unit_drive(unit, at->number)->config.name,
                      errand->wanted.drive) == 0;
         if (!own && (found >= 0 || at->full || at->unknown))
             continue;
@@ -302,7 +302,7 @@ bring(struct tape_robot *robot, const struct errand *errand,
 
     if (at->element.type == RI_DRIVE) {
         if (at->element.number < robot->unit->config.drive_count)
-            tape_look(robot->unit->drives[at->element.number]);
+            tape_look(library_unit_drive(robot->unit, at->element.number));
         return 0;
     }
     rc = choose_drive(robot, errand, &drive, &full);
@@ -577,7 +577,7 @@ static bool
 has_tapes(const struct library_unit *unit)
 {
     for (unsigned n = 0; n < unit->config.drive_count; n++)
-        if (unit->drives[n] != NULL && is_tape(unit->drives[n]))
+        if (library_unit_drive(unit, n) != NULL && is_tape(library_unit_drive(unit, n)))
             return true;
     return false;
 }

@@ -10,7 +10,7 @@
  * kept in the state file between runs.
  *
  * Environment: REINSERT_SG_NODE, _MEDIA, _STATE, _PERSONALITY, _SLOTS, _MAIL,
- * _DRIVES.  A program ends what it has sent before it closes a node.
+ * _DRIVES, _FAULT (a rule, of the robot).  A program ends what it has sent before it closes a node.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -100,6 +100,12 @@ begin(void)
     }
     library = vscsi_library_new(&config, text, sizeof text);
     if (library == NULL) {
+        fprintf(stderr, "sgnode: %s\n", text);
+        return false;
+    }
+    if (getenv("REINSERT_SG_FAULT") != NULL &&
+        vscsi_fault_add(vscsi_library_robot(library),
+                        getenv("REINSERT_SG_FAULT"), text, sizeof text) != 0) {
         fprintf(stderr, "sgnode: %s\n", text);
         return false;
     }

@@ -43,8 +43,10 @@ class Machine:
     """drives: the drives' sections, in the order of the configuration, by the
     numbers that the robot gives them."""
 
-    def __init__(self, serve, tmp_path, monkeypatch, order=(0, 1), **keys):
+    def __init__(self, serve, tmp_path, monkeypatch, order=(0, 1), fault=None,
+                 **keys):
         self.folder = tmp_path
+        self.fault = fault
         self.media = tmp_path / "media"
         if not self.media.exists():
             self.media.mkdir()
@@ -66,17 +68,21 @@ class Machine:
 
     def wrapper(self, sys):
         environment = {
-            "LD_PRELOAD": SGNODE, "REINSERT_SG_NODE": f"/dev/sg{FIRST}",
+            "REINSERT_SG_NODE": f"/dev/sg{FIRST}",
             "REINSERT_SG_MEDIA": self.media, "REINSERT_SG_SLOTS": 8,
             "REINSERT_SG_STATE": self.folder / "library.state",
             "REINSERT_SG_MAIL": 1, "REINSERT_SG_DRIVES": 2}
-        words = " ".join(f"{k}={shlex.quote(str(v))}"
-                         for k, v in environment.items())
+        if self.fault is not None:
+            environment["REINSERT_SG_FAULT"] = self.fault
+        words = "".join(f"export {k}={shlex.quote(str(v))}\n"
+                        for k, v in environment.items())
         script = self.folder / "reinsert"
         script.write_text(
-            "#!/bin/sh\nexec unshare -m sh -c 'mount --bind \"$0\" /sys && "
-            f"exec env {words} {shlex.quote(os.path.abspath(REINSERT))} "
-            f"\"$@\"' {shlex.quote(str(sys))} \"$@\"\n")
+            f"#!/bin/sh\n{words}"
+            "exec unshare -m sh -c 'mount --bind \"$0\" /sys && "
+            "LD_PRELOAD=$1 && shift && export LD_PRELOAD && exec \"$@\"' "
+            + shlex.join(map(str, [sys, SGNODE, os.path.abspath(REINSERT)]))
+            + " \"$@\"\n")
         script.chmod(0o755)
         return str(script)
 
@@ -153,3 +159,41 @@ def test_a_drive_is_no_robot(machine):
     with pytest.raises(AssertionError) as error:
         machine(match="path:9:0:1:0")
     assert "is no media changer (device type 00)" in str(error.value)
+
+
+def loaded_where_it_should(m):
+    drives = {e["number"]: (e["drive"], e["drive_serial"])
+              for e in m.look()["elements"] if e["type"] == "drive"}
+    assert drives == {0: ("d0", "HUX0000001"), 1: ("d1", "HUX0000002")}
+    m.do("load", source=1, drive=1)
+    m.service.mounted("SG1")
+    assert m.service.volume("SG1")["drive"] == "d1"
+    m.do("load", source=2, drive=0)
+    m.service.mounted("SG2")
+    assert m.service.volume("SG2")["drive"] == "d0"
+
+
+def test_drives_are_known_by_their_serial_numbers(machine):
+    """... in whichever order they are named."""
+    m = machine(order=(1, 0))
+    loaded_where_it_should(m)
+    assert "box: its drives, by their serial numbers: 0 is d0, 1 is d1" in \
+        open(m.service.log, encoding="utf-8").read()
+
+
+def test_drives_of_a_library_that_was_not_ready_at_the_start(machine):
+    m = machine(order=(1, 0), fault="at 1 tur do becoming-ready 4000",
+                poll_interval=1)
+    assert m.look()["library"]["state"] != "ready" and m.where() == {}
+    house.until(lambda: m.look()["library"]["state"] == "ready",
+                "the library", 20)
+    house.until(lambda: m.where(), "its elements", 10)
+    loaded_where_it_should(m)
+
+
+def test_a_drive_that_is_named_without_those_before_it(machine):
+    with pytest.raises(AssertionError) as error:
+        machine(order=(1,))
+    assert ("library box: drive d1 is the robot's drive 1, by its serial "
+            "number; those before it have to be named, too") in str(
+                error.value)
