@@ -400,8 +400,7 @@ server_new(struct ri_service *service, const char *path)
     pthread_condattr_t attr;
     struct stat st;
 
-    if (server == NULL ||
-        (server->tapes = tape_server_new(service)) == NULL) {
+    if (server == NULL || (server->tapes = tape_server_new(service)) == NULL) {
         free(server);
         return NULL;
     }

@@ -82,9 +82,11 @@ describe(const struct drive *drive, struct library_volume *out)
     if (info.tape[0] == '\0')
         return false;
     snprintf(out->name, sizeof out->name, "%s", info.tape);
-    /* Two cartridges may have the same label; no two the same serial. */
-    snprintf(out->identity, sizeof out->identity, "tape:%.120s",
-             info.serial[0] != '\0' ? info.serial : info.tape);
+    /* Two cartridges may have the same label; no two the same serial.  Blank
+     * ones without it are all alike. */
+    if (info.serial[0] != '\0' || strcmp(info.format, "blank") != 0)
+        snprintf(out->identity, sizeof out->identity, "tape:%.120s",
+                 info.serial[0] != '\0' ? info.serial : info.tape);
     snprintf(out->label, sizeof out->label, "%s", info.label);
     snprintf(out->type, sizeof out->type, "%.31s", info.format);
     return true;
@@ -208,18 +210,21 @@ tape_detach(struct drive *drive)
 
 /* --- looked at ------------------------------------------------------------------------ */
 
+static bool
+is_news(NTSTATUS status)
+{
+    return status == STATUS_MEDIA_CHANGED || status == STATUS_BUS_RESET ||
+           status == STATUS_VERIFY_REQUIRED;
+}
+
 NTSTATUS
 tape_ask(struct drive *drive)
 {
-    NTSTATUS status = STATUS_DEVICE_NOT_READY;
+    NTSTATUS status = STATUS_VERIFY_REQUIRED;
 
-    for (int i = 0; i < ASKS_MAX; i++) {
+    for (int i = 0; i < ASKS_MAX && is_news(status); i++)
         status = io_device_control(drive->fdo, IOCTL_TAPE_GET_STATUS, NULL, 0,
                                    NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
-        if (status != STATUS_MEDIA_CHANGED && status != STATUS_BUS_RESET &&
-            status != STATUS_VERIFY_REQUIRED)
-            break;
-    }
     if (status == STATUS_NO_MEDIA)
         return STATUS_NO_MEDIA_IN_DEVICE;
     return status == STATUS_DEVICE_REQUIRES_CLEANING ? STATUS_SUCCESS : status;
@@ -241,12 +246,14 @@ tape_drive_busy(const struct drive *drive)
 NTSTATUS
 tape_eject(struct drive *drive)
 {
-    NTSTATUS status;
+    NTSTATUS status = STATUS_VERIFY_REQUIRED;
 
     if (tape_drive_busy(drive))
         return STATUS_DEVICE_BUSY;
-    status = io_device_control(drive->fdo, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0,
-                               NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
+    /* What is told of a change before it is nobody's news. */
+    for (int i = 0; i < ASKS_MAX && is_news(status); i++)
+        status = io_device_control(drive->fdo, IOCTL_STORAGE_EJECT_MEDIA, NULL,
+                                   0, NULL, 0, SL_OVERRIDE_VERIFY_VOLUME, NULL);
     tape_look(drive);
     return status;
 }

@@ -207,6 +207,25 @@ def test_another_tape_is_refused_and_left_as_it_is(deck):
     assert d.image("A00002").read_bytes() == before
 
 
+def test_a_wrong_tape_can_be_ejected_while_its_session_waits(deck):
+    d = deck()
+    tape = d.open()
+    tape.write(record(0))
+    d.service.yank("tape0")
+    write = Later(tape.write, record(1))
+    d.question()
+    d.insert("A00002")
+    until(lambda: d.service.prompts()[0]["reason"] == "STATUS_WRONG_VOLUME",
+          "the refusal", 20)
+    d.service.eject("tape0")
+    assert d.state() in ("open", "empty")
+    d.insert("A00001")
+    write.result()
+    tape.close()
+    assert d.on_tape("A00001")[:2] == [record(0), record(1)]
+    assert not d.on_tape("A00002")
+
+
 def test_read_goes_on_where_it_was(deck):
     d = deck()
     tape = d.open()
