@@ -159,14 +159,21 @@ begin_signals(struct tape_job *job)
     }
 }
 
+/* From then on they end the program: the service does without it. */
 static void
 end_signals(struct tape_job *job)
 {
+    sigset_t set;
+
     if (!job->signals)
         return;
     pthread_kill(job->signal_thread, SIGUSR2);
     pthread_join(job->signal_thread, NULL);
     job->signals = false;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* --- beginning and end ---------------------------------------------------------------- */

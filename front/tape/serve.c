@@ -190,6 +190,9 @@ void
 tape_server_closing(struct tape_session *session)
 {
     pthread_mutex_lock(&session->server->lock);
+    /* A client that cancels and then closes has said so in that order. */
+    if (session->signal_fd >= 0)
+        take_signals_locked(session->server, session);
     session->tape = NULL;
     pthread_mutex_unlock(&session->server->lock);
 }

@@ -266,6 +266,20 @@ signals__interrupt_ends_a_call__cancel_ends_all(void **state)
     tape_link_close(link, NULL);
 }
 
+/* Its two sockets say it in an order that only the client knows. */
+static void
+signals__cancel_before_close__arrives_before_it(void **state)
+{
+    (void) state;
+    for (unsigned i = 1; i <= 200; i++) {
+        struct tape_link *link = house_open();
+
+        tape_link_cancel(link);
+        (void) tape_link_close(link, NULL);
+        assert_int_equal(fake_tape_count(&fake_tape.cancelled), i);
+    }
+}
+
 static void
 plain_http__lists_tapes_and_asks_for_the_upgrade(void **state)
 {
@@ -307,6 +321,7 @@ main(void)
         T(open__busy_and_unknown__say_so),
         T(status_and_next__pass_through),
         T(signals__interrupt_ends_a_call__cancel_ends_all),
+        T(signals__cancel_before_close__arrives_before_it),
         T(plain_http__lists_tapes_and_asks_for_the_upgrade),
     };
 
