@@ -230,7 +230,8 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
     }
     volume->can_trim = medium->can_trim;
     volume->trim_zeroes = medium->trim_zeroes;
-    if (!volume->head_dirty && !volume->doubted)
+    /* As it is: whatever we had written before. */
+    if ((!volume->head_dirty || volume->as_it_is) && !volume->doubted)
         volume->id = medium->id;
 }
 

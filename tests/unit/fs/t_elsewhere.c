@@ -653,6 +653,35 @@ use__pulled_as_soon_as_it_is_mounted__who_had_it_open_is_not_let_on(
     io_close_file(before);
 }
 
+/* What it is known by had not been read again since a write of ours. */
+static void
+use__what_tells_it_was_just_written_to__it_is_what_it_is_now(void **state)
+{
+    struct drive_rig *d = hand_at = begin(state, 0);
+    const char *path = FAT("told", "TOLD", "A0000046");
+    struct kept kept = { 0 };
+
+    put_in(d, path);
+    used = mount(d);
+    memset(buffer, 't', sizeof buffer);
+    assert_int_equal(write_volume(used, 32768, buffer, 4096), STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, 0x1B0, "another machine", 15);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+    fs_set_keeper(keep, &kept);
+    __atomic_store_n(&d->watch.before, pull_when_taken, __ATOMIC_RELEASE);
+    assert_int_equal(fs_use_as_it_is(used), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(fs_volume_state(used), VOL_ABSENT);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
+}
+
 /* --- whose medium is it? --------------------------------------------------------------- */
 
 static void
@@ -777,6 +806,8 @@ main(void)
         TEST(
             use__pulled_as_soon_as_it_is_mounted__who_had_it_open_is_not_let_on,
             rig_cached_disk),
+        TEST(use__what_tells_it_was_just_written_to__it_is_what_it_is_now,
+             rig_cached_disk),
         TEST(clones__come_back_in_each_others_drives__each_volume_has_its_own,
              rig_cached_disks),
         TEST(retry__the_medium_of_another_volume_is_there__it_is_not_given_away,
