@@ -68,6 +68,9 @@ struct hba_ops {
     /* <= DISPATCH, no lock held.  What the unit was doing ends with
      * SRB_STATUS_BUS_RESET, or ABORTED, which then means the same. */
     void (*reset)(void *hba);
+    /* <= DISPATCH, no lock held; or NULL.  After abort of all that is on its
+     * way: it is the end, nobody waits for what cannot be aborted. */
+    void (*give_up)(void *hba);
     void (*info)(void *hba, struct hba_info *out_info);
     /* PASSIVE.  No command is under way; no event is raised after it. */
     void (*close)(void *hba);

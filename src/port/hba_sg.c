@@ -315,6 +315,10 @@ sg_unit_look(struct sg_unit *unit)
 
     if (__atomic_exchange_n(&unit->reset, false, __ATOMIC_ACQ_REL))
         do_reset(unit);
+    /* A motion may take minutes, and writes nothing. */
+    if (__atomic_exchange_n(&unit->leave, false, __ATOMIC_ACQ_REL) &&
+        unit->type == MEDIUM_CHANGER && unit->sent_count > 0)
+        sg_device_leave(unit);
     if (!__atomic_exchange_n(&unit->aborts, false, __ATOMIC_ACQ_REL))
         return;
     while ((command = find_aborted(&unit->held)) != NULL) {
@@ -338,6 +342,15 @@ sg_submit(void *hba, struct hba_request *request)
     pthread_mutex_unlock(&unit->lock);
     sg_device_wake(unit);
     return false;
+}
+
+static void
+sg_give_up(void *hba)
+{
+    struct sg_unit *unit = hba;
+
+    __atomic_store_n(&unit->leave, true, __ATOMIC_RELEASE);
+    sg_device_wake(unit);
 }
 
 static void
@@ -420,6 +433,7 @@ static const struct hba_ops sg_ops = {
     .bus_type = BusTypeScsi,
     .submit = sg_submit,
     .abort = sg_abort,
+    .give_up = sg_give_up,
     .reset = sg_reset,
     .info = sg_info,
     .close = sg_close,

@@ -152,6 +152,19 @@ sg_device_lost(struct sg_unit *unit)
     unit->config.turned(unit->config.context);
 }
 
+void
+sg_device_leave(struct sg_unit *unit)
+{
+    if (unit->device.fd < 0)
+        return;
+    TRACE(TRACE_PORT, "sg %s left", unit->device.node);
+    (void) sg_unit_answers(unit);
+    close_device(unit);
+    sg_could_have_changed(unit);
+    sg_unit_end_sent(unit);
+    unit->config.gone(unit->config.context, false);
+}
+
 static void
 look_for_it(struct sg_unit *unit)
 {

@@ -235,7 +235,11 @@ port_unit_stop(struct port_unit *unit)
 void
 port_give_up(PDEVICE_OBJECT pdo)
 {
-    port_abort(unit_of(pdo), NULL, SRB_STATUS_ABORTED);
+    struct port_unit *unit = unit_of(pdo);
+
+    port_abort(unit, NULL, SRB_STATUS_ABORTED);
+    if (unit->ops->give_up != NULL)
+        unit->ops->give_up(unit->hba);
 }
 
 void

@@ -10,7 +10,7 @@
  * kept in the state file between runs.
  *
  * Environment: REINSERT_SG_NODE, _MEDIA, _STATE, _PERSONALITY, _SLOTS, _MAIL,
- * _DRIVES, _FAULT (a rule, of the robot).  A program ends what it has sent before it closes a node.
+ * _DRIVES, _FAULT (a rule, of the robot), _MOVE_MS.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -41,6 +41,7 @@
 struct sent {
     struct sent *next;
     struct file *file;
+    unsigned opened; /* the file's, when it was sent */
     struct sg_io_hdr io;
     struct vscsi_command command;
 };
@@ -49,6 +50,7 @@ struct sent {
 struct file {
     int fd, peer; /* fd 0: none */
     unsigned node;
+    unsigned opened;      /* how often so far */
     struct sent *answers; /* oldest first */
 };
 
@@ -91,6 +93,7 @@ begin(void)
         .drive_count = count < DRIVES_MAX ? count : DRIVES_MAX,
         .media_dir = getenv("REINSERT_SG_MEDIA"),
         .state_file = getenv("REINSERT_SG_STATE"),
+        .times = { .move = number("REINSERT_SG_MOVE_MS", 0) },
     };
     char name[32], text[256];
 
@@ -182,6 +185,12 @@ answered(struct vscsi_command *command)
 
     sent->next = NULL;
     pthread_mutex_lock(&lock);
+    /* It was closed meanwhile: nobody waits. */
+    if (sent->file->fd == 0 || sent->file->opened != sent->opened) {
+        pthread_mutex_unlock(&lock);
+        free(sent);
+        return;
+    }
     for (at = &sent->file->answers; *at != NULL;)
         at = &(*at)->next;
     *at = sent;
@@ -202,6 +211,7 @@ write_command(struct file *file, const void *buffer, size_t len)
     }
     memcpy(&sent->io, buffer, sizeof sent->io);
     sent->file = file;
+    sent->opened = file->opened;
     sent->command.done = answered;
     sent->command.context = sent;
     rc = fill_command(&sent->io, &sent->command);
@@ -290,7 +300,10 @@ new_file(unsigned node)
         if (files[i].fd == 0)
             file = &files[i];
     if (file != NULL)
-        *file = (struct file){ .fd = pair[0], .peer = pair[1], .node = node };
+        *file = (struct file){ .fd = pair[0],
+                               .peer = pair[1],
+                               .node = node,
+                               .opened = file->opened + 1 };
     pthread_mutex_unlock(&lock);
     return file != NULL ? pair[0] : -1;
 }

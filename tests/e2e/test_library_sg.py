@@ -10,6 +10,9 @@ SPDX-License-Identifier: MIT
 import os
 import shlex
 import subprocess
+import threading
+import time
+from http.client import HTTPException
 
 import pytest
 
@@ -44,9 +47,9 @@ class Machine:
     numbers that the robot gives them."""
 
     def __init__(self, serve, tmp_path, monkeypatch, order=(0, 1), fault=None,
-                 **keys):
+                 move_ms=0, **keys):
         self.folder = tmp_path
-        self.fault = fault
+        self.fault, self.move_ms = fault, move_ms
         self.media = tmp_path / "media"
         if not self.media.exists():
             self.media.mkdir()
@@ -71,7 +74,8 @@ class Machine:
             "REINSERT_SG_NODE": f"/dev/sg{FIRST}",
             "REINSERT_SG_MEDIA": self.media, "REINSERT_SG_SLOTS": 8,
             "REINSERT_SG_STATE": self.folder / "library.state",
-            "REINSERT_SG_MAIL": 1, "REINSERT_SG_DRIVES": 2}
+            "REINSERT_SG_MAIL": 1, "REINSERT_SG_DRIVES": 2,
+            "REINSERT_SG_MOVE_MS": self.move_ms}
         if self.fault is not None:
             environment["REINSERT_SG_FAULT"] = self.fault
         words = "".join(f"export {k}={shlex.quote(str(v))}\n"
@@ -155,6 +159,27 @@ def test_words_of_mtx(machine):
     assert "Data Transfer Element 0:Full (Storage Element 2 Loaded)" in said
 
 
+def test_service_ends_in_a_motion_that_cannot_be_taken_back(machine):
+    m = machine(move_ms=60000)
+
+    def load():
+        with pytest.raises((house.ApiError, OSError, HTTPException)):
+            m.do("load", source=1, drive=0)
+    waits = threading.Thread(target=load)
+    waits.start()
+    house.until(lambda: m.look()["library"]["state"] == "moving", "a motion")
+    begin = time.monotonic()
+    m.service.stop()
+    assert m.service.process.returncode == 0, m.service.stderr()
+    assert time.monotonic() - begin < 2 * SLOW
+    waits.join()
+    # The emulation ended with the service, its arm in mid-air.
+    m = machine()
+    house.until(lambda: "a motion of cartridge SG1 was interrupted" in
+                m.service.stderr(), "what became of it", 10)
+    assert m.where()["SG1"] == ("slot", 1)
+
+
 def test_a_drive_is_no_robot(machine):
     with pytest.raises(AssertionError) as error:
         machine(match="path:9:0:1:0")
@@ -177,8 +202,8 @@ def test_drives_are_known_by_their_serial_numbers(machine):
     """... in whichever order they are named."""
     m = machine(order=(1, 0))
     loaded_where_it_should(m)
-    assert "box: its drives, by their serial numbers: 0 is d0, 1 is d1" in \
-        open(m.service.log, encoding="utf-8").read()
+    house.until(lambda: "box: its drives, by their serial numbers: 0 is d0, "
+                "1 is d1" in m.service.stderr(), "a line", 10)
 
 
 def test_drives_of_a_library_that_was_not_ready_at_the_start(machine):
