@@ -75,6 +75,21 @@ drives_of_service(struct cli *cli, json_t *rows)
     return rc;
 }
 
+/* Targets that do not let us in. */
+static void
+say_problems(const json_t *rows)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(rows, i, row)
+    {
+        if (json_text(row, "problem")[0] != '\0')
+            cli_say("%s: %s", json_text(row, "name"),
+                    json_text(row, "problem"));
+    }
+}
+
 static int
 run(struct cli *cli)
 {
@@ -90,6 +105,7 @@ run(struct cli *cli)
             cli_say("%s", text);
             rc = CLI_FAILED;
         }
+    say_problems(rows);
     if (cli->json)
         print_json(all);
     else if (cli->tty && json_array_size(rows) == 0)

@@ -164,7 +164,9 @@ const struct cli_verb cli_verb_probe = {
         "A device node that takes SG_IO, an iscsi://HOST[:PORT]/TARGET/LUN, "
         "or an image,\nfor which a drive is emulated.  Nothing is written.  "
         "The service must not have\nthe drive at the same time: one would "
-        "take the other's unit attentions.\n",
+        "take the other's unit attentions.\n"
+        "CHAP: REINSERT_ISCSI_USER and REINSERT_ISCSI_SECRET in the "
+        "environment.\n",
     .options = OPT_JSON | OPT_GUIDED,
     .args_min = 1,
     .args_max = 1,

@@ -488,7 +488,11 @@ tmf_done(struct iscsi_context *iscsi, int status, void *data, void *context)
         return;
     }
     while (unit->functions == 0 && (command = find_ending(unit)) != NULL)
-        iscsi_scsi_cancel_task(iscsi, command->task);
+        if (iscsi_scsi_cancel_task(iscsi, command->task) != 0) {
+            /* A strange answer has made libiscsi forget it. */
+            unit->session->broken = true;
+            return;
+        }
 }
 
 /* The first of the list that is to end, or NULL; each ends the search, because
@@ -574,6 +578,19 @@ iscsi_unit_lost(struct iscsi_unit *unit)
     could_have_changed(unit);
     send_held(unit);
     unit->turned(unit->context);
+}
+
+void
+iscsi_unit_over(struct iscsi_unit *unit)
+{
+    while (!IsListEmpty(&unit->sent)) {
+        struct iscsi_command *command = linked(unit->sent.Flink);
+
+        if (!command->done)
+            command->status = SCSI_STATUS_CANCELLED;
+        end_sent(command);
+    }
+    send_held(unit);
 }
 
 void

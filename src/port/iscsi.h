@@ -128,5 +128,7 @@ void iscsi_unit_look(struct iscsi_unit *unit);
 void iscsi_unit_up(struct iscsi_unit *unit);
 /* The connection is gone, or going: what is on its way will be cancelled. */
 void iscsi_unit_lost(struct iscsi_unit *unit);
+/* It is gone: what libiscsi did not cancel, it has lost. */
+void iscsi_unit_over(struct iscsi_unit *unit);
 
 #endif

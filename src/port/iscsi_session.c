@@ -69,10 +69,15 @@ set_state(struct iscsi_session *session, enum iscsi_state state)
 static void
 say_why(struct iscsi_session *session, const char *what)
 {
+    const char *text =
+        session->iscsi != NULL ? iscsi_get_error(session->iscsi) : "";
+
+    /* libiscsi's word for what it was told not to do. */
+    if (strstr(text, "reconnect") != NULL)
+        text = session->state == ISCSI_UP ? "" : "cannot be reached";
     pthread_mutex_lock(&session->lock);
     snprintf(session->error, sizeof session->error, "%s%s%s", what,
-             session->iscsi != NULL ? ": " : "",
-             session->iscsi != NULL ? iscsi_get_error(session->iscsi) : "");
+             text[0] != '\0' ? ": " : "", text);
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -106,6 +111,7 @@ go_down(struct iscsi_session *session, const char *why)
     if (session->iscsi != NULL)
         iscsi_destroy_context(session->iscsi);
     session->iscsi = NULL;
+    for_each_unit(session, iscsi_unit_over);
     session->next_ms = now_ms() + session->pause_ms;
     session->pause_ms *= 2;
     if (session->pause_ms > PAUSE_LONGEST_MS)

@@ -153,7 +153,8 @@ sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer)
         answer.transferred = transferred(hdr);
     if (hdr->status == SCSISTAT_CHECK_CONDITION) {
         answer.sense = hdr->sbp;
-        answer.sense_len = hdr->sb_len_wr;
+        answer.sense_len =
+            hdr->sb_len_wr < hdr->mx_sb_len ? hdr->sb_len_wr : hdr->mx_sb_len;
         answer.transferred = transferred(hdr);
     }
     *out_answer = answer;
@@ -165,7 +166,9 @@ bool
 sg_answer_doubtful(const struct sg_io_hdr *hdr)
 {
     if (hdr->status == SCSISTAT_CHECK_CONDITION)
-        return sg_sense_key(hdr->sbp, hdr->sb_len_wr) ==
+        return sg_sense_key(hdr->sbp, hdr->sb_len_wr < hdr->mx_sb_len
+                                          ? hdr->sb_len_wr
+                                          : hdr->mx_sb_len) ==
                SCSI_SENSE_UNIT_ATTENTION;
     switch (hdr->host_status) {
     case 0x00: /* DID_OK */

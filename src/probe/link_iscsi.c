@@ -64,6 +64,17 @@ wait_for(struct iscsi_context *iscsi, struct step *step)
     return step->over && step->status == SCSI_STATUS_GOOD;
 }
 
+/* Its word for a connection that was not made is about the next one. */
+static const char *
+why_not(struct iscsi_context *iscsi)
+{
+    const char *text = iscsi_get_error(iscsi);
+
+    if (text[0] == '\0')
+        return "no answer";
+    return strstr(text, "reconnect") != NULL ? "cannot be reached" : text;
+}
+
 /* Not libiscsi's connect in one go, which sends TEST UNIT READY. */
 struct iscsi_context *
 iscsi_log_in(const char *portal, const char *target, char *out_text,
@@ -89,9 +100,7 @@ iscsi_log_in(const char *portal, const char *target, char *out_text,
         iscsi_login_async(iscsi, step_over, &login) == 0 &&
         wait_for(iscsi, &login))
         return iscsi;
-    snprintf(out_text, text_max, "%s: %s", portal,
-             iscsi_get_error(iscsi)[0] != '\0' ? iscsi_get_error(iscsi)
-                                               : "no answer");
+    snprintf(out_text, text_max, "%s: %s", portal, why_not(iscsi));
     iscsi_destroy_context(iscsi);
     return NULL;
 }

@@ -56,9 +56,11 @@ units_of_target(const char *portal, const char *target, json_t *rows)
 
     snprintf(url, sizeof url, "iscsi://%s/%s/0", portal, target);
     if (link_open(url, &link, text, sizeof text) != 0) {
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s}", "name",
-                                              url, "where", "portal", "held_by",
-                                              "", "problem", text));
+        *strrchr(url, '/') = '\0';
+        json_array_append_new(rows,
+                              json_pack("{s:s, s:s, s:s, s:s, s:s}", "name",
+                                        url, "where", "portal", "held_by", "",
+                                        "type", "target", "problem", text));
         return;
     }
     link_send(&link, &luns);

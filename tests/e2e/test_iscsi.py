@@ -9,11 +9,12 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from house import MIB, SLOW, Fio, bytes_at, steady, until, volumes
+from house import MIB, REINSERT, SLOW, Fio, bytes_at, steady, until, volumes
 from tgt import Target
 
 HEAD = 8 * MIB
@@ -133,6 +134,34 @@ def test_P1_medium_exchanged_while_the_target_was_away(one, target, media):
     waiting.good(30)
     c.flush()
     assert bytes_at(media.a, at, 4096) == b"2" * 4096
+    assert content(media.b) == before
+
+
+def test_P1_P2_medium_exchanged_while_away_under_fio(one, target, media,
+                                                     tmp_path):
+    """The session is killed under a verifying client, another medium is in the
+    drive when it comes back, then the right one."""
+    s, _ = one
+    at, length = volumes.extent(media.a)
+    before = content(media.b)
+    fio = Fio(s.uri("ARCHIVE-A"), at, 16 * MIB, tmp_path, loops=3)
+    try:
+        until(lambda: content(media.a)[at:at + MIB].count(0) < MIB,
+              "fio's first writes", 20)
+        target.kill()
+        target.put(1, media.b)
+        target.start()
+        until(lambda: s.volume("ARCHIVE-B"), "the other volume is seen", 20)
+        s.one_prompt("ARCHIVE-A", 3)
+        steady(fio.running, "fio waits")
+        target.kill()
+        assert content(media.b) == before
+        target.put(1, media.a)
+        target.start()
+        s.no_prompt(20)
+        fio.good(90)
+    finally:
+        fio.close()
     assert content(media.b) == before
 
 
@@ -306,6 +335,34 @@ def test_P8_log_on_disk_waits_for_the_target(serve, target, media, clients,
     target.start()
     s.mounted("ARCHIVE-A", seconds=30)
     until(lambda: bytes_at(media.a, at, 4096) == b"8" * 4096, "the replay", 20)
+
+
+def test_P1_another_initiator_asks_first(one, target, media, tmp_path):
+    """Whatever there was to be told of the new medium, it was told."""
+    s, c = one
+    mine = os.path.join(str(tmp_path), "mine.img")
+    with open(mine, "wb") as file:
+        file.write(content(media.a))
+    at, _ = volumes.extent(media.a)
+    first = c.read(at, 4096)
+    target.update(1, "online=0")
+    overwrite(media.a, media.b)
+    target.update(1, "online=1")
+    done = subprocess.run([REINSERT, "probe", target.url(1)], text=True,
+                          capture_output=True, timeout=60 * SLOW, check=False)
+    assert done.returncode == 0 and "ARCHIVE-B" in done.stdout
+    until(lambda: s.drives()["d1"]["state"] == "ready", "ready", 5)
+    quiet(s)
+    other = content(media.a)
+    waiting = c.write_on(at, b"9" * 4096)
+    s.one_prompt("ARCHIVE-A", 5)
+    waiting.waits(0.5)
+    assert content(media.a) == other
+    overwrite(media.a, mine)
+    waiting.good(20)
+    s.no_prompt(5)
+    c.flush()
+    assert bytes_at(media.a, at, 4096) == b"9" * 4096 != first
 
 
 @pytest.fixture

@@ -71,7 +71,29 @@ def test_portal_that_is_not_there_is_named():
     done = subprocess.run([house.REINSERT, "drives", "--discover",
                            "127.0.0.1:1"], text=True, capture_output=True,
                           timeout=60, check=False)
-    assert done.returncode == 1 and "127.0.0.1:1" in done.stderr
+    assert done.returncode == 1
+    assert "127.0.0.1:1: cannot be reached" in done.stderr
+
+
+def test_chap__what_is_asked_for_is_said__and_where_it_comes_from(target,
+                                                                  media):
+    target.add(1, media.a)
+    target.chap = ("archive", "correct-horse-99")
+    target.start()
+    words = [house.REINSERT, "drives", "--discover",
+             f"127.0.0.1:{target.port}"]
+    done = subprocess.run(words, text=True, capture_output=True, timeout=60,
+                          check=False)
+    assert "Authentication failure" in done.stderr
+    assert target.url(1) not in done.stdout
+    env = dict(os.environ, REINSERT_ISCSI_USER="archive",
+               REINSERT_ISCSI_SECRET="correct-horse-99")
+    done = subprocess.run(words, text=True, capture_output=True, timeout=60,
+                          check=False, env=env)
+    assert target.url(1) in done.stdout and done.stderr == ""
+    report = json.loads(run("probe", "--json", target.url(1), env=env))
+    assert report["identity"]["serial"] == "D001"
+    assert "REINSERT_ISCSI_SECRET" in run("probe", "--help")
 
 
 @pytest.mark.parametrize("kind, table", [

@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+#include "port/sg.h"
+
 /* Polls ask on threads of their own. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct input script;
@@ -84,6 +86,33 @@ answer_sense(struct hba_answer *answer, uint8_t sense[64])
     answer->attention = attention;
 }
 
+/* As Linux's SG_IO would tell of it; its fields lie as the input does. */
+static void
+answer_as_sg(struct hba_answer *answer, uint8_t *data, uint32_t room,
+             uint8_t sense[SG_SENSE_MAX])
+{
+    struct sg_io_hdr hdr = { .interface_id = 'S',
+                             .dxfer_len = room,
+                             .mx_sb_len = SG_SENSE_MAX,
+                             .sbp = sense,
+                             .status = take8(&script),
+                             .host_status = take8(&script) & 0x1F,
+                             .driver_status = take8(&script),
+                             .resid = (int) take32(&script) };
+    uint32_t came = room < 4096 ? room : 4096;
+
+    hdr.sb_len_wr = take8(&script);
+    take(&script, sense, SG_SENSE_MAX);
+    if (came > 0)
+        take(&script, data, came);
+    if (sg_answer_doubtful(&hdr))
+        attention++;
+    sg_answer_of(&hdr, answer);
+    if (answer->srb_status != SRB_STATUS_SUCCESS)
+        answer->attention = attention;
+    CHECK(answer->transferred <= room && answer->sense_len <= SG_SENSE_MAX);
+}
+
 /* 0: as an honest drive; 1: data; 2: sense; 3: another SRB status; and so on:
  * three quarters of the values are data. */
 static bool NTAPI
@@ -93,14 +122,18 @@ submit(void *hba, struct hba_request *request)
     uint8_t *data = srb->SrbFlags & SRB_FLAGS_DATA_IN ? srb->DataBuffer : NULL;
     uint32_t room = data != NULL ? srb->DataTransferLength : 0;
     struct hba_answer answer = { .srb_status = SRB_STATUS_SUCCESS };
-    uint8_t how, sense[64];
+    uint8_t how, sense[SG_SENSE_MAX];
 
     (void) hba;
     pthread_mutex_lock(&lock);
     if (!(srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY))
         CHECK(++commands < commands_max);
     how = take8(&script);
-    switch (how == 0 ? 0 : how <= 0x30 ? 2 : how <= 0x40 ? 3 : 1) {
+    switch (how == 0      ? 0
+            : how <= 0x30 ? 2
+            : how <= 0x40 ? 3
+            : how > 0xF0  ? 4
+                          : 1) {
     case 0:
         answer.transferred = honest(srb, data, room);
         break;
@@ -113,6 +146,9 @@ submit(void *hba, struct hba_request *request)
         break;
     case 2:
         answer_sense(&answer, sense);
+        break;
+    case 4:
+        answer_as_sg(&answer, data, room, sense);
         break;
     default:
         answer.srb_status = srb_statuses[how & 15];

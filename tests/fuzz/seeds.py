@@ -37,6 +37,15 @@ seed("probe", "disk", bytes([0]) + bytes([0xC0, 18]) +
 seed("probe", "guided", bytes([1, 0x0F, 0]) * 3 + GOOD * 40)
 
 
+# --- iscsi: how many commands, then for each answer: way, and what it takes
+
+seed("iscsi", "honest", bytes([5, 0, 0, 0]))
+seed("iscsi", "response", bytes([2, 1, 0x80, 0, 2, 0, 20]) + bytes(12) +
+     bytes([0, 18, 0x70, 0, 6]) + bytes(15))
+seed("iscsi", "data", bytes([1, 3, 4, 0, 1, 4, 2, 0, 0, 0x80, 0, 0]) +
+     bytes(20))
+
+
 # --- sense: SRB status, SCSI status, circumstances, retry, moved, CDB, sense
 
 def fixed(key, asc, ascq, ili=0):

@@ -143,6 +143,7 @@ check_condition__sense_is_given_and_only_attention_is_doubtful(void **state)
     static uint8_t not_ready[18] = { 0x70, 0, 2, [7] = 10, [12] = 0x3A };
     struct sg_io_hdr hdr = { .status = SCSISTAT_CHECK_CONDITION,
                              .sbp = fixed,
+                             .mx_sb_len = SG_SENSE_MAX,
                              .sb_len_wr = sizeof fixed };
     struct hba_answer answer = answer_of(hdr);
 
@@ -158,6 +159,8 @@ check_condition__sense_is_given_and_only_attention_is_doubtful(void **state)
     hdr.sbp = not_ready;
     hdr.sb_len_wr = sizeof not_ready;
     assert_false(sg_answer_doubtful(&hdr));
+    hdr.sb_len_wr = 255; /* more than there is room for */
+    assert_int_equal(answer_of(hdr).sense_len, SG_SENSE_MAX);
     hdr.sb_len_wr = 0; /* none came: the key is not read */
     assert_false(sg_answer_doubtful(&hdr));
 }

@@ -1,0 +1,482 @@
+/*
+ * t_iscsi.c - tests for src/port/hba_iscsi.c and iscsi_session.c, against a
+ * target in this process that does what each test says.
+ *
+ * Expectations: RFC 7143 (responses, residuals, task management), SAM-5 on unit
+ * attention conditions, and promise P1: what a change could have fallen into is
+ * not believed, and not sent again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "support.h"
+
+#include "target.h"
+
+static const uint8_t attention[18] = { 0x70, 0, 6, [7] = 10, [12] = 0x28 };
+
+struct wire {
+    struct target target;
+    PDRIVER_OBJECT driver;
+    PDEVICE_OBJECT pdo;
+    char text[256];
+    LONG turns; /* atomic: sessions that began or ended */
+    UCHAR data[8][1024];
+    struct pdu first; /* that was kept back */
+    bool kept;
+};
+
+static void
+turned(void *context)
+{
+    struct wire *wire = context;
+
+    InterlockedIncrement(&wire->turns);
+}
+
+static NTSTATUS
+add_unit(struct wire *wire, bool may_be_away)
+{
+    char url[128];
+
+    snprintf(url, sizeof url, "iscsi://127.0.0.1:%d/" TARGET_NAME "/1",
+             wire->target.port);
+    return port_add_iscsi(wire->driver,
+                          &(struct port_iscsi_config){
+                              .url = url,
+                              .initiator = "iqn.2026-11.reinsert:test",
+                              .user = "",
+                              .secret = "",
+                              .turned = turned,
+                              .context = wire,
+                              .may_be_away = may_be_away,
+                              .out_text = wire->text,
+                              .text_max = sizeof wire->text,
+                          },
+                          "wire", &wire->pdo);
+}
+
+static int
+wire_alone(void **state)
+{
+    struct wire *wire = calloc(1, sizeof *wire);
+
+    wire->target.context = wire;
+    target_start(&wire->target);
+    assert_int_equal(io_init(), STATUS_SUCCESS);
+    assert_int_equal(io_load_driver("port", port_driver_entry, &wire->driver),
+                     STATUS_SUCCESS);
+    *state = wire;
+    return 0;
+}
+
+static int
+wire_new(void **state)
+{
+    wire_alone(state);
+    assert_int_equal(add_unit(*state, false), STATUS_SUCCESS);
+    return 0;
+}
+
+static int
+wire_free(void **state)
+{
+    struct wire *wire = *state;
+
+    if (wire->pdo != NULL)
+        port_remove_unit(wire->pdo);
+    target_stop(&wire->target);
+    io_unload_driver(wire->driver);
+    io_shutdown();
+    free(wire);
+    return 0;
+}
+
+#define WIRED(name) cmocka_unit_test_setup_teardown(name, wire_new, wire_free)
+#define ALONE(name) cmocka_unit_test_setup_teardown(name, wire_alone, wire_free)
+#define UNTIL(what)                                                            \
+    do {                                                                       \
+        for (int i_ = 0; !(what); i_++) {                                      \
+            assert_true(i_ < 15000);                                           \
+            usleep(1000);                                                      \
+        }                                                                      \
+    } while (0)
+
+/* READ(10) or WRITE(10) of two blocks at 2 * n. */
+static void
+transfer(struct wire *wire, struct call *call, UCHAR opcode, unsigned n,
+         ULONG key)
+{
+    call_cdb(call,
+             FREE | (opcode == 0x28 ? SRB_FLAGS_DATA_IN : SRB_FLAGS_DATA_OUT),
+             CDB_OF(opcode, 0, 0, 0, 0, (UCHAR) (2 * n), 0, 0, 2, 0));
+    call->srb.DataBuffer = wire->data[n];
+    call->srb.DataTransferLength = sizeof wire->data[n];
+    call->srb.QueueSortKey = key;
+}
+
+static unsigned
+sent(struct wire *wire, UCHAR opcode)
+{
+    return __atomic_load_n(&wire->target.sent[opcode], __ATOMIC_ACQUIRE);
+}
+
+static void
+answers_by(struct wire *wire,
+           bool (*command)(struct target *target, const struct pdu *in))
+{
+    __atomic_store_n(&wire->target.command, command, __ATOMIC_RELEASE);
+}
+
+static void
+give(struct call *call, struct wire *wire)
+{
+    call_send(call, wire->pdo);
+    call_wait(call);
+}
+
+/* --- answers --------------------------------------------------------------------- */
+
+static void
+read__good__data_is_there(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    transfer(wire, &call, 0x28, 0, 0);
+    give(&call, wire);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+    assert_int_equal(call.srb.DataTransferLength, 1024);
+    assert_int_equal(wire->data[0][1023], 'd');
+}
+
+static bool
+in_pieces_from_the_end(struct target *target, const struct pdu *in)
+{
+    uint8_t block[512];
+
+    if (in->head[32] != 0x28)
+        return false;
+    memset(block, '2', sizeof block);
+    target_data(target, in, block, 512, 512, false);
+    memset(block, '1', sizeof block);
+    return target_data(target, in, block, 512, 0, false) &&
+           target_respond(target, in, 0, NULL, 0);
+}
+
+static void
+data_in__in_any_order__each_piece_in_its_place(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    answers_by(wire, in_pieces_from_the_end);
+    transfer(wire, &call, 0x28, 0, 0);
+    give(&call, wire);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+    assert_int_equal(wire->data[0][0], '1');
+    assert_int_equal(wire->data[0][1023], '2');
+}
+
+/* More than was asked for, and behind what was asked for. */
+static bool
+over_long(struct target *target, const struct pdu *in)
+{
+    static uint8_t block[4096];
+
+    if (in->head[32] != 0x28)
+        return false;
+    memset(block, 'X', sizeof block);
+    return target_data(target, in, block, sizeof block, 0, true);
+}
+
+static bool
+far_away(struct target *target, const struct pdu *in)
+{
+    static uint8_t block[512];
+
+    if (in->head[32] != 0x28)
+        return false;
+    memset(block, 'X', sizeof block);
+    return target_data(target, in, block, sizeof block, 1u << 20, true);
+}
+
+static void
+data_in__over_long_or_elsewhere__no_byte_behind_the_buffer(void **state)
+{
+    static bool (*const lies[])(struct target *,
+                                const struct pdu *) = { over_long, far_away };
+    struct wire *wire = *state;
+    struct call call;
+
+    for (size_t i = 0; i < ARRAYSIZE(lies); i++) {
+        memset(wire->data, 'k', sizeof wire->data);
+        answers_by(wire, lies[i]);
+        transfer(wire, &call, 0x28, 0, 0);
+        give(&call, wire);
+        assert_int_not_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+        for (size_t at = 0; at < sizeof wire->data[1]; at++)
+            assert_int_equal(wire->data[1][at], 'k');
+        /* The session is lost over it, and there is another one. */
+        answers_by(wire, NULL);
+        UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
+    }
+}
+
+static bool
+says_less_than_nothing(struct target *target, const struct pdu *in)
+{
+    uint8_t head[48] = { PDU_RESPONSE, 0x82 };
+
+    if (in->head[32] != 0x28)
+        return false;
+    memcpy(head + 16, in->head + 16, 4);
+    head[44] = 0x7F; /* an underflow of two milliards */
+    target_send(target, head, NULL, 0);
+    return true;
+}
+
+static void
+residual__larger_than_the_transfer__nothing_came(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    answers_by(wire, says_less_than_nothing);
+    transfer(wire, &call, 0x28, 0, 0);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus), SRB_STATUS_SUCCESS);
+    assert_int_equal(call.srb.DataTransferLength, 0);
+}
+
+/* Its length says 500 bytes; six are there. */
+static bool
+cut_sense(struct target *target, const struct pdu *in)
+{
+    uint8_t head[48] = { PDU_RESPONSE, 0x80, 0, 2 };
+    uint8_t data[8] = { 500 >> 8, 500 & 0xFF, 0x70, 0, 3, 0, 0, 0 };
+
+    if (in->head[32] != 0x28)
+        return false;
+    memcpy(head + 16, in->head + 16, 4);
+    target_send(target, head, data, sizeof data);
+    return true;
+}
+
+/* None at all. */
+static bool
+no_sense(struct target *target, const struct pdu *in)
+{
+    return in->head[32] == 0x28 && target_respond(target, in, 2, NULL, 0);
+}
+
+static void
+sense__shorter_than_it_says__is_what_came(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    answers_by(wire, cut_sense);
+    transfer(wire, &call, 0x28, 0, 0);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus), SRB_STATUS_ERROR);
+    assert_int_equal(call.srb.SenseInfoBufferLength, 6);
+    assert_int_equal(call.sense[2] & 0xF, 3);
+    answers_by(wire, no_sense);
+    transfer(wire, &call, 0x28, 0, 0);
+    give(&call, wire);
+    assert_int_equal(call.srb.ScsiStatus, SCSISTAT_CHECK_CONDITION);
+    assert_false(call.srb.SrbStatus & SRB_STATUS_AUTOSENSE_VALID);
+}
+
+/* --- changes ------------------------------------------------------------------------ */
+
+/* The second is answered before the first, which then tells of a change. */
+static bool
+second_first(struct target *target, const struct pdu *in)
+{
+    struct wire *wire = target->context;
+
+    if (in->head[32] != 0x28)
+        return false;
+    if (!wire->kept) {
+        wire->first = *in;
+        wire->kept = true;
+        return true;
+    }
+    target_honest(target, in);
+    return target_respond(target, &wire->first, 2, attention, sizeof attention);
+}
+
+static void
+P1__answers_in_another_order__what_ran_behind_a_change_is_not_believed(
+    void **state)
+{
+    struct wire *wire = *state;
+    struct call calls[2];
+
+    answers_by(wire, second_first);
+    for (unsigned n = 0; n < 2; n++) {
+        transfer(wire, &calls[n], 0x28, n, 1);
+        call_send(&calls[n], wire->pdo);
+    }
+    call_wait(&calls[0]);
+    call_wait(&calls[1]);
+    assert_int_equal(SRB_STATUS(calls[0].srb.SrbStatus), SRB_STATUS_ERROR);
+    assert_int_equal(calls[0].srb.QueueSortKey, 2);
+    assert_int_equal(SRB_STATUS(calls[1].srb.SrbStatus),
+                     SRB_STATUS_REQUEST_FLUSHED);
+    assert_int_equal(calls[1].srb.QueueSortKey, 2);
+    /* Meant for the medium of before: not sent. */
+    transfer(wire, &calls[0], 0x2A, 0, 1);
+    give(&calls[0], wire);
+    assert_int_equal(SRB_STATUS(calls[0].srb.SrbStatus),
+                     SRB_STATUS_REQUEST_FLUSHED);
+    assert_int_equal(sent(wire, 0x2A), 0);
+}
+
+static bool
+hangs_up_at_a_write(struct target *target, const struct pdu *in)
+{
+    if (in->head[32] != 0x2A)
+        return false;
+    target_hang_up(target);
+    return true;
+}
+
+static void
+P1__session_lost_in_a_write__is_not_sent_again(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    answers_by(wire, hangs_up_at_a_write);
+    transfer(wire, &call, 0x2A, 0, 1);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus), SRB_STATUS_BUS_RESET);
+    answers_by(wire, NULL);
+    UNTIL(__atomic_load_n(&wire->target.sessions, __ATOMIC_ACQUIRE) == 2 &&
+          !info_of(&(struct rig){ .pdo = wire->pdo }).away);
+    transfer(wire, &call, 0x2A, 0, 1);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus),
+                     SRB_STATUS_REQUEST_FLUSHED);
+    assert_int_equal(sent(wire, 0x2A), 1);
+    transfer(wire, &call, 0x2A, 0, call.srb.QueueSortKey);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus), SRB_STATUS_SUCCESS);
+    assert_int_equal(sent(wire, 0x2A), 2);
+    assert_true(InterlockedOr(&wire->turns, 0) >= 2);
+}
+
+/* Nobody is told that a command is over that may still be carried out. */
+static void
+P1__target_falls_silent__abort_ends_with_the_session(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    __atomic_store_n(&wire->target.deaf, true, __ATOMIC_RELEASE);
+    transfer(wire, &call, 0x2A, 0, 1);
+    call_send(&call, wire->pdo);
+    usleep(50000);
+    assert_true(call_waits(&call));
+    port_give_up(wire->pdo);
+    UNTIL(KeReadStateEvent(&call.done) != 0);
+    call_wait(&call);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus), SRB_STATUS_ABORTED);
+    assert_true(info_of(&(struct rig){ .pdo = wire->pdo }).away);
+    transfer(wire, &call, 0x28, 0, 0);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus),
+                     SRB_STATUS_SELECTION_TIMEOUT);
+    __atomic_store_n(&wire->target.deaf, false, __ATOMIC_RELEASE);
+    UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
+}
+
+/* libiscsi takes it for an error, and forgets the command. */
+static bool
+data_where_none_is_due(struct target *target, const struct pdu *in)
+{
+    return in->head[32] == 0x00 && target_data(target, in, NULL, 0, 0, false);
+}
+
+static void
+strange_answer__abort_ends_it_all_the_same(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    answers_by(wire, data_where_none_is_due);
+    tur(&call, FREE);
+    call_send(&call, wire->pdo);
+    for (int i = 0; KeReadStateEvent(&call.done) == 0; i++) {
+        assert_true(i < 100);
+        usleep(50000);
+        port_give_up(wire->pdo);
+    }
+    call_wait(&call);
+    assert_int_not_equal(SRB_STATUS(call.srb.SrbStatus), SRB_STATUS_SUCCESS);
+    answers_by(wire, NULL);
+    UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
+    tur(&call, FREE);
+    give(&call, wire);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+}
+
+/* --- being away ---------------------------------------------------------------------- */
+
+static void
+away_at_first__made_all_the_same__known_when_it_comes(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    target_stop(&wire->target);
+    assert_int_equal(add_unit(wire, false), STATUS_DEVICE_NOT_CONNECTED);
+    assert_true(strlen(wire->text) > 0);
+    assert_int_equal(add_unit(wire, true), STATUS_SUCCESS);
+    assert_false(port_unit_known(wire->pdo));
+    assert_false(NT_SUCCESS(port_unit_identify(wire->pdo)));
+    transfer(wire, &call, 0x28, 0, 0);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus),
+                     SRB_STATUS_SELECTION_TIMEOUT);
+    target_start(&wire->target);
+    UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
+    assert_true(InterlockedOr(&wire->turns, 0) >= 1);
+    assert_int_equal(port_unit_identify(wire->pdo), STATUS_SUCCESS);
+    assert_true(port_unit_known(wire->pdo));
+    assert_int_equal(port_unit_type(wire->pdo), DIRECT_ACCESS_DEVICE);
+}
+
+static void
+refused__is_an_error_even_so(void **state)
+{
+    struct wire *wire = *state;
+
+    wire->target.refuse = true;
+    assert_int_equal(add_unit(wire, true), STATUS_DEVICE_NOT_CONNECTED);
+    assert_non_null(strstr(wire->text, TARGET_NAME));
+    wire->pdo = NULL;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WIRED(read__good__data_is_there),
+        WIRED(data_in__in_any_order__each_piece_in_its_place),
+        WIRED(data_in__over_long_or_elsewhere__no_byte_behind_the_buffer),
+        WIRED(residual__larger_than_the_transfer__nothing_came),
+        WIRED(sense__shorter_than_it_says__is_what_came),
+        WIRED(
+            P1__answers_in_another_order__what_ran_behind_a_change_is_not_believed),
+        WIRED(P1__session_lost_in_a_write__is_not_sent_again),
+        WIRED(P1__target_falls_silent__abort_ends_with_the_session),
+        WIRED(strange_answer__abort_ends_it_all_the_same),
+        ALONE(away_at_first__made_all_the_same__known_when_it_comes),
+        ALONE(refused__is_an_error_even_so),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
