@@ -4,7 +4,9 @@
 On an emulated drive whose image is on tmpfs, records of 64 KiB and 1 MiB.
 Wanted: at least half as fast as `cat FILE | cat`, and not slower than dd on
 the same image file by more than a fifth.  Runs take turns; processor time is
-that of all that is involved, the service too.
+that of all that is involved, the service too.  Then dd through the tape files
+of `reinsert tape mount`, and what a record costs more there: FUSE and the
+kernel.
 
     bench/tape.py REINSERT [MIB] [ROUNDS]
 
@@ -51,18 +53,37 @@ class Bench:
             if line.startswith("ready"):
                 break
 
+        self.files = None
+        if os.path.exists("/dev/fuse") and os.geteuid() == 0:
+            os.mkdir(f"{folder}/mnt")
+            self.files = f"{folder}/mnt"
+            self.mounted = subprocess.Popen(
+                [REINSERT, "tape", "mount", "-F", self.files], env=self.env,
+                stdout=subprocess.DEVNULL)
+            while not os.path.exists(f"{self.files}/st0"):
+                time.sleep(0.01)
+
     def end(self):
+        if self.files:
+            subprocess.run(["fusermount3", "-u", self.files], check=True)
+            self.mounted.wait()
         self.service.terminate()
         self.service.wait()
 
+    def cpu(self):
+        ours = service_cpu(self.service.pid)
+        if self.files:
+            ours += service_cpu(self.mounted.pid)
+        return ours
+
     def run(self, command):
         """Seconds on the clock, and of processors."""
-        before = os.times(), service_cpu(self.service.pid)
+        before = os.times(), self.cpu()
         begin = time.monotonic()
         subprocess.run(["sh", "-c", command], env=self.env, check=True,
                        stderr=subprocess.DEVNULL)
         clock = time.monotonic() - begin
-        after = os.times(), service_cpu(self.service.pid)
+        after = os.times(), self.cpu()
         cpu = sum(after[0][2:4]) - sum(before[0][2:4]) + after[1] - before[1]
         return clock, cpu
 
@@ -82,6 +103,13 @@ class Bench:
             f"{ours} read -q -b {record} | cat > /dev/null")
         rows["dd read | cat"] = self.run(
             f"dd if={self.image} bs={record} | cat > /dev/null")
+        if self.files:
+            self.run(f"{ours} rewind")
+            rows["dd to nst0"] = self.run(
+                f"dd if={self.source} of={self.files}/nst0 bs={record}")
+            self.run(f"{ours} rewind")
+            rows["dd from nst0"] = self.run(
+                f"dd if={self.files}/nst0 of=/dev/null bs={record}")
         rows["cat | cat"] = self.run(f"cat {self.source} | cat > /dev/null")
         return rows
 
@@ -103,14 +131,37 @@ def report(record, turns):
               f"{SIZE_MIB / clock[beside]:.0f} MiB/s, {cpu[beside]:.2f} s)")
 
 
+KIB = {"10K": 10, "64K": 64, "1M": 1024}
+
+
+def report_files(record, turns):
+    for row, beside in (("dd to nst0", "write"), ("dd from nst0", "read")):
+        if row not in turns[0]:
+            print(f"{row}: no /dev/fuse, or not root")
+            continue
+        records = SIZE_MIB * 1024 / KIB[record]
+        clock, cpu = (statistics.median(t[row][i] for t in turns)
+                      for i in range(2))
+        more = [(clock, cpu)[i] - statistics.median(t[beside][i]
+                                                    for t in turns)
+                for i in range(2)]
+        print(f"{row:12} {record:>4}: {SIZE_MIB / clock:6.0f} MiB/s, a record "
+              f"{more[0] / records * 1e6:+.0f} us, of processors "
+              f"{more[1] / records * 1e6:+.0f} us, beside `reinsert tape "
+              f"{beside}`")
+
+
 def main():
     shm = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=shm) as folder:
         bench = Bench(folder)
         try:
-            for record in ("64K", "1M"):
+            for record in KIB:
                 bench.turn(record)      # pages that are there for all
-                report(record, [bench.turn(record) for _ in range(ROUNDS)])
+                turns = [bench.turn(record) for _ in range(ROUNDS)]
+                if record != "10K":     # of tar and dd, for the files alone
+                    report(record, turns)
+                report_files(record, turns)
         finally:
             bench.end()
 

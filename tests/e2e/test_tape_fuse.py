@@ -210,6 +210,36 @@ def test_mt_writes_marks_sets_blocks_and_ejects(lto):
     assert "DR_OPEN" in mt(lto, "status")
 
 
+@pytest.mark.parametrize("words", [
+    ["status"], ["tell"], ["fsf", "1"], ["status"], ["fsr", "1"], ["tell"],
+    ["eod"], ["status"], ["bsf", "1"], ["status"], ["fsf", "7"],
+    ["bsr", "1"], ["asf", "2"], ["seek", "3"], ["setblk", "512"], ["rewind"]])
+def test_mt_says_what_reinsert_tape_says(mount, words):
+    """The real one on a file, ours on the drive; byte for byte."""
+    files = mount("lto0", "lto1")
+    places = {"lto0": files.path("nst0"), "lto1": files.path("nst1")}
+    for place in places.values():
+        with Tape(place) as tape:
+            for number in range(3):
+                tape.write(b"%d" % number * 700)
+                tape.op(tapes.MTWEOF)
+            tape.op(tapes.MTREW)
+            tape.op(tapes.MTFSF)
+    theirs = run("mt-st", "-f", places["lto0"], *words, good=False, text=True)
+    ours = files.service.run("tape", "lto1", *words)
+    assert theirs.returncode == ours.returncode
+    assert theirs.stdout == ours.stdout
+
+    # Ours goes on with the reason.
+    assert ours.stderr.startswith(
+        theirs.stderr.replace(places["lto0"], "lto1"))
+    after = []
+    for place in places.values():
+        with Tape(place, os.O_RDONLY) as tape:
+            after.append((tape.where(), tape.status()))
+    assert after[0] == after[1]
+
+
 # --- dd -----------------------------------------------------------------------
 
 
