@@ -200,14 +200,14 @@ choose_drive(struct tape_robot *robot, const struct errand *errand,
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         const struct ri_element_info *at = &list[i];
+        const struct drive *drive =
+            at->type == RI_DRIVE ? library_unit_drive(unit, at->number) : NULL;
         bool own;
 
-        if (at->type != RI_DRIVE || at->number >= unit->config.drive_count ||
-            !is_tape(library_unit_drive(unit, at->number)) || at->drive_set_aside ||
-            tape_drive_busy(library_unit_drive(unit, at->number)))
+        if (drive == NULL || !is_tape(drive) || at->drive_set_aside ||
+            tape_drive_busy(drive))
             continue;
-        own = strcmp(library_unit_drive(unit, at->number)->config.name,
-                     errand->wanted.drive) == 0;
+        own = strcmp(drive->config.name, errand->wanted.drive) == 0;
         if (!own && (found >= 0 || at->full || at->unknown))
             continue;
         found = (int) at->number;
@@ -301,8 +301,10 @@ bring(struct tape_robot *robot, const struct errand *errand,
     int rc;
 
     if (at->element.type == RI_DRIVE) {
-        if (at->element.number < robot->unit->config.drive_count)
-            tape_look(library_unit_drive(robot->unit, at->element.number));
+        struct drive *in = library_unit_drive(robot->unit, at->element.number);
+
+        if (in != NULL)
+            tape_look(in);
         return 0;
     }
     rc = choose_drive(robot, errand, &drive, &full);
@@ -577,7 +579,7 @@ static bool
 has_tapes(const struct library_unit *unit)
 {
     for (unsigned n = 0; n < unit->config.drive_count; n++)
-        if (library_unit_drive(unit, n) != NULL && is_tape(library_unit_drive(unit, n)))
+        if (unit->drives[n] != NULL && is_tape(unit->drives[n]))
             return true;
     return false;
 }

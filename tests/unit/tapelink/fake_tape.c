@@ -77,6 +77,14 @@ fake_tape_wait(const unsigned *what, unsigned value)
     return there;
 }
 
+void
+fake_tape_name(char *out_name)
+{
+    pthread_mutex_lock(&lock);
+    memcpy(out_name, fake_tape.last_name, RI_NAME_MAX);
+    pthread_mutex_unlock(&lock);
+}
+
 const void *
 fake_tape_record(unsigned n, size_t *out_size)
 {
@@ -116,8 +124,8 @@ ri_tapes(struct ri_service *service, struct ri_tape_info **out_list,
     snprintf(list->format, sizeof list->format, "ANSI");
     list->capacity_bytes = FAKE_BYTES;
     list->file = 0;
-    list->block = at;
     pthread_mutex_lock(&lock);
+    list->block = at;
     list->open = session != NULL;
     pthread_mutex_unlock(&lock);
     *out_list = list;
@@ -310,8 +318,9 @@ ri_tape_status(struct ri_tape *tape, struct mtget *out_get,
         return -ENOMEM;
     *out_info = list[0];
     free(list);
-    *out_get = (struct mtget){ .mt_type = MT_ISSCSI2, .mt_blkno = at };
-    *out_pos = (struct mtpos){ .mt_blkno = at };
+    *out_get = (struct mtget){ .mt_type = MT_ISSCSI2,
+                               .mt_blkno = (int) out_info->block };
+    *out_pos = (struct mtpos){ .mt_blkno = out_info->block };
     return 0;
 }
 

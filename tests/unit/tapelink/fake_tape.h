@@ -36,6 +36,8 @@ void fake_tape_return(void);
 unsigned fake_tape_count(const unsigned *what);
 /* Waits until it is that, ten seconds at most. */
 bool fake_tape_wait(const unsigned *what, unsigned value);
+/* What was asked for last: RI_NAME_MAX. */
+void fake_tape_name(char *out_name);
 /* The n-th record; NULL: none, or a filemark. */
 const void *fake_tape_record(unsigned n, size_t *out_size);
 unsigned fake_tape_records(void);
