@@ -63,6 +63,11 @@ find_out(struct ri_tape *tape, int64_t file, int64_t block)
     (void) tape_port_where(&tape->port, &at);
     if (known < 0)
         known = tape_port_file(&tape->port);
+    if (at < 0 && known >= 0 && block >= 0) {
+        /* A number of our own, to count from; it is sent to nobody. */
+        at = known << 32 | block;
+        tape->no_locate = true;
+    }
     if (at == 0)
         known = block = 0;
     session_placed(tape, at, known, block);
@@ -672,7 +677,9 @@ ri_tape_status(struct ri_tape *tape, struct mtget *out_get,
         out_get->mt_blkno = (int) tape->place.block;
     }
     if (out_pos != NULL)
-        out_pos->mt_blkno = (long) tape->place.object;
+        out_pos->mt_blkno = tape->no_locate && tape->place.object > UINT32_MAX
+                                ? -1
+                                : (long) tape->place.object;
     if (out_info != NULL)
         *out_info = info;
     return 0;

@@ -78,6 +78,55 @@ read_object(struct ri_tape *tape, uint32_t room, struct tape_object *out)
     return STATUS_SUCCESS;
 }
 
+/* --- going there ---------------------------------------------------------- */
+
+/* The place that everything is counted from: of a writer the last safe one. */
+static const struct tape_place *
+anchor(const struct ri_tape *tape)
+{
+    return tape->writing ? &tape->safe_place : &tape->place;
+}
+
+/* By files and blocks from the beginning, as before there was LOCATE. */
+static NTSTATUS
+walk_to(struct ri_tape *tape, uint64_t object)
+{
+    const struct tape_place *from = anchor(tape);
+    int64_t way = (int64_t) object - from->object, block = from->block;
+    NTSTATUS status;
+
+    if (from->object < 0 || from->file < 0 || block < 0 || block + way < 0)
+        return STATUS_FILE_INVALID;
+    if (way < 0)
+        block += way;
+    status = tape_port_move(&tape->port, TAPE_REWIND, 0);
+    if (NT_SUCCESS(status))
+        status = tape_port_move(&tape->port, TAPE_SPACE_FILEMARKS, from->file);
+    if (NT_SUCCESS(status))
+        status = tape_port_move(&tape->port, TAPE_SPACE_RELATIVE_BLOCKS, block);
+    for (; way > 0 && NT_SUCCESS(status); way--) {
+        status = tape_port_move(&tape->port, TAPE_SPACE_RELATIVE_BLOCKS, 1);
+        if (status == STATUS_FILEMARK_DETECTED)
+            status = STATUS_SUCCESS;
+    }
+    return status;
+}
+
+static NTSTATUS
+go_to(struct ri_tape *tape, uint64_t object)
+{
+    NTSTATUS status;
+
+    if (tape->no_locate)
+        return walk_to(tape, object);
+    status = tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK, (LONGLONG) object);
+    if (status != STATUS_INVALID_DEVICE_REQUEST &&
+        status != STATUS_NOT_IMPLEMENTED)
+        return status;
+    tape->no_locate = true;
+    return walk_to(tape, object);
+}
+
 /* What is before the place, so that it can be found again. */
 NTSTATUS
 place_learn(struct ri_tape *tape)
@@ -101,9 +150,8 @@ place_learn(struct ri_tape *tape)
         status = tape_port_where(&tape->port, &at);
     if (!NT_SUCCESS(status))
         return status;
-    if (at >= 0 && at != tape->place.object)
-        return tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK,
-                              tape->place.object);
+    if (at >= 0 && at != tape->place.object && !tape->no_locate)
+        return go_to(tape, (uint64_t) tape->place.object);
     trail_add(&tape->trail, &object);
     return STATUS_SUCCESS;
 }
@@ -142,21 +190,24 @@ read_trail(struct ri_tape *tape)
 {
     const struct trail *trail = &tape->trail;
     uint64_t end = tape->writing ? tape->safe : (uint64_t) tape->place.object;
+    int64_t blocks = anchor(tape)->block;
     struct tape_object found;
+    unsigned skip = 0;
     NTSTATUS status;
 
     if (trail->count == 0 && tape->writing && end != 0)
         return STATUS_FILE_INVALID; /* nothing to know it by */
-    status = tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK,
-                            (LONGLONG) (end - trail->count));
-    for (unsigned i = 0; i < trail->count && NT_SUCCESS(status); i++) {
+    /* Walking, there is no way back over a filemark. */
+    if (tape->no_locate && blocks >= 0 && trail->count > blocks)
+        skip = trail->count - (unsigned) blocks;
+    status = go_to(tape, end - (trail->count - skip));
+    for (unsigned i = skip; i < trail->count && NT_SUCCESS(status); i++) {
         const struct tape_object *wanted = &trail->objects[i];
 
         status = read_object(
             tape, wanted->room != 0 ? wanted->room : wanted->length, &found);
         if (status == STATUS_DEVICE_DATA_ERROR && wanted->kind == OBJECT_BAD)
-            status = tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK,
-                                    (LONGLONG) wanted->number + 1);
+            status = go_to(tape, wanted->number + 1);
         else if (NT_SUCCESS(status) && !is_object(wanted, &found))
             status = STATUS_FILE_INVALID;
     }
@@ -168,9 +219,12 @@ static NTSTATUS
 find_place(struct ri_tape *tape)
 {
     NTSTATUS status = STATUS_DEVICE_DATA_ERROR;
+    bool could = !tape->no_locate;
 
     for (int i = 0; i < READS_MAX && status == STATUS_DEVICE_DATA_ERROR; i++)
         status = read_trail(tape);
+    if (could && tape->no_locate && !NT_SUCCESS(status))
+        status = read_trail(tape); /* now it is known how to go there */
     return as_changed(status);
 }
 
@@ -300,8 +354,7 @@ settle_kept(struct ri_tape *tape)
                 continue;
             status = may_write(tape, status);
             if (NT_SUCCESS(status))
-                status = tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK,
-                                        (LONGLONG) (item->number + done));
+                status = go_to(tape, item->number + done);
             missing = NT_SUCCESS(status);
             if (!missing)
                 break;

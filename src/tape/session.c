@@ -162,6 +162,7 @@ settled(struct ri_tape *tape)
     kept_settle(&tape->kept, &tape->trail);
     tape->in_flight = 0;
     tape->first_changes = false;
+    tape->safe_place = tape->place;
     if (tape->place.object >= 0)
         tape->safe = (uint64_t) tape->place.object;
 }
@@ -273,6 +274,7 @@ begin_writing(struct ri_tape *tape)
             return after;
     }
     tape->writing = true;
+    tape->safe_place = tape->place;
     if (tape->place.object >= 0)
         tape->safe = tape->run = (uint64_t) tape->place.object;
     return STATUS_SUCCESS;

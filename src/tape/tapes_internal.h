@@ -114,7 +114,9 @@ struct ri_tape {
     bool mark_owed;             /* blocks were written, and no mark behind */
     bool mark_hit;              /* the last read ended at one it passed */
     uint64_t safe;              /* object: all before it is on the tape */
+    struct tape_place safe_place;       /* ... as files and blocks, too */
     uint64_t run;               /* ... where this run of writes began */
+    bool no_locate;             /* the drive cannot, or does not count */
     struct kept kept;
     struct trail trail;         /* before `safe`; reading: before the place */
     unsigned in_flight;         /* items of kept that nobody acknowledged */

@@ -679,6 +679,46 @@ motion__yanked__done_from_where_it_began(void **state)
     assert_memory_equal(data, rig_block(3, SIZE), SIZE);
 }
 
+/* A drive that cannot LOCATE: by files and blocks. */
+static void
+drive_without_locate__yanked_at_each_place__goes_on_there(void **state)
+{
+    int objects[64];
+    char text[128];
+
+    (void) state;
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * locate do sense 5/20/00", text,
+                                     sizeof text),
+                     0);
+    rig_insert(0, "T1");
+    rig_open("");
+    for (unsigned i = 0; i < 12; i++) {
+        rig_yank(0);
+        rig_start(CALL_WRITE, own(i, SIZE), SIZE, 0);
+        rig_wait_for(PROMPT_ASKED, NULL);
+        rig_insert(0, "T1");
+        assert_int_equal(rig_join(), 0);
+        if (i % 4 == 3)
+            assert_result(rig_op(MTWEOF, 1), 0);
+    }
+    assert_int_equal(rig_image(rig_path("T1"), objects, 64, 0), 15);
+    for (int i = 0; i < 15; i++)
+        assert_int_equal(objects[i], i % 5 == 4 ? -1 : i - i / 5);
+    assert_result(rig_op(MTREW, 1), 0);
+    for (unsigned i = 0; i < 15; i++) {
+        rig_yank(0);
+        rig_start(CALL_READ, data, SIZE, 0);
+        rig_wait_for(PROMPT_ASKED, NULL);
+        rig_insert(0, "T1");
+        assert_int_equal(rig_join(), 0);
+        assert_int_equal(rig.result.filemark, i % 5 == 4);
+        if (i % 5 != 4)
+            assert_memory_equal(data, rig_block(i - i / 5, SIZE), SIZE);
+    }
+    vscsi_fault_clear(rig.drive[0].vscsi);
+}
+
 /* --- a model -------------------------------------------------------------- */
 
 static unsigned
@@ -757,6 +797,7 @@ main(void)
         TEST(changed_elsewhere__retry__asked_as_before),
         TEST(read_session__yanked_at_each_place__goes_on_there),
         TEST(motion__yanked__done_from_where_it_began),
+        TEST(drive_without_locate__yanked_at_each_place__goes_on_there),
         TEST(many_things__compared_with_a_model),
     };
 
