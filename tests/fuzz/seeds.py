@@ -98,6 +98,24 @@ for kind in range(2):
     seed("device", f"{kind}-changes", bytes([kind, 6, 6, 1, 3, 0, 0, 0, 1])
          + bytes([0] * 12) + bytes([0x10, 0x06, 0x28, 0]) * 8)
 
+# --- tapedrive: vendor, number of calls, length of the plan, the plan (manner;
+# for each call what, size less one), answers
+
+for vendor in range(2):
+    for manner in 1, 5:
+        calls = bytes([0, 1, 255, 1, 2, 0, 6 * 4 + 2, 0, 1, 5 * 4 + 2, 0, 1,
+                       3, 0, 0, 22 * 4 + 2, 0, 3, 1, 0, 99])
+        plan = bytes([manner]) + calls
+        head = bytes([vendor, len(calls) // 3, len(plan)]) + plan
+        seed("tapedrive", f"{vendor}-{manner}-honest", head)
+        seed("tapedrive", f"{vendor}-{manner}-attention",
+             head + bytes(20) + bytes([0x06, 0x06, 0x29, 0]) * 6)
+        seed("tapedrive", f"{vendor}-{manner}-lost",
+             head + bytes(24) + bytes([0x10, 0x02, 0x3A, 0]) * 6)
+        seed("tapedrive", f"{vendor}-{manner}-places",
+             head + bytes(14) + (bytes([0x80, 0, 32]) + bytes([0x80]) +
+                                 bytes(31)) * 4)
+
 # --- identity: how, blocks, places and what is there
 
 FAILS_NEVER = 0
