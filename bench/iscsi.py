@@ -4,7 +4,9 @@
 # beside a loop over libiscsi that does nothing else; one tgtd for all three
 #
 # Each cell is the median of several runs, the three taking turns.  Only ratios
-# mean anything: target, server and client share the processors.
+# mean anything: target, server and client share the processors.  Below, what a
+# request costs all of them together, which is what remains comparable when
+# others use the machine as well.
 #
 # SPDX-License-Identifier: MIT
 import argparse
@@ -45,24 +47,37 @@ def start_qemu(folder, url):
                   path, ("name",), path + ".log")
 
 
-def load(words):
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(words, pids):
+    """(requests per second, microseconds of processor per request)"""
+    before = sum(map(cpu_s, pids))
     out = subprocess.run(words, check=True, capture_output=True,
                          text=True).stdout.split()
-    return dict(zip(out[::2], map(float, out[1::2])))["iops"]
+    got = dict(zip(out[::2], map(float, out[1::2])))
+    used = sum(map(cpu_s, pids)) - before + got["cpu"]
+    return got["iops"], used / got["requests"] * 1e6
 
 
-def measure(args, servers, url, mode):
+def measure(args, servers, target, mode):
     tail = [mode, "4096", "32", str(args.seconds)]
     runs = {name: (lambda s=s: load([args.nbdload, "unix:" + s.path, s.export,
-                                     *tail]))
+                                     *tail], [s.process.pid,
+                                              target.process.pid]))
             for name, s in servers.items()}
-    runs["libiscsi"] = lambda: load([args.loop, url, *tail])
+    runs["libiscsi"] = lambda: load([args.loop, target.url(3), *tail],
+                                    [target.process.pid])
     samples = {name: [] for name in runs}
     names = list(runs)
     for turn in range(args.runs):
         for name in names[turn % 3:] + names[:turn % 3]:
             samples[name].append(runs[name]())
-    return {name: statistics.median(list_) for name, list_ in samples.items()}
+    return [{name: statistics.median(one[n] for one in list_)
+             for name, list_ in samples.items()} for n in (0, 1)]
 
 
 def main():
@@ -89,7 +104,7 @@ def main():
             print(f"{'':28}{'ours':>9}{'qemu-nbd':>10}{'libiscsi':>10}"
                   "  ours/qemu-nbd  ours/libiscsi")
             for mode, text in ROWS:
-                got = measure(args, servers, target.url(3), mode)
+                got, cpu = measure(args, servers, target, mode)
                 ratios = {n: got["ours"] / got[n] for n in WANTED}
                 marks = {n: f"{r:.2f}" + (" " if r >= WANTED[n] else " !")
                          for n, r in ratios.items()}
@@ -97,6 +112,10 @@ def main():
                 print(f"{text:28}{got['ours']:>9.0f}{got['qemu-nbd']:>10.0f}"
                       f"{got['libiscsi']:>10.0f}  {marks['qemu-nbd']:>13}"
                       f"  {marks['libiscsi']:>13}")
+                print(f"{'  us of processor each':28}{cpu['ours']:>9.1f}"
+                      f"{cpu['qemu-nbd']:>10.1f}{cpu['libiscsi']:>10.1f}"
+                      f"  {cpu['qemu-nbd'] / cpu['ours']:>12.2f} "
+                      f"  {cpu['libiscsi'] / cpu['ours']:>12.2f}", flush=True)
         finally:
             for server in servers.values():
                 server.stop()
