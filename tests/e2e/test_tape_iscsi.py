@@ -124,3 +124,20 @@ def test_mt_moves_and_says_what_there_is_not(lto):
     run("mt-st", "-f", tape, "eject")
     run("mt-st", "-f", tape, "load")
     assert b"BOT ONLINE" in run("mt-st", "-f", tape, "status").stdout
+
+
+def test_the_target_is_killed_and_comes_back(lto):
+    """Between two records, and between two reads: at its place."""
+    records = [random.Random(n).randbytes(20_000 + n) for n in range(40)]
+    with Tape(lto.path("st0")) as tape:
+        for number, record in enumerate(records):
+            if number in (1, 17):
+                lto.target.restart()
+            tape.write(record)
+    with Tape(lto.path("st0"), os.O_RDONLY) as tape:
+        for number, record in enumerate(records):
+            if number in (5, 30):
+                lto.target.restart()
+            assert tape.read() == record
+        assert tape.read() == b""
+    lto.service.no_prompt()

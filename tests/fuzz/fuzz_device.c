@@ -1,8 +1,9 @@
 /*
  * fuzz_device.c - a drive whose every answer is hostile
  *
- * Disks and CDs on the host adapter of hostile.c.  Checked: nothing crashes or hangs, every request completes once, and no
- * request costs more than a bounded number of commands.
+ * Disks and CDs on the host adapter of hostile.c.  Checked: nothing crashes or
+ * hangs, every request completes once, and no request costs more than a bounded
+ * number of commands.
  *
  * SPDX-License-Identifier: MIT
  */
