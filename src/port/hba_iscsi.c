@@ -150,10 +150,24 @@ check_condition(struct iscsi_command *command, const struct scsi_task *task)
 
     answer.sense = sense_of(task, &len);
     answer.sense_len = (uint8_t) len;
-    answer.attention = tells_of_change(command->unit, answer.sense, len)
-                           ? could_have_changed(command->unit)
-                           : attention_of(command->unit);
+    answer.attention = command->told;
     finish(command, &answer);
+}
+
+/* As soon as it comes, though it may be passed up behind others: what those
+ * brought that the target began after it is not of the same medium. */
+static uint32_t
+hear_of_change(struct iscsi_command *command, int status)
+{
+    struct iscsi_unit *unit = command->unit;
+    const uint8_t *sense;
+    size_t len;
+
+    if (status != SCSI_STATUS_CHECK_CONDITION)
+        return attention_of(unit);
+    sense = sense_of(command->task, &len);
+    return tells_of_change(unit, sense, len) ? could_have_changed(unit)
+                                             : attention_of(unit);
 }
 
 static uint32_t
@@ -336,6 +350,7 @@ task_done(struct iscsi_context *iscsi, int status, void *data, void *context)
     (void) iscsi;
     (void) data;
     command->status = status;
+    command->told = hear_of_change(command, status);
     command->done = true;
     if (!command->ordered || !is_behind_another(command))
         end_sent(command);

@@ -28,6 +28,7 @@ struct iscsi_command {
     struct hba_request *request;
     struct scsi_task *task;     /* while it is on its way */
     uint32_t attention;         /* the unit's when it was sent */
+    uint32_t told;              /* ... and with its answer */
     bool alone;                 /* changes the medium: see hba_iscsi.c */
     bool abort;                 /* atomic: somebody wants it to end */
     bool ending;                /* ... and it has been told to */
