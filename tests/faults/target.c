@@ -366,6 +366,20 @@ lose_session(struct link *link)
     wake();
 }
 
+/* Nobody is told before it goes on. */
+static void
+stop_target(int d)
+{
+    int m = medium_outside();
+
+    ends[d].stopped_ms = baton_now_ms() + chance(STOPPED);
+    if (m < 0 || !may_leave(d) || chance(2) == 0)
+        return;
+    event("drive %d: medium %d is put in meanwhile", d, m);
+    vscsi_yank(drive_at[d]);
+    vscsi_insert(drive_at[d], world->media[m].path, NULL, 0);
+}
+
 static void
 perhaps_go_wrong(struct order *order)
 {
@@ -394,7 +408,7 @@ perhaps_go_wrong(struct order *order)
         order->not_before_ms = baton_now_ms() + chance(LATEST);
         break;
     case 4:
-        ends[order->d].stopped_ms = baton_now_ms() + chance(STOPPED);
+        stop_target(order->d);
         break;
     case 5:
         order->lies_residual = true;
