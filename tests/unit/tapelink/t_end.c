@@ -113,6 +113,7 @@ stop__with_a_close_that_does_not_end__says_busy(void **state)
     assert_int_equal(rc, -EBUSY);
     fake_tape_return();
     assert_true(fake_tape_wait(&fake_tape.closed, 1));
+    ri_service_free(house.service); /* nothing uses it any more */
     tape_link_close(link, NULL);
 }
 
