@@ -224,6 +224,8 @@ pretty_cell(const struct table_column *column, const json_t *row)
         format_age(number, words, sizeof words);
         return strdup(words);
     case AS_AGO:
+        if (number == UINT64_MAX)
+            return strdup("never");
         format_age(number, words, sizeof words - 4);
         return strdup(number < 1000 ? "now" : strcat(words, " ago"));
     case AS_FLAG:

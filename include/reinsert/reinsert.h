@@ -177,7 +177,8 @@ struct ri_drive_info {
     uint64_t size_bytes;        /* of the medium, 0 when there is none */
     uint32_t block_bytes;
     uint32_t change_count;      /* media change count of the class driver */
-    uint64_t age_ms;            /* since the drive last answered */
+    uint64_t age_ms;            /* since the drive last answered; UINT64_MAX: it
+                                 * never did */
     bool write_protected;
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
     bool real;                  /* not emulated */

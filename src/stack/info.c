@@ -134,7 +134,9 @@ fill_drive(struct ri_service *service, struct drive *drive,
         out->size_bytes = state.blocks * state.block_bytes;
     }
     out->change_count = __atomic_load_n(&drive->count, __ATOMIC_RELAXED);
-    out->age_ms = clock_coarse_ms() - unit.last_answer_ms;
+    out->age_ms = unit.last_answer_ms != 0
+                      ? clock_coarse_ms() - unit.last_answer_ms
+                      : UINT64_MAX;
     out->write_protected = state.write_protected;
     out->locked = unit.locked;
     out->real = drive->device == NULL;

@@ -291,6 +291,7 @@ def test_P7_target_comes_after_the_service(serve, target, media, clients):
     seen = s.drives()["d1"]
     assert seen["state"] == "away" and "every few seconds" in seen[
         "changes_why"]
+    assert seen["age_ms"] == -1
     assert "away" in s.run("status").stdout
     done = s.run("eject", "d1")
     assert done.returncode != 0 and "away" in done.stderr
