@@ -5,16 +5,23 @@
  * command: any step of anybody may come between two steps of anybody else.
  * A medium has one block; its content is the number of the write that made it,
  * so "newer" is "larger".  The drive has a volatile cache, and a hand may take
- * the medium out or put another in between any two steps.
+ * the medium out or put another in between any two steps.  The states are those
+ * of src/fs/volume_state.c, and each change of them is looked up in its table,
+ * src/fs/arrows.def, which is included here.
  *
  * Checked: P1 (no write reaches the other medium; no flush or read is believed
  * of it), P2 and P8 (what was acknowledged is there once the volume is back;
- * what was flushed is on the medium always), and that nobody waits for ever
- * once the right medium is in (an invalid end state), while the other volume's
- * requests are never held up (P4).
+ * what was flushed is on the medium always; with the log on disk, LOGDISK, a
+ * crash loses nothing acknowledged), P5 (what is in a recovery file is not
+ * written any more), P6 (nothing is written to a medium that was changed
+ * elsewhere before a person wants it), and that nobody waits for ever once the
+ * right medium is in (an invalid end state), while the other volume's requests
+ * are never held up (P4).
  *
- * ACTS (of the hand), WRITES, FLUSHES, CRASHES bound the run; OTHER adds the
- * other volume.  MUTANT n leaves out one precaution: the run must then fail
+ * ACTS (of the hand), WRITES, FLUSHES, CRASHES, ELSEWHERE (changes by another
+ * machine), EJECTS, OVERDUE (verifications that take too long), TIMEOUTS (of a
+ * write, in a drive that stays), DISMOUNTS bound the run; OTHER adds the other
+ * volume.  MUTANT n leaves out one precaution: the run must then fail
  * (tests/model/run does both).
  *
  * SPDX-License-Identifier: MIT
@@ -30,6 +37,24 @@
 #endif
 #ifndef CRASHES
 #define CRASHES 0
+#endif
+#ifndef LOGDISK
+#define LOGDISK 0
+#endif
+#ifndef ELSEWHERE
+#define ELSEWHERE 0
+#endif
+#ifndef EJECTS
+#define EJECTS 0
+#endif
+#ifndef OVERDUE
+#define OVERDUE 0
+#endif
+#ifndef TIMEOUTS
+#define TIMEOUTS 0
+#endif
+#ifndef DISMOUNTS
+#define DISMOUNTS 0
 #endif
 #ifndef MUTANT
 #define MUTANT 0
@@ -55,24 +80,50 @@ bool must_verify;       /* DO_VERIFY_VOLUME */
 
 /* --- the file system ----------------------------------------------------------- */
 
-mtype = { MOUNTED, SETTLING, ABSENT };
-mtype state = MOUNTED;
+mtype = { VOL_UNMOUNTED, VOL_MOUNTED, VOL_VERIFYING, VOL_EJECTING, VOL_ABSENT,
+          VOL_REPLAYING, VOL_CHANGED, VOL_CANCELLED, VOL_DISMOUNTED };
+mtype state = VOL_MOUNTED;
 byte verified_count;    /* under which the volume was verified */
 byte generation;
 byte log;               /* the newest write that is not flushed; 0: none */
 byte log_epoch, epoch = 1;
 bool wanted;            /* somebody waits for the worker */
 bool asked;             /* the prompt is open */
-bool cancelled;
+bool cancelled;         /* ... and was answered so */
+bool timed_out;         /* the prompt of a write that a drive did not answer */
+bool as_it_is;          /* a person takes the medium whatever was changed */
+byte uses;              /* how often */
+byte running;           /* requests below the volume */
+byte record, record_epoch;  /* the log on disk: what it holds; 0: nothing */
+byte covered;           /* the last epoch that a flush did: to be told to it */
 bool mount_mutex;
 byte life;              /* of the service: moves when it is killed */
+byte kept;              /* recovery files that were written, */
+byte in_file;           /* the newest write that is in one */
+bool keeping;           /* resume_mutex: of who writes one */
+
+/* The one setter: what is no arrow of the table does not happen. */
+inline move(to) {
+    assert(false
+#define FS_ARROW(from, into, who, when) || (state == from && to == into)
+#include "../../src/fs/arrows.def"
+#undef FS_ARROW
+    );
+    state = to
+}
+
+#define AWAY    (state == VOL_ABSENT || state == VOL_CANCELLED)
+#define IN_HAND (state == VOL_VERIFYING || state == VOL_REPLAYING || \
+                 state == VOL_EJECTING || state == VOL_UNMOUNTED)
+#define OVER    (state == VOL_DISMOUNTED)
 
 /* --- what the clients were told ------------------------------------------------- */
 
 byte acknowledged;
 byte flushed;
+bool foreign;           /* another machine wrote to A since we knew it */
 
-mtype = { OK, NOT_READY, CHANGED, STALE };
+mtype = { OK, NOT_READY, CHANGED, STALE, TIMEOUT };
 
 /* A killed service does nothing more. */
 #define ALIVE (mine == life)
@@ -85,7 +136,30 @@ inline write_out() {
     :: cache != 0 -> disk[inside] = cache; cache = 0
     :: else
     fi;
-    assert(disk[A] >= flushed && disk[B] == 0)
+    assert((foreign || disk[A] >= flushed) && disk[B] == 0)
+}
+
+/* What the medium lacks goes into a file, and is no longer promised.  What a log
+ * on disk has of it is void with the next step, or else after a crash. */
+inline keep() {
+    kept++;
+    keeping = true;
+    in_file = (log > in_file -> log : in_file);
+    log = 0;
+    acknowledged = (disk[A] < acknowledged -> disk[A] : acknowledged)
+}
+
+/* A batch to the log on disk says first what a flush has covered. */
+inline tell_of_flush() {
+    if
+    :: MUTANT != 10 && record_epoch <= covered -> record = 0
+    :: else
+    fi
+}
+
+inline end_keep() {
+    record = 0;
+    keeping = false
 }
 
 /* A command, decided with attention number `stamp`, begins: may it be done? */
@@ -110,7 +184,7 @@ inline begin_command(stamp, answer) {
 /* --- a hand --------------------------------------------------------------------- */
 
 proctype hand() {
-    byte acts = 0;
+    byte acts = 0, elsewhere = 0;
 
     do
     :: acts < ACTS ->
@@ -120,6 +194,9 @@ proctype hand() {
             :: inside != EMPTY -> inside = EMPTY; cache = 0
             :: inside == EMPTY -> inside = A; changed = true
             :: inside == EMPTY -> inside = B; changed = true
+            :: inside != A && elsewhere < ELSEWHERE ->
+                elsewhere++;
+                foreign = true
             fi
         }
     :: acts == ACTS -> break
@@ -146,8 +223,8 @@ end:
         stamp = known_attention;
         begin_command(stamp, answer);
         if
-        :: state == MOUNTED && answer == NOT_READY ->
-            state = ABSENT; generation++
+        :: !AWAY && !OVER && state != VOL_UNMOUNTED && answer == NOT_READY ->
+            move(VOL_ABSENT); generation++
         :: else
         fi;
         if
@@ -159,25 +236,31 @@ end:
 
 /* --- the writer ------------------------------------------------------------------ */
 
-/* Waits until the volume is there; fails when the question was cancelled. */
+/* Waits until the volume is there, and is then counted as running; fails when the
+ * question was cancelled, or the volume is not what it was opened as. */
 inline wait_for_volume(key, born, failed) {
     failed = false;
     do
-    :: atomic { state == MOUNTED && !must_verify ->
-        key = verified_count; born = generation; break }
-    :: atomic { state == MOUNTED && must_verify -> wanted = true };
+    :: atomic { state == VOL_MOUNTED && !must_verify && used == uses ->
+        key = verified_count; born = generation; running++; break }
+    :: atomic { OVER || (state == VOL_MOUNTED && used != uses) ->
+        failed = true; break }
+    :: atomic { state == VOL_MOUNTED && must_verify -> wanted = true };
         !wanted                                 /* the worker took it */
-    :: state == SETTLING -> (state != SETTLING)
-    :: atomic { state == ABSENT && !asked && !cancelled -> asked = true }
-    :: atomic { state == ABSENT && cancelled ->
+    :: IN_HAND -> !IN_HAND
+    :: atomic { state == VOL_CANCELLED -> move(VOL_ABSENT); asked = true }
+    :: atomic { (state == VOL_ABSENT || state == VOL_CHANGED) && !asked &&
+        !cancelled -> asked = true }
+    :: atomic { (state == VOL_ABSENT || state == VOL_CANCELLED ||
+        state == VOL_CHANGED) && cancelled ->
         cancelled = false; asked = false; failed = true; break }
-    :: state == ABSENT && asked && !cancelled ->
-        (state != ABSENT || cancelled)
+    :: (state == VOL_ABSENT || state == VOL_CHANGED) && asked && !cancelled ->
+        ((state != VOL_ABSENT && state != VOL_CHANGED) || cancelled || !asked)
     od
 }
 
 proctype writer() {
-    byte next = 1, key, born, stamp;
+    byte next = 1, key, born, stamp, used, timeouts, mine;
     mtype answer;
     bool failed;
 
@@ -186,47 +269,84 @@ proctype writer() {
 again:
         wait_for_volume(key, born, failed);
         if
-        :: failed -> next++; goto next_one
+        :: failed && OVER -> break
+        :: failed && !OVER ->
+            used = uses;                        /* opened again */
+            next++; goto next_one
         :: else
         fi;
-        stamp = known_attention;
+        atomic { stamp = known_attention; mine = life };
         if
         :: MUTANT != 2 && key != count ->
-            wanted = true;
+            atomic { wanted = true; running-- };
             goto again
         :: else
         fi;
         atomic {
-            begin_command(stamp, answer);
             if
-            :: answer == OK ->
-                assert(inside == A);            /* P1 */
-                cache = next
-            :: answer == NOT_READY ->
+            :: timeouts < TIMEOUTS ->
+                timeouts++; timed_out = true; running--; answer = TIMEOUT
+            :: mine != life -> running--; answer = STALE
+            :: true ->
+                begin_command(stamp, answer);
                 if
-                :: generation == born && state == MOUNTED ->
-                    state = ABSENT; generation++
-                :: else
+                :: answer == OK ->
+                    assert(inside == A);            /* P1 */
+                    cache = next
+                :: answer == NOT_READY ->
+                    running--;
+                    if
+                    :: generation == born && state == VOL_MOUNTED ->
+                        move(VOL_ABSENT); generation++
+                    :: else
+                    fi
+                :: else -> running--; wanted = true
                 fi
-            :: else -> wanted = true
             fi
         };
         if
-        :: answer != OK -> goto again
+        :: answer == TIMEOUT ->
+            !timed_out;     /* somebody answers, or the volume is told anew */
+            goto again
+        :: answer != OK && answer != TIMEOUT -> goto again
         :: else
         fi;
         /* The completion routine. */
         atomic {
+            running--;
             if
-            :: MUTANT == 3 ||
-               (state == MOUNTED && generation == born && !must_verify) ->
+            :: MUTANT == 3 || (mine == life &&
+               (state == VOL_MOUNTED || state == VOL_EJECTING ||
+                state == VOL_VERIFYING) && generation == born) ->
                 if
                 :: MUTANT != 4 -> log = next; log_epoch = epoch
                 :: else
                 fi;
-                acknowledged = next;
+                answer = (LOGDISK && MUTANT != 9 -> CHANGED : OK);
+                if
+                :: answer == OK -> acknowledged = next; next++
+                :: else
+                fi
+            :: else -> answer = STALE           /* sent again */
+            fi
+        };
+        if
+        :: answer != CHANGED -> goto next_one
+        :: else
+        fi;
+        /* Acknowledged when its record is on disk, or was not needed any more. */
+        atomic {
+            if
+            :: mine == life ->
+                tell_of_flush();
+                if
+                :: log == next -> record = next; record_epoch = log_epoch
+                :: else
+                fi;
+                acknowledged = (log == next || disk[A] >= next || foreign
+                                    -> next : acknowledged);
                 next++
-            :: else -> skip                     /* sent again */
+            :: else
             fi
         };
 next_one: skip
@@ -237,20 +357,27 @@ next_one: skip
 /* --- the flusher -------------------------------------------------------------------- */
 
 proctype flusher() {
-    byte n = 0, key, born, stamp, promise, sealed;
+    byte n = 0, key, born, stamp, promise, sealed, mine;
     mtype answer;
 
     do
     :: n < FLUSHES ->
-        atomic {
-            state == MOUNTED && !must_verify;
-            key = verified_count; born = generation;
-            promise = acknowledged;
-            sealed = epoch; epoch++
-        };
+        do
+        :: atomic {
+            state == VOL_MOUNTED && !must_verify ->
+            key = verified_count; born = generation; mine = life;
+            promise = acknowledged; running++;
+            sealed = epoch; epoch++; break }
+        :: OVER -> goto end_of_flusher
+        :: atomic { state == VOL_CANCELLED -> move(VOL_ABSENT); asked = true }
+        :: atomic { (state == VOL_ABSENT || state == VOL_CHANGED) && !asked &&
+            !cancelled -> asked = true }
+        :: atomic { (AWAY || state == VOL_CHANGED) && cancelled ->
+            cancelled = false; asked = false; goto end_of_flusher }
+        od;
         stamp = known_attention;
         if
-        :: MUTANT != 5 && key != count -> skip
+        :: MUTANT != 5 && key != count -> answer = STALE
         :: else ->
             atomic {
                 begin_command(stamp, answer);
@@ -258,35 +385,48 @@ proctype flusher() {
                 :: answer == OK -> write_out()
                 :: else
                 fi
-            };
-            atomic {
-                if
-                :: answer == OK && (MUTANT == 5 || (state == MOUNTED &&
-                       generation == born && !must_verify)) ->
-                    flushed = (promise > flushed -> promise : flushed);
-                    assert(disk[A] >= flushed);         /* P8 */
-                    if
-                    :: MUTANT == 6 || log_epoch <= sealed -> log = 0
-                    :: else
-                    fi
-                :: else
-                fi
             }
         fi;
+        atomic {
+            running--;
+            if
+            :: answer == OK && (MUTANT == 5 || (generation == born &&
+                   mine == life && !must_verify)) ->
+                assert(foreign || disk[A] >= promise);  /* P8 */
+                if
+                :: MUTANT == 6 || log_epoch <= sealed -> log = 0
+                :: else
+                fi;
+                covered = sealed
+            :: else -> answer = STALE
+            fi
+        };
+        /* Told when the log on disk was. */
+        atomic {
+            if
+            :: answer == OK && mine == life ->
+                flushed = (promise > flushed && !foreign -> promise : flushed);
+                tell_of_flush()
+            :: else
+            fi
+        };
         n++
     :: n == FLUSHES -> break
-    od
+    od;
+end_of_flusher: skip
 }
 
 /* --- a reader: what it sees is what was acknowledged -------------------------------- */
 
 proctype reader() {
-    byte key, stamp, before;
+    byte key, stamp, before, mine, files;
     mtype answer;
 
 end:
     do
-    :: atomic { state == MOUNTED && !must_verify && acknowledged > 0 ->
+    :: OVER -> break
+    :: atomic { state == VOL_MOUNTED && !must_verify && acknowledged > 0 ->
+        mine = life; files = kept;
         key = verified_count; before = acknowledged };
         stamp = known_attention;
         if
@@ -297,7 +437,9 @@ end:
                 if
                 :: answer == OK ->
                     assert(inside == A);                /* P1 */
-                    assert(CONTENT >= before)           /* P2 */
+                    assert(foreign || uses > 0 || files != kept ||
+                           (!LOGDISK && mine != life) ||
+                           CONTENT >= before)           /* P2 */
                 :: else
                 fi
             };
@@ -316,10 +458,13 @@ end:
     do
     :: atomic { wanted ->
         wanted = false;
+        mine = life;
         if
-        :: state == MOUNTED && !must_verify -> goto none
-        :: else -> state = SETTLING; generation++;
-            born = generation; mine = life
+        :: OVER || state == VOL_EJECTING ||
+           (state == VOL_MOUNTED && !must_verify) -> goto none
+        :: state == VOL_MOUNTED && must_verify ->
+            move(VOL_VERIFYING); born = generation
+        :: else -> born = generation
         fi };
         /* Is a medium there, and which change was the last? */
         atomic { stamp = known_attention; begin_command(stamp, answer) };
@@ -341,18 +486,51 @@ end:
         :: answer != OK -> goto absent
         :: else
         fi;
+        /* settle_in */
+        atomic {
+            !keeping ->
+            if
+            :: !ALIVE || OVER || generation != born -> goto none
+            :: else
+            fi;
+            move(VOL_REPLAYING);
+            generation++;
+            born = generation
+        };
+        /* The witness, unless a person wants it whatever was changed. */
+        atomic {
+            if
+            :: ALIVE && seen == count -> begin_command(stamp, answer)
+            :: else -> answer = STALE
+            fi;
+            if
+            :: answer == OK && foreign && !as_it_is && MUTANT != 8 ->
+                if
+                :: generation == born && !OVER -> move(VOL_CHANGED); generation++
+                :: else
+                fi;
+                goto none
+            :: else
+            fi;
+            replayed = log
+        };
+        if
+        :: answer != OK -> goto absent
+        :: else
+        fi;
         /* Replay, then flush. */
-        replayed = log;
         if
         :: replayed != 0 && MUTANT != 7 ->
             atomic {
                 if
-                :: !ALIVE || seen != count -> answer = STALE
+                :: !ALIVE || OVER || seen != count -> answer = STALE
                 :: else ->
                     begin_command(stamp, answer);
                     if
                     :: answer == OK ->
                         assert(inside == A);            /* P1 */
+                        assert(!foreign);               /* P6 */
+                        assert(replayed > in_file);     /* P5 */
                         cache = replayed
                     :: else
                     fi
@@ -379,22 +557,30 @@ end:
         :: else
         fi;
         /* Settle, under the mutex that other volumes take as well. */
+#ifdef OTHER
         atomic { !mount_mutex -> mount_mutex = ALIVE };
+#endif
         atomic {
             if
             :: !ALIVE -> goto none
-            :: ALIVE && generation != born ->
+            :: ALIVE && (generation != born || OVER) ->
                 /* It was settled anew meanwhile: this is void. */
                 mount_mutex = false;
                 goto none
             :: else
             fi;
             log = 0;
+            record = 0;
+            if
+            :: as_it_is -> foreign = false; as_it_is = false; flushed = 0
+            :: else
+            fi;
             verified_count = seen;
             must_verify = false;
-            state = MOUNTED;
+            move(VOL_MOUNTED);
             generation++;
             asked = false;
+            timed_out = false;
             mount_mutex = false
         };
         /* One bit cannot count. */
@@ -408,11 +594,15 @@ end:
 absent:
         atomic {
             if
-            :: !ALIVE || generation != born -> goto none
+            :: !ALIVE || generation != born || OVER -> goto none
             :: else
             fi;
-            state = ABSENT;
+            if
+            :: state == VOL_UNMOUNTED   /* nothing is known of it yet */
+            :: else -> move(VOL_ABSENT)
+            fi;
             generation++;
+            as_it_is = false;
             /* An event of the drive brings us back here. */
             if
             :: inside != EMPTY && !changed && inside == A -> wanted = true
@@ -423,22 +613,153 @@ none:   skip
     od
 }
 
+/* --- who does not wait longer than half a second -------------------------------------- */
+
+proctype watch() {
+    byte n = 0;
+
+end:
+    do
+    :: atomic { n < OVERDUE &&
+        (state == VOL_VERIFYING || state == VOL_REPLAYING) ->
+        move(VOL_ABSENT);
+        /* It stays: the verification is not void. */
+        generation = (MUTANT == 12 -> generation + 1 : generation);
+        n++ }
+    :: n == OVERDUE -> break
+    od
+}
+
+/* --- an eject, by command or by the drive's button -------------------------------------- */
+
+proctype ejector() {
+    byte n = 0, key, born, stamp, sealed, mine;
+    mtype answer;
+
+end:
+    do
+    :: atomic { n < EJECTS && state == VOL_MOUNTED && !must_verify ->
+            move(VOL_EJECTING);
+            key = verified_count; born = generation; mine = life; n++ };
+        (running == 0 || mine != life);
+        sealed = epoch;
+        stamp = known_attention;
+        atomic {
+            epoch++;
+            if
+            :: key != count || mine != life -> answer = STALE
+            :: else ->
+                begin_command(stamp, answer);
+                if
+                :: answer == OK -> write_out()
+                :: else
+                fi
+            fi
+        };
+        atomic {
+            if
+            :: answer == OK && mine == life && generation == born &&
+               log_epoch <= sealed -> log = 0; record = 0
+            :: else
+            fi
+        };
+        /* The drive opens. */
+        atomic {
+            if
+            :: answer == OK && mine == life -> inside = EMPTY; cache = 0
+            :: else
+            fi;
+            if
+            :: mine != life || generation != born || OVER
+            :: mine == life && generation == born && !OVER && answer == OK ->
+                move(VOL_ABSENT); generation++
+            :: mine == life && generation == born && !OVER && answer != OK ->
+                move(VOL_MOUNTED); generation++; wanted = true
+            fi
+        }
+    :: n == EJECTS -> break
+    od;
+    /* It is put back. */
+    atomic {
+        if
+        :: EJECTS > 0 && inside == EMPTY -> inside = A; changed = true
+        :: else
+        fi
+    }
+}
+
+#if DISMOUNTS > 0
+proctype dismounter() {
+    atomic { state != VOL_UNMOUNTED -> move(VOL_DISMOUNTED); generation++;
+        asked = false; timed_out = false };
+    atomic { keep() };
+    atomic { end_keep() }
+}
+#endif
+
 /* --- a person, who may cancel ----------------------------------------------------------- */
 
 proctype person() {
+    bool here = true;
+    byte mine;
+
 end:
     do
-    :: atomic { asked && state == ABSENT && !cancelled ->
+    :: here -> here = false
+    :: atomic { here && asked && !cancelled && state == VOL_ABSENT ->
+        here = false;
         cancelled = true;
-        /* What is not flushed goes to a file, and is no longer promised. */
-        if
-        :: log != 0 -> log = 0; acknowledged = disk[A]
-        :: else -> acknowledged = (disk[A] < acknowledged -> disk[A]
-                                                          : acknowledged)
-        fi;
-        break }
+        mine = life;
+        keep() };
+        atomic {
+            if
+            :: ALIVE ->
+                end_keep();
+                if
+                :: state == VOL_ABSENT -> move(VOL_CANCELLED)
+                :: else
+                fi
+            :: else
+            fi
+        }
+    :: atomic { here && asked && !cancelled && state == VOL_CHANGED ->
+        here = false;
+        cancelled = true;
+        mine = life;
+        keep() };
+        atomic {
+            if
+            :: ALIVE -> end_keep()
+            :: else
+            fi
+        }
+    /* Whatever else: a medium that was changed is used as it is. */
+    :: atomic { asked && !cancelled && state == VOL_CHANGED && !as_it_is ->
+        mine = life;
+        keep() };
+        atomic {
+            if
+            :: ALIVE ->
+                end_keep();
+                as_it_is = true;
+                uses++;
+                wanted = true
+            :: else
+            fi
+        }
     od
 }
+
+/* --- a drive that does not answer is tried again, by a timer ----------------------------- */
+
+#if TIMEOUTS > 0
+proctype again() {
+end:
+    do
+    :: atomic { timed_out -> timed_out = false }
+    od
+}
+#endif
 
 /* --- the other volume, in a drive of its own -------------------------------------------- */
 
@@ -457,14 +778,32 @@ proctype crash() {
         atomic {
             n++;
             life++;
-            state = ABSENT;
+            state = VOL_UNMOUNTED;
             generation++;
             asked = false;
+            cancelled = false;
+            timed_out = false;
+            as_it_is = false;
             mount_mutex = false;
             must_verify = false;
             wanted = true;
-            log = 0;
-            acknowledged = (disk[A] < acknowledged -> disk[A] : acknowledged)
+            keeping = false;
+            /* A log that a recovery file is made of was given up. */
+            record = (MUTANT != 11 && record <= in_file -> 0 : record);
+            log = (LOGDISK -> record : 0);
+            log_epoch = epoch;
+            record_epoch = epoch;
+            covered = 0;
+            if
+            :: log != 0 -> move(VOL_ABSENT)     /* known from its log */
+            :: else
+            fi;
+            if
+            :: LOGDISK
+            :: else ->
+                acknowledged = (disk[A] < acknowledged -> disk[A]
+                                                       : acknowledged)
+            fi
         }
     :: n == CRASHES -> break
     od
@@ -479,6 +818,18 @@ init {
 #endif
 #if CRASHES > 0
         run crash();
+#endif
+#if OVERDUE > 0
+        run watch();
+#endif
+#if EJECTS > 0
+        run ejector();
+#endif
+#if TIMEOUTS > 0
+        run again();
+#endif
+#if DISMOUNTS > 0
+        run dismounter();
 #endif
     }
 }
