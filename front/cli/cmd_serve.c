@@ -249,7 +249,7 @@ stop_all(struct serving *s)
  * ----------------------------------------------------------------------------
  */
 
-/* What was found before anybody could hear of events. */
+/* What was found at the start; those who print events have it from there. */
 static void
 say_warnings(struct serving *s)
 {
@@ -273,8 +273,9 @@ start_all(const struct cli *cli, const struct ri_config *config,
         listeners[i] = config->nbd[i];
     if (ri_service_start(config, &s->service, &error) != 0)
         goto failed;
-    say_warnings(s);
-    if (!cli->quiet)
+    if (cli->quiet)
+        say_warnings(s);
+    else
         s->log = eventlog_start(s->service);
     if (api_server_start(s->service, config->control, &s->api, &error) != 0)
         goto failed;
