@@ -10,6 +10,8 @@
  */
 #include "support.h"
 
+#include <sys/socket.h>
+
 #include "target.h"
 
 static const uint8_t attention[18] = { 0x70, 0, 6, [7] = 10, [12] = 0x28 };
@@ -334,6 +336,80 @@ P1__answers_in_another_order__what_ran_behind_a_change_is_not_believed(
     assert_int_equal(sent(wire, 0x2A), 0);
 }
 
+/* The second hears of a change; the first, begun behind it, brings data late. */
+static bool
+change_before_data(struct target *target, const struct pdu *in)
+{
+    struct wire *wire = target->context;
+
+    if (in->head[32] != 0x28)
+        return false;
+    if (!wire->kept) {
+        wire->first = *in;
+        wire->kept = true;
+        return true;
+    }
+    target_respond(target, in, 2, attention, sizeof attention);
+    return target_honest(target, &wire->first);
+}
+
+static void
+P1__change_told_of_first__what_came_late_is_not_believed(void **state)
+{
+    struct wire *wire = *state;
+    struct call calls[2];
+
+    answers_by(wire, change_before_data);
+    for (unsigned n = 0; n < 2; n++) {
+        transfer(wire, &calls[n], 0x28, n, 1);
+        call_send(&calls[n], wire->pdo);
+    }
+    call_wait(&calls[0]);
+    call_wait(&calls[1]);
+    assert_int_equal(SRB_STATUS(calls[0].srb.SrbStatus),
+                     SRB_STATUS_REQUEST_FLUSHED);
+    assert_int_equal(calls[0].srb.QueueSortKey, 2);
+    assert_int_equal(SRB_STATUS(calls[1].srb.SrbStatus), SRB_STATUS_ERROR);
+    assert_int_equal(calls[1].srb.QueueSortKey, 2);
+}
+
+/* Is another command there before this write is answered? */
+static bool
+looks_behind_a_write(struct target *target, const struct pdu *in)
+{
+    struct wire *wire = target->context;
+    uint8_t opcode;
+
+    if (in->head[32] != 0x2A)
+        return false;
+    usleep(30000);
+    if (recv(target->fd, &opcode, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
+        (opcode & 0x3F) == PDU_COMMAND)
+        wire->kept = true;
+    return target_respond(target, in, 0, NULL, 0);
+}
+
+/* An empty drive takes a PREVENT as well, and then another medium. */
+static void
+P1__prevent_alone__proves_no_medium__writes_go_one_by_one(void **state)
+{
+    struct wire *wire = *state;
+    struct call calls[2];
+
+    call_cdb(&calls[0], FREE, CDB_OF(0x1E, 0, 0, 0, 1, 0));
+    give(&calls[0], wire);
+    assert_int_equal(calls[0].srb.SrbStatus, SRB_STATUS_SUCCESS);
+    answers_by(wire, looks_behind_a_write);
+    for (unsigned n = 0; n < 2; n++) {
+        transfer(wire, &calls[n], 0x2A, n, 1);
+        call_send(&calls[n], wire->pdo);
+    }
+    call_wait(&calls[0]);
+    call_wait(&calls[1]);
+    assert_int_equal(calls[1].srb.SrbStatus, SRB_STATUS_SUCCESS);
+    assert_false(wire->kept);
+}
+
 static bool
 hangs_up_at_a_write(struct target *target, const struct pdu *in)
 {
@@ -471,6 +547,8 @@ main(void)
         WIRED(sense__shorter_than_it_says__is_what_came),
         WIRED(
             P1__answers_in_another_order__what_ran_behind_a_change_is_not_believed),
+        WIRED(P1__change_told_of_first__what_came_late_is_not_believed),
+        WIRED(P1__prevent_alone__proves_no_medium__writes_go_one_by_one),
         WIRED(P1__session_lost_in_a_write__is_not_sent_again),
         WIRED(P1__target_falls_silent__abort_ends_with_the_session),
         WIRED(strange_answer__abort_ends_it_all_the_same),
