@@ -29,8 +29,9 @@ struct tapes_host {
     /* prompt_arrived, prompt_reason. */
     void (*arrived)(PVPB vpb);
     void (*reason)(PVPB vpb, NTSTATUS status);
-    /* One sentence, or "" for what no person has to know; action: "loaded", "gone", "away", "back", "wrong",
-     * "changed", "written again", "recovery", "open", "closed". */
+    /* One sentence, or "" for what no person has to know; action: "loaded",
+     * "gone", "away", "back", "wrong", "changed", "written again", "recovery",
+     * "open", "closed". */
     void (*event)(void *context, const char *drive, const char *tape,
                   const char *action, const char *text);
     /* A file of what could not be brought onto its tape was written. */

@@ -138,7 +138,7 @@ struct ri_tape {
 
     /* atomic */
     LONG references;            /* the client, who is told of the VPB */
-    LONG cancelled, interrupted, running, try_now, use;
+    LONG cancelled, interrupted, running, asking, try_now, use;
 
     struct {                    /* tapes.lock */
         uint64_t unflushed_bytes;

@@ -488,8 +488,14 @@ session_wait(struct ri_tape *tape, NTSTATUS reason)
         reason = status;
     }
     say_away(tape, reason);
+    InterlockedExchange(&tape->asking, 1);
     status = put_question(tape, reason);
-    return NT_SUCCESS(status) ? look_until_it_ends(tape) : status;
+    if (NT_SUCCESS(status))
+        status = look_until_it_ends(tape);
+    /* Whoever has a wish need not wait for it. */
+    InterlockedExchange(&tape->asking, 0);
+    (void) KeSetEvent(&tape->answered, IO_NO_INCREMENT, FALSE);
+    return status;
 }
 
 void
@@ -634,6 +640,8 @@ wish(struct ri_tape *tape, LONG *flag)
     KeClearEvent(&tape->answered);
     InterlockedExchange(flag, 1);
     (void) KeSetEvent(&tape->wake, IO_NO_INCREMENT, FALSE);
+    if (!InterlockedOr(&tape->asking, 0))
+        return true;
     return KeWaitForSingleObject(&tape->answered, Executive, KernelMode, FALSE,
                                  &limit) == STATUS_SUCCESS;
 }

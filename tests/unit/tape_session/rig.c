@@ -449,7 +449,10 @@ run_call(void *context)
     default:
         running.rc = rig_close();
     }
+    pthread_mutex_lock(&told_lock);
     __atomic_store_n(&running.over, true, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&told_more);
+    pthread_mutex_unlock(&told_lock);
     return NULL;
 }
 
@@ -475,6 +478,23 @@ bool
 rig_has_ended(void)
 {
     return __atomic_load_n(&running.over, __ATOMIC_ACQUIRE);
+}
+
+void
+rig_turn(void)
+{
+    struct timespec limit;
+
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_nsec += 3000000;
+    if (limit.tv_nsec >= 1000000000) {
+        limit.tv_nsec -= 1000000000;
+        limit.tv_sec++;
+    }
+    pthread_mutex_lock(&told_lock);
+    if (!rig_has_ended())
+        (void) pthread_cond_timedwait(&told_more, &told_lock, &limit);
+    pthread_mutex_unlock(&told_lock);
 }
 
 /* --- images --------------------------------------------------------------- */

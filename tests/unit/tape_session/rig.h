@@ -86,6 +86,9 @@ enum rig_call { CALL_READ, CALL_WRITE, CALL_OP, CALL_NEXT, CALL_CLOSE };
 void rig_start(enum rig_call call, void *data, size_t size, int64_t count);
 int rig_join(void);                     /* what it returned */
 bool rig_has_ended(void);               /* then rig_join does not wait */
+void rig_turn(void);                    /* lets the other threads run: until the
+                                         * call ends, the broker tells
+                                         * something, or some milliseconds */
 /* Waits until the broker has told this of any question; out may be NULL. */
 void rig_wait_for(enum prompt_event event, struct ri_prompt_info *out);
 unsigned rig_told(enum prompt_event event);

@@ -7,13 +7,11 @@
  */
 #include "rig.h"
 
-#include <sched.h>
-
 #include "base/clock.h"
 
 #define SIZE  1024
 #define STEPS 40
-#define RUNS  40
+#define RUNS  25
 
 static uint8_t data[SIZE];
 static int wanted[2 * STEPS + 2], objects[4 * STEPS];
@@ -68,14 +66,15 @@ pass_time(bool asked)
     struct ri_prompt_info *list;
     size_t count;
 
+    rig_turn();
     while (!rig_has_ended() && !(asked && rig_prompts() != 0)) {
-        clock_advance_ms(100);
+        clock_advance_ms(LOOK_MS);
         assert_int_equal(prompt_list(&list, &count), 0);
         if (!asked && count == 1 &&
             list[0].status != (uint32_t) STATUS_NO_MEDIA_IN_DEVICE)
             (void) prompt_answer(list[0].id, RI_RETRY);
         free(list);
-        sched_yield();
+        rig_turn();
     }
 }
 

@@ -5,8 +5,6 @@
  */
 #include "rig.h"
 
-#include <sched.h>
-
 #include "base/clock.h"
 
 #define SIZE 1024
@@ -167,7 +165,7 @@ nobody_says_that_it_is_back__looked_at_within_a_second(void **state)
         vscsi_insert(rig.drive[0].vscsi, rig_path("T1"), text, sizeof text), 0);
     while (rig_told(PROMPT_ARRIVED) == 0) {
         clock_advance_ms(LOOK_MS);
-        sched_yield();
+        rig_turn();
     }
     assert_int_equal(rig_join(), 0);
 }

@@ -8,8 +8,6 @@
  */
 #include "rig.h"
 
-#include <sched.h>
-
 #define SIZE 1024
 
 static uint8_t data[1 << 20], block[1 << 20];
@@ -390,7 +388,7 @@ yanked_again_while_it_returns__the_same_question(void **state)
             0);
         rig_insert(0, name);
         while (rig_is_in(0))
-            sched_yield();
+            rig_turn();
         vscsi_fault_clear(rig.drive[0].vscsi);
         assert_int_equal(rig_told(PROMPT_ARRIVED), i);
         rig_insert(0, name);
