@@ -161,6 +161,31 @@ print_changes(const json_t *drives)
     }
 }
 
+/* Nothing without tape drives. */
+static void
+print_tapes(const struct cli *cli, const json_t *tapes)
+{
+    static const struct table_column columns[] = {
+        { "TAPE DRIVE", "drive", AS_TEXT, ON_BOTH },
+        { "STATE", "state", AS_TEXT, ON_BOTH },
+        { "TAPE", "tape", AS_TEXT, ON_BOTH },
+        { "FORMAT", "format", AS_TEXT, ON_BOTH },
+        { "FILE", "file", AS_TEXT, ON_BOTH },
+        { "BLOCK", "block", AS_TEXT, ON_BOTH },
+        { "UNFLUSHED", "unflushed_bytes", AS_SIZE, ON_BOTH },
+        { "", "serial", AS_TEXT, ON_PIPE },
+        { "", "barcode", AS_TEXT, ON_PIPE },
+        { "", "open", AS_FLAG, ON_PIPE },
+        { "", "waiting", AS_FLAG, ON_PIPE },
+    };
+
+    if (json_array_size(tapes) == 0)
+        return;
+    if (cli->tty)
+        putchar('\n');
+    table_print(cli, "tape", columns, COUNT(columns), tapes);
+}
+
 static void
 print_recovery(const struct cli *cli, const json_t *files)
 {
@@ -194,6 +219,7 @@ print_all(const struct cli *cli, const json_t *all)
         print_senses(json_object_get(all, "drives"));
         print_changes(json_object_get(all, "drives"));
     }
+    print_tapes(cli, json_object_get(all, "tapes"));
     print_section(cli, "volume", volume_columns, COUNT(volume_columns),
                   json_object_get(all, "volumes"));
     json_array_foreach(prompts, i, row)
@@ -208,9 +234,9 @@ print_all(const struct cli *cli, const json_t *all)
 static int
 run(struct cli *cli)
 {
-    static const char *const parts[] = { "/v1/status", "/v1/drives",
-                                         "/v1/volumes", "/v1/prompts",
-                                         "/v1/recovery" };
+    static const char *const parts[] = { "/v1/status",  "/v1/drives",
+                                         "/v1/tapes",   "/v1/volumes",
+                                         "/v1/prompts", "/v1/recovery" };
     struct client *client = NULL;
     json_t *all = json_object(), *part;
     int rc = client_open(cli, &client);

@@ -110,18 +110,20 @@ def test_status_in_a_pipe_is_tab_separated(service):
     assert r.returncode == 0, r.stderr
     rows = [line.split("\t") for line in r.stdout.splitlines()]
     assert [row[0] for row in rows] == ["service", "nbd", "unflushed-log",
-                                        "drive", "volume"]
+                                        "drive", "tape", "volume"]
+    assert next(row for row in rows if row[0] == "tape")[1:5] == [
+        "tape0", "ready", "VOL1", "ANSI"]
     assert rows[2][1:] == ["flush-through", "/log", "full", ""]
     assert rows[3][1:7] == ["disk0", "disk", "ready",
                             f"{service.folder}/A.img", "A", str(64 << 20)]
-    assert len(rows[3]) == 14 and len(rows[4]) == 16
-    assert rows[4][1:3] == ["A", "mounted"]
+    assert len(rows[3]) == 14 and len(rows[5]) == 16
+    assert rows[5][1:3] == ["A", "mounted"]
 
 
 def test_status_json_has_all(service):
     reply = json.loads(service.run("status", "--json").stdout)
-    assert set(reply) == {"service", "counts", "drives", "volumes", "prompts",
-                          "recovery"}
+    assert set(reply) == {"service", "counts", "drives", "tapes", "volumes",
+                          "prompts", "recovery"}
 
 
 def test_status_on_a_terminal_is_a_table(service):
