@@ -2,10 +2,10 @@
  * gap.c - could a medium have been exchanged without a word?
  *
  * A drive that announces no change, or is not known to, is believed as long as
- * it goes on answering: nobody exchanges a medium between two good answers that
- * are less than HBA_GAP_MS apart.  After a longer silence the next command that
- * is meant for a certain medium has to wait until that was looked at.  Commands
- * that only ask, as polls do, end no doubt.
+ * it is in use: nobody exchanges a medium between two reads or writes that go
+ * well and are less than HBA_GAP_MS apart.  After that the next command that is
+ * meant for a certain medium has to wait until that was looked at.  Commands
+ * that only ask, as polls do, neither are use nor end a doubt.
  *
  *     ... READ good, READ good,  [ TUR good, TUR good, ]  READ: who is there?
  *                              ^ 500 ms and more ^
@@ -28,12 +28,12 @@ hba_gap_init(struct hba_gap *gap)
     *gap = (struct hba_gap){ .heard_ms = clock_coarse_ms() };
 }
 
-/* Only what cannot be answered without a medium. */
+/* A medium that is ready need not be the one that was: TEST UNIT READY says
+ * nothing. */
 static bool
-needs_medium(const SCSI_REQUEST_BLOCK *srb)
+shows_medium(const SCSI_REQUEST_BLOCK *srb)
 {
     switch (srb->Cdb[0]) {
-    case SCSIOP_TEST_UNIT_READY:
     case SCSIOP_READ:
     case SCSIOP_READ12:
     case SCSIOP_READ16:
@@ -51,7 +51,7 @@ hba_gap_good(struct hba_gap *gap, const SCSI_REQUEST_BLOCK *srb, uint32_t len)
 {
     const uint8_t *data = srb->DataBuffer;
 
-    if (needs_medium(srb)) {
+    if (shows_medium(srb)) {
         gap->heard_ms = clock_coarse_ms();
     } else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1) {
         uint8_t type = data[0] & 0x1F;

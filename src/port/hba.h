@@ -90,7 +90,7 @@ struct hba_ops {
 #define HBA_GAP_MS 500
 
 struct hba_gap {
-    uint64_t heard_ms;          /* the last good answer that needs a medium */
+    uint64_t heard_ms;          /* the last read or write that went well */
     bool watched;               /* disks and CDs whose medium is removable */
     bool doubt;                 /* it was silent for too long since */
     bool always;                /* atomic: whatever the class driver believes */

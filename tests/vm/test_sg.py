@@ -324,6 +324,7 @@ def test_P1_P3_beside_the_kernels_driver(guest, serve, media):
                  f"status=none")
         guest.run(write)
         guest.pull("hd0")
+        guest.run("sleep 1")    # no hand is faster
         guest.put("hd0", wrong)
         # Each turn another while for the kernel to be told first.
         guest.run(f"sleep {turn}")

@@ -94,6 +94,21 @@ P1__polls__end_no_doubt(void **state)
     assert_true(passed(&gap, SCSIOP_READ, 7, true));
 }
 
+/* Nor do they make one silence into two short ones. */
+static void
+P1__polls__do_not_count_as_use(void **state)
+{
+    struct hba_gap gap = gap_of(disk);
+
+    (void) state;
+    good(&gap, SCSIOP_READ);
+    clock_advance_ms(300);
+    assert_false(passed(&gap, SCSIOP_TEST_UNIT_READY, 7, true));
+    good(&gap, SCSIOP_TEST_UNIT_READY);
+    clock_advance_ms(300);
+    assert_true(passed(&gap, SCSIOP_WRITE, 7, true));
+}
+
 /* INQUIRY and the like are answered without a medium. */
 static void
 P1__answers_that_need_no_medium__end_no_silence(void **state)
@@ -164,6 +179,7 @@ main(void)
         cmocka_unit_test(
             P1__silence__counts_once_and_before_the_next_read_or_write),
         cmocka_unit_test(P1__polls__end_no_doubt),
+        cmocka_unit_test(P1__polls__do_not_count_as_use),
         cmocka_unit_test(P1__answers_that_need_no_medium__end_no_silence),
         cmocka_unit_test(slow_drive__with_commands_on_their_way__is_not_silent),
         cmocka_unit_test(fixed_disks_and_tapes__are_not_watched),
