@@ -164,7 +164,7 @@ receive(struct http *http, const struct http_call *call)
         return -EMSGSIZE;
     for (;;) {
         ready = poll(&wait, 1, call->tick != NULL ? 1000 : -1);
-        if (ready == 0)
+        if (ready == 0 && call->tick != NULL)
             call->tick(call->tick_context);
         if (ready == 0 || (ready < 0 && errno == EINTR))
             continue;
