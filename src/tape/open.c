@@ -15,9 +15,19 @@
 
 /* --- taking a tape -------------------------------------------------------- */
 
+/* Where somebody left it, before the drive was reset; else nobody knows. */
+static bool
+bring_back(struct ri_tape *tape, const struct tape_place *place, int64_t *at)
+{
+    return NT_SUCCESS(tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK,
+                                     place->object)) &&
+           NT_SUCCESS(tape_port_where(&tape->port, at)) && *at == place->object;
+}
+
 NTSTATUS
 session_take_tape(struct ri_tape *tape)
 {
+    bool lost = false;
     TAPE_GET_MEDIA_PARAMETERS media = { 0 };
     struct tape_place place;
     int64_t at = -1;
@@ -37,13 +47,19 @@ session_take_tape(struct ri_tape *tape)
     KeReleaseSpinLock(&tapes.lock, irql);
     tape->block_bytes = media.BlockSize;
     tape->first_changes = false;
+    if (at == 0 && place.object > 0)
+        lost = !bring_back(tape, &place, &at);
     /* Of a drive that does not count, what we counted ourselves. */
     if (at >= 0 && place.object != at)
         place = (struct tape_place){ at, -1, -1, 0 };
     if (at == 0)
         place.file = place.block = 0;
+    if (lost)
+        place = (struct tape_place){ -1, -1, -1, 0 };
     session_placed(tape, place.object, place.file, place.block);
     session_set_state(tape, SESSION_READY);
+    if (lost)
+        session_set_state(tape, SESSION_ADRIFT);
     return STATUS_SUCCESS;
 }
 

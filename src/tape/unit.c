@@ -258,34 +258,86 @@ identify(struct tape_unit *unit, struct tape_port *port)
     return STATUS_SUCCESS;
 }
 
-NTSTATUS
-unit_look(struct tape_unit *unit, struct tape_port *session)
+/* What was known before the drive had news. */
+struct left {
+    bool known;
+    struct tape_identity identity;
+    struct tape_place place;
+};
+
+/* A drive that was reset has rewound the tape: it is still the one that somebody
+ * left at a place, and who opens it goes on there. */
+static void
+remember(struct tape_unit *unit, struct left *left)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    if (unit->known && unit->place.object > 0 &&
+        unit->identity.format[0] != '\0') {
+        left->known = true;
+        left->identity = unit->identity;
+        left->place = unit->place;
+    }
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+static void
+put_back(struct tape_unit *unit, const struct tape_port *port,
+         const struct left *left)
+{
+    int64_t at = -1;
+    KIRQL irql;
+
+    if (!left->known || !NT_SUCCESS(tape_port_where(port, &at)) || at != 0)
+        return;
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    if (tape_identity_compare(&left->identity, &unit->identity) ==
+        IDENTITY_SAME)
+        unit->place = left->place;
+    KeReleaseSpinLock(&tapes.lock, irql);
+}
+
+static NTSTATUS
+look_once(struct tape_unit *unit, struct tape_port *session, struct left *left)
 {
     struct tape_port own = { .device = unit->device };
     struct tape_port *port = session != NULL ? session : &own;
-    NTSTATUS status = STATUS_VERIFY_REQUIRED;
+    NTSTATUS status = tape_port_ready(port);
 
-    for (int i = 0; i < LOOKS_MAX && status == STATUS_VERIFY_REQUIRED; i++) {
-        status = tape_port_ready(port);
-        if (status == STATUS_VERIFY_REQUIRED)
-            unit_forgets(unit);
+    if (status == STATUS_VERIFY_REQUIRED) {
+        remember(unit, left);
+        unit_forgets(unit);
     }
     unit_said(unit, status);
-    if (!NT_SUCCESS(status)) {
-        if (status != STATUS_DEVICE_NOT_READY && status != STATUS_DEVICE_BUSY)
-            say_gone(unit);
+    if (!NT_SUCCESS(status) || unit->known)
         return status;
-    }
-    if (unit->known)
-        return STATUS_SUCCESS;
     if (session == NULL)
         status = tape_port_open(&own);
     if (!NT_SUCCESS(status))
         return status;
     status = identify(unit, port);
+    if (NT_SUCCESS(status))
+        put_back(unit, port, left);
     if (session == NULL)
         tape_port_close(&own);
     unit_said(unit, status);
+    return status;
+}
+
+NTSTATUS
+unit_look(struct tape_unit *unit, struct tape_port *session)
+{
+    struct left left = { 0 };
+    NTSTATUS status = STATUS_VERIFY_REQUIRED;
+
+    for (int i = 0; i < LOOKS_MAX && tape_status_is_loss(status) &&
+                    !tape_status_is_absence(status);
+         i++)
+        status = look_once(unit, session, &left);
+    if (!NT_SUCCESS(status) && status != STATUS_DEVICE_NOT_READY &&
+        status != STATUS_DEVICE_BUSY)
+        say_gone(unit);
     return status;
 }
 

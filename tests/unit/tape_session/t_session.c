@@ -144,6 +144,48 @@ place__kept_between_sessions__unless_rewound(void **state)
     assert_true(GMT_BOT(get.mt_gstat));
 }
 
+/* A reset rewinds the drive; what is on the tape is not written over. */
+static void
+reset_between_two_sessions__the_place_is_found_again(void **state)
+{
+    int objects[8];
+    char text[128];
+
+    (void) state;
+    rig_insert(0, "T1");
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == 2) /* once more, while it is opened */
+            assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                             "at 1 rewind do reset", text,
+                                             sizeof text),
+                             0);
+        rig_open("");
+        assert_int_equal(rig_get().mt_fileno, i);
+        assert_result(rig_write(rig_block(i, 512), 512), 0);
+        assert_result(rig_close(), 0);
+        vscsi_reset(rig.drive[0].vscsi);
+        tape_unit_looked(rig.drive[0].unit);
+    }
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, 0), 6);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(objects[2 * i], i);
+}
+
+/* Taken out and put in again it is at its beginning, as in any drive. */
+static void
+put_in_again_between_two_sessions__at_its_beginning(void **state)
+{
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    assert_result(rig_write(rig_block(0, 512), 512), 0);
+    assert_result(rig_close(), 0);
+    rig_yank(0);
+    rig_insert(0, "T1");
+    rig_open("");
+    assert_true(GMT_BOT(rig_get().mt_gstat));
+}
+
 int
 main(void)
 {
@@ -155,6 +197,8 @@ main(void)
         TEST(empty_drive__no_medium__unless_none_is_needed),
         TEST(close_after_a_write__a_filemark_and_no_more),
         TEST(place__kept_between_sessions__unless_rewound),
+        TEST(reset_between_two_sessions__the_place_is_found_again),
+        TEST(put_in_again_between_two_sessions__at_its_beginning),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);
