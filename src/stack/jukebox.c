@@ -625,9 +625,8 @@ jukeboxes_start(struct ri_service *service, const struct ri_config *config,
                            &service->jukeboxes[i], out_error);
         if (rc != 0)
             break;
-        __atomic_store_n(&service->jukebox_count, i + 1, __ATOMIC_RELEASE);
         /* See library_order_drives. */
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        __atomic_store_n(&service->jukebox_count, i + 1, __ATOMIC_SEQ_CST);
         for (unsigned n = 0; n < service->jukeboxes[i]->drive_count; n++)
             jukebox_set_drive(service->jukeboxes[i], n,
                               library_drive(service, shape->name, n));

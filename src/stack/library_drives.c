@@ -126,9 +126,8 @@ library_order_drives(struct library_unit *unit, uint32_t count,
     if (!other)
         return;
     for (unsigned n = 0; n < unit->config.drive_count; n++)
-        __atomic_store_n(&unit->drives[n], order[n], __ATOMIC_RELEASE);
+        __atomic_store_n(&unit->drives[n], order[n], __ATOMIC_SEQ_CST);
     /* One that is just being started looks after it can be found. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     jukebox = jukebox_named(unit->service, unit->config.name);
     for (unsigned n = 0; jukebox != NULL && n < unit->config.drive_count; n++)
         jukebox_set_drive(jukebox, n, order[n]);

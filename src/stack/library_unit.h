@@ -38,7 +38,7 @@ static inline struct drive *
 library_unit_drive(const struct library_unit *unit, unsigned n)
 {
     return n < unit->config.drive_count
-               ? __atomic_load_n(&unit->drives[n], __ATOMIC_ACQUIRE)
+               ? __atomic_load_n(&unit->drives[n], __ATOMIC_SEQ_CST)
                : NULL;
 }
 

@@ -229,7 +229,7 @@ struct jukebox *jukebox_named(struct ri_service *service, const char *name);
 static inline size_t
 jukebox_count(struct ri_service *service)
 {
-    return __atomic_load_n(&service->jukebox_count, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&service->jukebox_count, __ATOMIC_SEQ_CST);
 }
 /* Does the robot bring the volume?  From now on it is wanted. */
 bool jukebox_robot(struct jukebox *jukebox, struct volume *volume);
