@@ -34,7 +34,7 @@ struct reader {
     struct tape_set_mark mark; /* the last one read */
 };
 
-/* --- output -------------------------------------------------------------------------- */
+/* --- output ---------------------------------------- */
 
 static int
 put(struct reader *r, const unsigned char *data, size_t size)
@@ -73,7 +73,7 @@ deliver(struct reader *r, const unsigned char *data, size_t size)
     return rc;
 }
 
-/* --- the stream --------------------------------------------------------------------------- */
+/* --- the stream ---------------------------------------- */
 
 static size_t
 slot_offset(const struct reader *r, uint64_t number)
@@ -162,7 +162,7 @@ stream(struct reader *r)
     return rc;
 }
 
-/* --- records of sets ---------------------------------------------------------------------------- */
+/* --- records of sets ---------------------------------------- */
 
 enum found { NOT_OURS, OURS, NOTHING, BROKEN };
 
@@ -249,7 +249,7 @@ let_go(struct reader *r, uint64_t bytes)
 static int
 end_of_part(struct reader *r, bool *out_last, bool *out_checked)
 {
-    struct tape_set_mark end;
+    struct tape_set_mark end = { 0 };
     size_t bytes;
     int found = read_mark(r, &end, &bytes), rc;
 
@@ -279,7 +279,7 @@ end_of_part(struct reader *r, bool *out_last, bool *out_checked)
     return rc;
 }
 
-/* --- the next tape --------------------------------------------------------------------------------- */
+/* --- the next tape ---------------------------------------- */
 
 /* Is it what is needed?  The set is known from part 1 on. */
 static bool
@@ -309,7 +309,7 @@ next_tape(struct reader *r, unsigned part)
 {
     for (;;) {
         struct ri_tape_result result = { 0 };
-        struct tape_set_mark mark;
+        struct tape_set_mark mark = { 0 };
         char name[RI_NAME_MAX];
         size_t bytes;
         int rc, found;
@@ -342,7 +342,7 @@ check_before(struct reader *r, const struct tape_set_sum *part)
     return 0;
 }
 
-/* --- all of it ------------------------------------------------------------------------------------- */
+/* --- all of it ---------------------------------------- */
 
 static int
 incomplete(struct reader *r)
