@@ -132,11 +132,23 @@ new_session(struct tape_unit *unit, const struct ri_tape_how *how)
 void
 session_unref(struct ri_tape *tape)
 {
+    struct ri_tape *oldest = NULL;
+    KIRQL irql;
+
     if (InterlockedDecrement(&tape->references) != 0)
         return;
     kept_free(&tape->kept);
     free(tape->scratch);
-    free(tape);
+    tape->vpb.DeviceObject = NULL; /* nobody's any more */
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    InsertTailList(&tapes.past, &tape->link);
+    if (++tapes.past_count > TAPES_PAST) {
+        tapes.past_count--;
+        oldest = CONTAINING_RECORD(RemoveHeadList(&tapes.past), struct ri_tape,
+                                   link);
+    }
+    KeReleaseSpinLock(&tapes.lock, irql);
+    free(oldest);
 }
 
 /* Another tape than the one that is meant, or none: to be asked for. */

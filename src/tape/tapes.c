@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/status.h"
 #include "io/io.h"
@@ -22,6 +23,8 @@ tapes_start(const struct tapes_host *host)
     KeInitializeSpinLock(&tapes.lock);
     InitializeListHead(&tapes.units);
     InitializeListHead(&tapes.sessions);
+    InitializeListHead(&tapes.past);
+    tapes.past_count = 0;
     tapes.host = *host;
     InterlockedExchange(&tapes.stopping, 0);
     status = io_load_driver("tapes", tapes_driver_entry, &tapes.driver);
@@ -36,6 +39,9 @@ tapes_stop(void)
     if (tapes.driver == NULL)
         return;
     ASSERT(IsListEmpty(&tapes.units) && IsListEmpty(&tapes.sessions));
+    while (!IsListEmpty(&tapes.past))
+        free(CONTAINING_RECORD(RemoveHeadList(&tapes.past), struct ri_tape,
+                               link));
     io_unload_driver(tapes.driver);
     tapes.driver = NULL;
     tapes.device = NULL;

@@ -147,9 +147,18 @@ struct ri_tape {
     } seen;
 };
 
+/*
+ * The broker tells its host of a question that has ended without a lock, when
+ * the session whose VPB it names may have gone: the memory of the last ones is
+ * kept for a while.
+ */
+#define TAPES_PAST 16
+
 struct tapes {
     KSPIN_LOCK lock;
     LIST_ENTRY units, sessions;
+    LIST_ENTRY past;            /* sessions that ended last, see below */
+    unsigned past_count;
     struct tapes_host host;
     PDRIVER_OBJECT driver;
     PDEVICE_OBJECT device;      /* that questions are asked by */
