@@ -46,7 +46,8 @@ start(void)
     fprintf(file,
             "[service]\nnbd = unix:%s/n\ncontrol = %s/c\nflush-idle = 0\n"
             "recovery-dir = %s/r\n"
-            "[drive d]\ntype = disk\ncache = volatile\nmedium = %s\n",
+            "[drive d]\ntype = disk\ncache = volatile\nmedium = %s\n"
+            "[drive e]\ntype = disk\n",
             folder, folder, folder, image);
     fclose(file);
     assert_int_equal(ri_config_load(path, &config, &error), 0);
@@ -135,6 +136,79 @@ drive_taken_away__asked_in_its_own_words__ends_without_a_trace(void **state)
     stop();
 }
 
+static VOID NTAPI
+item_ran(PVOID context)
+{
+    __atomic_store_n((int *) context, 1, __ATOMIC_RELEASE);
+}
+
+/* A drive that is slow to look at keeps one worker, not all. */
+static void
+looked_at_again_and_again__the_first_look_is_slow__workers_are_left(
+    void **state)
+{
+    WORK_QUEUE_ITEM item;
+    struct drive *drive;
+    int ran = 0;
+
+    (void) state;
+    start();
+    drive = &service->drives[0];
+    KeWaitForSingleObject(&drive->fdo->DeviceLock, Executive, KernelMode, FALSE,
+                          NULL);
+    InterlockedOr((LONG volatile *) &drive->fdo->Flags, DO_VERIFY_VOLUME);
+    for (int i = 0; i < 300; i++) {
+        drive_look_soon(drive);
+        usleep(1000);
+    }
+    ExInitializeWorkItem(&item, item_ran, &ran);
+    ExQueueWorkItem(&item, DelayedWorkQueue);
+    SOON(__atomic_load_n(&ran, __ATOMIC_ACQUIRE));
+    KeSetEvent(&drive->fdo->DeviceLock, IO_NO_INCREMENT, FALSE);
+    stop();
+}
+
+static size_t
+volumes(void)
+{
+    struct ri_volume_info *list;
+    size_t n;
+
+    assert_int_equal(ri_volumes(service, &list, &n), 0);
+    free(list);
+    return n;
+}
+
+/* It may be the one that is missed: a clone of it was taken for it, say. */
+static void
+medium_that_nobody_took__a_volume_goes_away__looked_at_again(void **state)
+{
+    struct ri_error error = { "" };
+    struct drive *drive;
+    char line[512], other[160];
+
+    (void) state;
+    start();
+    snprintf(other, sizeof other, "%s/other", folder);
+    snprintf(line, sizeof line,
+             "truncate -s 16M %s && /sbin/mkfs.vfat -n OTHER %s >/dev/null",
+             other, other);
+    assert_int_equal(system(line), 0);
+    drive = &service->drives[1];
+    assert_int_equal(vscsi_fault_add(drive->device,
+                                     "at * read do sense 3/11/00", line,
+                                     sizeof line),
+                     0);
+    assert_int_equal(ri_insert(service, "e", other, &error), 0);
+    SOON(__atomic_load_n(&drive->found, __ATOMIC_ACQUIRE) == STATUS_SUCCESS);
+    usleep(100000);
+    assert_int_equal(volumes(), 1);
+    vscsi_fault_clear(drive->device);
+    assert_int_equal(ri_yank(service, "d", &error), 0);
+    SOON(volumes() == 2);
+    stop();
+}
+
 static int
 begin(void **state)
 {
@@ -158,6 +232,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             drive_taken_away__asked_in_its_own_words__ends_without_a_trace),
+        cmocka_unit_test(
+            looked_at_again_and_again__the_first_look_is_slow__workers_are_left),
+        cmocka_unit_test(
+            medium_that_nobody_took__a_volume_goes_away__looked_at_again),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
