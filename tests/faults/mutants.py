@@ -20,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 TARGET = "tests/faults/faults"
 FAULTS = 20000
+SEEDS = 1, 1001
 HEAD = re.compile(r"^== (P\d) (\w+): (.*): (\S+)$")
 
 
@@ -106,8 +107,13 @@ def one(builder, mutant):
     """(found, a line about it)"""
     try:
         program = builder.make(mutant)
-        done = subprocess.run([program, "--faults", str(FAULTS)], text=True,
-                              capture_output=True, check=False, timeout=600)
+        for seed in SEEDS:
+            done = subprocess.run([program, "--faults", str(FAULTS),
+                                   "--seed", str(seed)], text=True,
+                                  capture_output=True, check=False,
+                                  timeout=600)
+            if done.returncode != 0:
+                break
     except (ValueError, KeyError, subprocess.TimeoutExpired) as error:
         return False, f"cannot be tried: {error}"
     found = re.search(r"^FAILED: (.*)$", done.stdout, re.M)

@@ -26,6 +26,7 @@
 
 #define STEPS      24  /* before all is put right */
 #define TURNS      3   /* of steps, of one service */
+#define POLLED_S   90  /* between two looks at a drive that tells nothing */
 #define PATIENCE_S 400 /* until what can go on has come to its end */
 
 static const char *const names[DRIVES] = { "disk0", "disk1", "disk2" };
@@ -91,24 +92,38 @@ check_volumes(void)
     free(list);
 }
 
-static void
-check_drives(void)
+static bool
+drives_are_honest(bool must)
 {
     struct ri_drive_info *list;
+    bool honest = true;
     size_t n;
 
     if (ri_drives(service, &list, &n) != 0)
-        return;
+        return true;
     for (size_t d = 0; d < n; d++) {
         int m = medium_in((int) d);
         bool empty = strcmp(list[d].state, "empty") == 0 ||
                      strcmp(list[d].state, "open") == 0;
 
-        if (empty != (m < 0))
+        honest &= empty == (m < 0);
+        if (empty != (m < 0) && must)
             fail("dishonest", "drive %zu is said to be %s, and has medium %d",
                  d, list[d].state, m);
     }
     free(list);
+    return honest;
+}
+
+/* A drive that tells nothing by itself, and that nobody uses, is asked now and
+ * then. */
+static void
+check_drives(void)
+{
+    for (int s = 0; world->remote && s < POLLED_S && !drives_are_honest(false);
+         s++)
+        baton_sleep_ms(1000);
+    drives_are_honest(true);
 }
 
 /* --- hands ------------------------------------------------------------------------------ */
