@@ -43,7 +43,7 @@ class_command(struct class_request *request, const UCHAR *cdb, UCHAR cdb_len,
     srb->Length = sizeof *srb;
     srb->Function = SRB_FUNCTION_EXECUTE_SCSI;
     srb->CdbLength = cdb_len;
-    srb->SrbFlags = ext->SrbFlags;
+    srb->SrbFlags = class_srb_flags(ext);
     if (len != 0)
         srb->SrbFlags |= to_device ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN;
     if (request->flags & REQ_POLL)

@@ -552,8 +552,8 @@ ClassBuildRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     RtlZeroMemory(srb, sizeof *srb + SENSE_BUFFER_SIZE);
     sense = (PUCHAR) (srb + 1);
     srb->Length = sizeof *srb;
-    srb->SrbFlags =
-        dev->ext->SrbFlags | (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
+    srb->SrbFlags = class_srb_flags(dev->ext) |
+                    (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
     srb->DataTransferLength = at->Parameters.Read.Length;
     srb->DataBuffer = MmGetMdlVirtualAddress(Irp->MdlAddress);
     srb->TimeOutValue = dev->ext->TimeOutValue;

@@ -130,7 +130,7 @@ build_part(struct class_request *request, UCHAR shift, BOOLEAN write)
     srb->Length = sizeof *srb;
     srb->TimeOutValue = ext->TimeOutValue;
     srb->SrbFlags =
-        ext->SrbFlags | (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
+        class_srb_flags(ext) | (write ? SRB_FLAGS_DATA_OUT : SRB_FLAGS_DATA_IN);
     srb->DataBuffer = request->data;
     request->length = request->part;
     if (block + blocks <= 0xFFFFFFFFull && blocks <= 0xFFFF) {
