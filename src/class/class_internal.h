@@ -27,12 +27,12 @@
 #include "class/decide.h"
 #include "class/evidence.h"
 
-#define CLASS_TAG            0x206c4352 /* "RCl " */
-#define CLASS_RETRIES        4          /* after the first attempt */
-#define CLASS_UNMAP_RETRIES  32
-#define CLASS_NEVER_MORE_S   100
-#define CLASS_LEGACY_RETRIES 8   /* of transfers */
-#define CLASS_BUDGET_S       160 /* for a long operation */
+#define CLASS_TAG       0x206c4352      /* "RCl " */
+#define CLASS_RETRIES   4               /* after the first attempt */
+#define CLASS_UNMAP_RETRIES 32
+#define CLASS_NEVER_MORE_S  100
+#define CLASS_LEGACY_RETRIES 8          /* of transfers */
+#define CLASS_BUDGET_S      160         /* for a long operation */
 
 /* --- the drive ------------------------------------------------------------ */
 
@@ -41,41 +41,41 @@ struct class_request;
 /* Media change detection (mcd.c); all under `lock` but what says otherwise. */
 struct class_mcd {
     KSPIN_LOCK lock;
-    ULONG state; /* MEDIA_CHANGE_DETECTION_STATE */
+    ULONG state;                /* MEDIA_CHANGE_DETECTION_STATE */
     LONG disable_count;
-    LONG kernel_count;      /* of it, by callers without a handle */
-    BOOLEAN running;        /* atomic: also read without the lock */
-    BOOLEAN suppressed;     /* the registry wants none; set at the start */
-    BOOLEAN polling;        /* a poll is under way */
-    BOOLEAN poll_again;     /* something happened meanwhile */
-    BOOLEAN queued;         /* work is on its way to a worker */
-    BOOLEAN by_timer;       /* the port has no events */
-    BOOLEAN unsettled;      /* becoming ready: look again in a second */
-    BOOLEAN gesn;           /* ask for events, too (CD drives) */
-    BOOLEAN change_counted; /* by UNIT ATTENTION, GESN will repeat it */
-    BOOLEAN owed_change;    /* GESN came first: who counts it? */
+    LONG kernel_count;          /* of it, by callers without a handle */
+    BOOLEAN running;            /* atomic: also read without the lock */
+    BOOLEAN suppressed;         /* the registry wants none; set at the start */
+    BOOLEAN polling;            /* a poll is under way */
+    BOOLEAN poll_again;         /* something happened meanwhile */
+    BOOLEAN queued;             /* work is on its way to a worker */
+    BOOLEAN by_timer;           /* the port has no events */
+    BOOLEAN unsettled;          /* becoming ready: look again in a second */
+    BOOLEAN gesn;               /* ask for events, too (CD drives) */
+    BOOLEAN change_counted;     /* by UNIT ATTENTION, GESN will repeat it */
+    BOOLEAN owed_change;        /* GESN came first: who counts it? */
     UCHAR gesn_mask;
-    UCHAR gesn_repeats; /* replies in a row that had an event */
+    UCHAR gesn_repeats;         /* replies in a row that had an event */
     ULONG interval_s, countdown_s;
-    ULONG outstanding_s; /* how long the poll has been away */
-    LONG workers;        /* work items, requests, timer DPCs */
-    KEVENT idle;         /* set while workers == 0 */
+    ULONG outstanding_s;        /* how long the poll has been away */
+    LONG workers;               /* work items, requests, timer DPCs */
+    KEVENT idle;                /* set while workers == 0 */
     WORK_QUEUE_ITEM work;
-    LIST_ENTRY ticking; /* in the list of the one timer; its lock */
+    LIST_ENTRY ticking;         /* in the list of the one timer; its lock */
     struct class_request *event;
-    ULONG event_mask; /* buffer of RECEIVE_EVENT */
+    ULONG event_mask;           /* buffer of RECEIVE_EVENT */
 
     /* evidence.c */
-    BOOLEAN out;       /* not ready since, and no change was counted */
-    BOOLEAN told;      /* a change was, since it was ready */
-    BOOLEAN empty;     /* it said that it has no medium, since then */
-    BOOLEAN announced; /* ... and that it has a new one */
+    BOOLEAN out;                /* not ready since, and no change was counted */
+    BOOLEAN told;               /* a change was, since it was ready */
+    BOOLEAN empty;              /* it said that it has no medium, since then */
+    BOOLEAN announced;          /* ... and that it has a new one */
     struct class_evidence evidence;
 };
 
 struct class_capacity {
-    BOOLEAN valid; /* atomic: for the attention number now */
-    UCHAR shift;   /* log2 of the block size */
+    BOOLEAN valid;              /* atomic: for the attention number now */
+    UCHAR shift;                /* log2 of the block size */
     ULONG block_bytes;
     ULONGLONG blocks;
 };
@@ -89,38 +89,38 @@ struct _CLASS_PRIVATE_FDO_DATA {
     PFUNCTIONAL_DEVICE_EXTENSION ext;
     PDEVICE_OBJECT lower;
 
-    ULONG attention;    /* atomic; see note_attention */
-    LONG due;           /* atomic, CLASS_DUE_: looked at whenever an IRP
+    ULONG attention;            /* atomic; see note_attention */
+    LONG due;                   /* atomic, CLASS_DUE_: looked at whenever an IRP
                                  * is completed */
-    ULONG max_transfer; /* bytes, multiple of every block size */
+    ULONG max_transfer;         /* bytes, multiple of every block size */
     BOOLEAN removable;
-    BOOLEAN hotplug;        /* the drive may be pulled */
-    BOOLEAN read_only_type; /* CD: nothing to flush */
-    BOOLEAN no_sync;        /* SYNCHRONIZE CACHE is not known */
-    BOOLEAN sync_known;     /* it was carried out at least once */
-    BOOLEAN no_fua;         /* nor FUA: a flush follows instead */
+    BOOLEAN hotplug;            /* the drive may be pulled */
+    BOOLEAN read_only_type;     /* CD: nothing to flush */
+    BOOLEAN no_sync;            /* SYNCHRONIZE CACHE is not known */
+    BOOLEAN sync_known;         /* it was carried out at least once */
+    BOOLEAN no_fua;             /* nor FUA: a flush follows instead */
 
-    KSPIN_LOCK change_lock; /* media change count, attention, capacity */
+    KSPIN_LOCK change_lock;     /* media change count, attention, capacity */
     struct class_capacity capacity;
 
     struct class_mcd mcd;
 
-    KSPIN_LOCK wait_lock; /* requests that wait for a retry */
+    KSPIN_LOCK wait_lock;       /* requests that wait for a retry */
     LIST_ENTRY waiting;
 
-    LIST_ENTRY handles; /* per-handle contexts, under handle_lock */
+    LIST_ENTRY handles;         /* per-handle contexts, under handle_lock */
     KSPIN_LOCK handle_lock;
-    LONG logged_sync;         /* atomic: a failed flush is in the log */
-    BOOLEAN legacy_errors;    /* hardware errors are retried */
-    BOOLEAN ten_byte_reserve; /* RESERVE(6) is not known */
+    LONG logged_sync;           /* atomic: a failed flush is in the log */
+    BOOLEAN legacy_errors;      /* hardware errors are retried */
+    BOOLEAN ten_byte_reserve;   /* RESERVE(6) is not known */
 
-    BOOLEAN limits_known; /* of UNMAP; read once */
+    BOOLEAN limits_known;       /* of UNMAP; read once */
     ULONG unmap_blocks, unmap_descriptors, unmap_granularity;
 };
 typedef struct _CLASS_PRIVATE_FDO_DATA class_device;
 
-#define CLASS_DUE_CALL      1 /* a call without a thread is owed */
-#define CLASS_DUE_LOG_AGAIN 2 /* TEST UNIT READY is logged after a success */
+#define CLASS_DUE_CALL      1   /* a call without a thread is owed */
+#define CLASS_DUE_LOG_AGAIN 2   /* TEST UNIT READY is logged after a success */
 
 FORCEINLINE PFUNCTIONAL_DEVICE_EXTENSION
 class_ext(PDEVICE_OBJECT fdo)
@@ -173,15 +173,15 @@ class_verify_set(PDEVICE_OBJECT fdo)
 #define REQ_OWNS         0x2000u /* `owned`, too, is freed with the request */
 
 #ifndef IOCTL_TAPE_CHECK_VERIFY
-#define IOCTL_TAPE_CHECK_VERIFY                                                \
+#define IOCTL_TAPE_CHECK_VERIFY                                               \
     CTL_CODE(FILE_DEVICE_TAPE, 0x0200, METHOD_BUFFERED, FILE_READ_ACCESS)
 #endif
 
 /* What prepare and finish answer. */
 enum class_next {
-    NEXT_SEND,     /* send the command that is in the SRB */
-    NEXT_COMPLETE, /* it is over, with *status */
-    NEXT_GONE,     /* finish took the request away */
+    NEXT_SEND,                  /* send the command that is in the SRB */
+    NEXT_COMPLETE,              /* it is over, with *status */
+    NEXT_GONE,                  /* finish took the request away */
 };
 
 /* Runs before each attempt of a command, after the attention number was
@@ -197,8 +197,6 @@ typedef enum class_next NTAPI class_prepare_fn(struct class_request *request,
 typedef enum class_next NTAPI class_finish_fn(struct class_request *request,
                                               NTSTATUS *status);
 
-struct class_sync;
-
 /* What every request of the device says of itself; errors change it meanwhile. */
 static inline ULONG
 class_srb_flags(const FUNCTIONAL_DEVICE_EXTENSION *ext)
@@ -206,42 +204,44 @@ class_srb_flags(const FUNCTIONAL_DEVICE_EXTENSION *ext)
     return __atomic_load_n(&ext->SrbFlags, __ATOMIC_RELAXED);
 }
 
+struct class_sync;
+
 struct class_request {
-    SCSI_REQUEST_BLOCK srb; /* first: the SRB is the request */
+    SCSI_REQUEST_BLOCK srb;     /* first: the SRB is the request */
     class_device *dev;
-    PIRP irp;      /* what goes down */
-    PIRP original; /* what came from above, or NULL */
+    PIRP irp;                   /* what goes down */
+    PIRP original;              /* what came from above, or NULL */
     class_prepare_fn *prepare;
     class_finish_fn *finish;
-    struct class_sync *sync; /* of the sender, while on its stack */
-    ULONG flags;             /* REQ_ */
+    struct class_sync *sync;    /* of the sender, while on its stack */
+    ULONG flags;                /* REQ_ */
     ULONG key;
-    UCHAR retries; /* that a command may have */
+    UCHAR retries;              /* that a command may have */
     UCHAR retry_number;
-    UCHAR stage; /* of prepare and finish */
+    UCHAR stage;                /* of prepare and finish */
     UCHAR wait_state;
-    UCHAR spent;     /* retries of the part, before the capacity */
-    UCHAR timeouts;  /* attempts that ended so */
-    USHORT waited_s; /* for a long operation to end */
+    UCHAR spent;                /* retries of the part, before the capacity */
+    UCHAR timeouts;             /* attempts that ended so */
+    USHORT waited_s;            /* for a long operation to end */
     ULONG_PTR information;
-    ULONG length; /* DataTransferLength of an attempt */
+    ULONG length;               /* DataTransferLength of an attempt */
 
     /* transfer.c */
-    PUCHAR data; /* of the rest */
+    PUCHAR data;                /* of the rest */
     ULONGLONG offset;
     ULONG left;
     ULONG part;
-    ULONG limit; /* bytes in one part */
+    ULONG limit;                /* bytes in one part */
 
-    PVOID buffer; /* of multi-command requests */
+    PVOID buffer;               /* of multi-command requests */
     ULONG buffer_len;
     PVOID context;
-    PVOID owned; /* from the pool */
+    PVOID owned;                /* from the pool */
 
     UCHAR sense[SENSE_BUFFER_SIZE];
-    UCHAR small[46]; /* data of short commands */
+    UCHAR small[46];            /* data of short commands */
 
-    LIST_ENTRY entry; /* pool, or dev->waiting */
+    LIST_ENTRY entry;           /* pool, or dev->waiting */
     KTIMER timer;
     KDPC dpc;
     WORK_QUEUE_ITEM work;
@@ -266,9 +266,9 @@ VOID NTAPI class_command(struct class_request *request, const UCHAR *cdb,
 NTSTATUS NTAPI class_send(struct class_request *request);
 /* Why requests that wait for a retry wait no more. */
 enum class_wake {
-    WAKE_NEWS,   /* of the medium: the attempt does not count */
-    WAKE_READY,  /* what they waited for may be over */
-    WAKE_CANCEL, /* they end */
+    WAKE_NEWS,                  /* of the medium: the attempt does not count */
+    WAKE_READY,                 /* what they waited for may be over */
+    WAKE_CANCEL,                /* they end */
 };
 VOID NTAPI class_wake_waiting(class_device *dev, enum class_wake why);
 /* For pool.c: the routines of a request's timer and work item. */
@@ -283,7 +283,8 @@ VOID NTAPI class_adopt(struct class_request *request);
 VOID NTAPI class_tell_master(PIRP irp, NTSTATUS status);
 
 /* The call that a user-induced status, or an owed call, demands. */
-VOID NTAPI class_hard_error_duty(class_device *dev, PIRP irp, NTSTATUS status);
+VOID NTAPI class_hard_error_duty(class_device *dev, PIRP irp,
+                                 NTSTATUS status);
 /* As class_complete, in a completion routine: all but IoCompleteRequest. */
 VOID NTAPI class_settle(class_device *dev, PIRP irp, NTSTATUS status,
                         ULONG_PTR information);
@@ -304,10 +305,10 @@ struct class_outcome {
 
 /* Of which request the SRB was an attempt. */
 struct class_attempt {
-    PIRP irp;           /* from above, or NULL */
-    ULONG retry_number; /* 0: the first attempt */
-    BOOLEAN last;       /* no retry is left */
-    BOOLEAN quiet;      /* nothing is logged */
+    PIRP irp;                   /* from above, or NULL */
+    ULONG retry_number;         /* 0: the first attempt */
+    BOOLEAN last;               /* no retry is left */
+    BOOLEAN quiet;              /* nothing is logged */
 };
 
 /* Everything that follows from a failed SRB but the retry itself. */
@@ -338,9 +339,9 @@ typedef NTSTATUS NTAPI class_control_fn(class_device *dev, PIRP irp);
 
 /* What a control code needs. */
 struct class_control {
-    ULONG code;     /* legacy forms are rewritten to this one */
-    UCHAR gate;     /* 1: not while DO_VERIFY_VOLUME is set */
-    USHORT in, out; /* smallest buffers, bytes */
+    ULONG code;                 /* legacy forms are rewritten to this one */
+    UCHAR gate;                 /* 1: not while DO_VERIFY_VOLUME is set */
+    USHORT in, out;             /* smallest buffers, bytes */
     class_control_fn *handler;
 };
 extern const struct class_control class_controls[];
@@ -385,8 +386,8 @@ VOID NTAPI class_set_state(class_device *dev, ULONG state, BOOLEAN known,
                            BOOLEAN swapped);
 /* Looks at the drive soon, on a worker.  <= DISPATCH. */
 VOID NTAPI class_poll_soon(class_device *dev);
-VOID NTAPI class_notify(class_device *dev, const GUID *event, const VOID *data,
-                        ULONG len);
+VOID NTAPI class_notify(class_device *dev, const GUID *event,
+                        const VOID *data, ULONG len);
 /* gesn.c */
 VOID NTAPI class_gesn_init(class_device *dev);
 VOID NTAPI class_gesn_begin(class_device *dev);
@@ -405,7 +406,7 @@ struct class_handle {
     LIST_ENTRY entry;
     PFILE_OBJECT file;
     LONG mcn_count;
-    LONG lock_count; /* secure locks */
+    LONG lock_count;            /* secure locks */
 };
 NTSTATUS NTAPI class_handle_create(class_device *dev, PFILE_OBJECT file);
 VOID NTAPI class_handle_close(class_device *dev, PFILE_OBJECT file);

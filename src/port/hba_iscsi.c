@@ -249,7 +249,6 @@ answer_command(struct iscsi_command *command, int status,
 
     switch (status) {
     case SCSI_STATUS_GOOD:
-    case SCSI_STATUS_CONDITION_MET:
         if (is_stale(command)) {
             end_stale(command);
             return;

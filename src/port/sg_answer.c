@@ -140,7 +140,8 @@ sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer)
     struct hba_answer answer = { .srb_status = SRB_STATUS_SUCCESS,
                                  .scsi_status = hdr->status };
 
-    if (hdr->status != SCSISTAT_GOOD && hdr->status != SCSISTAT_CONDITION_MET)
+    /* CONDITION MET is an answer to commands that nobody sends. */
+    if (hdr->status != SCSISTAT_GOOD)
         answer.srb_status = SRB_STATUS_ERROR;
     else if (hdr->host_status >= ARRAYSIZE(by_host))
         answer.srb_status = SRB_STATUS_ERROR;

@@ -103,6 +103,17 @@ residual__that_cannot_be__brought_nothing(void **state)
     assert_int_equal(answer.transferred, 0);
 }
 
+/* SAM-5: CONDITION MET answers PRE-FETCH alone; a flush was not carried out. */
+static void
+condition_met__answers_nothing_that_is_sent__an_error(void **state)
+{
+    struct hba_answer answer = answer_of((struct sg_io_hdr){ .status = 0x04 });
+
+    (void) state;
+    assert_int_equal(answer.srb_status, SRB_STATUS_ERROR);
+    assert_int_equal(answer.scsi_status, 0x04);
+}
+
 static void
 hosts__each_code__has_its_status(void **state)
 {
@@ -233,6 +244,7 @@ main(void)
             commands__those_of_the_drivers_with_their_length__others_are_not),
         cmocka_unit_test(good__with_residual__says_how_much_came),
         cmocka_unit_test(residual__that_cannot_be__brought_nothing),
+        cmocka_unit_test(condition_met__answers_nothing_that_is_sent__an_error),
         cmocka_unit_test(hosts__each_code__has_its_status),
         cmocka_unit_test(
             check_condition__sense_is_given_and_only_attention_is_doubtful),
