@@ -39,9 +39,12 @@ tapes_stop(void)
     if (tapes.driver == NULL)
         return;
     ASSERT(IsListEmpty(&tapes.units) && IsListEmpty(&tapes.sessions));
-    while (!IsListEmpty(&tapes.past))
-        free(CONTAINING_RECORD(RemoveHeadList(&tapes.past), struct ri_tape,
-                               link));
+    for (PLIST_ENTRY at = tapes.past.Flink, next; at != &tapes.past;
+         at = next) {
+        next = at->Flink;
+        free(CONTAINING_RECORD(at, struct ri_tape, link));
+    }
+    InitializeListHead(&tapes.past);
     io_unload_driver(tapes.driver);
     tapes.driver = NULL;
     tapes.device = NULL;
