@@ -284,10 +284,13 @@ can_leave(const struct iscsi_unit *unit)
     return unit->removable && !__atomic_load_n(&unit->locked, __ATOMIC_ACQUIRE);
 }
 
-/* Commands that change the medium, or let it go. */
+/* Commands that change the medium, or let it go.  An ALLOW always: what is on
+ * its way with it may be carried out after it. */
 static bool
 goes_alone(const struct iscsi_unit *unit, const SCSI_REQUEST_BLOCK *srb)
 {
+    if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL && (srb->Cdb[4] & 1) == 0)
+        return true;
     if (!can_leave(unit))
         return false;
     switch (srb->Cdb[0]) {

@@ -411,6 +411,47 @@ P1__prevent_alone__proves_no_medium__writes_go_one_by_one(void **state)
 }
 
 static bool
+looks_behind_all_but_reads(struct target *target, const struct pdu *in)
+{
+    struct wire *wire = target->context;
+    uint8_t opcode;
+
+    if (in->head[32] == 0x28)
+        return false;
+    usleep(30000);
+    if (recv(target->fd, &opcode, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
+        (opcode & 0x3F) == PDU_COMMAND)
+        wire->kept = true;
+    return target_respond(target, in, 0, NULL, 0);
+}
+
+/* What is on its way with an ALLOW may be carried out after it, and then on
+ * another medium (SAM-5: simple tasks in any order). */
+static void
+P1__allow__what_was_sent_before_has_ended__nothing_is_behind(void **state)
+{
+    struct wire *wire = *state;
+    struct call calls[3];
+
+    call_cdb(&calls[0], FREE, CDB_OF(0x1E, 0, 0, 0, 1, 0));
+    give(&calls[0], wire);
+    transfer(wire, &calls[0], 0x28, 0, 1);
+    give(&calls[0], wire);
+    assert_int_equal(calls[0].srb.SrbStatus, SRB_STATUS_SUCCESS);
+    answers_by(wire, looks_behind_all_but_reads);
+    transfer(wire, &calls[0], 0x2A, 0, 1);
+    call_cdb(&calls[1], FREE, CDB_OF(0x1E, 0, 0, 0, 0, 0));
+    transfer(wire, &calls[2], 0x2A, 2, 1);
+    for (unsigned n = 0; n < 3; n++)
+        call_send(&calls[n], wire->pdo);
+    for (unsigned n = 0; n < 3; n++) {
+        call_wait(&calls[n]);
+        assert_int_equal(calls[n].srb.SrbStatus, SRB_STATUS_SUCCESS);
+    }
+    assert_false(wire->kept);
+}
+
+static bool
 hangs_up_at_a_write(struct target *target, const struct pdu *in)
 {
     if (in->head[32] != 0x2A)
@@ -549,6 +590,7 @@ main(void)
             P1__answers_in_another_order__what_ran_behind_a_change_is_not_believed),
         WIRED(P1__change_told_of_first__what_came_late_is_not_believed),
         WIRED(P1__prevent_alone__proves_no_medium__writes_go_one_by_one),
+        WIRED(P1__allow__what_was_sent_before_has_ended__nothing_is_behind),
         WIRED(P1__session_lost_in_a_write__is_not_sent_again),
         WIRED(P1__target_falls_silent__abort_ends_with_the_session),
         WIRED(strange_answer__abort_ends_it_all_the_same),
