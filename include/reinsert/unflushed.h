@@ -73,6 +73,8 @@ int ulog_commit(struct ulog *log, const struct ulog_batch *batch,
 /* The bytes of records that are still needed. */
 uint64_t ulog_live(const struct ulog *log);
 uint64_t ulog_ring(const struct ulog *log);
+/* Records of epochs behind `flushed` are among them. */
+bool ulog_has_newer(const struct ulog *log, uint32_t flushed);
 /* A failed attempt left something behind that nobody may find: to be flushed. */
 bool ulog_broken(const struct ulog *log);
 const char *ulog_path(const struct ulog *log);

@@ -35,6 +35,7 @@ struct batch {
     struct fs_record *record;
     struct fs_log_batch log;
     BOOLEAN intent;
+    BOOLEAN untold; /* see struct fs_log_state */
 };
 
 struct head {
@@ -261,7 +262,8 @@ static NTSTATUS
 commit(struct volume *volume, struct batch *batch)
 {
     BOOLEAN was_stale = fs_log_stale(volume);
-    struct fs_log_state state = { fs_disk_live(volume), FALSE, was_stale };
+    struct fs_log_state state = { .live_bytes = fs_disk_live(volume),
+                                  .stale = was_stale };
     NTSTATUS status = list_records(volume, batch);
     struct head *head = NULL;
 
@@ -280,6 +282,7 @@ commit(struct volume *volume, struct batch *batch)
     if (NT_SUCCESS(status) && (batch->log.count != 0 || head != NULL))
         status = fs.disk.commit(fs.disk.context, volume, &volume->disk_log,
                                 &batch->log, &state);
+    batch->untold = state.untold;
     if (state.live_bytes == 0)
         head_is_void(volume);
     __atomic_store_n(&volume->disk_live, state.live_bytes, __ATOMIC_RELEASE);
@@ -304,8 +307,17 @@ would_be_undone(struct volume *volume, PIRP irp, NTSTATUS status)
                IRP_MJ_FLUSH_BUFFERS;
 }
 
+/* Again after a flush. */
 static void
-release(struct volume *volume, PIRP irp, NTSTATUS status)
+flush_first(struct volume *volume, PIRP irp)
+{
+    IoGetCurrentIrpStackLocation(irp)->MinorFunction |= FS_NEEDS_FLUSH;
+    fs_post(volume, irp);
+}
+
+static void
+release(struct volume *volume, const struct batch *batch, PIRP irp,
+        NTSTATUS status)
 {
     switch (waits_for(irp)) {
     case WAITS_INTENT:
@@ -317,8 +329,7 @@ release(struct volume *volume, PIRP irp, NTSTATUS status)
             return;
         }
         if (!NT_SUCCESS(status)) {
-            IoGetCurrentIrpStackLocation(irp)->MinorFunction |= FS_NEEDS_FLUSH;
-            fs_post(volume, irp);
+            flush_first(volume, irp);
             return;
         }
         break;
@@ -327,6 +338,13 @@ release(struct volume *volume, PIRP irp, NTSTATUS status)
          * void. */
         if (would_be_undone(volume, irp, status)) {
             fs_complete(irp, STATUS_IO_DEVICE_ERROR, 0);
+            return;
+        }
+        /* A replay of what is in the log still would undo it.  The next flush
+         * covers that, too. */
+        if (batch->untold && IoGetCurrentIrpStackLocation(irp)->MajorFunction !=
+                                 IRP_MJ_FLUSH_BUFFERS) {
+            flush_first(volume, irp);
             return;
         }
         break;
@@ -373,7 +391,7 @@ run_batch(struct volume *volume, BOOLEAN worker)
         any = any && !IsListEmpty(&batch.irps);
     }
     while (!IsListEmpty(&batch.irps))
-        release(volume,
+        release(volume, &batch,
                 CONTAINING_RECORD(RemoveHeadList(&batch.irps), IRP,
                                   Tail.Overlay.ListEntry),
                 status);

@@ -229,6 +229,8 @@ struct fs_log_state {
     BOOLEAN filling;               /* it should be flushed soon */
     BOOLEAN stale;                 /* it holds what a flush has covered, would be
                                     * replayed, and cannot be made void */
+    BOOLEAN untold;                /* a flush was not put down, nor the log made
+                                    * void, for newer records in it count */
 };
 
 /* Who keeps logs on disk.  *log is the keeper's, one per volume, NULL at first.

@@ -394,6 +394,13 @@ ulog_live(const struct ulog *log)
     return to > from ? to - from : log->ring - from + to;
 }
 
+bool
+ulog_has_newer(const struct ulog *log, uint32_t flushed)
+{
+    return log->live_count != 0 &&
+           (int32_t) (log->live[log->live_count - 1].epoch - flushed) > 0;
+}
+
 uint64_t
 ulog_ring(const struct ulog *log)
 {

@@ -253,13 +253,14 @@ try_batch(struct disklog *d, struct volume *volume, struct ulog **log,
 static int
 put_batch(struct disklog *d, struct volume *volume, struct ulog **log,
           const struct ulog_batch *batch, struct rec_error *error,
-          BOOLEAN *out_stale)
+          struct fs_log_state *out_state)
 {
     struct ulog_batch flush = *batch;
+    BOOLEAN was_stale = out_state->stale;
     int rc;
 
     if (batch->flush)
-        *out_stale = FALSE;
+        out_state->stale = FALSE;
     if (*log == NULL && batch->count == 0)
         return 0;
     rc = try_batch(d, volume, log, batch, error);
@@ -267,9 +268,17 @@ put_batch(struct disklog *d, struct volume *volume, struct ulog **log,
         return rc;
     /* The flush counts all the same. */
     flush.count = 0;
-    if (ulog_commit(*log, &flush, error) != 0 &&
-        make_void(d, volume, log, error) != 0) {
-        *out_stale = TRUE;
+    if (ulog_commit(*log, &flush, error) == 0)
+        return batch->count == 0 ? 0 : rc;
+    /* What was acknowledged since is in it alone, until the next flush. */
+    if (ulog_has_newer(*log, batch->flushed)) {
+        tell_failure(d, volume, error, false);
+        out_state->stale = was_stale;
+        out_state->untold = TRUE;
+        return rc;
+    }
+    if (make_void(d, volume, log, error) != 0) {
+        out_state->stale = TRUE;
         return rc;
     }
     return batch->count == 0 ? 0 : rc;
@@ -295,7 +304,7 @@ commit(void *context, struct volume *volume, void **log,
             fill_head(d, volume, batch->head, t);
             put.head = &t->head;
         }
-        rc = put_batch(d, volume, &file, &put, &error, &out_state->stale);
+        rc = put_batch(d, volume, &file, &put, &error, out_state);
     }
     if (t != NULL)
         free(t->records);
