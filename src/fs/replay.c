@@ -439,7 +439,7 @@ fs_keep(struct volume *volume, NTSTATUS why)
     let_puts_end(volume);
     state = fs_volume_state(volume);
     /* It is all in the log on disk, for the next service. */
-    if (fs_ending() && fs_disk_live(volume) != 0)
+    if (fs_ending() && fs_disk_live(volume) != 0 && !fs_log_stale(volume))
         status = STATUS_SUCCESS;
     else if (fs_state_away(state) || state == VOL_CHANGED ||
              state == VOL_DISMOUNTED ||

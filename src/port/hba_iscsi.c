@@ -212,7 +212,7 @@ learn_lock(const struct iscsi_command *command)
         if (!prevent)
             __atomic_store_n(&unit->locked, false, __ATOMIC_RELEASE);
     } else if (command->prevented && unit->prevented && !unit->locked &&
-               command->attention == attention_of(unit) &&
+               command->attention == attention_of(unit) && !unit->gap.doubt &&
                needs_medium(srb->Cdb[0])) {
         __atomic_store_n(&unit->locked, true, __ATOMIC_RELEASE);
     }
@@ -426,6 +426,16 @@ may_go(const struct iscsi_unit *unit, const struct iscsi_command *command)
     return !unit->lonely && (!command->alone || IsListEmpty(&unit->sent));
 }
 
+/* Polls are no use of the medium, however long they take. */
+static bool
+is_idle(const struct iscsi_unit *unit)
+{
+    for (PLIST_ENTRY at = unit->sent.Flink; at != &unit->sent; at = at->Flink)
+        if (linked(at)->request->srb->Cdb[0] != SCSIOP_TEST_UNIT_READY)
+            return false;
+    return true;
+}
+
 /* FALSE: it has ended without being sent. */
 static bool
 is_wanted(struct iscsi_command *command)
@@ -434,8 +444,7 @@ is_wanted(struct iscsi_command *command)
     struct iscsi_unit *unit = command->unit;
     uint32_t meant = srb->QueueSortKey;
 
-    if (can_leave(unit) &&
-        hba_gap_passed(&unit->gap, srb, IsListEmpty(&unit->sent)))
+    if (can_leave(unit) && hba_gap_passed(&unit->gap, srb, is_idle(unit)))
         could_have_changed(unit);
     if (__atomic_load_n(&command->abort, __ATOMIC_ACQUIRE))
         end_with(command, SRB_STATUS_ABORTED);

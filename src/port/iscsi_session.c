@@ -111,6 +111,7 @@ go_down(struct iscsi_session *session, const char *why)
     if (session->iscsi != NULL)
         iscsi_destroy_context(session->iscsi);
     session->iscsi = NULL;
+    session->functions = 0;
     for_each_unit(session, iscsi_unit_over);
     session->next_ms = now_ms() + session->pause_ms;
     session->pause_ms *= 2;
@@ -306,9 +307,12 @@ wait_and_serve(struct iscsi_session *session, int timeout_ms)
 {
     struct pollfd fds[2] = { { .fd = session->wake_fd, .events = POLLIN },
                              { .fd = -1 } };
+    bool was_up = session->iscsi != NULL;
     uint64_t count;
 
     send_queued(session);
+    if (was_up && session->iscsi == NULL)
+        return; /* answers are to be passed up, and the time is another */
     if (session->iscsi != NULL) {
         fds[1].fd = iscsi_get_fd(session->iscsi);
         fds[1].events = (short) iscsi_which_events(session->iscsi);

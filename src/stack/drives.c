@@ -368,6 +368,8 @@ start_stack(struct drive *drive, const char *parameters,
     if (NT_SUCCESS(status)) {
         status = io_start_device(driver, drive->pdo);
         fdo = IoGetAttachedDevice(drive->pdo);
+        if (fdo == drive->pdo)
+            fdo = NULL; /* nothing is on top of it */
     }
     /* Who has a tape drive open has it alone. */
     if (NT_SUCCESS(status) && !is_tape(drive))
@@ -412,6 +414,7 @@ drive_begin(struct drive *drive, struct ri_error *out_error)
 static int
 begin_late(struct drive *drive, struct ri_error *out_error)
 {
+    static pthread_mutex_t logs_lock = PTHREAD_MUTEX_INITIALIZER;
     struct ri_service *service = drive->service;
     NTSTATUS status = port_unit_identify(drive->pdo);
     int rc;
@@ -429,8 +432,17 @@ begin_late(struct drive *drive, struct ri_error *out_error)
         drive->config.type = RI_DISK;
     if (rc == 0)
         rc = start_stack(drive, drive->late_parameters, out_error);
-    if (rc == 0 && InterlockedExchange(&service->logs_wait, 0) != 0)
+    /* Nobody mounts before they were read; nor if they could not be. */
+    pthread_mutex_lock(&logs_lock);
+    if (rc == 0 && service->logs_wait == LOGS_FAILED) {
+        rc = ri_fail(out_error, -EIO,
+                     "drive %s: the logs on disk could not be read",
+                     drive->config.name);
+    } else if (rc == 0 && service->logs_wait == LOGS_WAIT) {
         rc = disklog_find(service, out_error);
+        service->logs_wait = rc == 0 ? LOGS_READ : LOGS_FAILED;
+    }
+    pthread_mutex_unlock(&logs_lock);
     return rc;
 }
 

@@ -225,10 +225,10 @@ host_event(void *context, enum prompt_event event,
     bool open = event <= PROMPT_STILL;
 
     prompt_event_text(event, prompt, text);
-    if (open)
-        event_send_prompt(context, prompt, text);
     if (event == PROMPT_ASKED || event == PROMPT_CHANGED)
         drives_look_for(context);
+    if (open)
+        event_send_prompt(context, prompt, text);
     else
         event_send(context, "answer", prompt->drive, prompt->volume, prompt->id,
                    "%s", text);
@@ -435,7 +435,7 @@ ri_service_start(const struct ri_config *config,
     if (rc == 0 && any_drive(service))
         rc = disklog_find(service, out_error);
     else
-        service->logs_wait = 1;
+        service->logs_wait = LOGS_WAIT;
     if (rc == 0)
         rc = jukeboxes_start(service, config, out_error);
     if (rc == 0)

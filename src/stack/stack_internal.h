@@ -91,7 +91,8 @@ struct ri_service {
     KTIMER end_timer;                   /* nobody waits for a silent drive */
     KDPC end_dpc;
     uint64_t end_ms;                    /* since then */
-    LONG logs_wait;                     /* for the first drive, to be found */
+    /* For the first drive, to be found. */
+    enum { LOGS_READ, LOGS_WAIT, LOGS_FAILED } logs_wait;
     bool looking;                       /* atomic: drives may be looked at */
     struct kept *kept;                  /* recovery files, oldest first */
     size_t kept_count;
