@@ -23,8 +23,9 @@
 #define REQUEST_TIMEOUT_S 30  /* a client that says nothing for so long */
 #define STREAM_TIMEOUT_S  300 /* a subscriber that reads nothing for so long */
 #define STACK_BYTES       (512 * 1024)
-#define JOBS_END_MS       200 /* of the 300 that a stop may take */
-#define SESSIONS_END_MS   50  /* besides */
+#define JOBS_END_MS       200   /* of the 300 that a stop may take */
+#define SESSIONS_END_MS   50    /* besides */
+#define SESSIONS_KEEP_MS  55000 /* ... of those that write a recovery file */
 
 /* A request while it is being received.  The call is first: see tapes.c. */
 struct request {
@@ -498,6 +499,34 @@ end_jobs(struct api_server *server)
     return left;
 }
 
+/* What is acknowledged and on no tape is still written to a file. */
+static bool
+tapes_are_unsafe(struct api_server *server)
+{
+    struct ri_tape_info *list = NULL;
+    size_t count = 0;
+    bool any = false;
+
+    if (ri_tapes(server->service, &list, &count) != 0)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        any = any || (list[i].open && list[i].unflushed_bytes != 0);
+    free(list);
+    return any;
+}
+
+static unsigned
+end_sessions(struct api_server *server)
+{
+    unsigned left, waited = 0;
+
+    do {
+        left = tape_server_wait(server->tapes, SESSIONS_END_MS);
+        waited += SESSIONS_END_MS;
+    } while (left > 0 && waited < SESSIONS_KEEP_MS && tapes_are_unsafe(server));
+    return left;
+}
+
 int
 api_server_stop(struct api_server *server)
 {
@@ -509,7 +538,7 @@ api_server_stop(struct api_server *server)
     api_events_stop(&server->events);
     tape_server_stop(server->tapes);
     left = end_jobs(server);
-    left += tape_server_wait(server->tapes, SESSIONS_END_MS);
+    left += end_sessions(server);
     MHD_stop_daemon(server->daemon);
     server_unref(server);
     return left > 0 ? -EBUSY : 0;

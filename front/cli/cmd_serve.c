@@ -204,7 +204,7 @@ end_service(struct serving *s)
     set_watchdog(KEEP_MS);
     ri_service_keep(s->service);
     say_kept(s, before);
-    set_watchdog(END_MS);
+    set_watchdog(KEEP_MS); /* sessions of tapes may write such files, too */
 }
 
 /* On a thread of its own: it may take as long as the NBD server does. */

@@ -154,6 +154,7 @@ reap(struct writer *w)
     if (done.rc == 0) {
         count_written(w, slot_at(w, w->tail), done.result.bytes);
         w->near_end |= done.result.early_warning;
+        w->full |= done.result.end_of_tape; /* a part of it was written */
         return 0;
     }
     if (done.rc == -ENOSPC) {

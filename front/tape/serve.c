@@ -138,12 +138,15 @@ watcher_thread(void *context)
     struct epoll_event events[EVENTS];
     bool watching = true;
     int timeout = -1, n;
+    eventfd_t woken;
 
     while (watching) {
         n = epoll_wait(server->epoll_fd, events, EVENTS, timeout);
         pthread_mutex_lock(&server->lock);
         for (int i = 0; i < n; i++)
-            if (events[i].data.u64 != WATCH_WAKE)
+            if (events[i].data.u64 == WATCH_WAKE)
+                (void) eventfd_read(server->wake_fd, &woken);
+            else
                 handle_locked(server, events[i].data.u64);
         timeout = interrupt_gone_locked(server) ? AGAIN_MS : -1;
         watching = server->watching;
@@ -183,6 +186,8 @@ tape_server_opened(struct tape_session *session, struct ri_tape *tape,
     if (session->cancelled)
         ri_tape_cancel(tape);
     watch(server, signal_fd, session->id, WATCH_SIGNAL, EPOLLIN);
+    if (session->gone) /* told before it could be interrupted */
+        (void) eventfd_write(server->wake_fd, 1);
     pthread_mutex_unlock(&server->lock);
 }
 

@@ -74,7 +74,7 @@ failed(struct tf_drive *drive, enum tf_during during, int error,
 /* --- write -------------------------------------------------------------------- */
 
 static int
-put(struct tf_drive *drive, const void *data, size_t size)
+put(struct tf_drive *drive, const void *data, size_t size, size_t *out_bytes)
 {
     struct ri_tape_result result = { .bytes = 0 };
     int error;
@@ -86,9 +86,11 @@ put(struct tf_drive *drive, const void *data, size_t size)
     }
     error = tape_link_write(drive->link, data, size, &result);
     drive->warned = error == 0 && result.early_warning;
-    drive->near_end |= drive->warned || error == -ENOSPC;
+    drive->near_end |= drive->warned || result.end_of_tape || error == -ENOSPC;
     drive->unsynced |= error == 0;
     drive->wrote |= error == 0;
+    if (error == 0)
+        *out_bytes = result.bytes;
     return failed(drive, TF_WRITE, error, &result);
 }
 
@@ -109,41 +111,46 @@ in_whole_blocks(struct tf_drive *drive, size_t size)
 
 /* The first part of a record is kept until the second is there. */
 static int
-put_first(struct tf_drive *drive, const char *data, size_t size, size_t whole)
+put_first(struct tf_drive *drive, const char *data, size_t size, size_t whole,
+          size_t *out_bytes)
 {
     if (whole <= RECORD_MAX) {
         memcpy(drive->buffer, data, size);
         drive->gathered = size;
         return 0;
     }
-    return in_whole_blocks(drive, size) ? put(drive, data, size) : EOVERFLOW;
+    return in_whole_blocks(drive, size) ? put(drive, data, size, out_bytes)
+                                        : EOVERFLOW;
 }
 
 /* The program is told of the first part then; the error comes with its next
  * write. */
 static int
-put_second(struct tf_drive *drive, const char *data, size_t size, size_t at)
+put_second(struct tf_drive *drive, const char *data, size_t size, size_t at,
+           size_t *out_bytes)
 {
-    size_t before = drive->gathered;
+    size_t before = drive->gathered, bytes = 0;
     uint8_t *slot = tf_slot(); /* where the data are, too */
     int error;
 
     drive->gathered = 0;
     if (before == 0)
-        return in_whole_blocks(drive, size) ? put(drive, data, size)
+        return in_whole_blocks(drive, size) ? put(drive, data, size, out_bytes)
                                             : EOVERFLOW;
     if (at != before || size > RECORD_MAX - before)
         return EOVERFLOW;
     memmove(slot + before, data, size);
     memcpy(slot, drive->buffer, before);
-    error = put(drive, slot, before + size);
+    error = put(drive, slot, before + size, &bytes);
+    if (error == 0 && bytes < before + size)
+        error = ENOSPC; /* of the first part it was said that it is there */
     drive->late_error = error;
     return error;
 }
 
 static int
 write_part(struct tf_drive *drive, fuse_req_t req, const char *data,
-           size_t size, size_t at)
+           size_t size, size_t at, size_t *out_bytes)
 {
     size_t whole = size;
     int error = drive->late_error;
@@ -155,12 +162,15 @@ write_part(struct tf_drive *drive, fuse_req_t req, const char *data,
     drive->held = 0;
     drive->zeros = 0;
     if (at != 0)
-        return put_second(drive, data, size, at);
-    drive->gathered = 0;
+        return put_second(drive, data, size, at, out_bytes);
+    if (drive->gathered != 0) { /* the rest of it never came */
+        drive->gathered = 0;
+        return EIO;
+    }
     if (may_be_cut(size))
         whole = tf_whole_size(fuse_req_ctx(req)->pid, size);
-    return whole > size ? put_first(drive, data, size, whole)
-                        : put(drive, data, size);
+    return whole > size ? put_first(drive, data, size, whole, out_bytes)
+                        : put(drive, data, size, out_bytes);
 }
 
 void
@@ -168,19 +178,20 @@ tf_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size,
          off_t at, struct fuse_file_info *fi)
 {
     struct tf_drive *drive = tf_drive_of(fuse_req_userdata(req), node, NULL);
+    size_t bytes = size;
     struct tf_call call;
     int error;
 
     error = drive != NULL ? tf_enter(&call, req, drive) : ENXIO;
     if (error == 0) {
         drive->last_writer = fi->lock_owner;
-        error = write_part(drive, req, data, size, (size_t) at);
+        error = write_part(drive, req, data, size, (size_t) at, &bytes);
         tf_leave(&call);
     }
     if (error != 0)
         (void) fuse_reply_err(req, error);
     else
-        (void) fuse_reply_write(req, size);
+        (void) fuse_reply_write(req, bytes);
 }
 
 /* --- read --------------------------------------------------------------------- */

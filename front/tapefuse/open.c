@@ -161,6 +161,7 @@ static int
 finish(struct tf_drive *drive)
 {
     struct ri_tape_result result = { .bytes = 0 };
+    struct tape_link *link = drive->link;
     int error = 0, ended;
 
     if (drive->wrote || drive->unsynced)
@@ -175,10 +176,11 @@ finish(struct tf_drive *drive)
         return error;
     if (error != 0)
         tf_say(drive->fuse, drive, "at the close: %s", result.text);
-    ended = tape_link_close(drive->link, &result);
+    /* First: whoever interrupts must not find it any more. */
     (void) pthread_mutex_lock(&drive->lock);
     drive->link = NULL;
     (void) pthread_mutex_unlock(&drive->lock);
+    ended = tape_link_close(link, &result);
     return error != 0 ? error : ended;
 }
 
@@ -221,6 +223,8 @@ tf_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         error = tf_errno(TF_WRITE, last ? finish(drive) : synchronise(drive));
         if (error == 0)
             error = drive->late_error;
+        if (error == 0 && last && drive->gathered != 0)
+            error = EIO; /* half a record, and nothing of it on the tape */
         tf_leave(&call);
     }
     (void) fuse_reply_err(req, error);

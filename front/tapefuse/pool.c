@@ -215,7 +215,7 @@ interrupt_all(struct tapefuse *fuse)
         struct tf_drive *drive = &fuse->drives[i];
 
         (void) pthread_mutex_lock(&drive->lock);
-        if (drive->call != NULL)
+        if (drive->call != NULL && drive->link != NULL)
             tape_link_interrupt(drive->link);
         (void) pthread_mutex_unlock(&drive->lock);
     }

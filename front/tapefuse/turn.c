@@ -25,7 +25,8 @@ interrupt(fuse_req_t req, void *data)
     (void) pthread_mutex_lock(&drive->lock);
     call->interrupted = true;
     if (drive->call == call) {
-        tape_link_interrupt(drive->link);
+        if (drive->link != NULL)
+            tape_link_interrupt(drive->link);
         /* It may not yet have got as far as to wait. */
         (void) sem_post(&drive->fuse->wake);
     } else {
@@ -43,7 +44,8 @@ tf_nag(struct tapefuse *fuse)
         struct tf_drive *drive = &fuse->drives[i];
 
         (void) pthread_mutex_lock(&drive->lock);
-        if (drive->call != NULL && drive->call->interrupted) {
+        if (drive->call != NULL && drive->link != NULL &&
+            drive->call->interrupted) {
             tape_link_interrupt(drive->link);
             any = true;
         }

@@ -540,6 +540,14 @@ run_op(struct ri_tape *tape, const struct op *op, int64_t count,
     return status;
 }
 
+/* As many as an mt_count may be; a place may be farther away. */
+static bool
+is_count(int mt_op, int64_t count)
+{
+    return mt_op == MTSEEK ? count >= 0
+                           : count >= INT32_MIN && count <= INT32_MAX;
+}
+
 /* What ends a motion early is an error of it. */
 int
 ri_tape_op(struct ri_tape *tape, int mt_op, int64_t count,
@@ -553,8 +561,12 @@ ri_tape_op(struct ri_tape *tape, int mt_op, int64_t count,
         return session_end(tape, out_result,
                            rc == -ESHUTDOWN ? STATUS_SYSTEM_SHUTDOWN
                                             : STATUS_CANCELLED);
-    status = op != NULL ? run_op(tape, op, count, out_result)
-                        : STATUS_NOT_IMPLEMENTED;
+    if (op == NULL)
+        status = STATUS_NOT_IMPLEMENTED;
+    else if (!is_count(mt_op, count))
+        status = STATUS_INVALID_PARAMETER;
+    else
+        status = run_op(tape, op, count, out_result);
     return session_end(tape, out_result, status);
 }
 
@@ -577,7 +589,8 @@ next_tape(struct ri_tape *tape, const char *next, bool blank)
         if (!NT_SUCCESS(status))
             return status;
     }
-    tape->refused = had;
+    if (tape->wanted == WANTED_SAME) /* else this one was asked for before */
+        tape->refused = had;
     tape->wanted = next[0] != '\0' ? WANTED_NAMED : WANTED_ANY;
     snprintf(tape->how.tape, sizeof tape->how.tape, "%s", next);
     tape->blank_only = blank;
@@ -585,10 +598,8 @@ next_tape(struct ri_tape *tape, const char *next, bool blank)
         tapes.host.released(tapes.host.context, tape->unit->name);
     session_set_state(tape, SESSION_RETURNING);
     status = session_wait(tape, STATUS_NO_MEDIA_IN_DEVICE);
-    if (!NT_SUCCESS(status) && tape->state != SESSION_EMPTY) {
-        tape->wanted = WANTED_SAME;
+    if (!NT_SUCCESS(status) && tape->state != SESSION_EMPTY)
         session_set_state(tape, SESSION_EMPTY);
-    }
     return status;
 }
 

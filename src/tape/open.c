@@ -24,11 +24,27 @@ bring_back(struct ri_tape *tape, const struct tape_place *place, int64_t *at)
            NT_SUCCESS(tape_port_where(&tape->port, at)) && *at == place->object;
 }
 
+/* After a call for another tape that failed, that is still the one. */
+static bool
+may_take(const struct ri_tape *tape, const struct tape_identity *found)
+{
+    switch (tape->wanted) {
+    case WANTED_NAMED:
+        return identity_is_called(found, tape->how.tape);
+    case WANTED_ANY:
+        return tape_identity_compare(&tape->refused, found) == IDENTITY_OTHER &&
+               (!tape->blank_only || strcmp(found->format, "blank") == 0);
+    default:
+        return true;
+    }
+}
+
 NTSTATUS
 session_take_tape(struct ri_tape *tape)
 {
     bool lost = false;
     TAPE_GET_MEDIA_PARAMETERS media = { 0 };
+    struct tape_identity found;
     struct tape_place place;
     int64_t at = -1;
     NTSTATUS status = unit_look(tape->unit, &tape->port);
@@ -41,9 +57,15 @@ session_take_tape(struct ri_tape *tape)
     if (!NT_SUCCESS(status))
         return status;
     KeAcquireSpinLock(&tapes.lock, &irql);
-    tape->identity = tape->unit->identity;
+    found = tape->unit->identity;
     place = tape->unit->place;
     tape->unit->media = media;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    if (!may_take(tape, &found))
+        return STATUS_WRONG_VOLUME;
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    tape->identity = found;
+    tape->wanted = WANTED_SAME;
     KeReleaseSpinLock(&tapes.lock, irql);
     tape->block_bytes = media.BlockSize;
     tape->first_changes = false;

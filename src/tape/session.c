@@ -214,7 +214,8 @@ session_sync(struct ri_tape *tape)
 static NTSTATUS
 make_room(struct ri_tape *tape)
 {
-    if (tape_port_buffered(&tape->port) != 0)
+    if (tape_port_buffered(&tape->port) != 0 ||
+        !NT_SUCCESS(tape_port_ready(&tape->port)))
         return session_sync(tape);
     settled(tape);
     return STATUS_SUCCESS;
@@ -293,8 +294,8 @@ send_record(struct ri_tape *tape, const void *data, size_t size,
     if (!is_write_loss(status))
         return status;
     after = after_failure(tape, status, &tries);
-    if (NT_SUCCESS(after))
-        *out_bytes = (ULONG) size; /* it is on the tape, with all before it */
+    /* It is on the tape, with all before it, or nothing of it counts. */
+    *out_bytes = NT_SUCCESS(after) ? (ULONG) size : 0;
     return after;
 }
 
@@ -303,8 +304,10 @@ write_next(struct ri_tape *tape, const void *data, size_t size,
            struct ri_tape_result *result)
 {
     uint32_t block = tape->block_bytes;
-    ULONG bytes = 0;
     NTSTATUS status = STATUS_SUCCESS;
+    struct tape_place before;
+    ULONG bytes = 0;
+    bool owed;
 
     if (!kept_fits(&tape->kept, size))
         status = make_room(tape);
@@ -326,10 +329,12 @@ write_next(struct ri_tape *tape, const void *data, size_t size,
         bytes -= bytes % block;
     else if (bytes < size)
         bytes = 0;
-    if (!NT_SUCCESS(status))
+    if (!NT_SUCCESS(status) || bytes < size)
         take_back(tape, bytes);
     if (bytes == 0)
         return status;
+    before = tape->place;
+    owed = tape->mark_owed;
     tape->in_flight = 0;
     tape->mark_owed = true;
     advance(tape, block != 0 ? bytes / block : 1);
@@ -337,8 +342,16 @@ write_next(struct ri_tape *tape, const void *data, size_t size,
     if (kept_borrows(&tape->kept) && NT_SUCCESS(status)) {
         tape->in_flight = 1;
         status = session_sync(tape);
-        if (!NT_SUCCESS(status))
+        if (!NT_SUCCESS(status)) {
             result->bytes = 0;
+            tape->in_flight = 0;
+        }
+        /* Interrupted: its data are the caller's again. */
+        if (!NT_SUCCESS(status) && kept_borrows(&tape->kept)) {
+            kept_cut(&tape->kept, 0);
+            tape->place = before;
+            tape->mark_owed = owed;
+        }
     }
     return status;
 }
@@ -375,9 +388,13 @@ ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
 NTSTATUS
 session_marks(struct ri_tape *tape, uint32_t count, bool immediate)
 {
-    NTSTATUS status = begin_writing(tape);
+    NTSTATUS status = STATUS_SUCCESS;
     int tries = 0;
 
+    if (!kept_fits(&tape->kept, 0))
+        status = make_room(tape);
+    if (NT_SUCCESS(status))
+        status = begin_writing(tape);
     if (!NT_SUCCESS(status) || count == 0)
         return status;
     if (!kept_add_marks(&tape->kept, (uint64_t) tape->place.object, count))

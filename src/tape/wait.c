@@ -406,7 +406,8 @@ look_until_it_ends(struct ri_tape *tape)
                 return status;
             /* Somebody says that it is there: so it is looked at. */
             status = look(tape, true);
-            if (NT_SUCCESS(status) || !tape_status_is_loss(status))
+            if (NT_SUCCESS(status) || (!tape_status_is_loss(status) &&
+                                       status != STATUS_MEDIA_WRITE_PROTECTED))
                 return status;
             status = put_question(tape, status);
             if (!NT_SUCCESS(status))
@@ -483,7 +484,8 @@ session_wait(struct ri_tape *tape, NTSTATUS reason)
     InterlockedExchange(&tape->try_now, 0);
     if (is_busy(reason)) {
         status = let_it_be(tape);
-        if (!tape_status_is_loss(status))
+        if (!tape_status_is_loss(status) &&
+            status != STATUS_MEDIA_WRITE_PROTECTED)
             return status;
         reason = status;
     }

@@ -99,6 +99,7 @@ byte covered;           /* the last epoch that a flush did: to be told to it */
 bool mount_mutex;
 byte life;              /* of the service: moves when it is killed */
 byte kept;              /* recovery files that were written, */
+bool resuming;          /* resume_mutex is held: nobody gives up meanwhile */
 byte in_file;           /* the newest write that is in one */
 bool keeping;           /* resume_mutex: of who writes one */
 
@@ -494,6 +495,7 @@ end:
             :: else
             fi;
             move(VOL_REPLAYING);
+            resuming = true;
             generation++;
             born = generation
         };
@@ -609,7 +611,7 @@ absent:
             :: else
             fi
         };
-none:   skip
+none:   resuming = false
     od
 }
 
@@ -706,7 +708,7 @@ proctype person() {
 end:
     do
     :: here -> here = false
-    :: atomic { here && asked && !cancelled && state == VOL_ABSENT ->
+    :: atomic { here && asked && !cancelled && state == VOL_ABSENT && !resuming ->
         here = false;
         cancelled = true;
         mine = life;
@@ -722,7 +724,7 @@ end:
             :: else
             fi
         }
-    :: atomic { here && asked && !cancelled && state == VOL_CHANGED ->
+    :: atomic { here && asked && !cancelled && state == VOL_CHANGED && !resuming ->
         here = false;
         cancelled = true;
         mine = life;
@@ -734,7 +736,7 @@ end:
             fi
         }
     /* Whatever else: a medium that was changed is used as it is. */
-    :: atomic { asked && !cancelled && state == VOL_CHANGED && !as_it_is ->
+    :: atomic { asked && !cancelled && state == VOL_CHANGED && !as_it_is && !resuming ->
         mine = life;
         keep() };
         atomic {
