@@ -296,10 +296,15 @@ def test_the_button_of_an_idle_drive_opens_at_once(two, media):
 
 def test_the_button_when_it_cannot_be_flushed_is_told_and_loses_nothing(
         serve, media, clients):
-    """As a disk says whose medium will take no more: a write error."""
+    """As a disk says whose medium will take no more: a write error.
+
+    At each flush: what the button has to say may be seen before the eject
+    begins, and then the first flush is the one of the replay.
+    """
     s = serve({"left": {"type": "disk", "medium": media.a,
                         "cache": "volatile",
-                        "fault": "at 1 flush do sense 3/0c/00"}},
+                        "fault": "at 1+ flush do sense 3/0c/00"},
+               "right": {"type": "disk", "cache": "volatile"}},
               flush_idle=NEVER)
     s.mounted("ARCHIVE-A")
     c = s.client("ARCHIVE-A")
@@ -309,11 +314,19 @@ def test_the_button_when_it_cannot_be_flushed_is_told_and_loses_nothing(
     until(lambda: s.drives()["left"]["locked"], "locked in its drive")
     s.press("left")
     until(lambda: "it stays closed" in s.stderr(), "told", 10)
-    assert s.volume("ARCHIVE-A")["state"] == "mounted"
+    assert "flushed and opened" not in s.stderr()
+    assert s.drives()["left"]["state"] != "empty"
+    assert unflushed(s) > 0
+    s.yank("left")                      # a pin in the hole of its front
+    assert not model.on(media.a), "the drive lost nothing: no test"
+    s.insert("right", media.a)
+    until(lambda: s.volume("ARCHIVE-A")["state"] == "mounted" and
+          s.volume("ARCHIVE-A")["drive"] == "right", "in the other drive", 10)
     assert c.read(model.offset, len(model.content)) == bytes(model.content)
-    s.press("left")
+    s.press("right")
     s.absent("ARCHIVE-A", 10)
     assert model.on(media.a)
+    assert unflushed(s) == 0 and not files(s)
 
 
 def test_a_quiet_volume_is_flushed_by_itself(two, media):
