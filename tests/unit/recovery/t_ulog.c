@@ -197,11 +197,15 @@ log__flushed__has_what_came_later_alone(void **state)
     (void) state;
     assert_int_equal(put(log, 0, 4096, 1, 1), 0);
     assert_int_equal(put(log, 4096, 4096, 2, 2), 0);
+    assert_true(ulog_has_newer(log, 1));
+    assert_false(ulog_has_newer(log, 2));
     assert_int_equal(flush(log, 1), 0);
+    assert_true(ulog_has_newer(log, 1));
     memset(expected, 0, 4096);
     assert_int_equal(read_back(path), 1);
     same();
     assert_int_equal(flush(log, 2), 0);
+    assert_false(ulog_has_newer(log, 0));
     assert_int_equal(read_back(path), 0);
     assert_int_equal(ulog_live(log), 0);
     ulog_close(log);
