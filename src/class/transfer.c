@@ -54,16 +54,17 @@ forgive_no_sync(struct class_request *request, NTSTATUS *status)
 {
     class_device *dev = request->dev;
     struct class_sense sense;
+    BOOLEAN known = __atomic_load_n(&dev->sync_known, __ATOMIC_RELAXED);
 
-    if (NT_SUCCESS(*status) && !dev->sync_known)
-        dev->sync_known = TRUE;
-    if (*status != STATUS_INVALID_DEVICE_REQUEST || dev->sync_known ||
+    if (NT_SUCCESS(*status) && !known)
+        __atomic_store_n(&dev->sync_known, TRUE, __ATOMIC_RELAXED);
+    if (*status != STATUS_INVALID_DEVICE_REQUEST || known ||
         !class_parse_sense(request->sense, request->srb.SenseInfoBufferLength,
                            &sense) ||
         sense.key != SCSI_SENSE_ILLEGAL_REQUEST ||
         sense.asc != SCSI_ADSENSE_ILLEGAL_COMMAND)
         return;
-    dev->no_sync = TRUE;
+    __atomic_store_n(&dev->no_sync, TRUE, __ATOMIC_RELAXED);
     *status = STATUS_SUCCESS;
 }
 
@@ -84,7 +85,7 @@ class_flush(PDEVICE_OBJECT fdo, PIRP irp)
     if (request == NULL)
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
     class_take_key(request, irp);
-    if (dev->read_only_type || dev->no_sync) {
+    if (dev->read_only_type || __atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED)) {
         BOOLEAN verify =
             request->flags & REQ_GATED && class_verify_set(dev->fdo);
 
@@ -228,7 +229,7 @@ transfer_finish(struct class_request *request, NTSTATUS *status)
         return NEXT_COMPLETE;
     if (request->left != 0)
         return NEXT_SEND;
-    if (dev->no_fua && !dev->no_sync && is_write(request) &&
+    if (dev->no_fua && !__atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED) && is_write(request) &&
         wants_through(request)) {
         request->stage = STAGE_SYNC;
         class_sync_command(request);
