@@ -85,7 +85,8 @@ class_flush(PDEVICE_OBJECT fdo, PIRP irp)
     if (request == NULL)
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
     class_take_key(request, irp);
-    if (dev->read_only_type || __atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED)) {
+    if (dev->read_only_type ||
+        __atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED)) {
         BOOLEAN verify =
             request->flags & REQ_GATED && class_verify_set(dev->fdo);
 
@@ -229,8 +230,8 @@ transfer_finish(struct class_request *request, NTSTATUS *status)
         return NEXT_COMPLETE;
     if (request->left != 0)
         return NEXT_SEND;
-    if (dev->no_fua && !__atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED) && is_write(request) &&
-        wants_through(request)) {
+    if (dev->no_fua && !__atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED) &&
+        is_write(request) && wants_through(request)) {
         request->stage = STAGE_SYNC;
         class_sync_command(request);
         return NEXT_SEND;
