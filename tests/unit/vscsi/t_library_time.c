@@ -17,7 +17,7 @@ HOUSE(quick, 4, .slots = 8, .mail_slots = 1,
       .times = { .move = 2, .load = 2, .unload = 1, .scan = 1, .door = 2 })
 HOUSE(busy, 4, .slots = 8, .personality = "busy", .times = { .move = HOUR })
 HOUSE(two_arms, 4, .slots = 8, .personality = "two-transports",
-      .times = { .move = 5 })
+      .times = { .move = 200 })
 HOUSE(plain, 4, .slots = 8, .mail_slots = 1)
 
 struct sent {
