@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -269,6 +270,20 @@ fix_addresses(char **argv)
         execv("/proc/self/exe", argv);
 }
 
+/* One thread runs at a time: each hand-over to another processor only costs. */
+static void
+stay_on_one_cpu(void)
+{
+    int cpu = sched_getcpu();
+    cpu_set_t one;
+
+    if (cpu < 0)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
 static uint64_t
 number(const char *text)
 {
@@ -326,6 +341,7 @@ main(int argc, char **argv)
     int option, rc;
 
     fix_addresses(argv);
+    stay_on_one_cpu();
     mallopt(M_ARENA_MAX, 1);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         switch (option) {

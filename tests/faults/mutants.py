@@ -10,6 +10,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import queue
 import re
 import shlex
 import subprocess
@@ -20,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 TARGET = "tests/faults/faults"
 FAULTS = 20000
-SEEDS = 1, 1001
+SEEDS = 1, 1001, 2001, 3001
 HEAD = re.compile(r"^== (P\d) (\w+): (.*): (\S+)$")
 
 
@@ -103,12 +104,14 @@ class Builder:
         return base
 
 
-def one(builder, mutant):
+def one(builder, mutant, cpus):
     """(found, a line about it)"""
+    cpu = cpus.get()
     try:
         program = builder.make(mutant)
         for seed in SEEDS:
-            done = subprocess.run([program, "--faults", str(FAULTS),
+            done = subprocess.run(["taskset", "-c", str(cpu), program,
+                                   "--faults", str(FAULTS),
                                    "--seed", str(seed)], text=True,
                                   capture_output=True, check=False,
                                   timeout=600)
@@ -116,6 +119,8 @@ def one(builder, mutant):
                 break
     except (ValueError, KeyError, subprocess.TimeoutExpired) as error:
         return False, f"cannot be tried: {error}"
+    finally:
+        cpus.put(cpu)
     found = re.search(r"^FAILED: (.*)$", done.stdout, re.M)
     after = re.search(r"^(\d+) faults", done.stdout, re.M)
     if done.returncode != 1 or not found or not after:
@@ -132,8 +137,11 @@ def main():
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         builder = Builder(os.path.abspath(args.build), folder)
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            results = pool.map(lambda m: one(builder, m), mutants)
+        cpus = queue.SimpleQueue()
+        for cpu in os.sched_getaffinity(0):
+            cpus.put(cpu)
+        with concurrent.futures.ThreadPoolExecutor(cpus.qsize()) as pool:
+            results = pool.map(lambda m: one(builder, m, cpus), mutants)
             for mutant, (found, line) in zip(mutants, results):
                 print(f"{'found ' if found else 'MISSED'} {mutant.promise} "
                       f"{mutant.name:8} {mutant.what}\n         {line}",
