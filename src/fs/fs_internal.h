@@ -117,6 +117,7 @@ struct volume {
     PDEVICE_OBJECT prevented;      /* where removal is, with a reference;
                                     * tend_work's */
     ULONG prevented_generation;    /* ... and of the volume then */
+    KEVENT not_replaying;          /* signaled unless VOL_REPLAYING */
     KMUTEX resume_mutex;           /* compare, replay, give away; inside of the
                                     * DeviceLock, outside of spin locks; held
                                     * over requests to the drive */
@@ -399,6 +400,8 @@ ULONG fs_copy_witness_locked(struct volume *volume,
 NTSTATUS fs_resume(struct volume *volume);
 /* Until whoever compares and replays is through. */
 void fs_wait_for_resume(struct volume *volume);
+/* Until it is not VOL_REPLAYING; its resume may not have begun. */
+void fs_wait_for_outcome(struct volume *volume);
 /* Compares, and changes nothing: STATUS_SUCCESS, it is what we knew, by so many
  * blocks; STATUS_WRONG_VOLUME; otherwise what the drive said. */
 NTSTATUS fs_probe_witness(struct volume *volume, PDEVICE_OBJECT target,

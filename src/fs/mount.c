@@ -699,8 +699,7 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
             KeReleaseMutex(&fs.mount_mutex, FALSE);
             asked = search.elsewhere;
             /* Not before it is known whether it is itself. */
-            if (fs_volume_state(asked) == VOL_REPLAYING)
-                fs_wait_for_resume(asked);
+            fs_wait_for_outcome(asked);
             if (is_still_there(asked))
                 status = fs_choose_clone(&medium->id, target, medium->count,
                                          &favourite);

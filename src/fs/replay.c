@@ -346,6 +346,13 @@ fs_wait_for_resume(struct volume *volume)
     KeReleaseMutex(&volume->resume_mutex, FALSE);
 }
 
+void
+fs_wait_for_outcome(struct volume *volume)
+{
+    KeWaitForSingleObject(&volume->not_replaying, Executive, KernelMode, FALSE,
+                          NULL);
+}
+
 /* --- given away --------------------------------------------------------------- */
 
 NTSTATUS

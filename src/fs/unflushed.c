@@ -694,6 +694,7 @@ fs_unflushed_init(struct volume *volume)
     KeInitializeTimer(&volume->tend_timer);
     KeInitializeDpc(&volume->tend_dpc, tend_dpc, volume);
     KeInitializeMutex(&volume->resume_mutex, 0);
+    KeInitializeEvent(&volume->not_replaying, NotificationEvent, TRUE);
     fs_commit_init(volume);
 }
 

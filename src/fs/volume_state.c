@@ -142,6 +142,10 @@ fs_volume_move_locked(struct volume *volume, enum vol_state to, NTSTATUS why,
               fs_state_name(from), fs_state_name(to), status_name(why));
     }
     __atomic_store_n(&volume->state, to, __ATOMIC_RELEASE);
+    if (to == VOL_REPLAYING)
+        KeClearEvent(&volume->not_replaying);
+    else if (from == VOL_REPLAYING)
+        KeSetEvent(&volume->not_replaying, 0, FALSE);
     volume->reason = why;
     if (to == VOL_MOUNTED && volume->as_it_is)
         volume->taken_as_it_is = TRUE;
