@@ -452,27 +452,51 @@ keep_data(struct kept *kept, const struct rec_item *item)
     }
 }
 
-/* Exactly what was acknowledged and not flushed; flushed data may be there. */
+static uint32_t
+version_kept(const struct kept *kept, uint32_t block)
+{
+    return kept->zero[block] ? world->media[kept->m].zeroed[block]
+                             : kept->version[block];
+}
+
+/* Exactly what was acknowledged and not flushed; flushed data may be there.
+ * What is wrong with it otherwise. */
+static bool
+is_complete(const struct kept *kept, char *out_why, size_t size)
+{
+    const struct medium_model *model = &world->media[kept->m];
+
+    for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++) {
+        uint32_t version = version_kept(kept, block);
+        uint32_t acked = model->acked[block];
+
+        if (version == NO_VERSION && acked > model->seen[block] &&
+            acked > model->flushed[block]) {
+            snprintf(out_why, size,
+                     "medium %d block %u: version %u was acknowledged and is "
+                     "not in the recovery file",
+                     kept->m, block, acked);
+            return false;
+        }
+        if (version != NO_VERSION && version < acked) {
+            snprintf(out_why, size,
+                     "medium %d block %u: the recovery file has version %u, "
+                     "and %u was acknowledged",
+                     kept->m, block, version, acked);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void
-check_kept(const struct kept *kept)
+give_up(const struct kept *kept)
 {
     struct medium_model *model = &world->media[kept->m];
 
     for (uint32_t block = FIRST_BLOCK; block < world->blocks; block++) {
-        uint32_t version =
-            kept->zero[block] ? model->zeroed[block] : kept->version[block];
+        uint32_t version = version_kept(kept, block);
 
-        if (version == NO_VERSION && model->acked[block] > model->seen[block] &&
-            model->acked[block] > model->flushed[block])
-            fail("lost",
-                 "medium %d block %u: version %u was acknowledged and is not "
-                 "in the recovery file",
-                 kept->m, block, model->acked[block]);
-        if (version != NO_VERSION && version < model->acked[block])
-            fail("lost",
-                 "medium %d block %u: the recovery file has version %u, and %u "
-                 "was acknowledged",
-                 kept->m, block, version, model->acked[block]);
         if (version == NO_VERSION)
             continue;
         model->acked[block] = model->flushed[block];
@@ -484,7 +508,8 @@ check_kept(const struct kept *kept)
     model->given_up++;
 }
 
-/* Zeroes alone do not say whose they are: of two clones it may be either. */
+/* Zeroes alone do not say whose they are: of two clones it may be either, but
+ * not one that would miss something in it. */
 static bool
 may_be_of(const struct kept *kept, const char *label)
 {
@@ -504,7 +529,8 @@ void
 model_recovery(const char *path)
 {
     static struct kept kept; /* one thread at a time */
-    char label[128];
+    char label[128], why[160];
+    bool asked = false, found = false;
     struct rec_reader *reader;
     struct rec_error error;
     struct rec_item item;
@@ -526,10 +552,20 @@ model_recovery(const char *path)
     world->recoveries++;
     event("recovery file of medium %d", kept.m);
     if (kept.m >= 0) {
-        check_kept(&kept);
+        if (!is_complete(&kept, why, sizeof why))
+            fail("lost", "%s", why);
+        give_up(&kept);
         return;
     }
-    for (kept.m = 0; kept.m < MEDIA; kept.m++)
-        if (may_be_of(&kept, label))
-            check_kept(&kept);
+    for (kept.m = 0; kept.m < MEDIA; kept.m++) {
+        if (!may_be_of(&kept, label))
+            continue;
+        asked = true;
+        if (!is_complete(&kept, why, sizeof why))
+            continue;
+        found = true;
+        give_up(&kept);
+    }
+    if (asked && !found)
+        fail("lost", "%s", why);
 }
