@@ -196,7 +196,9 @@ drive_look(struct drive *drive)
         }
         status = IoVerifyVolume(drive->fdo, TRUE);
     }
-    if (fs_volume_on(drive->fdo) == NULL)
+    /* One that left meanwhile is told of by itself. */
+    if (!NT_SUCCESS(status) && status != STATUS_NO_MEDIA_IN_DEVICE &&
+        fs_volume_on(drive->fdo) == NULL)
         event_send(drive->service, "drive", drive->config.name, "", 0,
                    "drive %s: its medium cannot be mounted (%s)",
                    drive->config.name, status_name(status));
