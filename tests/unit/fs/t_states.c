@@ -76,6 +76,7 @@ matrix__every_pair__allowed_or_refused_as_documented(void **state)
 
     (void) state;
     assert_int_equal(sizeof rows / sizeof rows[0], VOL_STATES);
+    KeInitializeEvent(&volume->not_replaying, NotificationEvent, TRUE);
     for (size_t i = 0; i < VOL_STATES; i++) {
         assert_string_equal(fs_state_name(rows[i].from), rows[i].word);
         for (size_t j = 0; j < VOL_STATES; j++) {
@@ -89,6 +90,11 @@ matrix__every_pair__allowed_or_refused_as_documented(void **state)
                                         reason_of(rows[j].from), TRUE);
             if (got != want)
                 fail_msg("%s -> %s: %d", rows[i].word, rows[j].word, got);
+            /* Who waits for the end of a replay is told of every other state. */
+            if (got && (rows[i].from == VOL_REPLAYING ||
+                        rows[j].from == VOL_REPLAYING))
+                assert_int_equal(KeReadStateEvent(&volume->not_replaying) != 0,
+                                 rows[j].from != VOL_REPLAYING);
             /* Refused is untouched. */
             assert_int_equal(volume->state, rows[want ? j : i].from);
             assert_int_equal(volume->generation, want ? 8 : 7);
