@@ -222,16 +222,17 @@ BOOLEAN fs_volume_mounted(struct volume *volume);
 BOOLEAN fs_on_device(struct volume *volume);
 /* Asks for a verification of the drive, if the volume is in it. */
 void fs_set_verify(struct volume *volume);
-/* Ends it: every request gets `status` from now on, and the drive an empty
- * VPB. */
-NTSTATUS fs_dismount(struct volume *volume, NTSTATUS status);
-
 /* Is the device one of a volume? */
 static inline BOOLEAN
 fs_is_volume(PDEVICE_OBJECT device)
 {
     return device != fs.control_disk && device != fs.control_cd;
 }
+
+/* dismount.c */
+/* Ends it: every request gets `status` from now on, and the drive an empty
+ * VPB. */
+NTSTATUS fs_dismount(struct volume *volume, NTSTATUS status);
 
 /* toplevel.c */
 /* The request completes with this status; see fs_try_one. */
@@ -424,12 +425,16 @@ NTSTATUS fs_choose_clone(const struct identity *seen, PDEVICE_OBJECT target,
 NTSTATUS fs_reject_clone(struct volume *volume, const struct identity *seen,
                          PDEVICE_OBJECT target, ULONG count);
 
-/* mount.c */
+/* vpb.c */
 PVPB fs_new_vpb(PDEVICE_OBJECT real);
 /* Writes down what a person knows the volume by. */
 void fs_label_vpb(struct volume *volume);
+
+/* mount.c; between it and its neighbours: medium.h */
 NTSTATUS fs_mount(PDEVICE_OBJECT target, PVPB vpb);
 NTSTATUS fs_verify(struct volume *volume);
+
+/* refresh.c */
 void NTAPI fs_refresh_soon(struct volume *volume);
 void fs_refresh_init(struct volume *volume);
 NTSTATUS NTAPI fs_refresh(struct volume *volume);
