@@ -1,8 +1,9 @@
-"""mutants.py BUILD [-k NAME] - mistakes in the code that the campaign must find
+"""mutants.py BUILD [-k NAME] [--check] - mistakes that the campaign must find
 
 Each one of mutants.list: its file is compiled with the mistake, linked in front
 of the rest, and the campaign has to fail within its bound.  A mutant that no
-longer applies, does not compile, or is not found is an error.
+longer applies, does not compile, or is not found is an error.  With --check
+they are applied and compiled alone: a list that is out of date is found early.
 
 SPDX-License-Identifier: MIT
 """
@@ -72,10 +73,12 @@ class Builder:
                 path = os.path.realpath(os.path.join(entry["directory"],
                                                      entry["file"]))
                 self.compile[path] = shlex.split(entry["command"])
-        listed = subprocess.run(["ninja", "-C", build, "-t", "commands",
+
+    def link(self):
+        listed = subprocess.run(["ninja", "-C", self.build, "-t", "commands",
                                  TARGET], check=True, capture_output=True,
                                 text=True).stdout.splitlines()
-        self.link = shlex.split(listed[-1])
+        return shlex.split(listed[-1])
 
     def run(self, command):
         done = subprocess.run(command, cwd=self.build, text=True,
@@ -83,7 +86,8 @@ class Builder:
         if done.returncode != 0:
             raise ValueError(tail_of(done.stderr))
 
-    def make(self, mutant):
+    def compiled(self, mutant, flags):
+        """The path of the object, without its ending."""
         base = os.path.join(self.folder, f"{mutant.promise}-{mutant.name}")
         source = os.path.join(TOP, mutant.path)
         with open(base + ".c", "w", encoding="utf-8") as file:
@@ -95,13 +99,36 @@ class Builder:
         command[command.index("-o") + 1] = base + ".o"
         command[command.index("-c") + 1] = base + ".c"
         self.run(command[:1] + ["-I", os.path.dirname(source)] + command[1:] +
-                 ["-Wno-unused", "-Wno-error"])
+                 ["-Wno-unused", "-Wno-error", *flags])
+        return base
+
+    def check(self, mutant):
+        self.compiled(mutant, ["-fsyntax-only"])
+
+    def make(self, mutant):
+        base = self.compiled(mutant, [])
         # Before the archives: their own object of that file is not taken.
-        command = list(self.link)
+        command = self.link()
         command[command.index("-o") + 1] = base
         command.insert(command.index("-o") + 2, base + ".o")
         self.run(command)
         return base
+
+
+def check(builder, mutants):
+    """Do they apply, and compile?  How many do not."""
+    def one_is_fit(mutant):
+        name = f"mutant_{mutant.promise}_{mutant.name}__applied__compiles"
+        try:
+            builder.check(mutant)
+        except (ValueError, KeyError) as error:
+            return f"FAILED {name} - {error}"
+        return f"PASSED {name}"
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        lines = list(pool.map(one_is_fit, mutants))
+    print(*lines, sep="\n")
+    return sum(line.startswith("FAILED") for line in lines)
 
 
 def one(builder, mutant, cpus):
@@ -132,11 +159,15 @@ def main():
     parser = argparse.ArgumentParser(description="mistakes must be found")
     parser.add_argument("build")
     parser.add_argument("-k", default="", help="only those with this in name")
+    parser.add_argument("--check", action="store_true",
+                        help="only: do they apply, and compile?")
     args = parser.parse_args()
     mutants = [m for m in read_list() if args.k in f"{m.promise} {m.name}"]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         builder = Builder(os.path.abspath(args.build), folder)
+        if args.check:
+            return 1 if check(builder, mutants) or not mutants else 0
         cpus = queue.SimpleQueue()
         for cpu in os.sched_getaffinity(0):
             cpus.put(cpu)
