@@ -44,6 +44,7 @@ struct hba_info {
     uint64_t commands;
     bool prevented;
     bool away;                  /* there is no way to it now */
+    bool may_be_away;           /* ... and that is no failure when it is made */
     bool shared;                /* others may be told of changes in our place */
     uint32_t max_transfer_bytes;    /* of this unit; 0: as hba_ops says */
 };
@@ -72,6 +73,8 @@ struct hba_ops {
      * way: it is the end, nobody waits for what cannot be aborted. */
     void (*give_up)(void *hba);
     void (*info)(void *hba, struct hba_info *out_info);
+    /* PASSIVE; or NULL.  While it is away: why. */
+    void (*why)(void *hba, char *out_text, size_t text_max);
     /* PASSIVE.  No command is under way; no event is raised after it. */
     void (*close)(void *hba);
 };

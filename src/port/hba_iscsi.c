@@ -676,6 +676,15 @@ iscsi_info(void *hba, struct hba_info *out_info)
     out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
     out_info->prevented = __atomic_load_n(&unit->prevented, __ATOMIC_ACQUIRE);
     out_info->away = !iscsi_session_is_up(unit->session);
+    out_info->may_be_away = unit->may_be_away;
+}
+
+static void
+iscsi_why(void *hba, char *out_text, size_t text_max)
+{
+    struct iscsi_unit *unit = hba;
+
+    iscsi_session_why(unit->session, out_text, text_max);
 }
 
 static void
@@ -732,6 +741,7 @@ iscsi_open(void *context, void *port_unit, void **out_hba)
     RtlZeroMemory(unit, sizeof *unit);
     unit->turned = config->turned;
     unit->context = config->context;
+    unit->may_be_away = config->may_be_away;
     unit->lun = url->lun;
     unit->removable = true;
     unit->attention = 1;
@@ -758,6 +768,7 @@ static const struct hba_ops iscsi_ops = {
     .abort = iscsi_abort,
     .reset = iscsi_reset,
     .info = iscsi_info,
+    .why = iscsi_why,
     .close = iscsi_close,
 };
 

@@ -380,7 +380,21 @@ sg_info(void *hba, struct hba_info *out_info)
     out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
     out_info->shared = __atomic_load_n(&unit->gap.always, __ATOMIC_RELAXED);
     out_info->prevented = __atomic_load_n(&unit->locked, __ATOMIC_ACQUIRE);
-    out_info->max_transfer_bytes = unit->max_transfer_bytes;
+    out_info->away = __atomic_load_n(&unit->away, __ATOMIC_ACQUIRE);
+    out_info->may_be_away = unit->config.may_be_away;
+    out_info->max_transfer_bytes =
+        __atomic_load_n(&unit->max_transfer_bytes, __ATOMIC_RELAXED);
+}
+
+static void
+sg_why(void *hba, char *out_text, size_t text_max)
+{
+    struct sg_unit *unit = hba;
+
+    pthread_mutex_lock(&unit->lock);
+    if (__atomic_load_n(&unit->away, __ATOMIC_ACQUIRE))
+        snprintf(out_text, text_max, "%s", unit->why);
+    pthread_mutex_unlock(&unit->lock);
 }
 
 static void
@@ -436,6 +450,7 @@ static const struct hba_ops sg_ops = {
     .give_up = sg_give_up,
     .reset = sg_reset,
     .info = sg_info,
+    .why = sg_why,
     .close = sg_close,
 };
 

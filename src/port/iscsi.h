@@ -81,6 +81,7 @@ struct iscsi_unit {
     struct iscsi_session *session;
     void (*turned)(void *context);
     void *context;
+    bool may_be_away;
     int lun;
     uint32_t attention;         /* atomic; written by the thread */
     bool aborts;                /* atomic: look for commands to end */
@@ -107,6 +108,9 @@ NTSTATUS iscsi_session_get(const struct port_iscsi_config *config,
 void iscsi_session_put(struct iscsi_session *session);
 /* Any thread. */
 bool iscsi_session_is_up(struct iscsi_session *session);
+/* Where it leads, and why it is down. */
+void iscsi_session_why(struct iscsi_session *session, char *out_text,
+                       size_t text_max);
 /* Units of the thread's rounds; PASSIVE. */
 void iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit);
 void iscsi_session_remove(struct iscsi_session *session,

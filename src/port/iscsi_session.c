@@ -451,6 +451,18 @@ iscsi_session_is_up(struct iscsi_session *session)
     return up;
 }
 
+void
+iscsi_session_why(struct iscsi_session *session, char *out_text,
+                  size_t text_max)
+{
+    pthread_mutex_lock(&session->lock);
+    if (session->state != ISCSI_UP)
+        snprintf(out_text, text_max, "%s at %s: %s", session->target,
+                 session->portal,
+                 session->error[0] != '\0' ? session->error : "no answer");
+    pthread_mutex_unlock(&session->lock);
+}
+
 /* The first login, or why there is none. */
 static bool
 wait_for_login(struct iscsi_session *session,
@@ -469,11 +481,9 @@ wait_for_login(struct iscsi_session *session,
         ;
     up = session->state == ISCSI_UP;
     good = up || (config->may_be_away && !session->refused);
-    if (!up)
-        snprintf(config->out_text, config->text_max, "%s at %s: %s",
-                 session->target, session->portal,
-                 session->error[0] != '\0' ? session->error : "no answer");
     pthread_mutex_unlock(&session->lock);
+    if (!up)
+        iscsi_session_why(session, config->out_text, config->text_max);
     return good;
 }
 

@@ -77,13 +77,17 @@ struct port_sg_config {
     /* Something happened to it that makes it worth a look; may not wait. */
     void (*turned)(void *context);
     void *context;
+    /* One that is not there, or cannot be had now, is no failure: the unit is
+     * made all the same, and not known yet (port_unit_known).  What can be no
+     * drive (-ENOTSUP) is one. */
+    bool may_be_away;
     char *out_text;             /* why it failed */
     size_t text_max;
 };
 
 /*
- * PASSIVE.  A unit for it, which must be there.  Once it is made, it stays:
- * while the device is away commands fail with SRB_STATUS_SELECTION_TIMEOUT.
+ * PASSIVE.  A unit for it.  Once it is made, it stays: while the device is away
+ * commands fail with SRB_STATUS_SELECTION_TIMEOUT.
  */
 NTSTATUS port_add_sg(PDRIVER_OBJECT driver, const struct port_sg_config *config,
                      const char *name, PDEVICE_OBJECT *out_pdo);
@@ -115,10 +119,13 @@ struct port_unit_info {
     unsigned waiting;           /* commands that the drive has not answered */
 };
 
-/* Has it said who it is?  Only a unit that was away when it was made has not. */
+/* Has it said who it is?  Only a unit that may be away need not have. */
 bool port_unit_known(PDEVICE_OBJECT pdo);
-/* PASSIVE, one caller at a time.  Asks one that has not. */
+/* PASSIVE, one caller at a time.  Asks one that has not; STATUS_NO_SUCH_DEVICE:
+ * it says that nothing is there (SPC: qualifier, or type 1Fh).  That may change. */
 NTSTATUS port_unit_identify(PDEVICE_OBJECT pdo);
+/* PASSIVE.  Why there is no way to it, as last seen; or "". */
+void port_unit_why(PDEVICE_OBJECT pdo, char *out_text, size_t text_max);
 /* As the unit gave it (page 80h); "" if it has none, or has not been there. */
 const char *port_unit_serial(PDEVICE_OBJECT pdo);
 /* Peripheral device type: DIRECT_ACCESS_DEVICE, ...; of one that is known. */

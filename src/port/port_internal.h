@@ -59,7 +59,7 @@ struct port_unit {
     void *hba;
     uint64_t last_answer_ms;    /* atomic */
     PDEVICE_OBJECT pdo;
-    uint32_t max_transfer_bytes;    /* fixed once it is made */
+    uint32_t max_transfer_bytes;    /* fixed once it is known */
 
     /* Held over no call to the adapter and no completion. */
     KSPIN_LOCK lock;
@@ -86,7 +86,7 @@ struct port_unit {
     KEVENT time_idle;           /* set while !time_work */
 
     BOOLEAN known;              /* atomic: the next two are there, for good */
-    INQUIRYDATA inquiry;        /* asked once, when the unit was made */
+    INQUIRYDATA inquiry;        /* asked until the unit says who it is */
     CHAR serial[UNIT_NAME_MAX];
     CHAR name[UNIT_NAME_MAX];
 };

@@ -37,9 +37,10 @@ struct sg_unit {
     int uevent_fd;
     bool sleeping;              /* atomic: a new command has to wake it */
 
-    pthread_mutex_t lock;       /* the next two; a leaf */
+    pthread_mutex_t lock;       /* the next three; a leaf */
     LIST_ENTRY incoming;
     bool stop;
+    char why[256];              /* it is away */
 
     uint32_t attention;         /* atomic; written by the thread */
     uint64_t commands;          /* atomic: sent so far */
@@ -50,6 +51,9 @@ struct sg_unit {
     uint32_t max_transfer_bytes;
 
     struct port_sg_device device;   /* fd < 0: it is away */
+    bool away;                  /* atomic: the same, for others */
+    uint64_t again_ms;          /* away: when it is looked for again, or 0 */
+    unsigned pause_ms;          /* ... and how long after that */
     uint64_t diskseq;           /* of the block device, when last looked */
     uint64_t sent_by_all;       /* iorequest_cnt, when last looked */
     uint64_t sent_by_us;        /* since then */
@@ -79,6 +83,9 @@ enum sg_uevent {
     SG_UEVENT_MEDIA,            /* the kernel saw a change of ours */
     SG_UEVENT_DRIVER,           /* a driver of the kernel took ours */
 };
+/* Has udev, which makes names in /dev and lets users have nodes, settled
+ * something of a SCSI device?  A message as it sends it. */
+bool sg_udev_settled(const char *message, size_t len);
 /* A message as the kernel sends it; devpath: of our device, or "". */
 enum sg_uevent sg_uevent_of(const char *message, size_t len,
                             const char *devpath);

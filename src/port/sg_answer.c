@@ -219,6 +219,23 @@ is_within(const char *path, const char *top)
            (path[len] == '/' || path[len] == '\0');
 }
 
+/* After a header of numbers its properties follow as the kernel's do, each
+ * ended by a NUL (systemd's sd-device monitor). */
+bool
+sg_udev_settled(const char *message, size_t len)
+{
+    static const char magic[] = "libudev";
+    static const char *const of_scsi[] = { "SUBSYSTEM=scsi_generic",
+                                           "SUBSYSTEM=block" };
+
+    if (len < sizeof magic || memcmp(message, magic, sizeof magic) != 0)
+        return false;
+    for (size_t i = 0; i < ARRAYSIZE(of_scsi); i++)
+        if (memmem(message, len, of_scsi[i], strlen(of_scsi[i]) + 1) != NULL)
+            return true;
+    return false;
+}
+
 /* Is it the device itself, or something that it hangs on? */
 static bool
 takes_along(const struct uevent *event, const char *devpath)

@@ -5,8 +5,9 @@
  * The thread sleeps until there is a command, an answer or a uevent.  Uevents
  * are read before commands are sent and answers believed: a change that a
  * driver of the kernel was told of in our place is counted first.  A device
- * that went away is looked for whenever a SCSI device comes, and at no other
- * time.
+ * that is away is looked for when a SCSI device comes, or udev has given one its
+ * names; for a while after that, and as long as it is there and cannot be had
+ * (mounted, say), later and later again.  At no other time.
  *
  * Context: PASSIVE.  No lock is held over a completion.
  *
@@ -24,12 +25,17 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/trace.h"
 
 #define UEVENT_MAX   8192
-#define KERNEL_GROUP 1 /* of NETLINK_KOBJECT_UEVENT; udev's own is 2 */
+#define KERNEL_GROUP 1 /* of NETLINK_KOBJECT_UEVENT: a mask */
+#define UDEV_GROUP   2
+#define AGAIN_MS     250
+#define AGAIN_MAX_MS 64000
+#define SETTLE_MS    8000 /* what has come has its names by then */
 
 /* --- evidence ------------------------------------------------------------------ */
 
@@ -102,7 +108,17 @@ set_limit(struct sg_unit *unit)
     /* Of sg, and unlike a block device's: bytes. */
     if (ioctl(unit->device.fd, BLKSECTGET, &bytes) == 0 && bytes >= 4096 &&
         (unsigned) bytes < unit->max_transfer_bytes)
-        unit->max_transfer_bytes = (unsigned) bytes;
+        __atomic_store_n(&unit->max_transfer_bytes, (unsigned) bytes,
+                         __ATOMIC_RELAXED);
+}
+
+static void
+set_away(struct sg_unit *unit, bool away, const char *why)
+{
+    pthread_mutex_lock(&unit->lock);
+    snprintf(unit->why, sizeof unit->why, "%s", why);
+    pthread_mutex_unlock(&unit->lock);
+    __atomic_store_n(&unit->away, away, __ATOMIC_RELEASE);
 }
 
 static int
@@ -115,9 +131,13 @@ open_device(struct sg_unit *unit, char *out_text, size_t text_max)
         unit->device.fd = unit->device.diskseq_fd = -1;
         unit->device.count_fd = -1;
         unit->device.devpath[0] = '\0';
+        set_away(unit, true, out_text);
         return rc;
     }
+    set_limit(unit);
     begin_to_watch(unit);
+    set_away(unit, false, "");
+    unit->again_ms = 0;
     TRACE(TRACE_PORT, "sg %s open", unit->device.node);
     return 0;
 }
@@ -146,6 +166,7 @@ sg_device_lost(struct sg_unit *unit)
     TRACE(TRACE_PORT, "sg %s lost", unit->device.node);
     (void) sg_unit_answers(unit);
     close_device(unit);
+    set_away(unit, true, "it is not there any more");
     sg_could_have_changed(unit);
     sg_unit_end_sent(unit);
     unit->config.gone(unit->config.context, true);
@@ -165,16 +186,56 @@ sg_device_leave(struct sg_unit *unit)
     unit->config.gone(unit->config.context, false);
 }
 
+/* Real time: a device does not wait for a clock that tests move. */
+static uint64_t
+now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+}
+
+/* Nothing tells when somebody lets it go, or by when all its names are made. */
+static void
+look_again(struct sg_unit *unit, int rc)
+{
+    bool there = rc != -ENODEV && rc != -ENOENT && rc != -ENXIO;
+
+    unit->again_ms = 0;
+    if (unit->pause_ms > (there ? AGAIN_MAX_MS : SETTLE_MS))
+        return;
+    unit->again_ms = now_ms() + unit->pause_ms;
+    if (!there || unit->pause_ms < AGAIN_MAX_MS)
+        unit->pause_ms *= 2;
+}
+
 static void
 look_for_it(struct sg_unit *unit)
 {
-    char text[256] = "";
+    char text[256] = "", before[256];
+    int rc;
 
-    if (unit->device.fd >= 0 || open_device(unit, text, sizeof text) != 0) {
-        TRACE(TRACE_PORT, "sg: not found: %s", text);
+    if (unit->device.fd >= 0)
+        return;
+    memcpy(before, unit->why, sizeof before); /* nobody else writes it */
+    rc = open_device(unit, text, sizeof text);
+    if (rc == 0) {
+        changed(unit);
         return;
     }
-    changed(unit);
+    TRACE(TRACE_PORT, "sg: not found: %s", text);
+    look_again(unit, rc);
+    if (strcmp(before, text) != 0)
+        unit->config.turned(unit->config.context);
+}
+
+/* Something came, or is another than it was. */
+static void
+look_for_it_anew(struct sg_unit *unit)
+{
+    unit->pause_ms = AGAIN_MS;
+    look_for_it(unit);
 }
 
 /* A driver of the kernel has asked it, and taken what there was to tell. */
@@ -199,7 +260,7 @@ on_uevent(struct sg_unit *unit, const char *message, size_t len)
         sg_device_lost(unit);
         break;
     case SG_UEVENT_ARRIVAL:
-        look_for_it(unit);
+        look_for_it_anew(unit);
         break;
     case SG_UEVENT_DRIVER:
         driver_came(unit);
@@ -216,7 +277,7 @@ on_uevent(struct sg_unit *unit, const char *message, size_t len)
 static void
 missed_some(struct sg_unit *unit)
 {
-    look_for_it(unit);
+    look_for_it_anew(unit);
     driver_came(unit);
 }
 
@@ -239,6 +300,8 @@ take_uevents(struct sg_unit *unit)
             return;
         if (from.nl_pid == 0) /* of the kernel, not of a process */
             on_uevent(unit, message, (size_t) got);
+        else if (unit->device.fd < 0 && sg_udev_settled(message, (size_t) got))
+            look_for_it(unit);
     }
 }
 
@@ -246,7 +309,7 @@ static int
 open_uevents(void)
 {
     struct sockaddr_nl address = { .nl_family = AF_NETLINK,
-                                   .nl_groups = KERNEL_GROUP };
+                                   .nl_groups = KERNEL_GROUP | UDEV_GROUP };
     int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
                     NETLINK_KOBJECT_UEVENT);
 
@@ -290,6 +353,16 @@ may_sleep(struct sg_unit *unit)
     return empty;
 }
 
+static int
+until_again(const struct sg_unit *unit)
+{
+    uint64_t now = now_ms();
+
+    if (unit->device.fd >= 0 || unit->again_ms == 0)
+        return -1;
+    return unit->again_ms > now ? (int) (unit->again_ms - now) : 0;
+}
+
 static void
 wait_for_something(struct sg_unit *unit)
 {
@@ -300,12 +373,15 @@ wait_for_something(struct sg_unit *unit)
     };
     uint64_t count;
 
-    poll(fds, ARRAYSIZE(fds), may_sleep(unit) ? -1 : 0);
+    poll(fds, ARRAYSIZE(fds), may_sleep(unit) ? until_again(unit) : 0);
     __atomic_store_n(&unit->sleeping, false, __ATOMIC_SEQ_CST);
     if (fds[0].revents & POLLIN &&
         read(unit->wake_fd, &count, sizeof count) < 0)
         TRACE(TRACE_PORT, "eventfd: %d", errno);
     take_uevents(unit);
+    if (unit->device.fd < 0 && unit->again_ms != 0 &&
+        now_ms() >= unit->again_ms)
+        look_for_it(unit);
     if (unit->device.fd < 0 || fds[2].revents == 0)
         return;
     if (!sg_unit_answers(unit) || fds[2].revents & (POLLHUP | POLLNVAL))
@@ -393,12 +469,14 @@ sg_device_start(struct sg_unit *unit, char *out_text, size_t text_max)
         close_all(unit);
         return status;
     }
+    unit->pause_ms = AGAIN_MS;
     rc = open_device(unit, out_text, text_max);
-    if (rc != 0) {
+    if (rc != 0 && (!unit->config.may_be_away || rc == -ENOTSUP)) {
         close_all(unit);
         return status_of(rc);
     }
-    set_limit(unit);
+    if (rc != 0)
+        look_again(unit, rc);
     if (pthread_create(&unit->thread, NULL, run, unit) == 0)
         return STATUS_SUCCESS;
     close_all(unit);

@@ -13,6 +13,7 @@
 #include "base/trace.h"
 
 #define INQUIRY_LIMIT_S 10
+#define NO_DEVICE_TYPE  0x1F
 
 static LONG volatile next_address;
 
@@ -114,6 +115,26 @@ inquire(struct port_unit *unit, BOOLEAN vpd, UCHAR page, PVOID data, UCHAR room,
     return status;
 }
 
+/* SPC: the peripheral qualifier says whether a device is connected; 1Fh is the
+ * type of none. */
+static BOOLEAN
+is_no_unit(const INQUIRYDATA *inquiry)
+{
+    return inquiry->DeviceTypeQualifier != DEVICE_CONNECTED ||
+           inquiry->DeviceType == NO_DEVICE_TYPE;
+}
+
+static void
+take_limit(struct port_unit *unit)
+{
+    struct hba_info info = { 0 };
+
+    unit->ops->info(unit->hba, &info);
+    unit->max_transfer_bytes = info.max_transfer_bytes != 0
+                                   ? info.max_transfer_bytes
+                                   : unit->ops->max_transfer_bytes;
+}
+
 static NTSTATUS
 identify(struct port_unit *unit)
 {
@@ -126,6 +147,8 @@ identify(struct port_unit *unit)
         return status;
     if (len < INQUIRYDATABUFFERSIZE)
         return STATUS_IO_DEVICE_ERROR;
+    if (is_no_unit(&unit->inquiry))
+        return STATUS_NO_SUCH_DEVICE;
     /* A device without a serial number is still a device. */
     if (NT_SUCCESS(
             inquire(unit, TRUE, VPD_SERIAL_NUMBER, page, sizeof page, &len)) &&
@@ -134,6 +157,7 @@ identify(struct port_unit *unit)
         RtlCopyMemory(unit->serial, page + 4, len);
         unit->serial[len] = '\0';
     }
+    take_limit(unit);
     __atomic_store_n(&unit->known, TRUE, __ATOMIC_RELEASE);
     return STATUS_SUCCESS;
 }
@@ -148,6 +172,16 @@ NTSTATUS
 port_unit_identify(PDEVICE_OBJECT pdo)
 {
     return port_unit_known(pdo) ? STATUS_SUCCESS : identify(unit_of(pdo));
+}
+
+void
+port_unit_why(PDEVICE_OBJECT pdo, char *out_text, size_t text_max)
+{
+    struct port_unit *unit = unit_of(pdo);
+
+    out_text[0] = '\0';
+    if (unit->ops->why != NULL)
+        unit->ops->why(unit->hba, out_text, text_max);
 }
 
 /* --- life ------------------------------------------------------------------- */
@@ -192,16 +226,14 @@ port_unit_new(PDRIVER_OBJECT driver, const struct hba_ops *ops,
         return status;
     }
     ops->info(unit->hba, &info);
-    unit->max_transfer_bytes = info.max_transfer_bytes != 0
-                                   ? info.max_transfer_bytes
-                                   : ops->max_transfer_bytes;
+    take_limit(unit);
     InterlockedOr((LONG volatile *) &pdo->Flags,
                   DO_DIRECT_IO | DO_BUS_ENUMERATED_DEVICE);
     InterlockedAnd((LONG volatile *) &pdo->Flags, ~DO_DEVICE_INITIALIZING);
     status = identify(unit);
     TRACE(TRACE_PORT, "unit=%s pdo=%p adapter=%s status=%x", unit->name,
           (void *) pdo, ops->name, (ULONG) status);
-    if (!NT_SUCCESS(status) && !info.away) {
+    if (!NT_SUCCESS(status) && !info.may_be_away) {
         port_remove_unit(pdo);
         return status;
     }

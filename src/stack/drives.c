@@ -47,8 +47,7 @@ drive_of(struct ri_service *service, PDEVICE_OBJECT fdo)
     return NULL;
 }
 
-#define LOOK_FIRST_S 1
-#define LOOK_MAX_S   64
+#define LOOK_MAX_S 64
 
 /* --- looking -------------------------------------------------------------------- */
 
@@ -65,8 +64,9 @@ look_work(PVOID parameter)
     } while (InterlockedCompareExchange(&drive->look_queued, 0, 1) != 1);
 }
 
-static VOID NTAPI
-look_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1, PVOID argument2)
+VOID NTAPI
+drive_look_dpc(struct _KDPC *dpc, PVOID context, PVOID argument1,
+               PVOID argument2)
 {
     struct drive *drive = context;
 
@@ -104,13 +104,12 @@ drive_look_soon(struct drive *drive)
 {
     LARGE_INTEGER now = { .QuadPart = -1 };
 
-    __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S, __ATOMIC_RELAXED);
+    __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,
+                     __ATOMIC_RELAXED);
     if (__atomic_load_n(&drive->service->looking, __ATOMIC_ACQUIRE) &&
         !__atomic_load_n(&drive->service->stopping, __ATOMIC_ACQUIRE))
         KeSetTimer(&drive->look_timer, now, &drive->look_dpc);
 }
-
-static bool drive_is_there(struct drive *drive);
 
 /*
  * Somebody waits for a medium, and a drive that announces nothing may have it
@@ -179,7 +178,8 @@ drive_look(struct drive *drive)
         if (fs_volume_on(drive->fdo) != NULL)
             InterlockedOr((LONG volatile *) &drive->fdo->Flags,
                           DO_VERIFY_VOLUME);
-        __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S, __ATOMIC_RELAXED);
+        __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,
+                         __ATOMIC_RELAXED);
         drive_look_later(drive);
     }
     /* Twice: the first may find that what was mounted is gone, and that
@@ -189,7 +189,7 @@ drive_look(struct drive *drive)
         if (volume != NULL && !must_verify(drive->fdo)) {
             fs_volume_info(volume, &info);
             if (!fs_state_away(info.state)) {
-                __atomic_store_n(&drive->look_delay_s, LOOK_FIRST_S,
+                __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,
                                  __ATOMIC_RELAXED);
                 return;
             }
@@ -229,8 +229,8 @@ eject_requested(struct drive *drive)
                    drive->config.name, error.text);
 }
 
-static NTSTATUS NTAPI
-media_changed(PVOID structure, PVOID context)
+NTSTATUS NTAPI
+drive_media_changed(PVOID structure, PVOID context)
 {
     PTARGET_DEVICE_CUSTOM_NOTIFICATION notification = structure;
     struct drive *drive = context;
@@ -293,186 +293,6 @@ drive_make(struct drive *drive, struct ri_error *out_error)
     if (rc != 0)
         ri_fail(out_error, rc, "drive %s: %s", config->name, text);
     return rc;
-}
-
-/* Real drives say what they are. */
-static int
-take_type(struct drive *drive, struct ri_error *out_error)
-{
-    switch (port_unit_type(drive->pdo)) {
-    case DIRECT_ACCESS_DEVICE:
-    case OPTICAL_DEVICE:
-        drive->config.type = RI_DISK;
-        return 0;
-    case READ_ONLY_DIRECT_ACCESS_DEVICE:
-        drive->config.type = RI_CDROM;
-        return 0;
-    case SEQUENTIAL_ACCESS_DEVICE:
-        drive->config.type = RI_TAPE;
-        return 0;
-    default:
-        return ri_fail(out_error, -ENOTSUP,
-                       "drive %s: is no disk, CD or tape drive (device "
-                       "type %02x)",
-                       drive->config.name, port_unit_type(drive->pdo));
-    }
-}
-
-/* It is away, or what it has may be another medium now. */
-static void
-turned(void *context)
-{
-    drive_look_soon(context);
-}
-
-static int
-make_unit(struct ri_service *service, struct drive *drive,
-          struct ri_error *out_error)
-{
-    char text[RI_TEXT_MAX - 80] = "";
-    NTSTATUS status;
-
-    if (drive->config.port == RI_PORT_ISCSI)
-        status = iscsi_unit(service, &drive->config, turned, drive, true,
-                            &drive->pdo, text, sizeof text);
-    else if (drive->config.port == RI_PORT_SG)
-        status = sg_unit(service,
-                         &(struct sg_use){ .config = &drive->config,
-                                           .turned = turned,
-                                           .context = drive,
-                                           .out_text = text,
-                                           .text_max = sizeof text },
-                         &drive->sg, &drive->pdo);
-    else
-        status = port_add_virtual(service->port, drive->device,
-                                  drive->config.name, &drive->pdo);
-    if (!NT_SUCCESS(status))
-        return ri_fail(out_error, -EIO, "drive %s: %s", drive->config.name,
-                       text[0] != '\0' ? text : status_name(status));
-    return drive->config.port == RI_PORT_VIRTUAL ? 0
-           : port_unit_known(drive->pdo)         ? take_type(drive, out_error)
-                                                 : 0;
-}
-
-/* Its stack, over the unit. */
-static int
-start_stack(struct drive *drive, const char *parameters,
-            struct ri_error *out_error)
-{
-    struct ri_service *service = drive->service;
-    PDRIVER_OBJECT driver =
-        drive->config.type == RI_CDROM ? service->cdrom : service->disk;
-    NTSTATUS status = registry_set_device(drive->pdo, parameters);
-    PDEVICE_OBJECT fdo = NULL;
-
-    if (NT_SUCCESS(status) && is_tape(drive))
-        status = tape_driver_for(service, drive->pdo, &driver);
-    if (NT_SUCCESS(status)) {
-        status = io_start_device(driver, drive->pdo);
-        fdo = IoGetAttachedDevice(drive->pdo);
-        if (fdo == drive->pdo)
-            fdo = NULL; /* nothing is on top of it */
-    }
-    /* Who has a tape drive open has it alone. */
-    if (NT_SUCCESS(status) && !is_tape(drive))
-        status = io_open_device(fdo, FILE_READ_ATTRIBUTES, &drive->file);
-    __atomic_store_n(&drive->fdo, fdo, __ATOMIC_RELEASE);
-    if (NT_SUCCESS(status) && is_tape(drive))
-        return tape_begin(drive, out_error);
-    if (NT_SUCCESS(status))
-        status = IoRegisterPlugPlayNotification(
-            EventCategoryTargetDeviceChange, 0, drive->file, service->fs,
-            media_changed, drive, &drive->notification);
-    if (!NT_SUCCESS(status))
-        return ri_fail(out_error, -EIO, "drive %s: cannot be started: %s",
-                       drive->config.name, status_name(status));
-    return 0;
-}
-
-/* The names of the start are the configuration's business. */
-int
-drive_begin(struct drive *drive, struct ri_error *out_error)
-{
-    int rc;
-
-    KeInitializeTimer(&drive->look_timer);
-    KeInitializeDpc(&drive->look_dpc, look_dpc, drive);
-    drive->look_delay_s = LOOK_FIRST_S;
-    rc = make_unit(drive->service, drive, out_error);
-    if (rc != 0)
-        return rc;
-    if (drive->config.port == RI_PORT_VIRTUAL || port_unit_known(drive->pdo))
-        return start_stack(drive, drive->config.parameters, out_error);
-    drive->found = STATUS_DEVICE_NOT_CONNECTED;
-    if (drive->config.parameters == NULL)
-        return 0;
-    drive->late_parameters = strdup(drive->config.parameters);
-    return drive->late_parameters != NULL
-               ? 0
-               : ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
-                         drive->config.name);
-}
-
-static int
-begin_late(struct drive *drive, struct ri_error *out_error)
-{
-    static pthread_mutex_t logs_lock = PTHREAD_MUTEX_INITIALIZER;
-    struct ri_service *service = drive->service;
-    NTSTATUS status = port_unit_identify(drive->pdo);
-    int rc;
-
-    if (!NT_SUCCESS(status))
-        return ri_fail(out_error, -EIO, "drive %s: %s", drive->config.name,
-                       status_name(status));
-    rc = take_type(drive, out_error);
-    if (rc == 0 && is_tape(drive))
-        rc = ri_fail(out_error, -ENOTSUP,
-                     "drive %s: a tape drive has to be there when the service "
-                     "starts",
-                     drive->config.name);
-    if (rc != 0)
-        drive->config.type = RI_DISK;
-    if (rc == 0)
-        rc = start_stack(drive, drive->late_parameters, out_error);
-    /* Nobody mounts before they were read; nor if they could not be. */
-    pthread_mutex_lock(&logs_lock);
-    if (rc == 0 && service->logs_wait == LOGS_FAILED) {
-        rc = ri_fail(out_error, -EIO,
-                     "drive %s: the logs on disk could not be read",
-                     drive->config.name);
-    } else if (rc == 0 && service->logs_wait == LOGS_WAIT) {
-        rc = disklog_find(service, out_error);
-        service->logs_wait = rc == 0 ? LOGS_READ : LOGS_FAILED;
-    }
-    pthread_mutex_unlock(&logs_lock);
-    return rc;
-}
-
-/* It was away when the service began, and may be there by now; false: not. */
-static bool
-drive_is_there(struct drive *drive)
-{
-    struct port_unit_info unit;
-    struct ri_error error = { 0 };
-    int rc;
-
-    if (drive_fdo(drive) != NULL &&
-        __atomic_load_n(&drive->beginning, __ATOMIC_ACQUIRE) == 0)
-        return true;
-    port_unit_info(drive->pdo, &unit);
-    if (unit.away || InterlockedExchange(&drive->beginning, 1) != 0)
-        return false;
-    rc = drive_fdo(drive) != NULL ? 0 : begin_late(drive, &error);
-    if (rc == 0)
-        event_send(drive->service, "drive", drive->config.name, "", 0,
-                   "drive %s is there now", drive->config.name);
-    else
-        event_send(drive->service, "drive", drive->config.name, "", 0,
-                   "drive %s: %.300s", drive->config.name, error.text);
-    if (rc == -ENOTSUP || (rc != 0 && drive_fdo(drive) != NULL))
-        return false; /* for good: `beginning` stays */
-    InterlockedExchange(&drive->beginning, 0);
-    return rc == 0;
 }
 
 void

@@ -64,9 +64,16 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
 
     if (drive_fdo(drive) == NULL) {
         snprintf(out->changes, sizeof out->changes, "unknown");
+        char why[RI_TEXT_MAX / 2];
+
+        drive_why_away(drive, why, sizeof why);
         snprintf(out->changes_why, sizeof out->changes_why,
-                 "its target could not be reached since the service began; it "
-                 "is tried again every few seconds");
+                 drive->config.port == RI_PORT_SG
+                     ? "it was not there since the service began (%s); it is "
+                       "taken when it comes"
+                     : "its target could not be reached since the service "
+                       "began (%s); it is tried again every few seconds",
+                 why);
         return;
     }
     class_evidence(drive->fdo, &seen);
@@ -113,7 +120,7 @@ fill_drive(struct ri_service *service, struct drive *drive,
         vscsi_state(drive->device, &state);
     port_unit_info(drive->pdo, &unit);
     snprintf(out->name, sizeof out->name, "%s", drive->config.name);
-    out->type = drive->config.type;
+    out->type = __atomic_load_n(&drive->config.type, __ATOMIC_ACQUIRE);
     snprintf(out->state, sizeof out->state, "%s",
              state.ready       ? "ready"
              : state.medium    ? "not ready"

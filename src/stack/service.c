@@ -244,7 +244,7 @@ look_at_homeless(struct ri_service *service)
     for (size_t i = 0; i < service->drive_count; i++) {
         struct drive *drive = &service->drives[i];
 
-        if (drive->config.type != RI_TAPE && drive->fdo != NULL &&
+        if (!is_tape(drive) && drive_fdo(drive) != NULL &&
             __atomic_load_n(&drive->found, __ATOMIC_ACQUIRE) ==
                 STATUS_SUCCESS &&
             fs_volume_on(drive->fdo) == NULL)

@@ -290,15 +290,17 @@ sg_unit(struct ri_service *service, const struct sg_use *use,
              use->robot ? "library:" : "", use->config->name);
     snprintf(sg->match, sizeof sg->match, "%s", use->config->match);
     sg_restore(&sg_system, NOTES);
-    return port_add_sg(service->port,
-                       &(struct port_sg_config){ .open = sg_found_open,
-                                                 .gone = sg_gone,
-                                                 .settle = sg_settle,
-                                                 .turned = sg_turned,
-                                                 .context = sg,
-                                                 .out_text = use->out_text,
-                                                 .text_max = use->text_max },
-                       use->config->name, out_pdo);
+    return port_add_sg(
+        service->port,
+        &(struct port_sg_config){ .open = sg_found_open,
+                                  .gone = sg_gone,
+                                  .settle = sg_settle,
+                                  .turned = sg_turned,
+                                  .context = sg,
+                                  .may_be_away = use->may_be_away,
+                                  .out_text = use->out_text,
+                                  .text_max = use->text_max },
+        use->config->name, out_pdo);
 }
 
 void

@@ -34,6 +34,7 @@ struct drive {
     PDEVICE_OBJECT fdo;                 /* the storage device, with the VPB;
                                          * atomic: NULL until it was there */
     LONG beginning;                     /* atomic: somebody makes it */
+    char late_why[RI_TEXT_MAX / 2];     /* ... and why not; drives_begin.c */
     char *late_parameters;              /* of the registry, for then; owned */
     PFILE_OBJECT file;                  /* for notifications */
     PVOID notification;
@@ -120,12 +121,23 @@ drive_fdo(const struct drive *drive)
 {
     return __atomic_load_n(&drive->fdo, __ATOMIC_ACQUIRE);
 }
-/* The emulated device alone, with its medium; then its stack. */
+/* The emulated device alone, with its medium. */
 int drive_make(struct drive *drive, struct ri_error *out_error);
-int drive_begin(struct drive *drive, struct ri_error *out_error);
+#define DRIVE_LOOK_FIRST_S 1
+KDEFERRED_ROUTINE drive_look_dpc;
+DRIVER_NOTIFICATION_CALLBACK_ROUTINE drive_media_changed;
 /* The stack, then the device. */
 void drive_detach(struct drive *drive);
 void drive_free(struct drive *drive);
+/* drives_begin.c */
+/* Its unit and its stack; of a real drive that is away: the unit alone. */
+int drive_begin(struct drive *drive, struct ri_error *out_error);
+/* Has it its stack?  If it was away, and may be there by now, it is made. */
+bool drive_is_there(struct drive *drive);
+/* Why it has none, or "". */
+void drive_why_away(struct drive *drive, char *out_text, size_t text_max);
+
+/* drives.c */
 /* Looks what is in the drive now, and lets the file system settle it. */
 void drive_look(struct drive *drive);
 /* The same in some seconds; for what no event will tell of. */

@@ -12,7 +12,7 @@
 static inline bool
 is_tape(const struct drive *drive)
 {
-    return drive->config.type == RI_TAPE;
+    return __atomic_load_n(&drive->config.type, __ATOMIC_ACQUIRE) == RI_TAPE;
 }
 
 /* --- tape.c ------------------------------------------------------------------- */

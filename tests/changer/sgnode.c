@@ -10,13 +10,18 @@
  * kept in the state file between runs.
  *
  * Environment: REINSERT_SG_NODE, _MEDIA, _STATE, _PERSONALITY, _SLOTS, _MAIL,
- * _DRIVES, _FAULT (a rule, of the robot), _MOVE_MS.
+ * _DRIVES, _FAULT (a rule, of the robot), _MOVE_MS.  Without _MEDIA there is no
+ * robot, _IMAGES is a folder in which N.img is the medium of the drive behind
+ * node _NODE + N, and _FAULT is the first drive's.  With _UEVENTS, a folder, a
+ * netlink socket for uevents is a unix socket in it, and whatever a test sends
+ * there is the kernel's.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <pthread.h>
 #include <scsi/scsi_ioctl.h>
 #include <scsi/sg.h>
@@ -26,6 +31,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "vscsi.h"
@@ -54,6 +60,7 @@ struct file {
     struct sent *answers; /* oldest first */
 };
 
+static bool begun;
 static struct vscsi_drive *drives[DRIVES_MAX];
 static struct vscsi_library *library;
 static struct vscsi_nexus *nexuses[1 + DRIVES_MAX]; /* the robot's first */
@@ -73,11 +80,38 @@ number(const char *name, unsigned otherwise)
 static void
 end(void)
 {
-    for (unsigned i = 0; i <= DRIVES_MAX && nexuses[i] != NULL; i++)
-        vscsi_nexus_free(nexuses[i]);
-    vscsi_library_free(library);
+    for (unsigned i = 0; i <= DRIVES_MAX; i++)
+        if (nexuses[i] != NULL)
+            vscsi_nexus_free(nexuses[i]);
+    if (library != NULL)
+        vscsi_library_free(library);
     for (unsigned i = 0; i < DRIVES_MAX && drives[i] != NULL; i++)
         vscsi_free(drives[i]);
+}
+
+/* Drives of their own. */
+static bool
+begin_drives(unsigned count)
+{
+    const char *fault = getenv("REINSERT_SG_FAULT");
+    char path[512], text[256] = "";
+
+    for (unsigned i = 0; i < count && i < DRIVES_MAX; i++) {
+        snprintf(path, sizeof path, "HUX%07u", i + 1);
+        drives[i] = vscsi_new(&(struct vscsi_config){ .name = path });
+        snprintf(path, sizeof path, "%s/%u.img", getenv("REINSERT_SG_IMAGES"),
+                 i + 1);
+        if (access(path, F_OK) == 0 &&
+            vscsi_insert(drives[i], path, text, sizeof text) != 0)
+            fprintf(stderr, "sgnode: %s\n", text);
+        nexuses[1 + i] = vscsi_nexus_new(drives[i], NULL, NULL);
+    }
+    if (fault != NULL &&
+        vscsi_fault_add(drives[0], fault, text, sizeof text) != 0)
+        fprintf(stderr, "sgnode: %s\n", text);
+    begun = true;
+    atexit(end);
+    return true;
 }
 
 static bool
@@ -97,6 +131,8 @@ begin(void)
     };
     char name[32], text[256];
 
+    if (config.media_dir == NULL)
+        return begin_drives(count);
     for (unsigned i = 0; i < config.drive_count; i++) {
         snprintf(name, sizeof name, "HUX%07u", i + 1);
         drives[i] = vscsi_new(&(struct vscsi_config){ .name = name });
@@ -115,6 +151,7 @@ begin(void)
     nexuses[0] = vscsi_nexus_new(vscsi_library_robot(library), NULL, NULL);
     for (unsigned i = 0; i < config.drive_count; i++)
         nexuses[1 + i] = vscsi_nexus_new(drives[i], NULL, NULL);
+    begun = true;
     atexit(end);
     return true;
 }
@@ -320,7 +357,7 @@ open_node(const char *path, int flags, mode_t mode, const char *real)
         return next(path, flags, mode);
     }
     pthread_mutex_lock(&first);
-    there = library != NULL || begin();
+    there = begun || begin();
     pthread_mutex_unlock(&first);
     if (!there) {
         errno = ENODEV;
@@ -353,6 +390,76 @@ open64(const char *path, int flags, ...)
     return open_node(path, flags, mode, "open64");
 }
 
+/* --- uevents ------------------------------------------------------------------- */
+
+static int uevents[FILES_MAX]; /* sockets; 0: none */
+
+static int
+uevent_socket(int type)
+{
+    static unsigned count;
+    int (*next)(int, int, int), fd;
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+
+    *(void **) &next = dlsym(RTLD_NEXT, "socket");
+    fd = next(AF_UNIX, type, 0);
+    pthread_mutex_lock(&lock);
+    snprintf(name.sun_path, sizeof name.sun_path, "%s/%d.%u",
+             getenv("REINSERT_SG_UEVENTS"), (int) getpid(), ++count);
+    for (size_t i = 0; fd > 0 && i < FILES_MAX; i++)
+        if (uevents[i] == 0) {
+            int (*real)(int, const struct sockaddr *, socklen_t);
+
+            *(void **) &real = dlsym(RTLD_NEXT, "bind");
+            if (real(fd, (struct sockaddr *) &name, sizeof name) == 0)
+                uevents[i] = fd;
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+    return fd;
+}
+
+/* TRUE: it was one of those; it is not any more, if it goes. */
+static bool
+is_uevents(int fd, bool goes)
+{
+    bool found = false;
+
+    if (fd <= 0)
+        return false;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < FILES_MAX; i++)
+        if (uevents[i] == fd) {
+            found = true;
+            uevents[i] = goes ? 0 : fd;
+        }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+int
+socket(int domain, int type, int protocol)
+{
+    int (*next)(int, int, int);
+
+    if (domain == AF_NETLINK && protocol == NETLINK_KOBJECT_UEVENT &&
+        getenv("REINSERT_SG_UEVENTS") != NULL)
+        return uevent_socket(type);
+    *(void **) &next = dlsym(RTLD_NEXT, "socket");
+    return next(domain, type, protocol);
+}
+
+int
+bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    int (*next)(int, const struct sockaddr *, socklen_t);
+
+    if (is_uevents(fd, false))
+        return 0;
+    *(void **) &next = dlsym(RTLD_NEXT, "bind");
+    return next(fd, address, len);
+}
+
 int
 close(int fd)
 {
@@ -361,6 +468,7 @@ close(int fd)
     int peer = -1;
 
     *(void **) &next = dlsym(RTLD_NEXT, "close");
+    (void) is_uevents(fd, true);
     if (file != NULL) {
         pthread_mutex_lock(&lock);
         peer = file->peer;

@@ -236,6 +236,28 @@ uevents__that_are_none__say_nothing(void **state)
                      SG_UEVENT_NOTHING);
 }
 
+/* sd-device's monitor: "libudev", a magic number, lengths; then properties. */
+#define UDEV "libudev\0\xFE\xED\xCA\xFE\x28\0\0\0\x28\0\0\0\x40\0\0\0"
+
+static void
+udev__settled_a_scsi_device__or_something_else(void **state)
+{
+    static const char sg[] = UDEV "ACTION=add\0SUBSYSTEM=scsi_generic\0X=1";
+    static const char block[] = UDEV "SUBSYSTEM=block";
+    static const char usb[] = UDEV "SUBSYSTEM=usb\0DEVTYPE=usb_device";
+    static const char longer[] = UDEV "SUBSYSTEM=blocks";
+    static const char kernel[] = "add@/x\0SUBSYSTEM=scsi_generic";
+
+    (void) state;
+    assert_true(sg_udev_settled(sg, sizeof sg));
+    assert_true(sg_udev_settled(block, sizeof block));
+    assert_false(sg_udev_settled(usb, sizeof usb));
+    assert_false(sg_udev_settled(longer, sizeof longer));
+    assert_false(sg_udev_settled(kernel, sizeof kernel));
+    assert_false(sg_udev_settled("libudev", 7));
+    assert_false(sg_udev_settled("", 0));
+}
+
 int
 main(void)
 {
@@ -250,6 +272,7 @@ main(void)
             check_condition__sense_is_given_and_only_attention_is_doubtful),
         cmocka_unit_test(uevents__what_they_are_about),
         cmocka_unit_test(uevents__that_are_none__say_nothing),
+        cmocka_unit_test(udev__settled_a_scsi_device__or_something_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,111 @@
+"""Drives of this machine that come late, or cannot be had yet.
+
+SPDX-License-Identifier: MIT
+"""
+import struct
+
+import pytest
+
+from house import bytes_at, steady, until, volumes
+from sgbox import FIRST, Box, place
+
+
+@pytest.fixture
+def box(tmp_path, monkeypatch):
+    def make(**environment):
+        return Box(tmp_path, monkeypatch, **environment)
+    return make
+
+
+def udev_says(n, node):
+    """As systemd's device monitor sends it: a header, then properties."""
+    properties = (f"ACTION=add\0DEVPATH=/{place(n)}/{node}\0"
+                  f"SUBSYSTEM={node.split('/', maxsplit=1)[0]}\0").encode()
+    return struct.pack(">8sI", b"libudev", 0xFEEDCAFE) + struct.pack(
+        "<IIIIIII", 40, 40, len(properties), 0, 0, 0, 0) + properties
+
+
+def away(service, name):
+    seen = service.drives()[name]
+    return seen["state"] == "away" and seen["changes_why"]
+
+
+def test_drive_that_is_not_there_at_the_start(box, serve, media, clients):
+    """It is away, said once, and a drive like others when it comes."""
+    b = box()
+    image = b.put(1, media.a)
+    s = serve({"d1": {"port": "sg", "match": "serial:HUX0000001"},
+               "d2": {"medium": media.b}})
+    s.mounted("ARCHIVE-B")
+    why = away(s, "d1")
+    assert "there is no drive that matches serial:HUX0000001" in why
+    assert s.drives()["d1"]["age_ms"] == -1
+    assert "away" in s.run("status").stdout
+    said = "drive d1 is away: there is no drive that matches"
+    until(lambda: said in s.stderr(), "a line", 5)
+    # Another one comes.
+    b.plug(2)
+    steady(lambda: away(s, "d1"), "an absent drive", 0.5)
+    b.plug(1)
+    s.mounted("ARCHIVE-A")
+    assert s.drives()["d1"]["state"] == "ready"
+    assert s.stderr().count(said) == 1
+    assert "drive d1 is there now" in s.stderr()
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    at, _ = volumes.extent(image)
+    c.write(at, b"s" * 4096)
+    c.flush()
+    assert bytes_at(image, at, 4096) == b"s" * 4096
+    # And it goes and comes back as others do.
+    b.unplug(1)
+    s.absent("ARCHIVE-A", 5)
+    b.plug(1)
+    s.mounted("ARCHIVE-A")
+    assert c.read(at, 4096) == b"s" * 4096
+
+
+def test_name_that_udev_makes_later(box, serve, media, tmp_path):
+    """A link in /dev/disk/by-id is there when udev has been told."""
+    b = box()
+    b.put(1, media.a)
+    link = tmp_path / "by-id"
+    s = serve({"d1": {"port": "sg", "device": link}})
+    assert "by-id: No such file" in away(s, "d1")
+    b.plug(1)
+    steady(lambda: away(s, "d1"), "no name yet", 0.5)
+    node = tmp_path / f"sg{FIRST + 1}"
+    node.touch()
+    link.symlink_to(node)
+    b.send(udev_says(1, f"scsi_generic/sg{FIRST + 1}"), tmp_path / "udevd")
+    s.mounted("ARCHIVE-A")
+
+
+def test_drive_that_somebody_else_has_at_the_start(box, serve, media):
+    """Others go on; when it is let go of, it is ours."""
+    b = box()
+    b.put(1, media.a)
+    b.put(2, media.b)
+    b.make(1)
+    b.make(2)
+    driver = b.sys / "bus/scsi/drivers/sd"
+    driver.mkdir(parents=True)
+    held = b.sys / place(1) / "driver"
+    held.symlink_to("../../../../../bus/scsi/drivers/sd")
+    s = serve({"d1": {"port": "sg", "match": "path:9:0:1:0"},
+               "d2": {"port": "sg", "match": "path:9:0:2:0"}})
+    s.mounted("ARCHIVE-B")
+    assert "driver sd" in away(s, "d1")
+    until(lambda: "drive d1 is away: " in s.stderr() and
+          "driver sd" in s.stderr(), "a line", 5)
+    held.unlink()
+    s.mounted("ARCHIVE-A", seconds=10)
+
+
+def test_what_can_be_no_drive_is_refused(box, serve, tmp_path):
+    box()
+    other = tmp_path / "vdz"
+    other.touch()
+    with pytest.raises(AssertionError) as error:
+        serve({"d1": {"port": "sg", "device": other}})
+    assert "is no SCSI drive" in str(error.value)
