@@ -226,6 +226,9 @@ struct ri_prompt_info {
     char title[RI_TEXT_MAX];    /* a few words */
     char text[RI_TEXT_MAX];     /* the question, and what to do */
     char answers[64];           /* "retry|cancel", "use|retry|cancel" */
+    char subject[RI_NAME_MAX + 16];     /* what it is about, in a sentence:
+                                         * "volume V", "tape T", "a blank tape" */
+    bool tape;                  /* ... which is no volume */
     uint64_t age_ms;
     uint32_t waiting;           /* requests behind it */
 };

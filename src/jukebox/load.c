@@ -277,6 +277,11 @@ command_release(struct library *library, unsigned drive, command_t *command,
                     drive, status_name(status));
         return 0;
     }
+    if (status == STATUS_DEVICE_BUSY)
+        return result_fail(result, -EBUSY, STATUS_UNABLE_TO_UNLOAD_MEDIA,
+                           "library %s: drive %u is in use; its medium stays "
+                           "until whoever has it open is done",
+                           library->config.name, drive);
     return result_fail(result, -EBUSY, STATUS_UNABLE_TO_UNLOAD_MEDIA,
                        "library %s: drive %u does not let its medium go (%s)",
                        library->config.name, drive, status_name(status));

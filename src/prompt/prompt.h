@@ -38,6 +38,9 @@ struct prompt_host {
     /* Names for people; both RI_NAME_MAX. */
     void (*describe)(void *context, PVPB vpb, PDEVICE_OBJECT real,
                      char *out_volume, char *out_drive);
+    /* Is it a tape?  Then what it is called in a sentence ("tape T", "a blank
+     * tape"), RI_NAME_MAX + 16; may be NULL. */
+    BOOLEAN (*tape)(void *context, PVPB vpb, char *out_subject);
     /* Must requests that failed with status still wait for this volume? */
     BOOLEAN (*needed)(void *context, PVPB vpb, NTSTATUS status);
     /* A person answered retry: looks into the drive; TRUE when it is back. */
@@ -133,7 +136,7 @@ void prompt_shutdown(void);
 /* Snapshot, oldest first, of what is asked; freed with free().  -ENOMEM. */
 int prompt_list(struct ri_prompt_info **out_list, size_t *out_count);
 uint32_t prompt_waiting(PVPB vpb);
-/* The events' words: "volume V ...", RI_TEXT_MAX. */
+/* The events' words: "volume V ...", "tape T ...", RI_TEXT_MAX. */
 void prompt_event_text(enum prompt_event event,
                        const struct ri_prompt_info *prompt, char *out_text);
 

@@ -110,6 +110,12 @@ struct facts {
     char volume[RI_NAME_MAX], drive[RI_NAME_MAX];
 };
 
+/* Other words, where it is about a tape. */
+struct tape_text {
+    NTSTATUS status;
+    const char *title, *why, *what;
+};
+
 /* text.c */
 extern const struct text prompt_other;
 const struct text *prompt_text_for(NTSTATUS status);

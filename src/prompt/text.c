@@ -15,8 +15,18 @@
 static const struct text texts[] = {
 #define PROMPT_ROW(status, group, title, inserts, why, what)                   \
     { status, group, title, inserts, why, what },
+#define PROMPT_TAPE_ROW(status, title, why, what)
 #include "prompt/texts.def"
 #undef PROMPT_ROW
+#undef PROMPT_TAPE_ROW
+};
+
+static const struct tape_text tape_texts[] = {
+#define PROMPT_ROW(status, group, title, inserts, why, what)
+#define PROMPT_TAPE_ROW(status, title, why, what) { status, title, why, what },
+#include "prompt/texts.def"
+#undef PROMPT_ROW
+#undef PROMPT_TAPE_ROW
 };
 
 const struct text prompt_other = {
@@ -25,6 +35,11 @@ const struct text prompt_other = {
     "Unknown Hard Error",
     "",
     "Volume %1$s%3$s in drive %2$s needs attention.",
+    "Check the drive."
+};
+
+static const struct tape_text tape_other = {
+    0, "Unknown Hard Error", "%1$s is needed, and drive %2$s needs attention.",
     "Check the drive."
 };
 
@@ -39,6 +54,15 @@ prompt_text_for(NTSTATUS status)
         if (texts[i].status == status)
             return &texts[i];
     return &prompt_other;
+}
+
+static const struct tape_text *
+tape_text_for(NTSTATUS status)
+{
+    for (size_t i = 0; i < sizeof tape_texts / sizeof tape_texts[0]; i++)
+        if (tape_texts[i].status == status)
+            return &tape_texts[i];
+    return &tape_other;
 }
 
 /* --- pictures for people ------------------------------------------------------ */
@@ -76,6 +100,13 @@ serial_of(PVPB vpb, char *out_text, size_t max)
                  (unsigned) (serial >> 16), (unsigned) (serial & 0xFFFF));
 }
 
+static void
+capital(char *text)
+{
+    if (text[0] >= 'a' && text[0] <= 'z')
+        text[0] = (char) (text[0] - 'a' + 'A');
+}
+
 /* Instead of what is said of a single drive. */
 static BOOLEAN
 describe_robot(const struct facts *facts, const char *serial,
@@ -89,19 +120,45 @@ describe_robot(const struct facts *facts, const char *serial,
     broker.host.robot_says(broker.host.context, facts->vpb, says);
     if (says[0] == '\0')
         return FALSE;
-    snprintf(out->text, sizeof out->text, "Volume %s%s is needed. %.300s",
-             out->volume, serial, says);
+    snprintf(out->text, sizeof out->text, "%s%s is needed. %.300s",
+             out->subject, serial, says);
+    capital(out->text);
     return TRUE;
+}
+
+/* What it is about, as a part of a sentence. */
+static void
+name_subject(const struct facts *facts, struct ri_prompt_info *out)
+{
+    if (!facts->called && broker.host.tape != NULL &&
+        broker.host.tape(broker.host.context, facts->vpb, out->subject))
+        out->tape = TRUE;
+    else
+        snprintf(out->subject, sizeof out->subject, "volume %s", out->volume);
+}
+
+static void
+put_words(const char *why, const char *what, const char *name,
+          const char *serial, struct ri_prompt_info *out)
+{
+    int n;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    n = snprintf(out->text, sizeof out->text, why, name, out->drive, serial);
+#pragma GCC diagnostic pop
+    if (n > 0 && (size_t) n < sizeof out->text)
+        snprintf(out->text + n, sizeof out->text - (size_t) n, " %s", what);
 }
 
 void
 prompt_describe(const struct facts *facts, struct ri_prompt_info *out)
 {
     const struct text *text = prompt_text_for(facts->status);
+    const struct tape_text *of_tape = tape_text_for(facts->status);
     const char *why =
         facts->called && text == &prompt_other ? unknown_notice : text->why;
     char serial[32];
-    int n;
 
     memset(out, 0, sizeof *out);
     out->id = facts->id;
@@ -113,22 +170,21 @@ prompt_describe(const struct facts *facts, struct ri_prompt_info *out)
     if (!facts->called)
         broker.host.describe(broker.host.context, facts->vpb, facts->real,
                              out->volume, out->drive);
+    name_subject(facts, out);
     serial_of(facts->vpb, serial, sizeof serial);
     snprintf(out->reason, sizeof out->reason, "%s", status_name(facts->status));
-    snprintf(out->title, sizeof out->title, "%s", text->title);
+    snprintf(out->title, sizeof out->title, "%s",
+             out->tape ? of_tape->title : text->title);
     snprintf(out->answers, sizeof out->answers, "%sretry|cancel",
              facts->status == STATUS_FILE_INVALID && !facts->called ? "use|"
                                                                     : "");
     if (describe_robot(facts, serial, out))
         return;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    n = snprintf(out->text, sizeof out->text, why, out->volume, out->drive,
-                 serial);
-#pragma GCC diagnostic pop
-    if (n > 0 && (size_t) n < sizeof out->text)
-        snprintf(out->text + n, sizeof out->text - (size_t) n, " %s",
-                 text->what);
+    if (out->tape)
+        put_words(of_tape->why, of_tape->what, out->subject, "", out);
+    else
+        put_words(why, text->what, out->volume, serial, out);
+    capital(out->text);
 }
 
 void
@@ -148,6 +204,20 @@ void
 prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
                   char *out_text)
 {
+    static const char *const of_tapes[] = {
+        [PROMPT_STILL] = "is still not there; the question stands",
+        [PROMPT_RETRIED] = "answered retry; what waits for it goes on",
+        [PROMPT_CANCELLED] = "answered cancel; what waits for it fails",
+        [PROMPT_USED] = "answered use; it is taken as it is, and has to be "
+                        "positioned first",
+        [PROMPT_ARRIVED] = "is there; what waits for it goes on",
+        [PROMPT_ANSWERED] = "its drive answers; what waits for it goes on",
+        [PROMPT_TIMED_OUT] = "nobody answered in time; what waits for it fails",
+        [PROMPT_DROPPED] = "nobody waits for it any more",
+        [PROMPT_SUPPRESSED] =
+            "questions are suppressed; what waits for it fails",
+        [PROMPT_TAKEN] = "is being brought by a robot; nobody is asked",
+    };
     static const char *const words[] = {
         [PROMPT_STILL] = "still not there; the question stands",
         [PROMPT_RETRIED] = "answered retry; its requests go on",
@@ -165,6 +235,7 @@ prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
         snprintf(out_text, RI_TEXT_MAX, "prompt %llu: %.480s",
                  (unsigned long long) prompt->id, prompt->text);
     else
-        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: volume %s %s",
-                 (unsigned long long) prompt->id, prompt->volume, words[event]);
+        snprintf(out_text, RI_TEXT_MAX, "prompt %llu: %s %s",
+                 (unsigned long long) prompt->id, prompt->subject,
+                 (prompt->tape ? of_tapes : words)[event]);
 }

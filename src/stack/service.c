@@ -46,6 +46,13 @@ host_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
 }
 
 static BOOLEAN
+host_tape(void *context, PVPB vpb, char *out_subject)
+{
+    (void) context;
+    return fs_volume_of(vpb) == NULL && tapes_subject(vpb, out_subject);
+}
+
+static BOOLEAN
 host_needed(void *context, PVPB vpb, NTSTATUS status)
 {
     struct volume *volume = fs_volume_of(vpb);
@@ -349,6 +356,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     struct prompt_host host = {
         .context = service,
         .describe = host_describe,
+        .tape = host_tape,
         .needed = host_needed,
         .robot = host_robot,
         .robot_says = host_robot_says,

@@ -246,7 +246,8 @@ failed_open(struct ri_tape *tape, NTSTATUS status, struct ri_error *out_error)
         say(out_error, "drive %s: tape %.100s is write protected",
             tape->unit->name, name);
     else
-        say(out_error, "drive %s: %s", tape->unit->name, status_name(status));
+        say(out_error, "drive %s: %s", tape->unit->name,
+            tape_status_words(status));
     tape_port_close(&tape->port);
     leave(tape);
     return tape_status_errno(status);

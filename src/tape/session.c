@@ -61,7 +61,7 @@ session_end(struct ri_tape *tape, struct ri_tape_result *result,
     result->beginning = tape->place.object == 0;
     if (!NT_SUCCESS(status) && result->text[0] == '\0')
         snprintf(result->text, sizeof result->text, "drive %s: %s%s%.300s",
-                 tape->unit->name, status_name(status),
+                 tape->unit->name, tape_status_words(status),
                  tape->unsafe[0] != '\0' ? "; " : "", tape->unsafe);
     return tape_status_errno(status);
 }
@@ -83,8 +83,8 @@ session_unsafe(struct ri_tape *tape, size_t count, const char *file,
              "blocks %llu to %llu of tape %.60s are not safe%s%.200s",
              (unsigned long long) first, (unsigned long long) last, name,
              file[0] != '\0' ? "; they are kept in " : "", file);
-    tapes_event(tape->unit, &tape->identity, "recovery", "%s (%s)",
-                tape->unsafe, status_name(why));
+    tapes_event(tape->unit, &tape->identity, "recovery", "%s (drive %s: %s)",
+                tape->unsafe, tape->unit->name, tape_status_words(why));
 }
 
 /* --- places --------------------------------------------------------------- */

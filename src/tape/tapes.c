@@ -81,33 +81,51 @@ static const struct {
     NTSTATUS status;
     bool loss, absence;
     int error;
+    const char *words; /* of the drive, behind "drive D: " */
 } meanings[] = {
-    { STATUS_SUCCESS, false, false, 0 },
-    { STATUS_NO_MEDIA_IN_DEVICE, true, true, ENOMEDIUM },
-    { STATUS_DEVICE_NOT_READY, true, true, EIO },
-    { STATUS_DEVICE_BUSY, true, true, EBUSY },
-    { STATUS_WRONG_VOLUME, true, true, EMEDIUMTYPE },
-    { STATUS_FILE_INVALID, true, true, EIO },
-    { STATUS_UNRECOGNIZED_MEDIA, true, true, EMEDIUMTYPE },
-    { STATUS_CLEANER_CARTRIDGE_INSTALLED, true, true, EMEDIUMTYPE },
-    { STATUS_IO_TIMEOUT, true, true, EIO },
-    { STATUS_DEVICE_DOES_NOT_EXIST, true, true, EIO },
-    { STATUS_NO_SUCH_DEVICE, true, true, EIO },
-    { STATUS_DEVICE_NOT_CONNECTED, true, true, EIO },
-    { STATUS_VERIFY_REQUIRED, true, false, EIO },
-    { STATUS_BUS_RESET, true, false, EIO },
-    { STATUS_IO_DEVICE_ERROR, true, false, EIO },
-    { STATUS_MEDIA_WRITE_PROTECTED, false, false, EROFS },
-    { STATUS_EOM_OVERFLOW, false, false, ENOSPC },
-    { STATUS_BUFFER_OVERFLOW, false, false, ENOMEM },
-    { STATUS_INVALID_BLOCK_LENGTH, false, false, EIO },
-    { STATUS_INVALID_PARAMETER, false, false, EINVAL },
-    { STATUS_INVALID_DEVICE_REQUEST, false, false, ENOSYS },
-    { STATUS_NOT_IMPLEMENTED, false, false, ENOSYS },
-    { STATUS_INSUFFICIENT_RESOURCES, false, false, ENOMEM },
-    { STATUS_CANCELLED, false, false, ECANCELED },
-    { STATUS_REQUEST_ABORTED, false, false, EINTR },
-    { STATUS_SYSTEM_SHUTDOWN, false, false, ESHUTDOWN },
+    { STATUS_SUCCESS, false, false, 0, "nothing is wrong" },
+    { STATUS_DEVICE_DATA_ERROR, false, false, EIO,
+      "the tape cannot be read or written there" },
+    { STATUS_NO_DATA_DETECTED, false, false, EIO, "the data end there" },
+    { STATUS_END_OF_MEDIA, false, false, EIO, "the tape ends there" },
+    { STATUS_BEGINNING_OF_MEDIA, false, false, EIO, "the tape begins there" },
+    { STATUS_FILEMARK_DETECTED, false, false, EIO, "a filemark is there" },
+    { STATUS_NO_MEDIA_IN_DEVICE, true, true, ENOMEDIUM, "no tape is in it" },
+    { STATUS_DEVICE_NOT_READY, true, true, EIO, "it is not ready" },
+    { STATUS_DEVICE_BUSY, true, true, EBUSY, "it is busy" },
+    { STATUS_WRONG_VOLUME, true, true, EMEDIUMTYPE, "another tape is in it" },
+    { STATUS_FILE_INVALID, true, true, EIO,
+      "the tape was written to elsewhere" },
+    { STATUS_UNRECOGNIZED_MEDIA, true, true, EMEDIUMTYPE,
+      "the tape in it cannot be read" },
+    { STATUS_CLEANER_CARTRIDGE_INSTALLED, true, true, EMEDIUMTYPE,
+      "a cleaning cartridge is in it" },
+    { STATUS_IO_TIMEOUT, true, true, EIO, "it did not answer in time" },
+    { STATUS_DEVICE_DOES_NOT_EXIST, true, true, EIO, "it is gone" },
+    { STATUS_NO_SUCH_DEVICE, true, true, EIO, "it is gone" },
+    { STATUS_DEVICE_NOT_CONNECTED, true, true, EIO, "it is away" },
+    { STATUS_VERIFY_REQUIRED, true, false, EIO,
+      "its tape may have been changed" },
+    { STATUS_BUS_RESET, true, false, EIO, "it was reset" },
+    { STATUS_IO_DEVICE_ERROR, true, false, EIO, "it reports an error" },
+    { STATUS_MEDIA_WRITE_PROTECTED, false, false, EROFS,
+      "the tape is write protected" },
+    { STATUS_EOM_OVERFLOW, false, false, ENOSPC, "the tape is full" },
+    { STATUS_BUFFER_OVERFLOW, false, false, ENOMEM,
+      "the block is longer than what was asked for" },
+    { STATUS_INVALID_BLOCK_LENGTH, false, false, EIO,
+      "the block has another length" },
+    { STATUS_INVALID_PARAMETER, false, false, EINVAL,
+      "that cannot be asked of it" },
+    { STATUS_INVALID_DEVICE_REQUEST, false, false, ENOSYS,
+      "it cannot do that" },
+    { STATUS_NOT_IMPLEMENTED, false, false, ENOSYS, "it cannot do that" },
+    { STATUS_INSUFFICIENT_RESOURCES, false, false, ENOMEM, "out of memory" },
+    { STATUS_CANCELLED, false, false, ECANCELED,
+      "the question was answered with cancel" },
+    { STATUS_REQUEST_ABORTED, false, false, EINTR, "it was interrupted" },
+    { STATUS_SYSTEM_SHUTDOWN, false, false, ESHUTDOWN,
+      "the service is ending" },
 };
 
 bool
@@ -135,4 +153,13 @@ tape_status_errno(NTSTATUS status)
         if (meanings[i].status == status)
             return -meanings[i].error;
     return NT_SUCCESS(status) ? 0 : -EIO;
+}
+
+const char *
+tape_status_words(NTSTATUS status)
+{
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+        if (meanings[i].status == status)
+            return meanings[i].words;
+    return status_name(status);
 }

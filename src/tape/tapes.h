@@ -93,6 +93,9 @@ struct tapes_wanted {
 
 BOOLEAN tapes_wanted(PVPB vpb, struct tapes_wanted *out_wanted);
 void tapes_describe(PVPB vpb, char *out_tape, char *out_drive);
+/* In a sentence: "tape T", "a blank tape"; RI_NAME_MAX + 16.  FALSE: the VPB is no
+ * tape session's. */
+BOOLEAN tapes_subject(PVPB vpb, char *out_subject);
 BOOLEAN tapes_needed(PVPB vpb, NTSTATUS status);
 BOOLEAN tapes_try_again(PVPB vpb);
 BOOLEAN tapes_changed(PVPB vpb);

@@ -176,6 +176,8 @@ bool tape_status_is_loss(NTSTATUS status);
 /* ... and there is no use in looking at once again. */
 bool tape_status_is_absence(NTSTATUS status);
 int tape_status_errno(NTSTATUS status);
+/* For people, behind "drive D: ". */
+const char *tape_status_words(NTSTATUS status);
 
 /* --- unit.c --------------------------------------------------------------- */
 

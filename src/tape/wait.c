@@ -350,15 +350,15 @@ use_as_it_is(struct ri_tape *tape)
 static void
 say_away(struct ri_tape *tape, NTSTATUS reason)
 {
-    char name[RI_NAME_MAX];
+    char subject[RI_NAME_MAX + 16] = "";
 
-    tapes_describe(&tape->vpb, name, NULL);
+    (void) tapes_subject(&tape->vpb, subject);
     tapes_event(tape->unit, &tape->identity,
                 reason == STATUS_WRONG_VOLUME   ? "wrong"
                 : reason == STATUS_FILE_INVALID ? "changed"
                                                 : "away",
-                "tape %s is needed in drive %s (%s)", name, tape->unit->name,
-                status_name(reason));
+                "%s is needed in drive %s: %s", subject, tape->unit->name,
+                tape_status_words(reason));
 }
 
 /* Another reason than before: the same question with other words, or another. */
@@ -571,6 +571,15 @@ tapes_wanted(PVPB vpb, struct tapes_wanted *out_wanted)
     return tape != NULL;
 }
 
+static void
+name_of(const struct tapes_wanted *wanted, char *out_name)
+{
+    snprintf(out_name, RI_NAME_MAX, "%s",
+             wanted->blank ? "a blank tape"
+             : wanted->any ? "another tape that can be written"
+                           : wanted->tape);
+}
+
 /* Either may be NULL. */
 void
 tapes_describe(PVPB vpb, char *out_tape, char *out_drive)
@@ -579,12 +588,23 @@ tapes_describe(PVPB vpb, char *out_tape, char *out_drive)
 
     (void) tapes_wanted(vpb, &wanted);
     if (out_tape != NULL)
-        snprintf(out_tape, RI_NAME_MAX, "%s",
-                 wanted.blank ? "any blank tape"
-                 : wanted.any ? "any other tape that can be written"
-                              : wanted.tape);
+        name_of(&wanted, out_tape);
     if (out_drive != NULL)
         snprintf(out_drive, RI_NAME_MAX, "%s", wanted.drive);
+}
+
+BOOLEAN
+tapes_subject(PVPB vpb, char *out_subject)
+{
+    struct tapes_wanted wanted;
+    char name[RI_NAME_MAX];
+
+    if (!tapes_wanted(vpb, &wanted))
+        return FALSE;
+    name_of(&wanted, name);
+    snprintf(out_subject, RI_NAME_MAX + 16, "%s%s", wanted.any ? "" : "tape ",
+             name);
+    return TRUE;
 }
 
 static NTSTATUS

@@ -21,7 +21,7 @@ REPLY = struct.Struct("=HHiIIQq")
 OPEN, READ, WRITE, OP, STATUS, NEXT, CLOSE = range(1, 8)
 HOW = {"write": 1, "no_tape_needed": 2, "rewind": 4, "fail_without": 8}
 MTFSF, MTBSF, MTFSR, MTBSR, MTWEOF, MTREW, MTOFFL = 1, 2, 3, 4, 5, 6, 7
-MTEOM, MTERASE, MTSETBLK, MTSEEK = 12, 13, 20, 22
+MTEOM, MTERASE, MTSETBLK, MTSEEK, MTLOAD = 12, 13, 20, 22, 30
 FILEMARK, END_OF_DATA, EARLY, END_OF_TAPE, BEGINNING, SKIPPED = (
     1, 2, 4, 8, 16, 32)
 WINDOW = 8 << 20

@@ -228,10 +228,10 @@ def fetch_script(folder):
 
 
 class Bacula:
-    """The script in a mount namespace where mtx is ours and a drive is always
-    on line; nothing outside it is touched."""
+    """The script in a mount namespace where mtx is ours and, unless mt is to be
+    Debian's, a drive is always on line; nothing outside it is touched."""
 
-    def __init__(self, ours, folder):
+    def __init__(self, ours, folder, debians_mt=False):
         self.folder = folder
         self.ours = ours
         script = fetch_script(str(folder))
@@ -241,6 +241,8 @@ class Bacula:
         (folder / "etc" / "scripts").mkdir()
         shutil.copy(script, folder / "etc" / "scripts" / "mtx-changer")
         shutil.copy(conf, folder / "etc" / "scripts" / "mtx-changer.conf")
+        if debians_mt:
+            return
         mt = folder / "bin" / "mt"
         mt.write_text("#!/bin/sh\necho ONLINE mt-st\n")
         mt.chmod(0o755)

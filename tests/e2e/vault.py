@@ -22,13 +22,15 @@ HEAD = "reinsert-library 1\n"
 KINDS = {1: "transport", 2: "slot", 3: "mail-slot", 4: "drive"}
 
 
-def make_media(folder, labels):
-    """A cartridge for each name; only its first bytes differ."""
+def make_media(folder, labels, kind="img"):
+    """A cartridge for each name: disks of which only the first bytes differ, or
+    blank tapes."""
     folder.mkdir(exist_ok=True)
     for label in labels:
-        with open(folder / f"{label}.img", "wb") as image:
-            image.write(label.encode().ljust(512, b"\0"))
-            image.truncate(256 << 10)
+        with open(folder / f"{label}.{kind}", "wb") as image:
+            if kind == "img":
+                image.write(label.encode().ljust(512, b"\0"))
+                image.truncate(256 << 10)
     return folder
 
 
@@ -54,8 +56,10 @@ class Vault:
     def __init__(self, serve, folder, labels=None, where=None, **keys):
         self.folder = folder
         self.state = folder / "state"
+        self.kind = "tap" if keys.get("drive_type") == "tape" else "img"
         self.media = make_media(
-            folder / "media", LABELS + [CLEANER] if labels is None else labels)
+            folder / "media", LABELS + [CLEANER] if labels is None else labels,
+            self.kind)
         self.state.mkdir(exist_ok=True)
         self.keys = dict({"slots": 8, "mail_slots": 1, "drives": 2,
                           "drive_type": "disk", "media": self.media,
@@ -189,7 +193,8 @@ class Vault:
                 if isinstance(kind, str):
                     kind = next(k for k, v in KINDS.items() if v == kind)
                     index -= kind == 2
-                file.write(f"{kind} {index} {source} 0 {uses} - - {label}.img\n")
+                file.write(f"{kind} {index} {source} 0 {uses} - - "
+                           f"{label}.{self.kind}\n")
             file.write("end\n")
 
     def truth(self):

@@ -31,6 +31,7 @@ static struct {
     LONG failed;
     NTSTATUS failed_with;
     enum prompt_event last;
+    const char *tape; /* what it is called, when it is about one */
 } world;
 
 static VPB vpb = { .SerialNumber = 0x1234ABCD };
@@ -45,6 +46,16 @@ describe(void *context, PVPB which, PDEVICE_OBJECT real, char *out_volume,
     (void) real;
     strcpy(out_volume, "ARCHIVE-A");
     strcpy(out_drive, "left");
+}
+
+static BOOLEAN
+tape(void *context, PVPB which, char *out_subject)
+{
+    (void) context;
+    (void) which;
+    if (world.tape != NULL)
+        strcpy(out_subject, world.tape);
+    return world.tape != NULL;
 }
 
 static BOOLEAN
@@ -92,6 +103,7 @@ before(void **state)
 {
     const struct prompt_host host = {
         .describe = describe,
+        .tape = tape,
         .needed = needed,
         .try_again = try_again,
         .retry = retry_irp,
@@ -184,6 +196,75 @@ texts__of_requests__title_volume_serial_drive_and_advice(void **state)
         assert_non_null(strstr(info.text, rows[i].advice));
         prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
     }
+}
+
+/* A tape is no volume; it is needed in a drive, where it may never have been. */
+static void
+texts__of_tapes__tape_drive_and_advice(void **state)
+{
+    static const struct {
+        NTSTATUS status;
+        const char *title, *begin, *advice;
+    } rows[] = {
+        { STATUS_WRONG_VOLUME, "Wrong tape",
+          "Tape LTO001L6 is needed in drive left, and another", "right one" },
+        { STATUS_NO_MEDIA_IN_DEVICE, "No tape",
+          "Tape LTO001L6 is needed in drive left, which is empty", "Put it" },
+        { STATUS_UNRECOGNIZED_MEDIA, "Unknown tape",
+          "Tape LTO001L6 is needed in drive left", "Check the tape" },
+        { STATUS_MEDIA_WRITE_PROTECTED, "Write protected",
+          "Tape LTO001L6 is to be written", "remove the protection" },
+        { STATUS_DEVICE_NOT_READY, "Drive not ready",
+          "Tape LTO001L6 is needed in drive left", "door is closed" },
+        { STATUS_IO_TIMEOUT, "No answer",
+          "Tape LTO001L6 is needed in drive left", "Check the drive" },
+        { STATUS_VERIFY_REQUIRED, "Not verified",
+          "Tape LTO001L6 is needed in drive left", "put it back" },
+        { (NTSTATUS) 0xC0001234, "Unknown Hard Error", "Tape LTO001L6",
+          "Check the drive" },
+    };
+    struct ri_prompt_info info;
+
+    (void) state;
+    world.tape = "tape LTO001L6";
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        raise_irp(rows[i].status);
+        info = the_prompt();
+        assert_string_equal(info.title, rows[i].title);
+        assert_ptr_equal(strstr(info.text, rows[i].begin), info.text);
+        assert_non_null(strstr(info.text, rows[i].advice));
+        assert_null(strstr(info.text, "olume"));
+        assert_null(strstr(info.text, "1234-ABCD"));
+        assert_true(info.tape);
+        prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    }
+}
+
+static void
+texts__of_what_became_of_it__a_tape_is_no_volume(void **state)
+{
+    char text[RI_TEXT_MAX];
+    struct ri_prompt_info info;
+
+    (void) state;
+    raise_irp(STATUS_NO_MEDIA_IN_DEVICE);
+    info = the_prompt();
+    assert_false(info.tape);
+    prompt_event_text(PROMPT_ARRIVED, &info, text);
+    assert_non_null(strstr(text, "volume ARCHIVE-A is back"));
+    prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    world.tape = "a blank tape";
+    raise_irp(STATUS_NO_MEDIA_IN_DEVICE);
+    info = the_prompt();
+    assert_ptr_equal(strstr(info.text, "A blank tape is needed"), info.text);
+    for (int i = PROMPT_STILL; i <= PROMPT_TAKEN; i++) {
+        prompt_event_text((enum prompt_event) i, &info, text);
+        assert_non_null(strstr(text, ": a blank tape "));
+        assert_null(strstr(text, "olume"));
+        assert_null(strstr(text, "requests go"));
+    }
+    prompt_event_text(PROMPT_ASKED, &info, text);
+    assert_non_null(strstr(text, info.text));
 }
 
 #define TEXT(name, text)                                                       \
@@ -416,6 +497,7 @@ send_read(void)
 {
     const struct prompt_host host = {
         .describe = describe,
+        .tape = tape,
         .needed = needed,
         .try_again = there,
         .retry = io_harderr_retry,
@@ -608,6 +690,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(shutdown__asked_afterwards__nobody_waits),
         T(texts__of_requests__title_volume_serial_drive_and_advice),
+        T(texts__of_tapes__tape_drive_and_advice),
+        T(texts__of_what_became_of_it__a_tape_is_no_volume),
         T(texts__of_notices__the_insert_is_the_string),
         T(R188__unknown_status__unknown_hard_error),
         T(R187__informational__equal_to_the_letter__disabled_or_not),

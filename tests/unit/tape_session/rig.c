@@ -79,6 +79,13 @@ broker_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
 }
 
 static BOOLEAN
+broker_tape(void *context, PVPB vpb, char *out_subject)
+{
+    (void) context;
+    return tapes_subject(vpb, out_subject);
+}
+
+static BOOLEAN
 broker_needed(void *context, PVPB vpb, NTSTATUS status)
 {
     (void) context;
@@ -229,6 +236,7 @@ new_rig(bool loses)
 {
     static const struct prompt_host broker = {
         .describe = broker_describe,
+        .tape = broker_tape,
         .needed = broker_needed,
         .try_again = broker_try_again,
         .changed = broker_changed,

@@ -332,6 +332,8 @@ next_tape__finished_unloaded_and_asked_for(void **state)
     rig_start(CALL_NEXT, (void *) "T2", 0, 0);
     rig_wait_for(PROMPT_ASKED, &prompt);
     assert_string_equal(prompt.volume, "T2");
+    assert_string_equal(prompt.text, "Tape T2 is needed in drive tape0, which "
+                                     "is empty. Put it in.");
     assert_false(rig_is_in(0));
     rig_insert(0, "T3");
     rig_wait_for(PROMPT_CHANGED, &prompt);
@@ -364,9 +366,13 @@ next_blank_tape__neither_the_same_nor_one_with_data(void **state)
     rig_open("");
     rig_start(CALL_NEXT, (void *) "", 0, true);
     rig_wait_for(PROMPT_ASKED, &prompt);
-    assert_string_equal(prompt.volume, "any blank tape");
+    assert_string_equal(prompt.volume, "a blank tape");
     rig_insert(0, "T1");
-    rig_wait_for(PROMPT_CHANGED, NULL);
+    rig_wait_for(PROMPT_CHANGED, &prompt);
+    assert_string_equal(prompt.text,
+                        "A blank tape is needed in drive tape0, and another "
+                        "tape is in it. That one is left untouched. Take it "
+                        "out and put the right one in.");
     rig_yank(0);
     rig_wait_for(PROMPT_CHANGED, NULL);
     rig_insert(0, "FULL");
