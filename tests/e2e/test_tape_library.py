@@ -4,6 +4,9 @@ a session asks for
 SPDX-License-Identifier: MIT
 """
 import errno
+import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -247,6 +250,33 @@ def test_S29_another_cartridge_comes_and_is_not_written_on(rack):
     for label in LABELS:
         if label != "LTO004L6":
             assert not r.on_tape(label)
+
+
+def test_a_busy_machine_at_the_end_loses_nothing(rack):
+    """The processor is elsewhere for a while, in the middle of the end: that is
+    no reason to end by force what still has data to keep."""
+    r = rack(drives=2, move_ms=1500)
+    r.do("load", source=1, drive=0)
+    tape = r.open(0)
+    tape.write(b"kept" * 100)
+    moves = Later(r.do, "load", source=2, drive=1)
+    until(lambda: r.service.call("GET", "/v1/libraries/rack")["library"]
+          ["state"] == "moving", "a motion")
+    process = r.service.process
+    r.service.stopped = True
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)         # where it is stopped, not what is waited for
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.2)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(20 * house.SLOW) == 0, r.service.stderr()
+    assert "by force" not in r.service.stderr()
+    with pytest.raises(Exception):
+        moves.result()
+    tape.die()
+    kept = list(Path(r.service.recovery).glob("*.tap"))
+    assert r.on_tape("LTO001L6")[:1] == [b"kept" * 100] or any(
+        b"kept" * 100 in path.read_bytes() for path in kept)
 
 
 def test_a_session_that_reads_goes_on_after_an_exchange(rack):
