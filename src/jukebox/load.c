@@ -278,7 +278,7 @@ command_release(struct library *library, unsigned drive, command_t *command,
         return 0;
     }
     if (status == STATUS_DEVICE_BUSY)
-        return result_fail(result, -EBUSY, STATUS_UNABLE_TO_UNLOAD_MEDIA,
+        return result_fail(result, -EBUSY, status,
                            "library %s: drive %u is in use; its medium stays "
                            "until whoever has it open is done",
                            library->config.name, drive);

@@ -125,7 +125,7 @@ told(void *context, const char *drive, const char *tape, const char *action,
 
     if (at != NULL)
         remember(at);
-    tape_robots_told(service, action);
+    tape_robots_told(service, drive, action);
     if (text[0] != '\0')
         event_send(service, "tape", drive, tape, 0, "%s", text);
     libraries_volume_changed(service, at);

@@ -60,7 +60,8 @@ void tape_robots_say(struct ri_service *service, PVPB vpb, char *out_text);
 void tape_robots_retry(struct ri_service *service, PVPB vpb);
 /* A session has said something of a tape: an action of tapes.h.  Callable where
  * nothing may wait. */
-void tape_robots_told(struct ri_service *service, const char *action);
+void tape_robots_told(struct ri_service *service, const char *drive,
+                      const char *action);
 /* An operator has moved cartridges: what was refused may be another now. */
 void tape_robots_moved(struct ri_service *service, const char *library);
 

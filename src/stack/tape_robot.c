@@ -27,6 +27,7 @@
 #define VERDICT_S   120 /* a session has looked at its tape by then */
 #define TRIED_MAX   64
 #define SWAPPED_MAX 3
+#define MOMENT_MS   100 /* a session that looks at what is in its drive */
 
 /* One question.  It stays as long as its session is the same and asks for the
  * same tape, for what was tried. */
@@ -34,8 +35,9 @@ struct errand {
     struct errand *next;
     PVPB vpb; /* compared only: the session may be gone */
     struct tapes_wanted wanted;
-    uint64_t wish; /* which question it is: counts */
-    bool due;      /* the thread is to see to it */
+    uint64_t wish;     /* which question it is: counts */
+    bool due;          /* the thread is to see to it */
+    uint64_t refusals; /* how often its session said: another tape */
     bool failed;
     char says[RI_TEXT_MAX];    /* why it failed */
     char tried[TRIED_MAX][48]; /* marks of cartridges */
@@ -50,8 +52,7 @@ struct tape_robot {
     pthread_mutex_t lock; /* all below */
     pthread_cond_t work, news;
     struct errand *errands;
-    uint64_t verdicts; /* how often a session has said something, */
-    uint64_t refusals; /* ... and that it was another tape */
+    uint64_t verdicts; /* how often a session has said something */
     bool stopping;
 };
 
@@ -220,6 +221,7 @@ choose_drive(struct tape_robot *robot, const struct errand *errand,
     return found >= 0 ? 0 : -EBUSY;
 }
 
+/* -EAGAIN: its session is just looking at what is in it. */
 static int
 command(struct tape_robot *robot, enum ri_library_op op, unsigned drive,
         uint32_t slot, char *out_text)
@@ -236,7 +238,10 @@ command(struct tape_robot *robot, enum ri_library_op op, unsigned drive,
     if (jukebox != NULL)
         jukebox_unpin(jukebox, drive);
     snprintf(out_text, RI_TEXT_MAX, "%s", result.text);
-    return rc;
+    return op == RI_LIB_UNLOAD && rc == -EBUSY &&
+                   result.status == (uint32_t) STATUS_DEVICE_BUSY
+               ? -EAGAIN
+               : rc;
 }
 
 /* --- an errand ------------------------------------------------------------------------ */
@@ -268,7 +273,7 @@ accepted(struct tape_robot *robot, const struct work *work, uint64_t refusals)
     until.tv_sec += VERDICT_S;
     pthread_mutex_lock(&robot->lock);
     while (!over && rc == 0 && !robot->stopping &&
-           robot->refusals == refusals) {
+           work->errand->refusals == refusals) {
         verdicts = robot->verdicts;
         pthread_mutex_unlock(&robot->lock);
         over = is_over(robot, work);
@@ -281,17 +286,65 @@ accepted(struct tape_robot *robot, const struct work *work, uint64_t refusals)
 }
 
 static uint64_t
-refusals_so_far(struct tape_robot *robot)
+refusals_so_far(struct tape_robot *robot, const struct work *work)
 {
     uint64_t so_far;
 
     pthread_mutex_lock(&robot->lock);
-    so_far = robot->refusals;
+    so_far = work->errand->refusals;
     pthread_mutex_unlock(&robot->lock);
     return so_far;
 }
 
-/* One cartridge, to where the session can see it.  0: it is there. */
+static void
+wait_a_moment(struct tape_robot *robot)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += MOMENT_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&robot->lock);
+    if (!robot->stopping)
+        pthread_cond_timedwait(&robot->news, &robot->lock, &until);
+    pthread_mutex_unlock(&robot->lock);
+}
+
+/* The session's own drive is one of this library's. */
+static bool
+has_its_drive(const struct tape_robot *robot, const struct errand *errand)
+{
+    const struct library_unit *unit = robot->unit;
+
+    for (unsigned n = 0; n < unit->config.drive_count; n++)
+        if (unit->drives[n] != NULL &&
+            strcmp(unit->drives[n]->config.name, errand->wanted.drive) == 0)
+            return true;
+    return false;
+}
+
+/* It lies in a drive: its session looks there, unless somebody has that. */
+static int
+look_in_drive(struct tape_robot *robot, const struct errand *errand,
+              unsigned number, char *out_text)
+{
+    struct drive *in = library_unit_drive(robot->unit, number);
+
+    if (in == NULL)
+        return 0;
+    if (strcmp(in->config.name, errand->wanted.drive) != 0 &&
+        tape_drive_busy(in)) {
+        snprintf(out_text, RI_TEXT_MAX, "it is in drive %s, which is in use",
+                 in->config.name);
+        return -EBUSY;
+    }
+    tape_look(in);
+    return 0;
+}
+
+/* One cartridge, to where the session can see it.  0: it is there; -EAGAIN: not
+ * as long as the session looks at another. */
 static int
 bring(struct tape_robot *robot, const struct errand *errand,
       const struct library_cartridge *at, char *out_text)
@@ -300,19 +353,14 @@ bring(struct tape_robot *robot, const struct errand *errand,
     bool full;
     int rc;
 
-    if (at->element.type == RI_DRIVE) {
-        struct drive *in = library_unit_drive(robot->unit, at->element.number);
-
-        if (in != NULL)
-            tape_look(in);
-        return 0;
-    }
+    if (at->element.type == RI_DRIVE)
+        return look_in_drive(robot, errand, at->element.number, out_text);
     rc = choose_drive(robot, errand, &drive, &full);
     if (rc != 0) {
         snprintf(out_text, RI_TEXT_MAX,
                  "every drive of library %s that could take it is in use",
                  robot->unit->config.name);
-        return rc;
+        return has_its_drive(robot, errand) ? -EAGAIN : rc;
     }
     if (full)
         rc = command(robot, RI_LIB_UNLOAD, drive, 0, out_text);
@@ -375,7 +423,7 @@ run_errand(struct tape_robot *robot, struct work *work)
 {
     struct library_cartridge at;
     char text[RI_TEXT_MAX] = "";
-    unsigned swapped = 0;
+    unsigned swapped = 0, moments = 0;
     uint64_t refusals;
     int rc;
 
@@ -384,11 +432,15 @@ run_errand(struct tape_robot *robot, struct work *work)
             give_up(robot, work, text);
             return;
         }
-        refusals = refusals_so_far(robot);
+        refusals = refusals_so_far(robot, work);
         rc = bring(robot, &work->copy, &at, text);
         /* Another cartridge came: it goes back, and the right one is fetched. */
         if (rc == -EMEDIUMTYPE && swapped++ < SWAPPED_MAX)
             continue;
+        if (rc == -EAGAIN && moments++ < VERDICT_S * 1000 / MOMENT_MS) {
+            wait_a_moment(robot);
+            continue;
+        }
         note_tried(robot, work, &at);
         if (rc != 0)
             continue;
@@ -542,17 +594,23 @@ tape_robots_retry(struct ri_service *service, PVPB vpb)
 /* --- told ------------------------------------------------------------------------------ */
 
 void
-tape_robots_told(struct ri_service *service, const char *action)
+tape_robots_told(struct ri_service *service, const char *drive,
+                 const char *action)
 {
-    bool refused =
-        strcmp(action, "wrong") == 0 || strcmp(action, "changed") == 0;
+    bool refused = strcmp(action, "wrong") == 0 ||
+                   strcmp(action, "changed") == 0 ||
+                   strcmp(action, "unreadable") == 0;
+    struct tapes_wanted wanted;
 
     for (size_t i = 0; i < robot_count(service); i++) {
         struct tape_robot *robot = service->tape_robots[i];
 
         pthread_mutex_lock(&robot->lock);
         robot->verdicts++;
-        robot->refusals += refused;
+        for (struct errand *at = robot->errands; refused && at != NULL;
+             at = at->next)
+            at->refusals += tapes_wanted(at->vpb, &wanted) &&
+                            strcmp(wanted.drive, drive) == 0;
         pthread_cond_broadcast(&robot->news);
         pthread_mutex_unlock(&robot->lock);
     }

@@ -135,6 +135,7 @@ struct ri_tape {
     PIRP question;
     bool raised;
     bool looked_at;             /* what is in it was looked at, and refused */
+    bool fresh;                 /* ... by the last look */
 
     /* atomic */
     LONG references;            /* the client, who is told of the VPB */

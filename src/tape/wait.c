@@ -175,6 +175,7 @@ look_here(struct ri_tape *tape, bool insist)
 {
     NTSTATUS status = tape_port_ready(&tape->port);
 
+    tape->fresh = false;
     unit_said(tape->unit, status);
     if (insist && status == STATUS_DEVICE_NOT_READY) {
         (void) tape_port_prepare(&tape->port, TAPE_LOAD);
@@ -188,6 +189,7 @@ look_here(struct ri_tape *tape, bool insist)
     } else if (tape->looked_at && !insist) {
         return tape->reason;
     }
+    tape->fresh = true;
     status = place_return(tape);
     tape->looked_at = status == STATUS_WRONG_VOLUME ||
                       status == STATUS_FILE_INVALID ||
@@ -347,16 +349,29 @@ use_as_it_is(struct ri_tape *tape)
     return STATUS_FILE_INVALID;
 }
 
+static const char *
+action_of(NTSTATUS reason)
+{
+    switch (reason) {
+    case STATUS_WRONG_VOLUME:
+        return "wrong";
+    case STATUS_FILE_INVALID:
+        return "changed";
+    case STATUS_UNRECOGNIZED_MEDIA:
+    case STATUS_CLEANER_CARTRIDGE_INSTALLED:
+        return "unreadable";
+    default:
+        return "away";
+    }
+}
+
 static void
 say_away(struct ri_tape *tape, NTSTATUS reason)
 {
     char subject[RI_NAME_MAX + 16] = "";
 
     (void) tapes_subject(&tape->vpb, subject);
-    tapes_event(tape->unit, &tape->identity,
-                reason == STATUS_WRONG_VOLUME   ? "wrong"
-                : reason == STATUS_FILE_INVALID ? "changed"
-                                                : "away",
+    tapes_event(tape->unit, &tape->identity, action_of(reason),
                 "%s is needed in drive %s: %s", subject, tape->unit->name,
                 tape_status_words(reason));
 }
@@ -367,8 +382,13 @@ new_reason(struct ri_tape *tape, NTSTATUS reason)
 {
     int before = kind_of(tape->reason);
 
-    if (reason == tape->reason)
+    if (reason == tape->reason) {
+        /* Whoever brought it is told of another one that is not it. */
+        if (tape->fresh)
+            tapes_event(tape->unit, &tape->identity, action_of(reason), "%s",
+                        "");
         return STATUS_SUCCESS;
+    }
     say_away(tape, reason);
     if (kind_of(reason) != before) {
         withdraw(tape);

@@ -241,7 +241,29 @@ def test_S28_killed_and_started_again(rack):
     tape.close()
 
 
-def test_S29_another_cartridge_comes_and_is_not_written_on(rack):
+def test_a_tape_that_somebody_else_has_is_said_to_be_in_use(rack):
+    r = rack(drives=2)
+    other = r.open(1, tape="LTO003L6")
+    other.write(b"mine" * 100)
+    tape = r.open(0, tape="LTO003L6", timeout=60)
+    write = Later(tape.write, b"behind" * 100)
+    text = "Tape LTO003L6 is needed. Library rack cannot bring it: it is in " \
+        "drive rack-1, which is in use."
+    until(lambda: [p["text"] for p in r.service.prompts()] == [text],
+          "the question")
+    steady(write.waits, "the call")
+    other.close()
+    # It is there now, at its beginning: whoever asked by name writes there.
+    write.result()
+    tape.close()
+    assert r.on_tape("LTO003L6") == [b"behind" * 100, None]
+    assert not r.service.prompts()
+
+
+@pytest.mark.parametrize("turn", range(6))
+def test_S29_another_cartridge_comes_and_is_not_written_on(rack, turn):
+    """The session looks at it while the robot wants to take it away again: at
+    another moment each time."""
     r = rack(fault="at 1 move do wrong-medium")
     tape = r.open(tape="LTO004L6")
     tape.write(b"only on four" * 10)
