@@ -126,6 +126,13 @@ command_take_drive(struct library *library, uint32_t drive,
 }
 
 /* The first empty one that nobody has set aside. */
+bool
+command_is_away(struct library *library, uint32_t drive)
+{
+    return library->host.away != NULL &&
+           library->host.away(library->host.context, drive);
+}
+
 uint32_t
 command_choose_drive(struct library *library)
 {
@@ -137,7 +144,7 @@ command_choose_drive(struct library *library)
         const struct ledger_drive *drive = ledger_drive(library->ledger, i);
 
         if (!element_full(element) && !element_unknown(element) &&
-            (drive == NULL || !drive->aside))
+            (drive == NULL || !drive->aside) && !command_is_away(library, i))
             return i;
     }
     return RI_NO_DRIVE;

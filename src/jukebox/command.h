@@ -24,6 +24,7 @@ int command_take_source(struct library *library, command_t *command,
                         struct place *out_place, result_t *result);
 int command_take_drive(struct library *library, uint32_t drive,
                        struct place *out_place, result_t *result);
+bool command_is_away(struct library *library, uint32_t drive);
 uint32_t command_choose_drive(struct library *library);
 int command_refuse_empty(struct library *library, struct place place,
                          result_t *result);

@@ -303,8 +303,13 @@ tell_drives(struct library *library)
 {
     ULONG count = library->counts[ChangerDrive];
     char(*serials)[33];
+    bool again;
 
-    if (!library->first_read || library->host.drives == NULL)
+    pthread_mutex_lock(&library->lock);
+    again = library->order_again;
+    library->order_again = false;
+    pthread_mutex_unlock(&library->lock);
+    if ((!library->first_read && !again) || library->host.drives == NULL)
         return;
     serials = calloc(count + 1, sizeof *serials);
     if (serials == NULL)

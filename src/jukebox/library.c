@@ -168,13 +168,14 @@ look(struct library *library, bool poll)
 static LONGLONG
 pause_ms(struct library *library)
 {
-    bool ready;
+    bool ready, opened;
 
     pthread_mutex_lock(&library->lock);
     ready = library->state == LIBRARY_READY || library->state == LIBRARY_MOVING;
+    opened = library->opened;
     pthread_mutex_unlock(&library->lock);
     if (library->config.poll_s == 0)
-        return 0;
+        return opened ? 0 : 5000; /* it was never there to be idle */
     if (!ready && library->config.poll_s > 5)
         return 5000;
     return 1000ll * library->config.poll_s;
@@ -205,6 +206,15 @@ library_poke(struct library *library)
     library->poked = true;
     pthread_mutex_unlock(&library->lock);
     KeSetEvent(&library->wake, IO_NO_INCREMENT, FALSE);
+}
+
+void
+library_drives_again(struct library *library)
+{
+    pthread_mutex_lock(&library->lock);
+    library->order_again = true;
+    pthread_mutex_unlock(&library->lock);
+    library_poke(library);
 }
 
 void

@@ -52,6 +52,8 @@ struct library_host {
     /* STATUS_SUCCESS ready; STATUS_DEVICE_NOT_READY becoming so;
      * STATUS_NO_MEDIA_IN_DEVICE nothing is in it; others: it is not usable. */
     NTSTATUS (*ready)(void *context, unsigned drive);
+    /* Is there no way to the drive now?  Nothing is loaded then; or NULL. */
+    BOOLEAN (*away)(void *context, unsigned drive);
     /* Something came in or went: verify, mount. */
     void (*look)(void *context, unsigned drive);
     /* The volume that is mounted there now; FALSE: none. */
@@ -112,6 +114,9 @@ int library_elements(struct library *library,
 
 /* Something about the library may have changed: it is looked at soon. */
 void library_poke(struct library *library);
+/* Which of the drives is which may be known better now: host.drives is asked
+ * for it again, when nothing moves. */
+void library_drives_again(struct library *library);
 /* A volume was mounted in the drive, or left it: the ledger learns of it soon,
  * on a thread of the library's own.  May be called where nothing may wait. */
 void library_drive_changed(struct library *library, unsigned drive);

@@ -71,6 +71,8 @@ struct library {
 
     pthread_mutex_t lock; /* all below, and the cartridges of the ledger */
     bool stopping;        /* also atomic */
+    bool opened;          /* the robot was there */
+    bool order_again;     /* host.drives is to be asked */
     struct element *elements[ELEMENT_TYPES];
     /* What is shown while they are read and settled; NULL: they themselves. */
     struct element *shown[ELEMENT_TYPES];

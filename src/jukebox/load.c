@@ -201,6 +201,10 @@ command_run_load(struct library *library, command_t *command, result_t *result)
         rc = command_check_ends(library, source, drive, result);
     if (rc == 0)
         rc = command_check_cleaner(library, source, command, result);
+    if (rc == 0 && command_is_away(library, number))
+        rc = result_fail(result, -EHOSTDOWN, STATUS_DEVICE_NOT_CONNECTED,
+                         "library %s: drive %u is away; nothing is put into it",
+                         library->config.name, (unsigned) number);
     if (rc != 0)
         return rc;
     rc = command_move(library, source, drive, command, result, &motion);

@@ -136,6 +136,9 @@ robot_status(struct library *library)
         note_sense(library);
         if (!NT_SUCCESS(status))
             return status;
+        pthread_mutex_lock(&library->lock);
+        library->opened = true;
+        pthread_mutex_unlock(&library->lock);
     }
     return robot_control(library, IOCTL_CHANGER_GET_STATUS, NULL, 0, NULL, 0,
                          NULL);

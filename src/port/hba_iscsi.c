@@ -111,6 +111,25 @@ sense_code(const uint8_t *sense, size_t len)
     return len > 12 ? sense[12] : 0;
 }
 
+static unsigned
+sense_qualifier(const uint8_t *sense, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if ((sense[0] & 0x7Fu) >= 0x72)
+        return len > 3 ? sense[3] : 0;
+    return len > 13 ? sense[13] : 0;
+}
+
+/* SPC: REPORTED LUNS DATA HAS CHANGED.  One unit of a target tells it, of all. */
+static bool
+tells_of_units(const uint8_t *sense, size_t len)
+{
+    return sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION &&
+           sense_code(sense, len) == 0x3F &&
+           sense_qualifier(sense, len) == 0x0E;
+}
+
 /* A length in front of it, as the standard of iSCSI has it. */
 static const uint8_t *
 sense_of(const struct scsi_task *task, size_t *out_len)
@@ -166,6 +185,8 @@ hear_of_change(struct iscsi_command *command, int status)
     if (status != SCSI_STATUS_CHECK_CONDITION)
         return attention_of(unit);
     sense = sense_of(command->task, &len);
+    if (tells_of_units(sense, len))
+        unit->session->luns_changed = true;
     return tells_of_change(unit, sense, len) ? could_have_changed(unit)
                                              : attention_of(unit);
 }
@@ -617,6 +638,12 @@ iscsi_unit_over(struct iscsi_unit *unit)
         end_sent(command);
     }
     send_held(unit);
+}
+
+void
+iscsi_unit_turned(struct iscsi_unit *unit)
+{
+    unit->turned(unit->context);
 }
 
 void

@@ -68,6 +68,7 @@ struct iscsi_session {
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
     bool broken;                /* it has to end */
+    bool luns_changed;          /* the target says so: all units are told */
     unsigned functions;         /* task management that is not answered; */
     uint64_t functions_ms;      /* ... by then the session is given up */
     uint32_t isid;              /* the same each time: see session_new */
@@ -129,6 +130,8 @@ void iscsi_pass_up(struct iscsi_session *session);
 void iscsi_unit_start(struct iscsi_command *command);
 /* Aborts and resets that are wanted. */
 void iscsi_unit_look(struct iscsi_unit *unit);
+/* Other units are there than were, perhaps. */
+void iscsi_unit_turned(struct iscsi_unit *unit);
 /* There is a session again. */
 void iscsi_unit_up(struct iscsi_unit *unit);
 /* The connection is gone, or going: what is on its way will be cancelled. */

@@ -371,6 +371,9 @@ run(void *context)
         take_in(session);
         iscsi_pass_up(session);
         wait_and_serve(session, timeout_ms);
+        if (session->luns_changed)
+            for_each_unit(session, iscsi_unit_turned);
+        session->luns_changed = false;
         iscsi_pass_up(session);
     }
     say_goodbye(session);

@@ -18,6 +18,7 @@
 
 #include "base/status.h"
 #include "stack/disklog.h"
+#include "stack/tape_drive.h"
 
 static int
 set_aside(struct disklog *d, const char *path, const char *why,
@@ -43,7 +44,7 @@ drive_for(struct ri_service *service, const char *name)
     for (size_t i = 0; i < service->drive_count; i++) {
         struct drive *drive = &service->drives[i];
 
-        if (drive_fdo(drive) == NULL)
+        if (drive_fdo(drive) == NULL || is_tape(drive))
             continue;
         if (strcmp(drive->config.name, name) == 0)
             return drive;

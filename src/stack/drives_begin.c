@@ -170,6 +170,17 @@ unknown_words(NTSTATUS status)
                : status_name(status);
 }
 
+bool
+drive_can_be_used(struct drive *drive)
+{
+    struct port_unit_info unit;
+
+    if (drive_fdo(drive) == NULL)
+        return false;
+    port_unit_info(drive->pdo, &unit);
+    return !unit.away;
+}
+
 /* --- begun ------------------------------------------------------------------------- */
 
 /* The names of the start are the configuration's business. */
@@ -227,11 +238,14 @@ begin_late(struct drive *drive, struct ri_error *out_error)
     if (!NT_SUCCESS(status))
         return ri_fail(out_error, -EIO, "%s", unknown_words(status));
     rc = take_type(drive, out_error);
+    libraries_drive_comes(drive);
     if (rc == 0)
         rc = start_stack(drive, drive->late_parameters, out_error);
+    libraries_drive_turned(drive->service, drive);
     if (rc != 0 && drive_fdo(drive) == NULL)
         __atomic_store_n(&drive->config.type, configured, __ATOMIC_RELEASE);
-    return rc != 0 ? rc : read_logs(drive, out_error);
+    /* What they tell of is on disks and discs. */
+    return rc != 0 || is_tape(drive) ? rc : read_logs(drive, out_error);
 }
 
 static void

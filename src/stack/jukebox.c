@@ -126,8 +126,8 @@ jukebox_try_locked(struct jukebox *jukebox, uint64_t cartridge)
 struct volume *
 jukebox_mounted(struct jukebox *jukebox, uint32_t drive)
 {
-    PDEVICE_OBJECT fdo = jukebox_drive(jukebox, drive)->fdo;
-    struct volume *volume = fs_volume_on(fdo);
+    PDEVICE_OBJECT fdo = drive_fdo(jukebox_drive(jukebox, drive));
+    struct volume *volume = fdo != NULL ? fs_volume_on(fdo) : NULL;
     struct fs_volume_info info;
 
     if (volume == NULL)
@@ -197,8 +197,8 @@ jukebox_retry(struct jukebox *jukebox, struct volume *volume)
 static bool
 is_ours(struct jukebox *jukebox, PDEVICE_OBJECT fdo)
 {
-    for (unsigned i = 0; i < jukebox->drive_count; i++)
-        if (jukebox_drive(jukebox, i)->fdo == fdo)
+    for (unsigned i = 0; fdo != NULL && i < jukebox->drive_count; i++)
+        if (drive_fdo(jukebox_drive(jukebox, i)) == fdo)
             return true;
     return false;
 }

@@ -96,16 +96,26 @@ jukebox_keep(struct jukebox *jukebox)
     }
 }
 
+/* Of any of its drives that is there; NULL: they are all away still. */
+static PDEVICE_OBJECT
+any_device(struct jukebox *jukebox)
+{
+    PDEVICE_OBJECT fdo = NULL;
+
+    for (uint32_t i = 0; fdo == NULL && i < jukebox->drive_count; i++)
+        fdo = drive_fdo(jukebox_drive(jukebox, i));
+    return fdo;
+}
+
 static void
-restore_one(struct jukebox *jukebox, const char *key)
+restore_one(struct jukebox *jukebox, PDEVICE_OBJECT device, const char *key)
 {
     UCHAR record[FS_RECORD_MAX];
     struct volume *volume = NULL;
     size_t length = 0;
 
     if (volumes_get(jukebox->volumes, key, record, &length) == 0)
-        fs_volume_restore(jukebox_drive(jukebox, 0)->fdo, record,
-                          (ULONG) length, &volume);
+        fs_volume_restore(device, record, (ULONG) length, &volume);
     pthread_mutex_lock(&jukebox->lock);
     jukebox_hold_locked(jukebox, key, volume);
     pthread_mutex_unlock(&jukebox->lock);
@@ -114,10 +124,11 @@ restore_one(struct jukebox *jukebox, const char *key)
 void
 jukebox_restore(struct jukebox *jukebox)
 {
+    PDEVICE_OBJECT device = any_device(jukebox);
     struct ri_element_info *elements;
     size_t count;
 
-    if (jukebox->drive_count == 0 ||
+    if (device == NULL ||
         library_elements(jukebox->library, &elements, &count) != 0)
         return;
     for (size_t i = 0; i < count; i++) {
@@ -130,7 +141,7 @@ jukebox_restore(struct jukebox *jukebox)
         known = jukebox_held_locked(jukebox, key) != NULL;
         pthread_mutex_unlock(&jukebox->lock);
         if (!known)
-            restore_one(jukebox, key);
+            restore_one(jukebox, device, key);
     }
     free(elements);
 }
@@ -187,7 +198,8 @@ place_drive(struct jukebox *jukebox, struct picture *picture,
     struct jb_drive *drive = &picture->world.drives[element->number];
 
     drive->full = element->full || element->unknown;
-    drive->aside = element->drive_set_aside;
+    drive->aside = element->drive_set_aside ||
+                   !drive_can_be_used(jukebox_drive(jukebox, element->number));
     drive->pinned = jukebox->drives[element->number].pinned && drive->full;
     /* It has left. */
     if (!drive->full && !picture->job.running)

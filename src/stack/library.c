@@ -3,7 +3,9 @@
  *
  * An emulated robot and its drives come into being together; each drive then
  * gets the stack that every drive has, and the robot that of a changer.  A real
- * robot's drives are drives of the service already.
+ * robot's drives are drives of the service already.  A real robot need not be
+ * there at the start, nor need its drives: what waits for it waits, and it gets
+ * its stack when it is first opened with success.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -56,11 +58,6 @@ take_drives(struct library_unit *unit, struct ri_error *out_error)
 
         if (drive == NULL)
             return -ENODEV;
-        if (drive_fdo(drive) == NULL)
-            return ri_fail(out_error, -ENODEV,
-                           "library %s: drive %s is away; its target has to be "
-                           "reachable when the service starts",
-                           unit->config.name, drive->config.name);
         if (drive->library != NULL)
             return ri_fail(
                 out_error, -EBUSY, "library %s: drive %s belongs to library %s",
@@ -141,15 +138,18 @@ static NTSTATUS
 driver_for(struct libraries *libraries, PDEVICE_OBJECT pdo,
            PDRIVER_OBJECT *out_driver)
 {
+    static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
     const struct mcd_driver *row = mcd_driver_for(pdo);
     size_t n = row != NULL ? (size_t) (row - mcd_drivers) : MCD_DRIVERS_MAX;
     NTSTATUS status = STATUS_SUCCESS;
 
     if (n >= MCD_DRIVERS_MAX)
         return STATUS_NO_SUCH_DEVICE;
+    pthread_mutex_lock(&loading);
     if (libraries->drivers[n] == NULL)
         status = io_load_driver(row->name, row->entry, &libraries->drivers[n]);
     *out_driver = libraries->drivers[n];
+    pthread_mutex_unlock(&loading);
     return status;
 }
 
@@ -185,40 +185,96 @@ make_unit(struct library_unit *unit, char *out_text, size_t text_max)
         status = sg_unit(service,
                          &(struct sg_use){ .config = robot,
                                            .robot = true,
+                                           .may_be_away = true,
                                            .turned = turned,
                                            .context = unit,
                                            .out_text = out_text,
                                            .text_max = text_max },
                          &unit->sg, &unit->pdo);
     else
-        status = iscsi_unit(service, robot, turned, unit, false, &unit->pdo,
+        status = iscsi_unit(service, robot, turned, unit, true, &unit->pdo,
                             out_text, text_max);
-    if (NT_SUCCESS(status) && port_unit_type(unit->pdo) != MEDIUM_CHANGER) {
+    return status;
+}
+
+static NTSTATUS
+start_stack(struct library_unit *unit, const char *parameters, char *out_text,
+            size_t text_max)
+{
+    PDRIVER_OBJECT driver = NULL;
+    NTSTATUS status = STATUS_SUCCESS;
+
+    if (port_unit_type(unit->pdo) != MEDIUM_CHANGER) {
         snprintf(out_text, text_max, "is no media changer (device type %02x)",
                  port_unit_type(unit->pdo));
-        status = STATUS_NO_SUCH_DEVICE;
+        return STATUS_NO_SUCH_DEVICE;
     }
+    status = registry_set_device(unit->pdo, waiting_values);
+    if (NT_SUCCESS(status))
+        status = registry_set_device(unit->pdo, parameters);
+    if (NT_SUCCESS(status))
+        status = driver_for(unit->service->libraries, unit->pdo, &driver);
+    if (NT_SUCCESS(status))
+        status = io_start_device(driver, unit->pdo);
+    if (NT_SUCCESS(status))
+        unit->fdo = IoGetAttachedDevice(unit->pdo);
+    else
+        snprintf(out_text, text_max, "%s", status_name(status));
     return status;
+}
+
+/* Once for each reason; "": it is there. */
+static void
+tell_late(struct library_unit *unit, const char *why)
+{
+    char text[RI_TEXT_MAX];
+
+    if (strncmp(unit->late_why, why, sizeof unit->late_why - 1) == 0)
+        return;
+    snprintf(unit->late_why, sizeof unit->late_why, "%s", why);
+    if (why[0] != '\0')
+        snprintf(text, sizeof text, "library %.64s: its robot is away: %.300s",
+                 unit->config.name, why);
+    else
+        snprintf(text, sizeof text, "library %.64s: its robot is there now",
+                 unit->config.name);
+    event_send_library(unit->service, unit->config.name, "state", "", text);
+}
+
+NTSTATUS
+library_robot_begin(struct library_unit *unit)
+{
+    char why[sizeof unit->late_why] = "";
+    NTSTATUS status;
+
+    if (unit->fdo != NULL)
+        return STATUS_SUCCESS;
+    status = port_unit_identify(unit->pdo);
+    if (NT_SUCCESS(status))
+        status = start_stack(unit, unit->late_parameters, why, sizeof why);
+    else
+        port_unit_why(unit->pdo, why, sizeof why);
+    if (!NT_SUCCESS(status) && why[0] == '\0')
+        snprintf(why, sizeof why, "%s", status_name(status));
+    tell_late(unit, why);
+    /* Whatever it is: to be waited for. */
+    return NT_SUCCESS(status) ? status : STATUS_DEVICE_NOT_CONNECTED;
 }
 
 static NTSTATUS
 start_robot(struct library_unit *unit, char *out_text, size_t text_max)
 {
-    struct ri_service *service = unit->service;
-    PDRIVER_OBJECT driver = NULL;
     NTSTATUS status = make_unit(unit, out_text, text_max);
 
-    if (NT_SUCCESS(status))
-        status = registry_set_device(unit->pdo, waiting_values);
-    if (NT_SUCCESS(status))
-        status = registry_set_device(unit->pdo, unit->config.parameters);
-    if (NT_SUCCESS(status))
-        status = driver_for(service->libraries, unit->pdo, &driver);
-    if (NT_SUCCESS(status))
-        status = io_start_device(driver, unit->pdo);
-    if (NT_SUCCESS(status))
-        unit->fdo = IoGetAttachedDevice(unit->pdo);
-    return status;
+    if (!NT_SUCCESS(status))
+        return status;
+    if (port_unit_known(unit->pdo))
+        return start_stack(unit, unit->config.parameters, out_text, text_max);
+    if (unit->config.parameters != NULL)
+        unit->late_parameters = strdup(unit->config.parameters);
+    return unit->config.parameters == NULL || unit->late_parameters != NULL
+               ? STATUS_SUCCESS
+               : STATUS_INSUFFICIENT_RESOURCES;
 }
 
 static int
@@ -397,6 +453,7 @@ libraries_free(struct ri_service *service)
         if (libraries->units[i].device != NULL)
             vscsi_library_free(libraries->units[i].device);
         sg_unit_free(libraries->units[i].sg);
+        free(libraries->units[i].late_parameters);
         library_unlock(libraries->units[i].lock);
         pthread_mutex_destroy(&libraries->units[i].poke_lock);
     }
@@ -423,6 +480,31 @@ libraries_volume_changed(struct ri_service *service, const struct drive *drive)
     for (unsigned n = 0; library != NULL && n < unit->config.drive_count; n++)
         if (library_unit_drive(unit, n) == drive)
             library_drive_changed(library, n);
+}
+
+void
+libraries_drive_comes(const struct drive *drive)
+{
+    if (drive->library != NULL)
+        __atomic_store_n(&drive->library->order_due, true, __ATOMIC_SEQ_CST);
+}
+
+void
+libraries_drive_turned(struct ri_service *service, const struct drive *drive)
+{
+    struct library_unit *unit = drive->library;
+    struct jukebox *jukebox;
+
+    if (unit == NULL)
+        return;
+    pthread_mutex_lock(&unit->poke_lock);
+    if (unit->library != NULL &&
+        __atomic_load_n(&unit->order_due, __ATOMIC_SEQ_CST))
+        library_drives_again(unit->library);
+    pthread_mutex_unlock(&unit->poke_lock);
+    jukebox = jukebox_named(service, unit->config.name);
+    if (jukebox != NULL)
+        jukebox_look(jukebox);
 }
 
 const char *

@@ -5,6 +5,8 @@
  * has that one; the others in the order in which they are named.  It is settled
  * when the elements are read for the first time, before anything is done with a
  * drive: at the start, or when a library that was not ready then has become so.
+ * A drive that was away then is put in its place when it comes; until that is
+ * done nothing is loaded.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -108,6 +110,7 @@ library_order_drives(struct library_unit *unit, uint32_t count,
     struct jukebox *jukebox;
     unsigned next = 0;
 
+    __atomic_store_n(&unit->order_due, false, __ATOMIC_SEQ_CST);
     unit->order_fault[0] = '\0';
     if (unit->config.port == RI_PORT_VIRTUAL)
         return; /* made in that order */

@@ -19,9 +19,12 @@ static NTSTATUS
 host_open(void *context, PFILE_OBJECT *out_file)
 {
     struct library_unit *unit = context;
+    NTSTATUS status = library_robot_begin(unit);
 
-    return io_open_device(unit->fdo, FILE_READ_DATA | FILE_WRITE_DATA,
-                          out_file);
+    return NT_SUCCESS(status)
+               ? io_open_device(unit->fdo, FILE_READ_DATA | FILE_WRITE_DATA,
+                                out_file)
+               : status;
 }
 
 static void
@@ -37,6 +40,8 @@ ask_drive(struct drive *drive)
 {
     NTSTATUS status;
 
+    if (drive_fdo(drive) == NULL)
+        return STATUS_DEVICE_NOT_CONNECTED;
     if (is_tape(drive))
         return tape_ask(drive);
     status = io_device_control(drive->fdo, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0,
@@ -52,6 +57,8 @@ host_release(void *context, unsigned n)
 
     if (drive == NULL)
         return STATUS_NO_SUCH_DEVICE;
+    if (drive_fdo(drive) == NULL)
+        return STATUS_DEVICE_NOT_CONNECTED;
     if (drive->device == NULL && ask_drive(drive) == STATUS_NO_MEDIA_IN_DEVICE)
         return STATUS_NO_MEDIA_IN_DEVICE;
     if (drive->device != NULL) {
@@ -80,6 +87,23 @@ host_ready(void *context, unsigned n)
     return ask_drive(drive);
 }
 
+/* Nothing can be said of what is in it. */
+static BOOLEAN
+host_away(void *context, unsigned n)
+{
+    struct library_unit *unit = context;
+    struct drive *drive = library_unit_drive(unit, n);
+    struct port_unit_info info;
+
+    if (drive == NULL)
+        return FALSE;
+    if (drive_fdo(drive) == NULL ||
+        __atomic_load_n(&unit->order_due, __ATOMIC_SEQ_CST))
+        return TRUE;
+    port_unit_info(drive->pdo, &info);
+    return info.away;
+}
+
 static void
 host_look(void *context, unsigned n)
 {
@@ -96,7 +120,8 @@ host_volume(void *context, unsigned n, struct library_volume *out)
 {
     struct library_unit *unit = context;
     struct drive *drive = library_unit_drive(unit, n);
-    struct volume *volume = drive != NULL ? fs_volume_on(drive->fdo) : NULL;
+    PDEVICE_OBJECT fdo = drive != NULL ? drive_fdo(drive) : NULL;
+    struct volume *volume = fdo != NULL ? fs_volume_on(fdo) : NULL;
     struct fs_volume_info info;
 
     if (drive != NULL && is_tape(drive))
@@ -105,7 +130,7 @@ host_volume(void *context, unsigned n, struct library_volume *out)
     if (volume == NULL)
         return FALSE;
     fs_volume_info(volume, &info);
-    if (info.drive != drive->fdo || info.dismounted ||
+    if (info.drive != fdo || info.dismounted ||
         (info.state != VOL_MOUNTED && info.state != VOL_VERIFYING &&
          info.state != VOL_REPLAYING && info.state != VOL_CHANGED))
         return FALSE;
@@ -127,6 +152,8 @@ host_cleaned(void *context, unsigned n)
 
     if (drive == NULL)
         return STATUS_NO_SUCH_DEVICE;
+    if (drive_fdo(drive) == NULL)
+        return STATUS_DEVICE_NOT_CONNECTED;
     port_unit_info(drive->pdo, &before);
     status =
         is_tape(drive)
@@ -235,12 +262,34 @@ host_drives(void *context, uint32_t count, const char (*serials)[33])
     library_order_drives(context, count, serials);
 }
 
+/* At the start that is an error; a robot that came later says it, once. */
+static void
+tell_count(struct library_unit *unit)
+{
+    struct library *library = __atomic_load_n(&unit->library, __ATOMIC_ACQUIRE);
+    struct ri_library_info info;
+    char text[RI_TEXT_MAX];
+
+    if (library == NULL || unit->count_told ||
+        unit->config.port == RI_PORT_VIRTUAL ||
+        library_info(library, &info) != 0 ||
+        info.drives >= unit->config.drive_count)
+        return;
+    unit->count_told = true;
+    snprintf(text, sizeof text,
+             "library %.64s: its robot has %u drives, and %u are named",
+             unit->config.name, (unsigned) info.drives,
+             unit->config.drive_count);
+    event_send_library(unit->service, unit->config.name, "state", "", text);
+}
+
 static void
 host_settled(void *context)
 {
     struct library_unit *unit = context;
     struct jukebox *jukebox = jukebox_named(unit->service, unit->config.name);
 
+    tell_count(unit);
     if (jukebox != NULL)
         jukebox_look(jukebox);
 }
@@ -269,6 +318,7 @@ library_host_of(struct library_unit *unit)
         .close = host_close,
         .release = host_release,
         .ready = host_ready,
+        .away = host_away,
         .look = host_look,
         .volume = host_volume,
         .cleaned = host_cleaned,

@@ -16,7 +16,12 @@ struct library_unit {
     struct ri_library_config config; /* its texts: not owned */
     struct vscsi_library *device;    /* NULL: a real one */
     struct sg_drive *sg;             /* of port = sg */
-    PDEVICE_OBJECT pdo, fdo;
+    PDEVICE_OBJECT pdo, fdo;         /* fdo: NULL until the robot was there */
+    char *late_parameters;           /* for then; owned */
+    char late_why[RI_TEXT_MAX / 2];  /* why not yet, as told; with the turn */
+    bool order_due;                  /* atomic: a drive came, they are not in
+                                      * their order yet */
+    bool count_told;
     /* Of the service, by the robot's numbers; atomic: see library_drives.c. */
     struct drive *drives[RI_LIBRARY_DRIVES_MAX];
     char order_fault[RI_TEXT_MAX / 2]; /* why they cannot be told apart, or "" */
@@ -41,6 +46,10 @@ library_unit_drive(const struct library_unit *unit, unsigned n)
                ? __atomic_load_n(&unit->drives[n], __ATOMIC_SEQ_CST)
                : NULL;
 }
+
+/* library.c */
+/* The robot's stack, if it was not there yet and is now.  With the turn. */
+NTSTATUS library_robot_begin(struct library_unit *unit);
 
 /* library_drives.c */
 /* Puts the unit's drives in the robot's order; see library_host.drives. */

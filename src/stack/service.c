@@ -389,7 +389,8 @@ static bool
 any_drive(struct ri_service *service)
 {
     for (size_t i = 0; i < service->drive_count; i++)
-        if (drive_fdo(&service->drives[i]) != NULL)
+        if (drive_fdo(&service->drives[i]) != NULL &&
+            !is_tape(&service->drives[i]))
             return true;
     return service->drive_count == 0;
 }
@@ -439,7 +440,7 @@ ri_service_start(const struct ri_config *config,
     }
     if (rc == 0)
         rc = libraries_start(service, config, out_error);
-    /* What they tell of needs a drive to be in, whichever. */
+    /* What they tell of needs a drive to be in, whichever but a tape's. */
     if (rc == 0 && any_drive(service))
         rc = disklog_find(service, out_error);
     else

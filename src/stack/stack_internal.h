@@ -134,6 +134,8 @@ void drive_free(struct drive *drive);
 int drive_begin(struct drive *drive, struct ri_error *out_error);
 /* Has it its stack?  If it was away, and may be there by now, it is made. */
 bool drive_is_there(struct drive *drive);
+/* Is there a way to it now? */
+bool drive_can_be_used(struct drive *drive);
 /* Why it has none, or "". */
 void drive_why_away(struct drive *drive, char *out_text, size_t text_max);
 
@@ -189,6 +191,11 @@ void libraries_free(struct ri_service *service);
 /* <= APC, waits for nothing. */
 void libraries_volume_changed(struct ri_service *service,
                               const struct drive *drive);
+/* A drive that was away is about to be there: it gets its place among its
+ * library's drives; and: it is, or it went, or came back. */
+void libraries_drive_comes(const struct drive *drive);
+void libraries_drive_turned(struct ri_service *service,
+                            const struct drive *drive);
 /* The name of the library that the drive belongs to, or NULL. */
 const char *library_of_drive(const struct drive *drive);
 /* Which of the service is its drive n; NULL: no such library, or drive. */

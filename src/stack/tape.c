@@ -50,15 +50,18 @@ tape_driver_for(struct ri_service *service, PDEVICE_OBJECT pdo,
                 PDRIVER_OBJECT *out_driver)
 {
     const struct minitape_driver *row = minitape_driver_for(pdo);
+    static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
     size_t n =
         row != NULL ? (size_t) (row - minitape_drivers) : TAPE_DRIVERS_MAX;
     NTSTATUS status = STATUS_SUCCESS;
 
     if (n >= TAPE_DRIVERS_MAX)
         return STATUS_NO_SUCH_DEVICE;
+    pthread_mutex_lock(&loading);
     if (service->minitape[n] == NULL)
         status = io_load_driver(row->name, row->entry, &service->minitape[n]);
     *out_driver = service->minitape[n];
+    pthread_mutex_unlock(&loading);
     return status;
 }
 
@@ -69,7 +72,7 @@ tape_drive(struct ri_service *service, const char *name)
 {
     struct drive *drive = drive_find(service, name, NULL);
 
-    return drive != NULL && drive->tape != NULL ? drive : NULL;
+    return drive != NULL && drive_tape(drive) != NULL ? drive : NULL;
 }
 
 static bool
@@ -109,7 +112,7 @@ remember(struct drive *drive)
 void
 tape_forget(struct drive *drive)
 {
-    if (drive->tape == NULL)
+    if (drive_tape(drive) == NULL)
         return;
     pthread_mutex_lock(&seen_lock);
     memset(drive->seen, 0, sizeof *drive->seen);
@@ -189,10 +192,14 @@ tape_begin(struct drive *drive, struct ri_error *out_error)
         .real = drive->device == NULL,
     };
 
+    struct tape_unit *tape = NULL;
+
     drive->seen = calloc(1, sizeof *drive->seen);
     if (drive->seen != NULL)
-        drive->tape = tape_unit_new(&config);
-    if (drive->tape == NULL)
+        tape = tape_unit_new(&config);
+    /* Others may be looking. */
+    __atomic_store_n(&drive->tape, tape, __ATOMIC_RELEASE);
+    if (tape == NULL)
         return ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
                        drive->config.name);
     return 0;
@@ -220,7 +227,8 @@ is_news(NTSTATUS status)
 NTSTATUS
 tape_ask(struct drive *drive)
 {
-    NTSTATUS status = STATUS_VERIFY_REQUIRED;
+    NTSTATUS status = drive_fdo(drive) != NULL ? STATUS_VERIFY_REQUIRED
+                                               : STATUS_DEVICE_NOT_CONNECTED;
 
     for (int i = 0; i < ASKS_MAX && is_news(status); i++)
         status = io_device_control(drive->fdo, IOCTL_TAPE_GET_STATUS, NULL, 0,
@@ -233,14 +241,14 @@ tape_ask(struct drive *drive)
 void
 tape_look(struct drive *drive)
 {
-    if (drive->tape != NULL)
+    if (drive_tape(drive) != NULL)
         tape_unit_looked(drive->tape);
 }
 
 bool
 tape_drive_busy(const struct drive *drive)
 {
-    return drive->tape != NULL && tape_unit_busy(drive->tape);
+    return drive_tape(drive) != NULL && tape_unit_busy(drive->tape);
 }
 
 NTSTATUS
@@ -262,7 +270,7 @@ BOOLEAN
 tape_volume(const struct drive *drive, struct library_volume *out)
 {
     memset(out, 0, sizeof *out);
-    if (drive->tape == NULL)
+    if (drive_tape(drive) == NULL)
         return FALSE;
     if (describe(drive, out))
         return TRUE;
@@ -277,7 +285,7 @@ tape_fill_drive(const struct drive *drive, struct ri_drive_info *out)
 {
     struct ri_tape_info info;
 
-    if (drive->tape == NULL)
+    if (drive_tape(drive) == NULL)
         return;
     tape_unit_info(drive->tape, &info);
     if (drive->device == NULL) {
@@ -300,7 +308,7 @@ ri_tapes(struct ri_service *service, struct ri_tape_info **out_list,
     if (list == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < service->drive_count; i++)
-        if (service->drives[i].tape != NULL)
+        if (drive_tape(&service->drives[i]) != NULL)
             tape_unit_info(service->drives[i].tape, &list[n++]);
     *out_list = list;
     *out_count = n;
@@ -316,7 +324,9 @@ ri_tape_open(struct ri_service *service, const char *name,
 
     if (drive == NULL)
         return -ENODEV;
-    if (drive->tape == NULL)
+    if (drive_fdo(drive) == NULL)
+        return ri_fail(out_error, -ENODEV, "drive %s is away", name);
+    if (drive_tape(drive) == NULL)
         return ri_fail(out_error, -ENODEV, "drive %s is no tape drive", name);
     if (__atomic_load_n(&service->stopping, __ATOMIC_ACQUIRE))
         return ri_fail(out_error, -ESHUTDOWN, "the service is ending");

@@ -15,6 +15,13 @@ is_tape(const struct drive *drive)
     return __atomic_load_n(&drive->config.type, __ATOMIC_ACQUIRE) == RI_TAPE;
 }
 
+/* NULL: it is none, or was not there yet. */
+static inline struct tape_unit *
+drive_tape(const struct drive *drive)
+{
+    return __atomic_load_n(&drive->tape, __ATOMIC_ACQUIRE);
+}
+
 /* --- tape.c ------------------------------------------------------------------- */
 
 struct vscsi_tape_config tape_device_config(const struct ri_tape_config *config);

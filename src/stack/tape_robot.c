@@ -633,11 +633,13 @@ tape_robots_moved(struct ri_service *service, const char *library)
 
 /* --- life ------------------------------------------------------------------------------- */
 
+/* Or may have: one that is away has not said what it is. */
 static bool
 has_tapes(const struct library_unit *unit)
 {
     for (unsigned n = 0; n < unit->config.drive_count; n++)
-        if (unit->drives[n] != NULL && is_tape(unit->drives[n]))
+        if (unit->drives[n] != NULL &&
+            (is_tape(unit->drives[n]) || drive_fdo(unit->drives[n]) == NULL))
             return true;
     return false;
 }

@@ -311,6 +311,20 @@ def test_P7_target_comes_after_the_service(serve, target, media, clients):
     s.mounted("ARCHIVE-A", seconds=30)
 
 
+def test_unit_that_the_target_gets_later(serve, target, media, clients):
+    """The target is there, and has no such unit yet."""
+    target.add(1, media.a)
+    target.start()
+    s = serve({"d1": drive(target, 1), "d2": drive(target, 2)})
+    s.mounted("ARCHIVE-A")
+    seen = s.drives()["d2"]
+    assert seen["state"] == "away" and "no such unit" in seen["changes_why"]
+    target.add(2, media.b)
+    s.mounted("ARCHIVE-B", seconds=20)
+    assert s.volume("ARCHIVE-B")["drive"] == "d2"
+    assert s.stderr().count("drive d2 is away") == 1
+
+
 def test_P8_log_on_disk_waits_for_the_target(serve, target, media, clients,
                                              tmp_path):
     """Killed with a write that is not flushed; no drive is there at the next

@@ -315,3 +315,55 @@ def test_more_drives_than_there_are(robot, serve, tmp_path):
     with pytest.raises(AssertionError) as error:
         serve(drives, libraries={"box": library(robot, tmp_path, *drives)})
     assert "its robot has 2 drives, and 3 are named" in str(error.value)
+
+
+def test_robot_and_drives_that_come_after_the_service(robot, serve, clients):
+    """The target is away at the start: said once, then all goes on by itself;
+    what was loaded meanwhile is no secret either."""
+    robot.kill()
+    box = Jukebox(serve, robot)
+    info = box.look()["library"]
+    assert info["state"] != "ready" and box.where() == {}
+    assert {d["state"] for d in box.service.drives().values()} == {"away"}
+    until(lambda: "library box: its robot is away: " in box.service.stderr(),
+          "a line", 5)
+    with pytest.raises(house.ApiError):
+        box.do("load", source=1, drive=0)
+    robot.start()
+    until(lambda: box.look()["library"]["state"] == "ready", "the library", 30)
+    until(lambda: box.where() == robot.truth(), "its elements", 20)
+    until(lambda: all(d["state"] == "empty"
+                      for d in box.service.drives().values()), "drives", 20)
+    said = box.service.stderr()
+    assert said.count("its robot is away") == 1
+    assert "library box: its robot is there now" in said
+    box.do("load", source=3, drive=1)
+    box.service.mounted("VOL-3")
+    assert box.service.volume("VOL-3")["drive"] == "d2"
+    client = box.service.client("VOL-3")
+    clients.append(client)
+    assert client.read(0x8000, 4096) == disc(robot, "DISC3", 4096)
+    assert box.do("unload", drive=1)["destination"] == 3
+    box.agree()
+
+
+def test_volumes_of_before_wait_for_a_robot_that_comes(robot, serve, clients):
+    """A restart while the target is away: who reads a volume waits until the
+    robot has brought it."""
+    box = Jukebox(serve, robot)
+    assert "3 looked at, 3 with a volume" in box.do("scan")["text"]
+    for kind, number in list(box.where().values()):
+        if kind == "drive":
+            box.do("unload", drive=number)
+    assert box.where() == {f"DISC{n}": ("slot", n) for n in BEGIN}
+    box.service.stop()
+    box.service.process.stdout.close()
+    robot.kill()
+    box.service.start()
+    box.service.stopped = False
+    assert box.look()["library"]["state"] != "ready"
+    robot.start()
+    until(lambda: box.service.volume("VOL-2") is not None, "the volume", 30)
+    client = box.service.client("VOL-2")
+    clients.append(client)
+    assert client.read(0x8000, 4096) == disc(robot, "DISC2", 4096)

@@ -1,14 +1,11 @@
 """A library of this machine: robot and drives through Linux's SG_IO.
 
-No kernel here has one, so nodes and what sysfs says of them are made: the
-service runs with tests/changer/sgnode.c preloaded, which answers behind
-/dev/sg70 (the robot) and the nodes after it (its drives), and with a /sys of its
-own in a mount namespace of its own.
+No kernel here has one, so it is made (sgbox.py): the robot is behind /dev/sg70,
+its drives are behind the nodes after it.
 
 SPDX-License-Identifier: MIT
 """
 import os
-import shlex
 import subprocess
 import threading
 import time
@@ -18,49 +15,32 @@ import pytest
 
 import house
 from house import REINSERT, SLOW, volumes
+from sgbox import Box
 
-BUILD = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(REINSERT))))
-SGNODE = os.path.join(BUILD, "tests", "changer", "sgnode.so")
-FIRST = 70
 LABELS = [f"SG{n}" for n in range(1, 5)]
-
-
-def add_device(sys, n, kind, model, serial):
-    """As the kernel has a SCSI device that no driver but sg has taken."""
-    where = f"devices/platform/host9/target9:0:{n}/9:0:{n}:0"
-    device = sys / where
-    device.mkdir(parents=True)
-    (device / "type").write_text(f"{kind}\n")
-    (device / "vendor").write_text("REINSERT\n")
-    (device / "model").write_text(model + "\n")
-    (device / "inquiry").write_bytes(bytes([kind, 0x80, 6] + [0] * 33))
-    (device / "vpd_pg80").write_bytes(
-        bytes([kind, 0x80, 0, len(serial)]) + serial.encode())
-    node = sys / "class" / "scsi_generic" / f"sg{FIRST + n}"
-    node.mkdir(parents=True)
-    (node / "device").symlink_to(f"../../../{where}")
+DEVICES = [{"kind": 8, "model": "MEDIA LIBRARY", "serial": "MXA0000001"},
+           {"kind": 0, "serial": "HUX0000001"},
+           {"kind": 0, "serial": "HUX0000002"}]
 
 
 class Machine:
     """drives: the drives' sections, in the order of the configuration, by the
-    numbers that the robot gives them."""
+    numbers that the robot gives them.  late: nodes that are not there yet."""
 
     def __init__(self, serve, tmp_path, monkeypatch, order=(0, 1), fault=None,
-                 move_ms=0, **keys):
+                 move_ms=0, late=(), **keys):
         self.folder = tmp_path
-        self.fault, self.move_ms = fault, move_ms
         self.media = tmp_path / "media"
         if not self.media.exists():
             self.media.mkdir()
             for label in LABELS:
                 volumes.make_fat(str(self.media / f"{label}.img"), label, 8)
-        sys = tmp_path / "sys"
-        if not sys.exists():
-            add_device(sys, 0, 8, "MEDIA LIBRARY", "MXA0000001")
-            for n in (0, 1):
-                add_device(sys, n + 1, 0, "DISK", f"HUX{n + 1:07}")
-        monkeypatch.setattr(house, "REINSERT", self.wrapper(sys))
+        again = (tmp_path / "sys").exists()
+        self.box = Box(
+            tmp_path, monkeypatch, FAULT=fault, MOVE_MS=move_ms, SLOTS=8,
+            MEDIA=self.media, STATE=tmp_path / "library.state", MAIL=1)
+        for n in () if again else {0, 1, 2} - set(late):
+            self.box.make(n, **DEVICES[n])
         names = [f"d{n}" for n in order]
         self.service = serve(
             {f"d{n}": {"type": "disk", "port": "sg",
@@ -69,26 +49,8 @@ class Machine:
                                "drive": names, "state": tmp_path / "state",
                                "min_residence": 0, **keys}})
 
-    def wrapper(self, sys):
-        environment = {
-            "REINSERT_SG_NODE": f"/dev/sg{FIRST}",
-            "REINSERT_SG_MEDIA": self.media, "REINSERT_SG_SLOTS": 8,
-            "REINSERT_SG_STATE": self.folder / "library.state",
-            "REINSERT_SG_MAIL": 1, "REINSERT_SG_DRIVES": 2,
-            "REINSERT_SG_MOVE_MS": self.move_ms}
-        if self.fault is not None:
-            environment["REINSERT_SG_FAULT"] = self.fault
-        words = "".join(f"export {k}={shlex.quote(str(v))}\n"
-                        for k, v in environment.items())
-        script = self.folder / "reinsert"
-        script.write_text(
-            f"#!/bin/sh\n{words}"
-            "exec unshare -m sh -c 'mount --bind \"$0\" /sys && "
-            "LD_PRELOAD=$1 && shift && export LD_PRELOAD && exec \"$@\"' "
-            + shlex.join(map(str, [sys, SGNODE, os.path.abspath(REINSERT)]))
-            + " \"$@\"\n")
-        script.chmod(0o755)
-        return str(script)
+    def plug(self, n):
+        self.box.plug(n, **DEVICES[n])
 
     def do(self, command, **body):
         return self.service.call(
@@ -104,11 +66,6 @@ class Machine:
 
 @pytest.fixture
 def machine(serve, tmp_path, monkeypatch):
-    if not os.path.exists(SGNODE):
-        pytest.skip("not with a sanitizer's own library in front")
-    if subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
-        pytest.skip("no mount namespace can be made here")
-
     def start(**keys):
         return Machine(serve, tmp_path, monkeypatch, **keys)
     return start
@@ -222,3 +179,45 @@ def test_a_drive_that_is_named_without_those_before_it(machine):
     assert ("library box: drive d1 is the robot's drive 1, by its serial "
             "number; those before it have to be named, too") in str(
                 error.value)
+
+
+def test_a_drive_that_comes_later(machine, clients):
+    """... and is put in its place then, by its serial number; what needs no
+    more than the other one does not wait for it."""
+    m = machine(order=(1, 0), late=(1,))
+    drives = m.service.drives()
+    assert (drives["d0"]["state"], drives["d1"]["state"]) == ("away", "empty")
+    # d1 is the robot's second.
+    with pytest.raises(house.ApiError) as error:
+        m.do("load", source=1, drive=0)
+    assert "drive 0 is away" in str(error.value)
+    assert m.where()["SG1"] == ("slot", 1)
+    m.do("load", source=1)
+    m.service.mounted("SG1")
+    assert m.service.volume("SG1")["drive"] == "d1"
+    client = m.service.client("SG1")
+    clients.append(client)
+    assert client.read(0, 512) == house.bytes_at(m.media / "SG1.img", 0, 512)
+    m.do("unload", drive=1)
+    m.plug(1)
+    house.until(lambda: m.service.drives()["d0"]["state"] == "empty",
+                "the drive", 10)
+    loaded_where_it_should(m)
+
+
+def test_robot_and_drives_that_come_later(machine):
+    """In the worst order: the drives after the robot, and the names are not
+    the robot's order."""
+    m = machine(order=(1, 0), late=(0, 1, 2), poll_interval=0)
+    assert m.look()["library"]["state"] != "ready" and m.where() == {}
+    house.until(lambda: "box: its robot is away: there is no drive that "
+                "matches path:9:0:0:0" in m.service.stderr(), "a line", 5)
+    m.plug(0)
+    house.until(m.where, "its elements", 20)
+    m.plug(1)
+    m.plug(2)
+    house.until(lambda: all(d["state"] == "empty"
+                            for d in m.service.drives().values()),
+                "the drives", 10)
+    loaded_where_it_should(m)
+

@@ -109,3 +109,16 @@ def test_what_can_be_no_drive_is_refused(box, serve, tmp_path):
     with pytest.raises(AssertionError) as error:
         serve({"d1": {"port": "sg", "device": other}})
     assert "is no SCSI drive" in str(error.value)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_drive_that_does_not_say_what_it_is_at_first(box, serve, media, late):
+    """An INQUIRY that fails is asked again, without anything that turns."""
+    b = box(FAULT="at 1 0x12 do sense 4/44/00")
+    b.put(1, media.a)
+    if not late:
+        b.make(1)
+    s = serve({"d1": {"port": "sg", "match": "serial:HUX0000001"}})
+    if late:
+        b.plug(1)
+    s.mounted("ARCHIVE-A", seconds=10)

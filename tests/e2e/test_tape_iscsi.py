@@ -141,3 +141,26 @@ def test_the_target_is_killed_and_comes_back(lto):
             assert tape.read() == record
         assert tape.read() == b""
     lto.service.no_prompt()
+
+
+def test_target_comes_after_the_service(serve, clients, tmp_path):
+    target = Target(tmp_path)
+    target.add(1, new_tape(tmp_path / "T.img", 16), "tape")
+    service = serve({"lto0": {"port": "iscsi", "url": target.url(1)}})
+    assert service.drives()["lto0"]["state"] == "away"
+    done = service.run("tape", "lto0", "status")
+    assert done.returncode != 0 and "No such device" in done.stderr
+    target.start()
+    try:
+        until(lambda: service.drives()["lto0"]["type"] == "tape", "the drive",
+              30)
+        until(lambda: service.drives()["lto0"]["state"] == "ready",
+              "its tape", 10)
+        files = tapes.Mounted(service, tmp_path / "mnt")
+        clients.append(files)
+        with Tape(files.path("st0")) as tape:
+            tape.write(b"late" * 100)
+        with Tape(files.path("st0")) as tape:
+            assert tape.read() == b"late" * 100
+    finally:
+        target.kill()

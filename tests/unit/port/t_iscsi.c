@@ -566,6 +566,113 @@ away_at_first__made_all_the_same__known_when_it_comes(void **state)
     assert_int_equal(port_unit_type(wire->pdo), DIRECT_ACCESS_DEVICE);
 }
 
+/* SPC: byte 0 is qualifier and type. */
+static bool
+inquiry_answers(struct target *target, const struct pdu *in, uint8_t first)
+{
+    uint8_t data[36] = { first, 0x80, 6, 2, 31 };
+
+    return in->head[32] == 0x12 && !(in->head[33] & 1) &&
+           target_data(target, in, data, sizeof data, 0, true);
+}
+
+static bool
+no_such_unit(struct target *target, const struct pdu *in)
+{
+    return inquiry_answers(target, in, 0x7F);
+}
+
+static bool
+no_device_type(struct target *target, const struct pdu *in)
+{
+    return inquiry_answers(target, in, 0x1F);
+}
+
+static bool
+not_connected(struct target *target, const struct pdu *in)
+{
+    return inquiry_answers(target, in, 0x20);
+}
+
+static bool
+inquiry_fails(struct target *target, const struct pdu *in)
+{
+    static const uint8_t hardware[18] = { 0x70, 0, 4, [7] = 10, [12] = 0x44 };
+
+    return in->head[32] == 0x12 &&
+           target_respond(target, in, 2, hardware, sizeof hardware);
+}
+
+/* Whatever it is at first, it is not that for good. */
+static void
+no_unit_at_first__asked_again__is_one(void **state)
+{
+    static bool (*const firsts[])(struct target *, const struct pdu *) = {
+        no_such_unit, no_device_type, not_connected, inquiry_fails
+    };
+    struct wire *wire = *state;
+
+    for (size_t i = 0; i < ARRAYSIZE(firsts); i++) {
+        answers_by(wire, firsts[i]);
+        assert_false(NT_SUCCESS(add_unit(wire, false)));
+        assert_int_equal(add_unit(wire, true), STATUS_SUCCESS);
+        assert_false(port_unit_known(wire->pdo));
+        assert_false(NT_SUCCESS(port_unit_identify(wire->pdo)));
+        assert_false(port_unit_known(wire->pdo));
+        answers_by(wire, NULL);
+        assert_int_equal(port_unit_identify(wire->pdo), STATUS_SUCCESS);
+        assert_int_equal(port_unit_type(wire->pdo), DIRECT_ACCESS_DEVICE);
+        port_remove_unit(wire->pdo);
+        wire->pdo = NULL;
+    }
+}
+
+static bool
+luns_changed(struct target *target, const struct pdu *in)
+{
+    static const uint8_t changed[18] = {
+        0x70, 0, 6, [7] = 10, [12] = 0x3F, [13] = 0x0E
+    };
+
+    return in->head[32] == 0 &&
+           target_respond(target, in, 2, changed, sizeof changed);
+}
+
+static bool
+parameters_changed(struct target *target, const struct pdu *in)
+{
+    static const uint8_t changed[18] = {
+        0x70, 0, 6, [7] = 10, [12] = 0x2A, [13] = 0x01
+    };
+
+    return in->head[32] == 0 &&
+           target_respond(target, in, 2, changed, sizeof changed);
+}
+
+/* SPC: REPORTED LUNS DATA HAS CHANGED, told by one unit of all. */
+static void
+units_changed__one_tells__all_are_looked_at(void **state)
+{
+    struct wire *wire = *state, other = { .text = "" };
+    struct call call;
+    LONG before;
+
+    other.driver = wire->driver;
+    other.target.port = wire->target.port;
+    assert_int_equal(add_unit(&other, true), STATUS_SUCCESS);
+    before = InterlockedOr(&other.turns, 0);
+    answers_by(wire, parameters_changed);
+    tur(&call, FREE);
+    give(&call, wire);
+    answers_by(wire, luns_changed);
+    assert_int_equal(InterlockedOr(&other.turns, 0), before);
+    tur(&call, FREE);
+    give(&call, wire);
+    UNTIL(InterlockedOr(&other.turns, 0) == before + 1);
+    answers_by(wire, NULL);
+    port_remove_unit(other.pdo);
+}
+
 static void
 refused__is_an_error_even_so(void **state)
 {
@@ -595,6 +702,8 @@ main(void)
         WIRED(P1__target_falls_silent__abort_ends_with_the_session),
         WIRED(strange_answer__abort_ends_it_all_the_same),
         ALONE(away_at_first__made_all_the_same__known_when_it_comes),
+        ALONE(no_unit_at_first__asked_again__is_one),
+        WIRED(units_changed__one_tells__all_are_looked_at),
         ALONE(refused__is_an_error_even_so),
     };
 
