@@ -1,5 +1,5 @@
 /*
- * fs.c - the driver: registration, dispatch, eject, the end
+ * fs.c - the driver: registration, dispatch, the end
  *
  * One file system for everything: it mounts whatever can be read and serves
  * the whole medium as one volume.  It registers once for disks and once for
@@ -14,9 +14,6 @@
 
 #include "base/status.h"
 #include "base/trace.h"
-
-#define EJECT_WAIT_MS 10000
-#define EJECT_TRIES   4
 
 struct fs fs = {
     .limits = { .unflushed_bytes = 64u << 20,
@@ -358,119 +355,6 @@ fs_try_again(struct volume *volume)
     vouch(volume, FALSE);
     fs_place_let(&place);
     return fs_volume_mounted(volume);
-}
-
-static BOOLEAN
-wait_until_idle(struct volume *volume)
-{
-    LARGE_INTEGER step = { .QuadPart = -100 * 10000 };
-
-    for (int i = 0; i < EJECT_WAIT_MS / 100; i++) {
-        KeClearEvent(&volume->idle);
-        if (__atomic_load_n(&volume->running, __ATOMIC_ACQUIRE) == 0)
-            return TRUE;
-        KeWaitForSingleObject(&volume->idle, Executive, KernelMode, FALSE,
-                              &step);
-    }
-    return FALSE;
-}
-
-/* count and generation: of the volume that is to be flushed, if any. */
-static NTSTATUS
-flush_and_open(PDEVICE_OBJECT target, struct volume *volume, const ULONG *count,
-               ULONG generation)
-{
-    PREVENT_MEDIA_REMOVAL allow = { .PreventMediaRemoval = FALSE };
-    ULONG sealed = volume != NULL ? fs_seal(volume) : 0;
-    NTSTATUS status = fs_flush_device(target, count);
-
-    if (NT_SUCCESS(status) && sealed != 0)
-        fs_flushed(volume, sealed, generation);
-    if (volume != NULL)
-        fs_commit_now(volume);
-    if (status == STATUS_VERIFY_REQUIRED)
-        return STATUS_MEDIA_CHANGED; /* a hand was faster */
-    if (!NT_SUCCESS(status) && status != STATUS_NO_MEDIA_IN_DEVICE)
-        return status;
-    fs_ioctl(target, IOCTL_STORAGE_MEDIA_REMOVAL, &allow, sizeof allow, NULL, 0,
-             NULL);
-    return fs_ioctl(target, IOCTL_STORAGE_EJECT_MEDIA, NULL, 0, NULL, 0, NULL);
-}
-
-/* A volume that is being verified or replayed is waited for.  FALSE: it does not
- * get ready, or is away. */
-static BOOLEAN
-begin_eject(struct volume *volume, ULONG *out_generation, ULONG *out_count)
-{
-    LARGE_INTEGER step = { .QuadPart = -100 * 10000 };
-
-    for (int i = 0; i < EJECT_WAIT_MS / 100; i++) {
-        enum vol_state state;
-        KIRQL irql;
-
-        KeClearEvent(&volume->idle);
-        if (__atomic_load_n(&volume->head_dirty, __ATOMIC_RELAXED))
-            fs_refresh(volume);
-        KeAcquireSpinLock(&volume->lock, &irql);
-        state = volume->state;
-        *out_generation = volume->generation;
-        *out_count = volume->count;
-        KeReleaseSpinLock(&volume->lock, irql);
-        if (fs_state_away(state) || state == VOL_CHANGED || fs_ending())
-            return FALSE;
-        if (fs_volume_change(volume, *out_generation, VOL_EJECTING,
-                             STATUS_SUCCESS))
-            return TRUE;
-        KeWaitForSingleObject(&volume->idle, Executive, KernelMode, FALSE,
-                              &step);
-    }
-    return FALSE;
-}
-
-static NTSTATUS
-eject_once(PDEVICE_OBJECT drive, struct volume *volume)
-{
-    ULONG generation, count;
-    NTSTATUS status;
-
-    if (volume == NULL || fs_state_away(fs_volume_state(volume)) ||
-        fs_volume_state(volume) == VOL_CHANGED)
-        return flush_and_open(IoGetAttachedDevice(drive), NULL, NULL, 0);
-    if (!begin_eject(volume, &generation, &count))
-        return STATUS_DEVICE_BUSY;
-    if (!wait_until_idle(volume))
-        status = STATUS_DEVICE_BUSY;
-    else if (fs_volume_state(volume) != VOL_EJECTING)
-        status = STATUS_MEDIA_CHANGED; /* a hand was faster */
-    else
-        status = flush_and_open(IoGetAttachedDevice(drive), volume, &count,
-                                generation);
-    if (NT_SUCCESS(status))
-        fs_volume_change(volume, generation, VOL_ABSENT,
-                         STATUS_NO_MEDIA_IN_DEVICE);
-    else
-        fs_volume_change(volume, generation, VOL_MOUNTED, STATUS_SUCCESS);
-    fs_post(volume, NULL);
-    return status;
-}
-
-/* What a drive has to tell may have been the button, and no change: whether the
- * volume is still there is seen by a verification. */
-NTSTATUS
-fs_eject(PDEVICE_OBJECT drive)
-{
-    struct volume *volume = fs_volume_on(drive);
-    NTSTATUS status = eject_once(drive, volume);
-
-    for (int i = 1; i < EJECT_TRIES && status == STATUS_MEDIA_CHANGED; i++) {
-        if (volume == NULL || fs_ending())
-            break;
-        IoVerifyVolume(drive, FALSE);
-        if (fs_volume_on(drive) != volume || !fs_volume_mounted(volume))
-            break;
-        status = eject_once(drive, volume);
-    }
-    return status;
 }
 
 static BOOLEAN

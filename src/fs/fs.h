@@ -127,9 +127,19 @@ void fs_drive_gone(PDEVICE_OBJECT drive);
  * medium that cannot be recognised (blank, unknown) is accepted once, if
  * nothing speaks against it.  Tries at once; TRUE when the volume is back. */
 BOOLEAN fs_try_again(struct volume *volume);
+/* How far an eject came. */
+enum fs_eject_step {
+    FS_EJECT_WAIT,                 /* for requests, a verification, a replay */
+    FS_EJECT_VERIFY,               /* the drive reported a change */
+    FS_EJECT_FLUSH,
+    FS_EJECT_OPEN
+};
 /* Lets running requests end, flushes, opens the drive.  Requests that come
- * meanwhile wait. */
-NTSTATUS fs_eject(PDEVICE_OBJECT drive);
+ * meanwhile wait.  Otherwise why not: STATUS_DEVICE_BUSY, somebody goes on with
+ * the medium; STATUS_WRONG_VOLUME, another one is in; STATUS_FILE_INVALID, it
+ * was changed elsewhere; STATUS_MEDIA_CHANGED, again and again; what the drive
+ * said at that step.  out_step may be NULL. */
+NTSTATUS fs_eject(PDEVICE_OBJECT drive, enum fs_eject_step *out_step);
 
 /* --- what is acknowledged and not yet on the medium ------------------------- */
 

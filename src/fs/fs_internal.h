@@ -45,6 +45,7 @@ struct volume {
     KSPIN_LOCK lock;
     enum vol_state state;          /* volume_state.c alone writes it */
     NTSTATUS reason;
+    NTSTATUS cause;                /* of that: what was said, exactly */
     PDEVICE_OBJECT real;           /* the drive; both hold a reference, for it
                                     * may be taken away */
     PDEVICE_OBJECT target;         /* top of its stack */
@@ -184,7 +185,11 @@ BOOLEAN fs_volume_move_locked(struct volume *volume, enum vol_state to,
  * was, or the transition is not allowed; nothing happened. */
 BOOLEAN NTAPI fs_volume_change(struct volume *volume, ULONG generation,
                                enum vol_state to, NTSTATUS why);
-/* The same, without telling anybody. */
+/* To VOL_ABSENT: it was not found, or could not be given what it lacks.  cause:
+ * what was said; why: what a person is asked about. */
+void fs_volume_lose(struct volume *volume, ULONG generation, NTSTATUS why,
+                    NTSTATUS cause);
+/* As fs_volume_change, without telling anybody. */
 BOOLEAN fs_volume_set(struct volume *volume, ULONG generation,
                       enum vol_state to, NTSTATUS why, BOOLEAN *out_changed);
 /* For who changed the fields under the lock: the observer, the waiters. */

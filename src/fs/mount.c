@@ -47,8 +47,7 @@ verify_in(struct volume *volume, const struct fs_place *place)
     if (NT_SUCCESS(status)) {
         status = fs_finish_return(volume, real, target, medium->count);
     } else if (status != STATUS_VERIFY_REQUIRED) {
-        fs_volume_change(volume, generation, VOL_ABSENT,
-                         fs_absent_reason(status));
+        fs_volume_lose(volume, generation, fs_absent_reason(status), status);
         if (status == STATUS_WRONG_VOLUME)
             InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
     }

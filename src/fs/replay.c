@@ -274,10 +274,11 @@ conclude(const struct resuming *resuming, ULONG generation, NTSTATUS status)
     else if (status == STATUS_VERIFY_REQUIRED)
         fs_volume_change(volume, generation, VOL_VERIFYING, status);
     else
-        fs_volume_change(volume, generation, VOL_ABSENT,
-                         status == STATUS_MEDIA_WRITE_PROTECTED
-                             ? status
-                             : fs_absent_reason(status));
+        fs_volume_lose(volume, generation,
+                       status == STATUS_MEDIA_WRITE_PROTECTED
+                           ? status
+                           : fs_absent_reason(status),
+                       status);
     return status;
 }
 

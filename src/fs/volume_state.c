@@ -146,7 +146,7 @@ fs_volume_move_locked(struct volume *volume, enum vol_state to, NTSTATUS why,
         KeClearEvent(&volume->not_replaying);
     else if (from == VOL_REPLAYING)
         KeSetEvent(&volume->not_replaying, 0, FALSE);
-    volume->reason = why;
+    volume->reason = volume->cause = why;
     if (to == VOL_MOUNTED && volume->as_it_is)
         volume->taken_as_it_is = TRUE;
     if (settles)
@@ -158,9 +158,9 @@ fs_volume_move_locked(struct volume *volume, enum vol_state to, NTSTATUS why,
     return TRUE;
 }
 
-BOOLEAN
-fs_volume_set(struct volume *volume, ULONG generation, enum vol_state to,
-              NTSTATUS why, BOOLEAN *out_changed)
+static BOOLEAN
+set_for(struct volume *volume, ULONG generation, enum vol_state to,
+        const NTSTATUS why[2], BOOLEAN *out_changed)
 {
     enum vol_state from;
     NTSTATUS before;
@@ -172,12 +172,22 @@ fs_volume_set(struct volume *volume, ULONG generation, enum vol_state to,
     before = volume->reason;
     /* Beginning something, or giving up, decides nothing about a drive. */
     ok = volume->generation == generation &&
-         fs_volume_move_locked(volume, to, why,
+         fs_volume_move_locked(volume, to, why[0],
                                to != VOL_VERIFYING && to != VOL_EJECTING &&
                                    to != VOL_CANCELLED);
+    if (ok)
+        volume->cause = why[1];
     KeReleaseSpinLock(&volume->lock, irql);
-    *out_changed = ok && (from != to || before != why);
+    *out_changed = ok && (from != to || before != why[0]);
     return ok;
+}
+
+BOOLEAN
+fs_volume_set(struct volume *volume, ULONG generation, enum vol_state to,
+              NTSTATUS why, BOOLEAN *out_changed)
+{
+    return set_for(volume, generation, to, (NTSTATUS[]){ why, why },
+                   out_changed);
 }
 
 void NTAPI
@@ -200,4 +210,16 @@ fs_volume_change(struct volume *volume, ULONG generation, enum vol_state to,
     if (changed)
         fs_volume_tell(volume, to, why);
     return ok;
+}
+
+void
+fs_volume_lose(struct volume *volume, ULONG generation, NTSTATUS why,
+               NTSTATUS cause)
+{
+    BOOLEAN changed;
+
+    set_for(volume, generation, VOL_ABSENT, (NTSTATUS[]){ why, cause },
+            &changed);
+    if (changed)
+        fs_volume_tell(volume, VOL_ABSENT, why);
 }

@@ -330,8 +330,8 @@ by_hand(const struct drive *drive, struct ri_error *out_error)
                    drive->config.name);
 }
 
-static bool
-has_medium(const struct drive *drive)
+bool
+drive_has_medium(const struct drive *drive)
 {
     struct vscsi_state state;
 
@@ -414,55 +414,12 @@ ri_press(struct ri_service *service, const char *name,
         return by_hand(drive, out_error);
     if (refuse_library(drive, out_error) != 0)
         return -EBUSY;
-    if (!has_medium(drive))
+    if (!drive_has_medium(drive))
         return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
     event_send(service, "drive", drive->config.name, "", 0,
                "drive %s: its button was pressed", drive->config.name);
     if (vscsi_press_eject(drive->device) != 0)
         return ri_fail(out_error, -EIO, "drive %s does not open", name);
-    drive_look(drive);
-    return 0;
-}
-
-static int
-eject_errno(NTSTATUS status)
-{
-    switch (status) {
-    case STATUS_NO_MEDIA_IN_DEVICE:
-    case STATUS_NO_MEDIA:
-        return -ENOMEDIUM;
-    case STATUS_DEVICE_BUSY:
-    case STATUS_FILES_OPEN:
-        return -EBUSY;
-    default:
-        return -EIO;
-    }
-}
-
-int
-ri_eject(struct ri_service *service, const char *name,
-         struct ri_error *out_error)
-{
-    struct drive *drive = drive_find(service, name, out_error);
-    NTSTATUS status;
-
-    if (drive == NULL)
-        return -ENODEV;
-    if (!has_medium(drive))
-        return ri_fail(out_error, -ENOMEDIUM, "drive %s is empty", name);
-    if (drive_fdo(drive) == NULL)
-        return ri_fail(out_error, -ENODEV, "drive %s is away", name);
-    if (tape_drive_busy(drive))
-        return ri_fail(out_error, -EBUSY,
-                       "drive %s: not ejected: somebody has its tape open",
-                       name);
-    status = is_tape(drive) ? tape_eject(drive) : fs_eject(drive->fdo);
-    if (!NT_SUCCESS(status))
-        return ri_fail(out_error, eject_errno(status),
-                       "drive %s: not ejected: %s", name, status_name(status));
-    event_send(service, "drive", drive->config.name, "", 0,
-               "drive %s: flushed and opened; the medium may be taken",
-               drive->config.name);
     drive_look(drive);
     return 0;
 }

@@ -66,7 +66,7 @@ host_release(void *context, unsigned n)
         if (!state.medium || state.tray_open)
             return STATUS_NO_MEDIA_IN_DEVICE;
     }
-    return is_tape(drive) ? tape_eject(drive) : fs_eject(drive->fdo);
+    return is_tape(drive) ? tape_eject(drive) : fs_eject(drive->fdo, NULL);
 }
 
 static NTSTATUS

@@ -140,6 +140,8 @@ bool drive_can_be_used(struct drive *drive);
 void drive_why_away(struct drive *drive, char *out_text, size_t text_max);
 
 /* drives.c */
+/* As far as it is known. */
+bool drive_has_medium(const struct drive *drive);
 /* Looks what is in the drive now, and lets the file system settle it. */
 void drive_look(struct drive *drive);
 /* The same in some seconds; for what no event will tell of. */

@@ -230,6 +230,27 @@ def test_eject_of_a_dirty_volume_leaves_nothing_unflushed(two, media):
     assert not files(s)
 
 
+def test_eject_that_fails_says_why_and_loses_nothing(serve, media, clients):
+    """A medium that takes no more; then another one in its place."""
+    s = serve({"left": {"type": "disk", "medium": media.a,
+                        "cache": "volatile",
+                        "fault": "at 1 flush do sense 3/0c/00"}},
+              flush_idle=NEVER)
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    model = Model(media.a)
+    model.write(c)
+    done = s.run("eject", "left")
+    assert done.returncode != 0
+    assert "could not be flushed (STATUS_DEVICE_DATA_ERROR)" in done.stderr
+    assert s.volume("ARCHIVE-A")["state"] == "mounted"
+    assert unflushed(s) > 0
+    s.eject("left")
+    assert unflushed(s) == 0
+    assert model.on(media.a)
+
+
 def test_a_clone_in_the_place_of_a_volume_becomes_one_of_its_own(
         serve, media, clients):
     """As soon as the true medium is found, in another drive."""

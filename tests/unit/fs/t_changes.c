@@ -1,6 +1,6 @@
 /*
- * t_changes.c - what hands and clients do at the wrong moment: a swap while the
- * drive is being opened, mkfs inside a partition, drives of other abilities
+ * t_changes.c - what hands and clients do at the wrong moment: mkfs inside a
+ * partition, drives of other abilities, refusals that are overtaken
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,85 +10,6 @@
 #define PART_SIZE (30ul << 20)
 
 static char buffer[65536];
-
-static void
-eject__hand_swaps_meanwhile__not_ejected__the_other_untouched(void **state)
-{
-    struct rig *rig = *state;
-    struct drive_rig *d = &rig->d[0];
-    const char *path = FAT("hand1", "MINE", "90000001");
-    const char *other = FAT("hand2", "OTHER", "90000002");
-    struct vscsi_state now;
-    struct volume *volume;
-    char rule[256], seen[512];
-    struct req req;
-
-    put_in(d, path);
-    volume = mount(d);
-    memset(buffer, 'M', 512);
-    assert_int_equal(write_volume(volume, 8 << 20, buffer, 512),
-                     STATUS_SUCCESS);
-    snprintf(rule, sizeof rule, "at 1 flush do swap %s", other);
-    fault(d, rule);
-    assert_int_equal(fs_eject(d->fdo), STATUS_MEDIA_CHANGED);
-    vscsi_state(d->drive, &now);
-    assert_true(now.medium);
-    assert_string_equal(now.image, other);
-    req_start(&req, volume, IRP_MJ_READ, 8 << 20, seen, sizeof seen);
-    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
-    swap(d, path);
-    answer(RI_RETRY);
-    assert_int_equal(req_end(&req), STATUS_SUCCESS);
-    assert_int_equal(seen[0], 'M');
-    /* What was acknowledged is on the medium that was taken. */
-    pull_out(d);
-    image_peek(path, 8 << 20, seen, sizeof seen);
-    assert_memory_equal(seen, buffer, sizeof seen);
-}
-
-static void
-eject__nothing_happens_meanwhile__opens(void **state)
-{
-    struct rig *rig = *state;
-    struct drive_rig *d = &rig->d[0];
-    struct vscsi_state now;
-    struct volume *volume;
-
-    put_in(d, FAT("hand3", "MINE", "90000003"));
-    volume = mount(d);
-    assert_int_equal(fs_eject(d->fdo), STATUS_SUCCESS);
-    vscsi_state(d->drive, &now);
-    assert_false(now.medium && !now.tray_open);
-    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
-}
-
-/* The request is a UNIT ATTENTION, and every one of those may be a change. */
-static void
-eject__the_drive_has_told_of_its_button__flushes_and_opens(void **state)
-{
-    struct rig *rig = *state;
-    struct drive_rig *d = &rig->d[0];
-    const char *path = FAT("button", "MINE", "90000004");
-    struct vscsi_state now;
-    struct volume *volume;
-
-    limit(64u << 20, NEVER);
-    put_in(d, path);
-    volume = mount(d);
-    memset(buffer, 'B', 512);
-    assert_int_equal(write_volume(volume, 8 << 20, buffer, 512),
-                     STATUS_SUCCESS);
-    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
-    assert_int_equal(vscsi_press_eject(d->drive), 0);
-    vscsi_state(d->drive, &now);
-    assert_true(now.medium && !now.tray_open);
-    assert_int_equal(fs_eject(d->fdo), STATUS_SUCCESS);
-    vscsi_state(d->drive, &now);
-    assert_false(now.medium && !now.tray_open);
-    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
-    assert_int_equal(info_of(volume).unflushed_bytes, 0);
-    assert_on_medium(path, 8 << 20, buffer, 512);
-}
 
 /* --- mkfs inside a partition ------------------------------------------------------ */
 
@@ -352,11 +273,6 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(eject__hand_swaps_meanwhile__not_ejected__the_other_untouched,
-             rig_cached_disk),
-        TEST(eject__nothing_happens_meanwhile__opens, rig_cached_disk),
-        TEST(eject__the_drive_has_told_of_its_button__flushes_and_opens,
-             rig_cached_disk),
         TEST(mkfs_in_a_partition__pulled_at_once__still_the_same, rig_disk),
         TEST(mkfs_in_a_partition__flushed_then_pulled__still_the_same,
              rig_disk),

@@ -366,21 +366,21 @@ eject__opens__does_not__is_overtaken(void **state)
     struct volume *volume = mounted_dirty(d, path);
 
     fault(d, "at 1 0x1b do sense 5/24/00");
-    assert_false(NT_SUCCESS(fs_eject(d->fdo)));
+    assert_false(NT_SUCCESS(fs_eject(d->fdo, NULL)));
     WENT(VOL_MOUNTED, VOL_EJECTING, VOL_MOUNTED);
     set_trap(d, volume, VOL_EJECTING, IOCTL_STORAGE_EJECT_MEDIA, event_verify);
-    fs_eject(d->fdo);
+    fs_eject(d->fdo, NULL);
     WENT(VOL_MOUNTED, VOL_EJECTING, VOL_REPLAYING, VOL_MOUNTED);
     put_in(d, path);
     verify(d);
-    assert_int_equal(fs_eject(d->fdo), STATUS_SUCCESS);
+    assert_int_equal(fs_eject(d->fdo, NULL), STATUS_SUCCESS);
     WENT(VOL_MOUNTED, VOL_EJECTING, VOL_ABSENT);
     put_in(d, path);
     verify(d);
     assert_true(fs_volume_mounted(volume));
     set_trap(d, volume, VOL_EJECTING, IOCTL_STORAGE_EJECT_MEDIA,
              event_dismount);
-    fs_eject(d->fdo);
+    fs_eject(d->fdo, NULL);
     WENT(VOL_EJECTING, VOL_DISMOUNTED);
 }
 

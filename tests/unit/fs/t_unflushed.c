@@ -199,7 +199,7 @@ eject__with_unflushed_data__flushed_first(void **state)
     volume = mount(d);
     memset(buffer, 'E', sizeof buffer);
     assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
-    assert_int_equal(fs_eject(d->fdo), STATUS_SUCCESS);
+    assert_int_equal(fs_eject(d->fdo, NULL), STATUS_SUCCESS);
     assert_int_equal(info_of(volume).unflushed_bytes, 0);
     assert_on_medium(path, AT, buffer, 4096);
 }
@@ -277,7 +277,7 @@ write__unflushed__the_medium_is_locked_in(void **state)
     volume = mount(d);
     assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
     assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
-    assert_int_equal(fs_eject(d->fdo), STATUS_SUCCESS);
+    assert_int_equal(fs_eject(d->fdo, NULL), STATUS_SUCCESS);
     vscsi_state(d->drive, &now);
     assert_false(now.prevented);
     assert_int_equal(info_of(volume).unflushed_bytes, 0);
