@@ -14,7 +14,8 @@
  *
  * What was sent is never given up before the kernel ended it, by its answer or
  * its time limit: a write that was only forgotten could land on what is written
- * later, or on another medium.
+ * later, or on another medium.  At the end of the service nothing is written
+ * later: a device that does not answer is left alone then.
  *
  * Context: submit and abort <= DISPATCH, any thread; all else on the unit's
  * thread.
@@ -315,9 +316,8 @@ sg_unit_look(struct sg_unit *unit)
 
     if (__atomic_exchange_n(&unit->reset, false, __ATOMIC_ACQ_REL))
         do_reset(unit);
-    /* A motion may take minutes, and writes nothing. */
     if (__atomic_exchange_n(&unit->leave, false, __ATOMIC_ACQ_REL) &&
-        unit->type == MEDIUM_CHANGER && unit->sent_count > 0)
+        unit->sent_count > 0)
         sg_device_leave(unit);
     if (!__atomic_exchange_n(&unit->aborts, false, __ATOMIC_ACQ_REL))
         return;

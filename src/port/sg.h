@@ -47,7 +47,7 @@ struct sg_unit {
     bool locked;                /* atomic: PREVENT is in force */
     bool aborts;                /* atomic: look for commands to end */
     bool reset;                 /* atomic: a reset is wanted */
-    bool leave;                 /* atomic: a robot is to be left alone */
+    bool leave;                 /* atomic: it is to be left alone */
     uint32_t max_transfer_bytes;
 
     struct port_sg_device device;   /* fd < 0: it is away */
@@ -100,7 +100,7 @@ void sg_device_stop(struct sg_unit *unit);
 void sg_device_wake(struct sg_unit *unit);
 /* It went away: closed, and looked for when devices come. */
 void sg_device_lost(struct sg_unit *unit);
-/* The same, but it is there: what it does it goes on doing. */
+/* The same, but it is there: what it does it goes on doing.  At the end only. */
 void sg_device_leave(struct sg_unit *unit);
 /* Has the kernel noted a change since?  Counts it. */
 void sg_device_look(struct sg_unit *unit);

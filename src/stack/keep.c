@@ -231,12 +231,76 @@ keeper_stop(struct ri_service *service)
     }
 }
 
+/* --- the end ------------------------------------------------------------------- */
+
+/* A volume that is in a drive: a thread of its own, because the drive need not
+ * answer. */
+struct settling {
+    struct volume *volume;
+    pthread_t thread;
+    bool runs;
+};
+
+struct settlings {
+    struct settling *list;
+    size_t count, max;
+};
+
 static BOOLEAN
-settle_one(void *context, struct volume *volume)
+add_present(void *context, struct volume *volume)
 {
-    (void) context;
+    struct settlings *all = context;
+    struct fs_volume_info info;
+
+    fs_volume_info(volume, &info);
+    if (all->count == all->max)
+        return FALSE;
+    if (!fs_state_away(info.state))
+        all->list[all->count++].volume = volume;
+    return TRUE;
+}
+
+static BOOLEAN
+settle_other(void *context, struct volume *volume)
+{
+    const struct settlings *all = context;
+
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].volume == volume)
+            return TRUE;
     fs_unflushed_last(volume);
     return TRUE;
+}
+
+static void *
+settle_present(void *context)
+{
+    struct settling *one = context;
+
+    fs_unflushed_last(one->volume);
+    return NULL;
+}
+
+/* No volume waits for another one's drive. */
+static void
+settle_all(void)
+{
+    struct settlings all = { .max = volume_count() };
+
+    all.list = calloc(all.max + 1, sizeof *all.list);
+    if (all.list != NULL)
+        fs_each_volume(add_present, &all);
+    for (size_t i = 0; i < all.count; i++)
+        all.list[i].runs = pthread_create(&all.list[i].thread, NULL,
+                                          settle_present, &all.list[i]) == 0;
+    fs_each_volume(settle_other, &all);
+    for (size_t i = 0; i < all.count; i++)
+        if (!all.list[i].runs)
+            fs_unflushed_last(all.list[i].volume);
+    for (size_t i = 0; i < all.count; i++)
+        if (all.list[i].runs)
+            pthread_join(all.list[i].thread, NULL);
+    free(all.list);
 }
 
 /* A real drive that answers nothing for so long keeps the end waiting no
@@ -270,7 +334,7 @@ ri_service_keep(struct ri_service *service)
     service->end_ms = clock_coarse_ms();
     KeInitializeDpc(&service->end_dpc, give_up_silent, service);
     KeSetTimerEx(&service->end_timer, second, 1000, &service->end_dpc);
-    fs_each_volume(settle_one, NULL);
+    settle_all();
 }
 
 /* --- what was kept --------------------------------------------------------------- */

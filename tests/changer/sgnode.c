@@ -12,7 +12,8 @@
  * Environment: REINSERT_SG_NODE, _MEDIA, _STATE, _PERSONALITY, _SLOTS, _MAIL,
  * _DRIVES, _FAULT (a rule, of the robot), _MOVE_MS.  Without _MEDIA there is no
  * robot, _IMAGES is a folder in which N.img is the medium of the drive behind
- * node _NODE + N, and _FAULT is the first drive's.  With _UEVENTS, a folder, a
+ * node _NODE + N, and _FAULT is the first drive's; with _CACHE they have a cache
+ * that a power cut loses.  With _UEVENTS, a folder, a
  * netlink socket for uevents is a unix socket in it, and whatever a test sends
  * there is the kernel's.
  *
@@ -98,7 +99,9 @@ begin_drives(unsigned count)
 
     for (unsigned i = 0; i < count && i < DRIVES_MAX; i++) {
         snprintf(path, sizeof path, "HUX%07u", i + 1);
-        drives[i] = vscsi_new(&(struct vscsi_config){ .name = path });
+        drives[i] = vscsi_new(&(struct vscsi_config){
+            .name = path,
+            .cache_volatile = getenv("REINSERT_SG_CACHE") != NULL });
         snprintf(path, sizeof path, "%s/%u.img", getenv("REINSERT_SG_IMAGES"),
                  i + 1);
         if (access(path, F_OK) == 0 &&

@@ -2,11 +2,13 @@
 
 SPDX-License-Identifier: MIT
 """
+import os
+import signal
 import struct
 
 import pytest
 
-from house import bytes_at, steady, until, volumes
+from house import MIB, SLOW, bytes_at, steady, until, volumes
 from sgbox import FIRST, Box, place
 
 
@@ -122,3 +124,33 @@ def test_drive_that_does_not_say_what_it_is_at_first(box, serve, media, late):
     if late:
         b.plug(1)
     s.mounted("ARCHIVE-A", seconds=10)
+
+
+def test_P5_silent_drive_at_the_end_costs_nobody_anything(box, serve, media,
+                                                          clients):
+    """What other volumes lack is kept as if it were not there, and what its
+    own lacks, too."""
+    b = box(FAULT="at * flush do lose", CACHE=1)
+    b.put(1, media.a)
+    b.put(2, media.b)
+    b.make(1)
+    b.make(2)
+    s = serve({"d1": {"port": "sg", "match": "serial:HUX0000001"},
+               "d2": {"port": "sg", "match": "serial:HUX0000002"},
+               "d3": {"medium": media.c, "cache": "volatile"}}, flush_idle=0)
+    s.mounted("ARCHIVE-A", "ARCHIVE-B", "ARCHIVE-C")
+    for name in ("ARCHIVE-A", "ARCHIVE-B", "ARCHIVE-C"):
+        c = s.client(name)
+        clients.append(c)
+        c.write(4 * MIB, name[-1].encode() * 4096)
+    b.unplug(2)
+    s.absent("ARCHIVE-B", 5)
+    s.run("yank", "d3")
+    s.absent("ARCHIVE-C", 5)
+    s.stopped = True
+    s.process.send_signal(signal.SIGTERM)
+    assert s.process.wait(30 * SLOW) == 0, s.stderr()
+    kept = {name for name in ("ARCHIVE-A", "ARCHIVE-B", "ARCHIVE-C")
+            if f"what volume {name} still lacks" in s.stderr()}
+    assert kept == {"ARCHIVE-A", "ARCHIVE-B", "ARCHIVE-C"}
+    assert len(os.listdir(s.recovery)) == 3
