@@ -80,6 +80,14 @@ struct class_capacity {
     ULONGLONG blocks;
 };
 
+/* What is known of SYNCHRONIZE CACHE. */
+enum class_sync_state {
+    SYNC_UNTRIED,
+    SYNC_DENIED, /* once: "unknown command" */
+    SYNC_KNOWN,  /* it was carried out */
+    SYNC_NONE,   /* not known to the drive */
+};
+
 /*
  * Hidden behind PrivateFdoData.  Lock order: change_lock, mcd.lock,
  * wait_lock; none is held over a call to another driver.
@@ -96,8 +104,7 @@ struct _CLASS_PRIVATE_FDO_DATA {
     BOOLEAN removable;
     BOOLEAN hotplug;            /* the drive may be pulled */
     BOOLEAN read_only_type;     /* CD: nothing to flush */
-    BOOLEAN no_sync;            /* SYNCHRONIZE CACHE is not known */
-    BOOLEAN sync_known;         /* it was carried out at least once */
+    enum class_sync_state sync; /* atomic */
     BOOLEAN no_fua;             /* nor FUA: a flush follows instead */
 
     KSPIN_LOCK change_lock;     /* media change count, attention, capacity */

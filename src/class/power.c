@@ -72,7 +72,7 @@ spin_down(class_device *dev)
     static const UCHAR sync[10] = { SCSIOP_SYNCHRONIZE_CACHE };
     NTSTATUS status = STATUS_SUCCESS;
 
-    if (!dev->read_only_type && !dev->no_sync)
+    if (!dev->read_only_type && dev->sync != SYNC_NONE)
         status =
             send_past_lock(dev, sync, sizeof sync, dev->ext->TimeOutValue * 4);
     if (!NT_SUCCESS(status))

@@ -102,7 +102,7 @@ fill_write_cache(class_device *dev, const struct facts *facts, PVOID out)
     reply->WriteThroughSupported = facts->fua && !dev->no_fua
                                        ? WriteThroughSupported
                                        : WriteThroughNotSupported;
-    reply->FlushCacheSupported = !dev->read_only_type && !dev->no_sync;
+    reply->FlushCacheSupported = !dev->read_only_type && dev->sync != SYNC_NONE;
     if (dev->read_only_type) {
         reply->WriteCacheType = WriteCacheTypeNone;
         reply->WriteCacheEnabled = WriteCacheDisabled;

@@ -47,33 +47,53 @@ class_sync_command(struct class_request *request)
     request->srb.TimeOutValue *= 4;
 }
 
-/* A drive that does not know the command has no cache to lose.  Any other
- * refusal, or one by a drive that did it before, has not flushed. */
-static void
-forgive_no_sync(struct class_request *request, NTSTATUS *status)
+/* By the standard's words for it, which are said of nothing else. */
+static BOOLEAN
+is_unknown_command(struct class_request *request, NTSTATUS status)
+{
+    struct class_sense sense;
+
+    return status == STATUS_INVALID_DEVICE_REQUEST &&
+           class_parse_sense(request->sense, request->srb.SenseInfoBufferLength,
+                             &sense) &&
+           sense.key == SCSI_SENSE_ILLEGAL_REQUEST &&
+           sense.asc == SCSI_ADSENSE_ILLEGAL_COMMAND && sense.ascq == 0;
+}
+
+/* A drive that does not know the command has no cache to lose; it has to say so
+ * twice.  Any other refusal, or one by a drive that did it before, has not
+ * flushed. */
+static enum class_next
+end_sync(struct class_request *request, NTSTATUS *status)
 {
     class_device *dev = request->dev;
-    struct class_sense sense;
-    BOOLEAN known = __atomic_load_n(&dev->sync_known, __ATOMIC_RELAXED);
+    enum class_sync_state sync = __atomic_load_n(&dev->sync, __ATOMIC_RELAXED);
 
-    if (NT_SUCCESS(*status) && !known)
-        __atomic_store_n(&dev->sync_known, TRUE, __ATOMIC_RELAXED);
-    if (*status != STATUS_INVALID_DEVICE_REQUEST || known ||
-        !class_parse_sense(request->sense, request->srb.SenseInfoBufferLength,
-                           &sense) ||
-        sense.key != SCSI_SENSE_ILLEGAL_REQUEST ||
-        sense.asc != SCSI_ADSENSE_ILLEGAL_COMMAND)
-        return;
-    __atomic_store_n(&dev->no_sync, TRUE, __ATOMIC_RELAXED);
+    if (NT_SUCCESS(*status) && sync != SYNC_KNOWN)
+        __atomic_store_n(&dev->sync, SYNC_KNOWN, __ATOMIC_RELAXED);
+    if (sync == SYNC_KNOWN || !is_unknown_command(request, *status))
+        return NEXT_COMPLETE;
+    if (sync == SYNC_UNTRIED) {
+        __atomic_store_n(&dev->sync, SYNC_DENIED, __ATOMIC_RELAXED);
+        class_sync_command(request);
+        return NEXT_SEND;
+    }
+    __atomic_store_n(&dev->sync, SYNC_NONE, __ATOMIC_RELAXED);
     *status = STATUS_SUCCESS;
+    return NEXT_COMPLETE;
+}
+
+static BOOLEAN
+has_no_sync(const class_device *dev)
+{
+    return __atomic_load_n(&dev->sync, __ATOMIC_RELAXED) == SYNC_NONE;
 }
 
 static enum class_next NTAPI
 flush_finish(struct class_request *request, NTSTATUS *status)
 {
-    forgive_no_sync(request, status);
     request->information = 0;
-    return NEXT_COMPLETE;
+    return end_sync(request, status);
 }
 
 NTSTATUS NTAPI
@@ -85,8 +105,7 @@ class_flush(PDEVICE_OBJECT fdo, PIRP irp)
     if (request == NULL)
         return class_complete(dev, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
     class_take_key(request, irp);
-    if (dev->read_only_type ||
-        __atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED)) {
+    if (dev->read_only_type || has_no_sync(dev)) {
         BOOLEAN verify =
             request->flags & REQ_GATED && class_verify_set(dev->fdo);
 
@@ -204,10 +223,8 @@ transfer_finish(struct class_request *request, NTSTATUS *status)
 {
     class_device *dev = request->dev;
 
-    if (request->stage == STAGE_SYNC) {
-        forgive_no_sync(request, status);
-        return NEXT_COMPLETE;
-    }
+    if (request->stage == STAGE_SYNC)
+        return end_sync(request, status);
     if (!NT_SUCCESS(*status))
         return NEXT_COMPLETE;
     if (request->stage == STAGE_CAPACITY ||
@@ -230,8 +247,8 @@ transfer_finish(struct class_request *request, NTSTATUS *status)
         return NEXT_COMPLETE;
     if (request->left != 0)
         return NEXT_SEND;
-    if (dev->no_fua && !__atomic_load_n(&dev->no_sync, __ATOMIC_RELAXED) &&
-        is_write(request) && wants_through(request)) {
+    if (dev->no_fua && !has_no_sync(dev) && is_write(request) &&
+        wants_through(request)) {
         request->stage = STAGE_SYNC;
         class_sync_command(request);
         return NEXT_SEND;

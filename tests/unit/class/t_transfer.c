@@ -318,12 +318,44 @@ static const struct answer refused_flush = {
 static void
 flush__drive_does_not_know_it__it_has_nothing_to_flush(void **state)
 {
+    struct answer refusal = refused_flush;
+    struct rig *rig = *state;
+
+    refusal.times = 9;
+    spy_answer(rig, &refusal);
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 2);
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 2);
+}
+
+/* A drive that says so once, and knows it after all, has a cache to lose. */
+static void
+P8__flush__refused_as_unknown_once__is_sent_again_and_ever_after(void **state)
+{
     struct rig *rig = *state;
 
     spy_answer(rig, &refused_flush);
     assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 2);
     assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
-    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 1);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 3);
+}
+
+/* 5/20/00 alone says so. */
+static void
+P8__flush__refused_with_another_qualifier__has_not_flushed(void **state)
+{
+    struct answer refusal = refused_flush;
+    struct rig *rig = *state;
+
+    refusal.times = 2;
+    refusal.sense[13] = 0x5D;
+    spy_answer(rig, &refusal);
+    assert_int_equal(flush(rig, NULL).status, STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(flush(rig, NULL).status, STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(flush(rig, NULL).status, STATUS_SUCCESS);
+    assert_int_equal(spy_count(rig, SCSIOP_SYNCHRONIZE_CACHE), 3);
 }
 
 static void
@@ -808,6 +840,10 @@ main(void)
         TEST(write_through__forces_unit_access, rig_disk),
         TEST(write_through__drive_refuses_it__flush_instead, rig_disk),
         TEST(flush__synchronizes_the_cache, rig_cached),
+        TEST(P8__flush__refused_as_unknown_once__is_sent_again_and_ever_after,
+             rig_cached),
+        TEST(P8__flush__refused_with_another_qualifier__has_not_flushed,
+             rig_cached),
         TEST(flush__drive_does_not_know_it__it_has_nothing_to_flush,
              rig_cached),
         TEST(flush__refused_by_a_drive_that_knew_it__fails_and_is_tried_again,
