@@ -71,6 +71,7 @@ struct volume {
                                     * person's word */
     BOOLEAN vouched_changed;       /* ... though it was changed elsewhere */
     BOOLEAN doubted;               /* it is there with another content */
+    BOOLEAN changed_before;        /* ... as was told when it was settled last */
     BOOLEAN as_it_is;              /* a person wants it whatever was changed */
     BOOLEAN taken_as_it_is;        /* ... and it was mounted so */
     ULONG uses;                    /* as it was; files know how often */

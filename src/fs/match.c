@@ -73,6 +73,44 @@ fs_is_this(struct volume *volume, const struct identity *seen,
     return match == ID_SAME;
 }
 
+struct stranger {
+    struct volume *self;
+    const struct identity *seen;
+    BOOLEAN found;
+};
+
+static BOOLEAN
+look_for_stranger(void *context, struct volume *volume)
+{
+    struct stranger *stranger = context;
+    enum identity_match match;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    match = identity_compare(&volume->id, stranger->seen);
+    stranger->found =
+        volume != stranger->self && (match == ID_SAME || match == ID_CHANGED);
+    KeReleaseSpinLock(&volume->lock, irql);
+    return !stranger->found;
+}
+
+BOOLEAN
+fs_is_still_changed(struct volume *volume, const struct identity *seen,
+                    PDEVICE_OBJECT real)
+{
+    struct stranger stranger = { volume, seen, FALSE };
+    BOOLEAN changed;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    changed = volume->state == VOL_CHANGED && volume->real == real &&
+              fs_match_locked(volume, seen, real, FALSE) == ID_CHANGED;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (changed)
+        fs_each_volume(look_for_stranger, &stranger);
+    return changed && !stranger.found;
+}
+
 struct voucher {
     struct volume *self;
     const struct identity *seen;

@@ -50,6 +50,10 @@ BOOLEAN fs_may_vouch_for(const struct identity *seen);
 enum identity_match fs_match_locked(struct volume *volume,
                                     const struct identity *seen,
                                     PDEVICE_OBJECT real, BOOLEAN may_vouch);
+/* Of a volume that was changed elsewhere, in its drive: is what is there what it
+ * was changed into, and no other volume's medium? */
+BOOLEAN fs_is_still_changed(struct volume *volume, const struct identity *seen,
+                            PDEVICE_OBJECT real);
 /* The same for the one that was asked about; notes a change elsewhere unless
  * the volume was settled anew since `generation`. */
 BOOLEAN fs_is_this(struct volume *volume, const struct identity *seen,
@@ -65,6 +69,10 @@ BOOLEAN fs_vouched_for_another(struct volume *volume,
 BOOLEAN fs_settle_in(struct volume *volume, ULONG generation,
                      PDEVICE_OBJECT real, PDEVICE_OBJECT target,
                      struct medium *medium);
+/* It stays changed elsewhere; FALSE: it was settled anew meanwhile. */
+BOOLEAN fs_stay_changed(struct volume *volume, ULONG generation,
+                        PDEVICE_OBJECT real, PDEVICE_OBJECT target,
+                        ULONG count);
 /* After that: compares, replays, clears the drive's flag.  STATUS_SUCCESS too if
  * it was changed elsewhere. */
 NTSTATUS fs_finish_return(struct volume *volume, PDEVICE_OBJECT real,

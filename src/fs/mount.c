@@ -34,6 +34,13 @@ verify_in(struct volume *volume, const struct fs_place *place)
     if (medium == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     status = fs_look(real, target, &expected, medium);
+    /* Nobody has answered yet: it is no other medium for that. */
+    if (NT_SUCCESS(status) && !medium->unchanged &&
+        fs_is_still_changed(volume, &medium->id, real) &&
+        fs_stay_changed(volume, generation, real, target, medium->count)) {
+        fs_medium_free(medium);
+        return STATUS_SUCCESS;
+    }
     if (NT_SUCCESS(status) && !medium->unchanged &&
         (!fs_is_this(volume, &medium->id, real, generation) ||
          fs_vouched_for_another(volume, &medium->id, real)))

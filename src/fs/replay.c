@@ -26,9 +26,10 @@ struct resuming {
     struct volume *volume;
     PDEVICE_OBJECT target;
     ULONG count;
-    NTSTATUS failed; /* of a run that the medium will not take */
-    BOOLEAN probing; /* the volume does not learn from it */
-    BOOLEAN flushed; /* all that was written until then */
+    NTSTATUS failed;        /* of a run that the medium will not take */
+    BOOLEAN probing;        /* the volume does not learn from it */
+    BOOLEAN changed_before; /* that it was changed elsewhere is no news */
+    BOOLEAN flushed;        /* all that was written until then */
     ULONG compared;
 };
 
@@ -269,16 +270,21 @@ conclude(const struct resuming *resuming, ULONG generation, NTSTATUS status)
                    ? STATUS_SUCCESS
                    : STATUS_VERIFY_REQUIRED;
     }
-    if (status == STATUS_WRONG_VOLUME)
+    if (status == STATUS_WRONG_VOLUME && resuming->changed_before) {
+        /* Who waits for the outcome goes on; to others it is no news. */
+        fs_volume_set(volume, generation, VOL_CHANGED, status, &told);
+        KeSetEvent(&volume->idle, 0, FALSE);
+    } else if (status == STATUS_WRONG_VOLUME) {
         fs_volume_change(volume, generation, VOL_CHANGED, status);
-    else if (status == STATUS_VERIFY_REQUIRED)
+    } else if (status == STATUS_VERIFY_REQUIRED) {
         fs_volume_change(volume, generation, VOL_VERIFYING, status);
-    else
+    } else {
         fs_volume_lose(volume, generation,
                        status == STATUS_MEDIA_WRITE_PROTECTED
                            ? status
                            : fs_absent_reason(status),
                        status);
+    }
     return status;
 }
 
@@ -312,6 +318,7 @@ fs_resume(struct volume *volume)
     trusted = volume->vouched || volume->as_it_is;
     changed = volume->vouched_changed;
     doubted = volume->doubted;
+    resuming.changed_before = volume->changed_before;
     KeReleaseSpinLock(&volume->lock, irql);
     let_puts_end(volume);
     /* Also of one that had no witness yet, for it could not be written to. */

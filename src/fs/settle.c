@@ -65,6 +65,8 @@ fs_settle_in(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
     KeAcquireSpinLock(&volume->lock, &irql);
     ok = volume->generation == generation && volume->gone == STATUS_SUCCESS;
     if (ok) {
+        volume->changed_before =
+            volume->state == VOL_CHANGED && volume->real == real;
         if (!medium->unchanged) {
             struct fs_drive left = { volume->real, volume->target };
 
@@ -99,6 +101,23 @@ clear_verify(PDEVICE_OBJECT real, PDEVICE_OBJECT target, ULONG count)
     InterlockedAnd((LONG volatile *) &real->Flags, ~DO_VERIFY_VOLUME);
     if (!NT_SUCCESS(fs_media_count(target, &now)) || now != count)
         InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
+}
+
+BOOLEAN
+fs_stay_changed(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
+                PDEVICE_OBJECT target, ULONG count)
+{
+    BOOLEAN ok;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    ok = volume->generation == generation && volume->state == VOL_CHANGED;
+    if (ok)
+        volume->count = count;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (ok)
+        clear_verify(real, target, count);
+    return ok;
 }
 
 NTSTATUS

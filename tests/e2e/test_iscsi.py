@@ -5,6 +5,7 @@ power-on condition of a new session, and that a drive is empty.
 
 SPDX-License-Identifier: MIT
 """
+import errno
 import os
 import random
 import signal
@@ -470,3 +471,49 @@ def test_hands_on_a_real_drive_are_refused(one, media):
     assert done.returncode != 0 and "real drive" in done.stderr
     done = s.run("insert", "d1", media.b)
     assert done.returncode != 0 and "real drive" in done.stderr
+
+
+@pytest.mark.parametrize("change", ["identity", "content"])
+def test_P6_changed_elsewhere__stays_that_until_somebody_answers(
+        one, target, media, change):
+    """A drive that announces nothing is verified again and again."""
+    s, c = one
+    at, _ = volumes.extent(media.a)
+    first = c.read(at, 65536)
+    target.kill()
+    s.absent("ARCHIVE-A", 5)
+    if change == "identity":
+        # Mounted elsewhere, that is: same numbers, another super block.
+        subprocess.run(["tune2fs", "-C", "7", media.a], check=True,
+                       capture_output=True)
+    else:
+        overwrite_at(media.a, at, b"e" * 65536)
+    target.start()
+    until(lambda: s.volume("ARCHIVE-A")["state"] == "changed elsewhere",
+          "noticed", 30)
+    waiting = c.read_on(at, 4096)
+    prompt = s.one_prompt("ARCHIVE-A", 5)
+    assert prompt["answers"] == ["use", "retry", "cancel"]
+    until(lambda: "prompt 1: " in s.stderr(), "the question in the log", 5)
+    told = s.stderr().count("changed elsewhere")
+    seen = set()
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        state = s.volume("ARCHIVE-A")["state"]
+        # What its content says is compared with it again and again.
+        if change == "identity" or state != "replaying":
+            seen.add(state)
+        assert [(p["id"], p["title"]) for p in s.prompts()] == [
+            (prompt["id"], prompt["title"])]
+    assert seen == {"changed elsewhere"}
+    assert s.stderr().count("changed elsewhere") == told
+    s.answer(prompt, "retry")
+    prompt = s.one_prompt("ARCHIVE-A", 5)
+    assert prompt["answers"] == ["use", "retry", "cancel"]
+    waiting.waits(0.5)
+    s.answer(prompt, "use")
+    s.mounted("ARCHIVE-A", seconds=10)
+    s.no_prompt(5)
+    waiting.fails(errno.EIO)
+    now = s.client("ARCHIVE-A").read(at, 65536)
+    assert (now == first) == (change == "identity")
