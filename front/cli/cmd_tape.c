@@ -107,6 +107,7 @@ struct deck {
     char drive[RI_NAME_MAX]; /* "": to be found */
     struct ri_tape_result result;
     struct ri_error error;
+    struct ri_tape_info info; /* of the last status */
 };
 
 static int
@@ -153,7 +154,15 @@ do_get(void *context, struct mtget *out_get)
 {
     struct deck *deck = context;
 
-    return tape_link_status(deck->link, out_get, NULL, NULL);
+    return tape_link_status(deck->link, out_get, NULL, &deck->info);
+}
+
+static const char *
+sense(void *context)
+{
+    struct deck *deck = context;
+
+    return deck->info.sense;
 }
 
 static int
@@ -196,6 +205,7 @@ static const struct mt_hands talkative = {
     .get = do_get,
     .pos = do_pos,
     .why = why,
+    .sense = sense,
 };
 static const struct mt_hands as_mt = {
     .open = open_deck,

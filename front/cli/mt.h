@@ -35,6 +35,9 @@ struct mt_hands {
     int (*pos)(void *context, struct mtpos *out_pos);
     /* More of what failed last than an errno says; may be NULL. */
     const char *(*why)(void *context);
+    /* The last sense of the drive that `get` asked, in words, or ""; may be
+     * NULL. */
+    const char *(*sense)(void *context);
 };
 
 struct mt {
@@ -59,7 +62,7 @@ void mt_print_usage(bool with_words);
 /* --- mt_status.c ------------------------------------------------------------- */
 
 void mt_print_status(const struct mtget *get);
-void mt_print_status_json(const struct mtget *get);
+void mt_print_status_json(const struct mtget *get, const char *sense);
 void mt_print_densities(void);
 
 /* --- mt_options.c: the words of stoptions, stsetoptions and stclearoptions --- */

@@ -163,7 +163,7 @@ mt_print_status(const struct mtget *get)
 }
 
 void
-mt_print_status_json(const struct mtget *get)
+mt_print_status_json(const struct mtget *get, const char *sense)
 {
     json_t *names = json_array(), *reply;
 
@@ -171,12 +171,13 @@ mt_print_status_json(const struct mtget *get)
         if ((unsigned long) get->mt_gstat & flags[i].bit)
             json_array_append_new(names, json_string(flags[i].name));
     reply = json_pack(
-        "{si si si si si ss si sI so}", "file", get->mt_fileno, "block",
+        "{si si si si si ss si sI so ss}", "file", get->mt_fileno, "block",
         get->mt_blkno, "partition", (int) (get->mt_resid & 0xFF), "block_size",
         (int) block_size_of(get), "density", (int) density_of(get),
         "density_name", density_name(density_of(get)), "soft_errors",
         (int) (get->mt_erreg & 0xFFFF), "status_bits",
-        (json_int_t) (get->mt_gstat & 0xFFFFFFFF), "flags", names);
+        (json_int_t) (get->mt_gstat & 0xFFFFFFFF), "flags", names, "sense",
+        sense);
     print_json(reply);
     json_decref(reply);
 }

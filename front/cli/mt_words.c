@@ -149,7 +149,9 @@ status(const struct mt *mt, const struct word *word, int argc, char **argv,
     if (*out_error != 0)
         return MT_FAILED;
     if (mt->json)
-        mt_print_status_json(&get);
+        mt_print_status_json(&get, mt->hands->sense != NULL
+                                       ? mt->hands->sense(mt->context)
+                                       : "");
     else
         mt_print_status(&get);
     return MT_DONE;

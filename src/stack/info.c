@@ -105,6 +105,22 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
                        "before it is used after half a second of silence");
 }
 
+void
+drive_sense(const struct drive *drive, char *out_text)
+{
+    struct port_unit_info unit = { 0 };
+    struct ri_sense_info sense;
+
+    out_text[0] = '\0';
+    if (drive->pdo == NULL)
+        return;
+    port_unit_info(drive->pdo, &unit);
+    if (unit.sense_len > 0 &&
+        ri_sense_decode(unit.sense, unit.sense_len, &sense, NULL) == 0)
+        snprintf(out_text, RI_TEXT_MAX, "%X/%02X/%02X %.400s", sense.key,
+                 sense.asc, sense.ascq, sense.text);
+}
+
 static void
 fill_drive(struct ri_service *service, struct drive *drive,
            struct ri_drive_info *out)
@@ -113,7 +129,6 @@ fill_drive(struct ri_service *service, struct drive *drive,
     struct volume *volume = fdo != NULL ? fs_volume_on(fdo) : NULL;
     struct fs_volume_info info;
     struct port_unit_info unit;
-    struct ri_sense_info sense;
     struct vscsi_state state = { 0 };
 
     if (drive->device != NULL)
@@ -132,10 +147,7 @@ fill_drive(struct ri_service *service, struct drive *drive,
         if (!fs_state_away(info.state) && info.drive == fdo)
             volume_name(service, volume, out->volume);
     }
-    if (unit.sense_len > 0 &&
-        ri_sense_decode(unit.sense, unit.sense_len, &sense, NULL) == 0)
-        snprintf(out->sense, sizeof out->sense, "%X/%02X/%02X %.400s",
-                 sense.key, sense.asc, sense.ascq, sense.text);
+    drive_sense(drive, out->sense);
     if (state.medium) {
         out->block_bytes = state.block_bytes;
         out->size_bytes = state.blocks * state.block_bytes;

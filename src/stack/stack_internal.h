@@ -137,6 +137,8 @@ bool drive_is_there(struct drive *drive);
 /* Is there a way to it now? */
 bool drive_can_be_used(struct drive *drive);
 /* Why it has none, or "". */
+/* What it complained about last, "K/ASC/ASCQ words", RI_TEXT_MAX; "": nothing. */
+void drive_sense(const struct drive *drive, char *out_text);
 void drive_why_away(struct drive *drive, char *out_text, size_t text_max);
 
 /* drives.c */

@@ -151,6 +151,15 @@ kept(void *context, const char *drive, const char *tape, const char *file,
                (unsigned long long) bytes, file);
 }
 
+static void
+tell_sense(void *context, const char *drive, char *out_text)
+{
+    struct drive *at = tape_drive(context, drive);
+
+    if (at != NULL)
+        drive_sense(at, out_text);
+}
+
 /* --- life ----------------------------------------------------------------------------- */
 
 NTSTATUS
@@ -162,6 +171,7 @@ tapes_begin(struct ri_service *service, const struct ri_config *config)
         .reason = prompt_reason,
         .event = told,
         .kept = kept,
+        .sense = tell_sense,
     };
     NTSTATUS status = tapes_start(&host);
 

@@ -37,6 +37,8 @@ struct tapes_host {
     /* A file of what could not be brought onto its tape was written. */
     void (*kept)(void *context, const char *drive, const char *tape,
                  const char *file, uint64_t bytes, NTSTATUS why);
+    /* What the drive complained about last, in words, RI_TEXT_MAX, or "". */
+    void (*sense)(void *context, const char *drive, char *out_text);
     /* The session that has this drive asked for another tape (or has found its
      * own in another drive): the tape in it is nobody's any more. */
     void (*released)(void *context, const char *drive);

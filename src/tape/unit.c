@@ -436,5 +436,7 @@ tape_unit_info(struct tape_unit *unit, struct ri_tape_info *out_info)
     if (unit->session != NULL)
         show_session(unit->session, &info);
     KeReleaseSpinLock(&tapes.lock, irql);
+    if (tapes.host.sense != NULL)
+        tapes.host.sense(tapes.host.context, unit->name, info.sense);
     *out_info = info;
 }

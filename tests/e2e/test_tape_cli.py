@@ -11,6 +11,7 @@ import json
 import os
 import pty
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -243,6 +244,17 @@ def test_list_and_json(deck):
     assert [r["drive"] for r in rows] == ["st0"]
     status = json.loads(d.good("st0", "status", "--json").stdout)
     assert status["file"] == 0 and "BOT" in status["flags"]
+    # The last complaint of the drive: here that a filemark was met, as SSC has
+    # it (key 0, ASC 00, ASCQ 01).
+    d.good("st0", "weof")
+    d.good("st0", "rewind")
+    assert d.run("st0", "fsr", "5").returncode != 0
+    status = json.loads(d.good("st0", "status", "--json").stdout)
+    assert re.match(r"0/00/01 .*[Ff]ilemark", status["sense"]), status
+    row = json.loads(d.good("--json").stdout)["tapes"][0]
+    assert row["sense"] == status["sense"]
+    d.good("st0", "rewind")
+    d.good("st0", "erase")
     assert json.loads(d.good("st0", "tell", "--json").stdout) == {"block": 0}
     done = json.loads(d.good("st0", "write", "--json",
                              data=b"x" * 70000).stdout)
