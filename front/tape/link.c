@@ -336,6 +336,23 @@ tape_link_op(struct tape_link *link, int mt_op, int64_t count,
     return call(link, &request, NULL, out_result);
 }
 
+/* Texts end, whoever is at the other end. */
+static struct ri_tape_info
+tidy(const struct ri_tape_info *said)
+{
+    struct ri_tape_info info = *said;
+
+    info.drive[sizeof info.drive - 1] = '\0';
+    info.state[sizeof info.state - 1] = '\0';
+    info.tape[sizeof info.tape - 1] = '\0';
+    info.serial[sizeof info.serial - 1] = '\0';
+    info.barcode[sizeof info.barcode - 1] = '\0';
+    info.format[sizeof info.format - 1] = '\0';
+    info.label[sizeof info.label - 1] = '\0';
+    info.sense[sizeof info.sense - 1] = '\0';
+    return info;
+}
+
 int
 tape_link_status(struct tape_link *link, struct mtget *out_get,
                  struct mtpos *out_pos, struct ri_tape_info *out_info)
@@ -362,7 +379,7 @@ tape_link_status(struct tape_link *link, struct mtget *out_get,
     if (out_pos != NULL)
         *out_pos = status.pos;
     if (out_info != NULL)
-        *out_info = status.info;
+        *out_info = tidy(&status.info);
     return 0;
 }
 

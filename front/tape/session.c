@@ -142,7 +142,7 @@ static bool
 transfer(struct serving *s, const struct tape_request *request)
 {
     struct ri_tape_result result = { .text = "" };
-    uint8_t *data = (uint8_t *) s->window.base + request->offset;
+    uint8_t *data;
     struct tape_reply skipped = { .op = request->op,
                                   .rc = -ECANCELED,
                                   .flags = TAPE_SKIPPED };
@@ -150,6 +150,7 @@ transfer(struct serving *s, const struct tape_request *request)
 
     if (!in_window(s, request))
         return false;
+    data = (uint8_t *) s->window.base + request->offset;
     if (s->holding && s->held == request->group)
         return reply(s, &skipped, NULL, 0);
     s->holding = false;

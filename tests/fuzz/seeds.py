@@ -191,6 +191,64 @@ seed("nbd", "failing", b"\5" + request(0, 1 << 19, 512) + LAST)
 seed("nbd", "shake", b"\0\0\0\0\3IHAVEOPT" + struct.pack(">II", 3, 0)
      + b"IHAVEOPT" + struct.pack(">II", 7, 7) + b"\0\0\0\1A\0\0")
 
+# --- tapelink: which end; client: calls, what the service says; service:
+# window, descriptors, signals, what the tape answers, what the client sends
+
+GOOD_WINDOW, GOOD_FDS = 5, 0
+
+
+def tape_request(op, name=b"", group=1, flags=0, code=0, offset=0, size=0,
+                 count=0):
+    return struct.pack("=HHIIiQQq", op, len(name), group, flags, code, offset,
+                       size, count) + name
+
+
+def tape_reply(op, extra=b"", rc=0, flags=0, size=0):
+    return struct.pack("=HHiIIQq", op, len(extra), rc, 0, flags, size,
+                       0) + extra
+
+
+def session(name, *requests, window=GOOD_WINDOW, fds=GOOD_FDS, signals=0,
+            answers=b""):
+    seed("tapelink", name, bytes([0, window, fds, signals, len(answers)])
+         + answers + b"".join(requests))
+
+
+OPEN = tape_request(1, code=1, flags=1)
+CLOSE = tape_request(7)
+WRITES = [tape_request(3, offset=n * 4096, size=4096) for n in range(8)]
+session("write", OPEN, *WRITES, CLOSE)
+session("skipped", OPEN, *WRITES, tape_request(3, group=2, size=9), CLOSE,
+        answers=bytes([0, 0, 6, 8]))
+session("read", OPEN, *[tape_request(2, offset=60000, size=5536)] * 4, CLOSE,
+        answers=bytes([0, 1, 0, 2]))
+session("over-the-end", OPEN, tape_request(2, offset=65535, size=2))
+session("ops", OPEN, tape_request(4, code=6, count=1), tape_request(5),
+        tape_request(6, b"NEXT", flags=16), CLOSE,
+        answers=bytes([4, 32, 0, 64]))
+session("named", tape_request(1, b"VOL01", code=1), CLOSE, fds=16, signals=3)
+session("busy", tape_request(1, b"busy", code=1))
+session("version", tape_request(1, code=2, count=7))
+session("gone", OPEN, WRITES[0], WRITES[1][:17], signals=10)
+for number in (0, 1, 2, 3, 4, 21):
+    session(f"window-{number}", OPEN, CLOSE, window=number)
+for number in (1, 3, 4, 8, 0x45, 0xA0, 0xE0):
+    session(f"fds-{number}", OPEN, *WRITES, CLOSE, fds=number)
+for name, calls, said in [
+        ("calls", bytes([0x40, 0x41, 0x42, 0x13, 4, 5]),
+         tape_reply(2, size=64) + tape_reply(2, size=1 << 40) +
+         tape_reply(3, b"text") + tape_reply(4, b"t" * 600, rc=-5) +
+         tape_reply(5, b"\1" * 2048) + tape_reply(6) + tape_reply(7)),
+        ("row", bytes([0x48, 0x4A, 0x48, 14, 14, 14, 12, 13]),
+         tape_reply(3, size=64) + tape_reply(2, size=1 << 33, flags=63) +
+         tape_reply(3, rc=-125, flags=32) + tape_reply(7)),
+        ("long", bytes([3]), tape_reply(4, b"x" * 5000)),
+        ("other", bytes([3, 3]), tape_reply(2) + tape_reply(4))]:
+    seed("tapelink", "service-" + name, bytes([3, len(calls)]) + calls + said)
+REFUSED = b'{"error": {"code": "no-drive", "text": "none"}}'
+seed("tapelink", "refused", bytes([1, 0]) + b"HTTP/1.1 404 Not Found\r\n"
+     b"Content-Length: %d\r\n\r\n" % len(REFUSED) + REFUSED)
+
 # --- ulog: flags, then offset (24 bits), what to xor, how many bytes
 
 for name, flags, at in [("slot", 1, 40), ("record", 1, 65536 + 16),

@@ -7,9 +7,11 @@
 #include "house.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* A good client gets what it wants, after all that. */
@@ -235,6 +237,64 @@ signals__unknown_and_many__do_no_harm(void **state)
     assert_true(fake_tape_wait(&fake_tape.closed, 1));
 }
 
+/* A service that fills all it may with letters. */
+static void *
+talk(void *context)
+{
+    static const char head[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    struct tape_reply opened = { .op = TAPE_OPEN };
+    struct tape_reply told = { .op = TAPE_STATUS,
+                               .extra = sizeof(struct tape_wire_status) };
+    struct tape_wire_status status;
+    int fd = accept(*(int *) context, NULL, NULL);
+    char unused[256];
+
+    memset(&status, 'x', sizeof status);
+    (void) tape_send_all(fd, head, sizeof head - 1);
+    (void) tape_send_all(fd, &opened, sizeof opened);
+    (void) tape_send_all(fd, &told, sizeof told);
+    (void) tape_send_all(fd, &status, sizeof status);
+    shutdown(fd, SHUT_WR);
+    while (recv(fd, unused, sizeof unused, 0) > 0)
+        ;
+    close(fd);
+    return NULL;
+}
+
+static void
+service__texts_without_an_end__end(void **state)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    const struct ri_tape_how how = { .write = true };
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct tape_link *link;
+    struct ri_tape_info info;
+    pthread_t thread;
+
+    (void) state;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/other",
+             house.folder);
+    assert_int_equal(
+        bind(listener, (struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, talk, &listener), 0);
+    assert_int_equal(
+        tape_link_open(address.sun_path, "tape0", &how, &link, NULL), 0);
+    assert_int_equal(tape_link_status(link, NULL, NULL, &info), 0);
+    assert_int_equal(strnlen(info.tape, sizeof info.tape),
+                     sizeof info.tape - 1);
+    assert_int_equal(strnlen(info.drive, sizeof info.drive),
+                     sizeof info.drive - 1);
+    assert_int_equal(strnlen(info.serial, sizeof info.serial),
+                     sizeof info.serial - 1);
+    assert_int_equal(strnlen(info.sense, sizeof info.sense),
+                     sizeof info.sense - 1);
+    assert_int_not_equal(tape_link_close(link, NULL), 0);
+    pthread_join(thread, NULL);
+    close(listener);
+    (void) unlink(address.sun_path);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, house_begin, house_end)
 
 int
@@ -247,6 +307,7 @@ main(void)
         T(requests__outside_of_what_there_is__end_the_session),
         T(noise__a_thousand_messages__ends_in_a_close),
         T(window__changed_while_it_is_written__what_was_there_is_written),
+        T(service__texts_without_an_end__end),
         T(signals__unknown_and_many__do_no_harm),
     };
 
