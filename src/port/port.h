@@ -57,6 +57,7 @@ struct port_sg_device {
     /* A driver of the kernel has it, too, and may be told of changes in our
      * place: what the drive announces is not relied on. */
     bool shared;
+    bool tape;                  /* a record is one command, however long */
     char node[32];              /* "sg2" */
     char devpath[512];          /* as in uevents: /devices/... */
 };

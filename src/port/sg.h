@@ -17,7 +17,8 @@
 
 #include "port/port_internal.h"
 
-#define SG_SENSE_MAX 96
+#define SG_SENSE_MAX  96
+#define SG_RECORD_MAX (1024u * 1024) /* of a tape, as over iSCSI */
 
 struct sg_unit;
 

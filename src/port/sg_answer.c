@@ -77,6 +77,22 @@ static const struct known robots[] = {
     { SCSIOP_READ_ELEMENT_STATUS, 12 },
 };
 
+/* Likewise; REWIND, LOAD UNLOAD, LOCATE, SPACE(16) and FORMAT MEDIUM have the
+ * bytes of commands above. */
+static const struct known tapes[] = {
+    { SCSIOP_READ_BLOCK_LIMITS, 6 },
+    { SCSIOP_READ6, 6 },
+    { SCSIOP_WRITE6, 6 },
+    { SCSIOP_WRITE_FILEMARKS, 6 },
+    { SCSIOP_SPACE, 6 },
+    { SCSIOP_ERASE, 6 },
+    { SCSIOP_READ_POSITION, 10 },
+    { SCSIOP_LOG_SENSE, 10 },
+    /* READ ATTRIBUTE: the cartridge's memory */
+    { 0x8C, 16 },
+    { SCSIOP_LOCATE16, 16 },
+};
+
 static bool
 is_in(const struct known *rows, size_t count, uint8_t opcode, uint8_t len)
 {
@@ -91,7 +107,9 @@ sg_command_known(const uint8_t *cdb, uint8_t cdb_len, uint8_t type)
 {
     return is_in(commands, ARRAYSIZE(commands), cdb[0], cdb_len) ||
            (type == MEDIUM_CHANGER &&
-            is_in(robots, ARRAYSIZE(robots), cdb[0], cdb_len));
+            is_in(robots, ARRAYSIZE(robots), cdb[0], cdb_len)) ||
+           (type == SEQUENTIAL_ACCESS_DEVICE &&
+            is_in(tapes, ARRAYSIZE(tapes), cdb[0], cdb_len));
 }
 
 /* --- answers ---------------------------------------------------------------------- */

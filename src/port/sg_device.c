@@ -100,11 +100,14 @@ sg_device_look(struct sg_unit *unit)
 
 /* --- coming and going ------------------------------------------------------------ */
 
+/* The kernel's limit, and below that ours for what can be asked for in parts. */
 static void
 set_limit(struct sg_unit *unit)
 {
     int bytes = 0;
 
+    if (unit->device.tape)
+        unit->max_transfer_bytes = SG_RECORD_MAX;
     /* Of sg, and unlike a block device's: bytes. */
     if (ioctl(unit->device.fd, BLKSECTGET, &bytes) == 0 && bytes >= 4096 &&
         (unsigned) bytes < unit->max_transfer_bytes)

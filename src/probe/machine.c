@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define PATH_BYTES 1024
+#define NODES_MAX  12
 
 /* --- small files ------------------------------------------------------------------- */
 
@@ -75,7 +76,7 @@ first_entry(const char *folder, const char *prefix, char *out_name, size_t max)
 
 struct holders {
     const char *root;
-    char nodes[4][64]; /* "/dev/sdb", "/dev/sg2" */
+    char nodes[NODES_MAX][64]; /* "/dev/sg2", "/dev/sdb" */
     size_t node_count;
     char *text;
     size_t max;
@@ -95,6 +96,34 @@ add_holder(struct holders *holders, const char *format, const char *who,
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(holders->text + len, holders->max - len, format, who, what);
 #pragma GCC diagnostic pop
+}
+
+/* Of a tape drive: nst0 first, as what it is called, then st0, st0a ... */
+static void
+add_tape_nodes(struct holders *holders, const char *folder)
+{
+    size_t first = holders->node_count;
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL &&
+           holders->node_count < NODES_MAX) {
+        char *at = holders->nodes[holders->node_count];
+        char before[64];
+
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(at, 64, "/dev/%.50s", entry->d_name);
+        holders->node_count++;
+        if (entry->d_name[0] != 'n' ||
+            !isdigit((unsigned char) at[strlen(at) - 1]))
+            continue; /* nst0a is a mode of it */
+        memcpy(before, holders->nodes[first], 64);
+        memcpy(holders->nodes[first], at, 64);
+        memcpy(at, before, 64);
+    }
+    if (dir != NULL)
+        closedir(dir);
 }
 
 /* A node, or a partition of it: sdb1 of sdb, sr0p1 of sr0; not sg12 of sg1. */
@@ -277,8 +306,8 @@ set_identity(const char *device, const char *type, json_t *row)
 static void
 one_drive(const char *root, const char *sg, json_t *rows)
 {
-    char device[PATH_BYTES], folder[PATH_BYTES + 32], block[64], tape[64];
-    char changer[64], held[512] = "";
+    char device[PATH_BYTES], folder[PATH_BYTES + 32], block[64], changer[64];
+    char held[512] = "";
     struct holders holders = { .root = root, .text = held, .max = sizeof held };
     const char *type;
     json_t *row;
@@ -288,8 +317,6 @@ one_drive(const char *root, const char *sg, json_t *rows)
     type = look_type((uint8_t) read_number(device, "type"));
     snprintf(folder, sizeof folder, "%s/block", device);
     first_entry(folder, "", block, sizeof block);
-    snprintf(folder, sizeof folder, "%s/scsi_tape", device);
-    first_entry(folder, "nst", tape, sizeof tape);
     snprintf(folder, sizeof folder, "%s/scsi_changer", device);
     first_entry(folder, "sch", changer, sizeof changer);
     if (!is_candidate(root, block, type))
@@ -297,8 +324,8 @@ one_drive(const char *root, const char *sg, json_t *rows)
     snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", sg);
     if (block[0] != '\0')
         snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", block);
-    if (tape[0] != '\0')
-        snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", tape);
+    snprintf(folder, sizeof folder, "%s/scsi_tape", device);
+    add_tape_nodes(&holders, folder);
     if (changer[0] != '\0')
         snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s",
                  changer);

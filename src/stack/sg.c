@@ -110,7 +110,7 @@ open_node(const struct sg_found *found, char *out_text, size_t max)
         snprintf(out_text, max, "%s: %s", path, strerror(error));
         return -error;
     }
-    others.block[0] = '\0';
+    others.block[0] = others.other[0] = '\0';
     if (sg_used_by(&sg_system, &others, who, sizeof who) == 0)
         snprintf(who, sizeof who, "%s is open in this or another process",
                  path);
@@ -167,6 +167,7 @@ take(struct sg_drive *sg, struct sg_found *found,
     ask_serial(fd, found);
     out_device->fd = fd;
     out_device->diskseq_fd = open_diskseq(&sg->claim.found);
+    out_device->tape = found->type == SG_TYPE_TAPE;
     out_device->shared = sg_is_shared(&sg->claim);
     /* One that polls on would be a change every other second. */
     out_device->count_fd = sg->use.config->shared ? -1 : open_count(found);

@@ -93,6 +93,22 @@ first_in(const char *folder, char *out, size_t max)
     return out[0] != '\0';
 }
 
+/* The shortest of the names in a folder: st0, of which st0a and nst0 are modes. */
+static void
+shortest_in(const char *folder, char *out, size_t max)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    out[0] = '\0';
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.' &&
+            (out[0] == '\0' || strlen(entry->d_name) < strlen(out)))
+            snprintf(out, max, "%.31s", entry->d_name);
+    if (dir != NULL)
+        closedir(dir);
+}
+
 /* --- one device ------------------------------------------------------------------ */
 
 static bool
@@ -189,6 +205,12 @@ sg_describe(const struct sg_roots *roots, const char *sg,
     link_name(found.driver, sizeof found.driver, path);
     snprintf(path, sizeof path, "%.3000s/block", folder);
     first_in(path, found.block, sizeof found.block);
+    snprintf(path, sizeof path, "%.3000s/scsi_tape", folder);
+    shortest_in(path, found.other, sizeof found.other);
+    if (found.other[0] == '\0') {
+        snprintf(path, sizeof path, "%.3000s/scsi_changer", folder);
+        shortest_in(path, found.other, sizeof found.other);
+    }
     fill_identity(roots, folder, &found);
     *out_found = found;
     return 0;
@@ -237,6 +259,23 @@ sg_list(const struct sg_roots *roots, struct sg_found **out_list,
     return 0;
 }
 
+/* Where sysfs has a node of this name, by drivers sd and sr, st, and ch. */
+static bool
+find_node(const struct sg_roots *roots, const char *name, char *out_folder)
+{
+    static const char *const classes[] = { "block", "scsi_tape",
+                                           "scsi_changer" };
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        snprintf(path, sizeof path, "%s/class/%s/%.200s", roots->sys,
+                 classes[i], name);
+        if (realpath(path, out_folder) != NULL)
+            return true;
+    }
+    return false;
+}
+
 int
 sg_of_device(const struct sg_roots *roots, const char *device,
              struct sg_found *out_found)
@@ -249,8 +288,7 @@ sg_of_device(const struct sg_roots *roots, const char *device,
     name = strrchr(real, '/') + 1;
     if (strncmp(name, "sg", 2) == 0 && isdigit((unsigned char) name[2]))
         return sg_describe(roots, name, out_found);
-    snprintf(path, sizeof path, "%s/class/block/%.200s", roots->sys, name);
-    if (realpath(path, whole) == NULL)
+    if (!find_node(roots, name, whole))
         return -ENOTSUP;
     /* Of a partition: the disk that it is on. */
     if (has_file(whole, "partition"))

@@ -17,15 +17,19 @@ struct sg_roots {
 };
 extern const struct sg_roots sg_system;
 
+#define SG_TYPE_TAPE 1
+
 struct sg_found {
     char sg[32];                /* "sg2" */
     char block[32];             /* "sdb", "sr0"; "": it has none now */
-    char driver[32];            /* "sd", "sr"; "": no driver has it */
+    char other[32];             /* "st0" of a tape drive, "sch0" of a robot, while
+                                 * such a driver has it; or "" */
+    char driver[32];            /* "sd", "sr", "st"; "": no driver has it */
     char hctl[32];              /* "2:0:0:0" */
     char devpath[512];          /* as in uevents: "/devices/..." */
     char vendor[16], model[24];
     char serial[128];           /* of the USB device, or page 80h; or "" */
-    int type;                   /* peripheral device type */
+    int type;                   /* peripheral device type; or -1 */
     bool removable;             /* its media are, by its INQUIRY data */
 };
 

@@ -25,13 +25,27 @@
 
 /* --- who uses it -------------------------------------------------------------- */
 
+/* st0 is also nst0, and each of them st0l, st0m and st0a. */
+static bool
+is_other(const struct sg_found *found, const char *name)
+{
+    size_t len = strlen(found->other);
+
+    if (len > 1 && strncmp(found->other, "st", 2) == 0 && name[0] == 'n')
+        name++;
+    if (len == 0 || strncmp(name, found->other, len) != 0)
+        return false;
+    return name[len] == '\0' ||
+           (strchr("lma", name[len]) != NULL && name[len + 1] == '\0');
+}
+
 /* Is the node `name` of this disk: itself, or one of its partitions? */
 static bool
 is_node(const struct sg_found *found, const char *name)
 {
     size_t len = strlen(found->block);
 
-    if (strcmp(name, found->sg) == 0)
+    if (strcmp(name, found->sg) == 0 || is_other(found, name))
         return true;
     if (len == 0 || strncmp(name, found->block, len) != 0)
         return false;
@@ -382,6 +396,12 @@ stop_polling(struct sg_claim *claim, int why, char *out_text, size_t max)
     char what[128];
     int rc;
 
+    snprintf(what, sizeof what, "driver %s cannot be unbound from %s",
+             claim->found.driver, claim->found.hctl);
+    /* One of tapes or robots does not ask, and does as others say. */
+    if (claim->found.block[0] == '\0')
+        return cannot(what, "root or CAP_DAC_OVERRIDE, for unbind in /sys", why,
+                      out_text, max);
     if (sg_polled_ms(claim->roots, &claim->found) == 0)
         return 0;
     sg_read_line(claim->poll_ms, sizeof claim->poll_ms,
@@ -393,8 +413,6 @@ stop_polling(struct sg_claim *claim, int why, char *out_text, size_t max)
     if (rc == 0)
         return 0;
     claim->poll_ms[0] = '\0';
-    snprintf(what, sizeof what, "driver %s cannot be unbound from %s",
-             claim->found.driver, claim->found.hctl);
     return cannot(what,
                   "root or CAP_DAC_OVERRIDE, for unbind or events_poll_msecs "
                   "in /sys",
@@ -418,7 +436,7 @@ take_driver(struct sg_claim *claim, char *out_text, size_t max)
     }
     rc = tell_driver(claim, "unbind");
     if (rc == 0) {
-        claim->found.block[0] = '\0';
+        claim->found.block[0] = claim->found.other[0] = '\0';
         return 0;
     }
     claim->unbound = false;
@@ -431,9 +449,19 @@ static int
 refuse_driver(const struct sg_claim *claim, char *out_text, size_t max)
 {
     unsigned ms = sg_polled_ms(claim->roots, &claim->found);
-    int len = snprintf(out_text, max, "driver %s of the kernel has %s",
-                       claim->found.driver, claim->found.block);
+    const struct sg_found *found = &claim->found;
+    int len =
+        snprintf(out_text, max, "driver %s of the kernel has %s", found->driver,
+                 found->block[0] != '\0'   ? found->block
+                 : found->other[0] != '\0' ? found->other
+                                           : found->sg);
 
+    if (found->type == SG_TYPE_TAPE && len > 0 && (size_t) len < max) {
+        snprintf(out_text + len, max - (size_t) len,
+                 ": who opens that moves the tape; own = yes takes it out of "
+                 "the way");
+        return -EBUSY;
+    }
     if (ms > 0 && len > 0 && (size_t) len < max)
         len += snprintf(out_text + len, max - (size_t) len,
                         " and asks it every %u ms for changes", ms);
@@ -455,7 +483,8 @@ sg_claim(struct sg_claim *claim, const struct sg_found *found, enum sg_how how,
     if (rc != 0)
         return rc;
     claim->found = *found;
-    if (found->driver[0] != '\0' && how != SG_SHARE)
+    if (found->driver[0] != '\0' &&
+        (how != SG_SHARE || found->type == SG_TYPE_TAPE))
         rc = how == SG_OWN ? take_driver(claim, out_text, max)
                            : refuse_driver(claim, out_text, max);
     if (rc != 0)

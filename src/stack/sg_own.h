@@ -38,7 +38,8 @@ unsigned sg_polled_ms(const struct sg_roots *roots,
 /*
  * Makes it ours.  SG_OWN: the kernel's drivers and their polling are taken out
  * of the way, noted in the file `note`.  SG_SHARE: neither they nor processes
- * that have it open are a reason to refuse; mounts and the like still are.  On
+ * that have it open are a reason to refuse; mounts and the like still are, and
+ * so is the driver of a tape drive, for its position is nobody's secret.  On
  * success claim->found says what is still bound.  -EBUSY, -EACCES, ...: text
  * says why, and nothing is changed.
  */

@@ -72,6 +72,7 @@ session_take_tape(struct ri_tape *tape)
     if (at == 0 && place.object > 0)
         lost = !bring_back(tape, &place, &at);
     /* Of a drive that does not count, what we counted ourselves. */
+    tape->no_locate = tape->no_locate || (at < 0 && place.object > UINT32_MAX);
     if (at >= 0 && place.object != at)
         place = (struct tape_place){ at, -1, -1, 0 };
     if (at == 0)

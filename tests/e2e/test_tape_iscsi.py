@@ -16,7 +16,7 @@ import pytest
 import tapes
 from tapes import Tape, make_tree, run, same_trees
 from tgt import Target
-from house import MIB, until
+from house import MIB, REINSERT, until
 
 pytestmark = pytest.mark.skipif(tapes.why_not() is not None,
                                 reason=str(tapes.why_not()))
@@ -79,6 +79,37 @@ def test_dd_and_cpio(lto, tmp_path):
     same_trees(tree, tmp_path / "out" / "tree")
 
 
+def test_records_that_are_shorter_than_the_room_for_them(lto):
+    """Of one of 208 KiB in room for 256 KiB tgt sends the first 48 KiB, and says
+    that it is all there; of one that is longer than the room, nothing."""
+    data = random.Random(5).randbytes(213_568)
+    tape = lto.path("st0")
+    run("dd", f"of={tape}", "bs=213568", "iflag=fullblock", input=data)
+    for size in ("213568", "256k", "300k", "416k", "1M"):
+        assert run("dd", f"if={tape}", f"bs={size}").stdout == data, size
+    done = run("dd", f"if={tape}", "bs=128k", good=False)
+    assert done.returncode == 1 and b"Cannot allocate memory" in done.stderr
+
+
+def test_a_long_first_record_is_known_again(lto):
+    """Its beginning says which tape it is, though tgt sends nothing of it to
+    who asks for less."""
+    data = random.Random(6).randbytes(200_000)
+    with Tape(lto.path("nst0")) as tape:
+        tape.write(data)
+        tape.write(b"2" * 100)
+        tape.op(tapes.MTWEOF)
+        lto.target.restart()
+        tape.write(b"3" * 100)      # once its place was looked at
+    assert not lto.service.prompts()
+    with Tape(lto.path("nst0")) as tape:
+        tape.op(tapes.MTREW)
+        assert tape.read() == data
+        assert tape.read() == b"2" * 100
+        assert tape.read() == b""
+        assert tape.read() == b"3" * 100
+
+
 def test_it_is_not_written_past_its_end_for_ever(lto):
     """tgt never says that a tape is full."""
     done = run("dd", "if=/dev/zero", f"of={lto.path('st0')}", "bs=64k",
@@ -101,6 +132,15 @@ def test_places_are_counted_or_not_known(lto):
         assert tape.read() == b"A" * 100
         assert tape.read() == b""
         assert tape.where() == 2
+        tape.op(tapes.MTBSF)
+        fails(errno.EIO, tape.where)
+        tape.op(tapes.MTREW)
+        tape.op(tapes.MTFSF)
+    # Nor is what another session counts from there.
+    said = run(REINSERT, "tape", "lto0", "--control", lto.service.control,
+               "tell", good=False)
+    assert (said.returncode, said.stdout) == (2, b""), said
+    with Tape(lto.path("nst0")) as tape:
         tape.op(tapes.MTBSF)
         fails(errno.EIO, tape.where)
         assert tape.status()["block"] == -1

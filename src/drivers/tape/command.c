@@ -201,6 +201,7 @@ attempt(struct tape_request *request, PVOID data, ULONG len, BOOLEAN to_device)
     status = ClassSendSrbSynchronous(request->fdo, srb, data, len, to_device);
     if (SRB_STATUS(srb->SrbStatus) == SRB_STATUS_SUCCESS) {
         last->bytes = srb->DataTransferLength;
+        last->missing = FALSE;
         return TAPE_STATUS_SUCCESS;
     }
     if (was_sent(srb))

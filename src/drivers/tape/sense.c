@@ -240,6 +240,19 @@ judge_length(const SCSI_REQUEST_BLOCK *srb, ULONG length,
         say(out, TAPE_STATUS_SUCCESS);
 }
 
+/* A target that counts what is missing as what came says so in the residual, and
+ * the rest of the buffer is nobody's. */
+static void
+note_missing(const SCSI_REQUEST_BLOCK *srb, ULONG length,
+             const struct sense *sense, struct tape_meaning *out)
+{
+    if (srb->Cdb[0] != SCSIOP_READ6 || !sense->valid ||
+        srb->DataTransferLength >= out->bytes)
+        return;
+    out->missing = TRUE;
+    out->record = (ULONG) ((LONGLONG) length - sense->info);
+}
+
 /* TRUE: the bits tell it all. */
 static BOOLEAN
 judge_bits(const SCSI_REQUEST_BLOCK *srb, ULONG length,
@@ -303,7 +316,9 @@ judge_sense(const SCSI_REQUEST_BLOCK *srb, ULONG length,
         if (NT_SUCCESS(out->status))
             say(out, TAPE_STATUS_IO_DEVICE_ERROR);
         out->lost = TRUE;
-    } else if (!judge_bits(srb, length, sense, out)) {
+    } else if (judge_bits(srb, length, sense, out)) {
+        note_missing(srb, length, sense, out);
+    } else {
         judge_row(srb, sense, out);
         if (NT_SUCCESS(out->status) && !sense->cut)
             out->bytes = length;

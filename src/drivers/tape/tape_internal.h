@@ -73,6 +73,8 @@ struct tape_meaning {
     BOOLEAN changed;            /* another medium, perhaps */
     BOOLEAN lost;               /* nobody knows where the tape is */
     BOOLEAN cleaning;
+    BOOLEAN missing;            /* of a READ: less came than was read */
+    ULONG record;               /* ... of one block: so long it is */
 };
 
 /* Of a command that did not simply succeed; `length` bytes were asked for. */

@@ -117,6 +117,64 @@ is_programmable(const struct tape_request *request)
                                      : sense[12] == 0 && sense[13] == 0x07;
 }
 
+static ULONG
+adapter_most(PDEVICE_OBJECT fdo)
+{
+    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
+    ULONG most = ext->AdapterDescriptor->MaximumTransferLength;
+
+    return most < COUNT_MAX ? most : COUNT_MAX;
+}
+
+/* Back over the block that was read, and the whole of it. */
+static NTSTATUS
+read_record(struct tape_request *request, PUCHAR to, ULONG record)
+{
+    build(request, FALSE, 0, 0);
+    request->srb.Cdb[0] = SCSIOP_SPACE;
+    RtlFillMemory(request->srb.Cdb + 2, 3, 0xFF); /* -1 */
+    if (tapedrv_send(request, NULL, 0, FALSE, 0) != TAPE_STATUS_SUCCESS)
+        return request->last.status;
+    build(request, FALSE, 0, record);
+    if (tapedrv_send(request, to, record, FALSE, 0) != TAPE_STATUS_SUCCESS)
+        return request->last.status;
+    return request->last.bytes == record && !request->last.missing
+               ? STATUS_SUCCESS
+               : STATUS_IO_DEVICE_ERROR;
+}
+
+/* tgt sends as much of a block as the room that it leaves, and nothing of one
+ * that is longer than the room.  Asked for with its own length it comes whole.
+ * Of fixed blocks nobody knows which came. */
+static NTSTATUS
+read_again(struct tape_request *request, PUCHAR at, ULONG block, ULONG length)
+{
+    ULONG record = request->last.record;
+    PUCHAR to = at;
+    NTSTATUS status;
+
+    tape_of(request->fdo)->moved = TRUE;
+    request->last.bytes = 0;
+    if (block != 0 || record > adapter_most(request->fdo))
+        return STATUS_IO_DEVICE_ERROR;
+    if (record > length)
+        to = ExAllocatePoolWithTag(NonPagedPool, record, TAPE_TAG);
+    if (to == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    status = read_record(request, to, record);
+    if (!NT_SUCCESS(status))
+        request->last.bytes = 0;
+    if (to == at)
+        return status;
+    if (NT_SUCCESS(status)) {
+        RtlCopyMemory(at, to, length);
+        request->last.bytes = length;
+        status = STATUS_BUFFER_OVERFLOW;
+    }
+    ExFreePoolWithTag(to, TAPE_TAG);
+    return status;
+}
+
 static NTSTATUS
 send_part(struct tape_request *request, PUCHAR at, BOOLEAN write, ULONG block,
           ULONG length)
@@ -132,6 +190,8 @@ send_part(struct tape_request *request, PUCHAR at, BOOLEAN write, ULONG block,
     request->failed = FALSE;
     if (tapedrv_send(request, at, length, write, 0) != TAPE_STATUS_SUCCESS)
         status = request->last.status;
+    if (request->last.missing)
+        status = read_again(request, at, block, length);
     if (request->last.bytes > length)
         request->last.bytes = length;
     if (request->last.bytes != 0 || status == STATUS_FILEMARK_DETECTED)
@@ -143,15 +203,6 @@ send_part(struct tape_request *request, PUCHAR at, BOOLEAN write, ULONG block,
 }
 
 /* --- all of it ---------------------------------------------------------------- */
-
-static ULONG
-adapter_most(PDEVICE_OBJECT fdo)
-{
-    PFUNCTIONAL_DEVICE_EXTENSION ext = fdo->DeviceExtension;
-    ULONG most = ext->AdapterDescriptor->MaximumTransferLength;
-
-    return most < COUNT_MAX ? most : COUNT_MAX;
-}
 
 static NTSTATUS
 check_length(PDEVICE_OBJECT fdo, ULONG length, BOOLEAN write)

@@ -257,6 +257,34 @@ machine__removable_drives_and_their_holders(void **state)
     json_decref(rows);
 }
 
+static void
+machine__tape_drive__any_of_its_nodes_is_open(void **state)
+{
+    static const char *const nodes[] = { "st0", "nst0a", "nst0", "st0m" };
+    json_t *rows = json_array();
+    char path[512];
+    size_t last;
+
+    (void) state;
+    put("sys/class/scsi_generic/sg20/device/type", "1\n");
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        snprintf(path, sizeof path,
+                 "sys/class/scsi_generic/sg20/device/scsi_tape/%s/dev",
+                 nodes[i]);
+        put(path, "9:0\n");
+    }
+    put("proc/78/comm", "tar\n");
+    put("proc/78/fd/none", "");
+    snprintf(path, sizeof path, "%s/proc/78/fd/5", folder);
+    assert_int_equal(symlink("/dev/st0m", path), 0);
+    drives_of_machine(folder, rows);
+    last = json_array_size(rows) - 1;
+    assert_string_equal(field(rows, last, "type"), "tape");
+    assert_string_equal(field(rows, last, "node"), "/dev/nst0");
+    assert_string_equal(field(rows, last, "held_by"), "open by tar (78)");
+    json_decref(rows);
+}
+
 /* --- a drive that boasts ---------------------------------------------------------------- */
 
 /* A removable disk with a medium of 4294901761 blocks of 4294967295 bytes. */
@@ -336,6 +364,7 @@ main(void)
         cmocka_unit_test(capacity_that_no_number_holds__wrong_and_no_size),
         cmocka_unit_test(sense__both_formats_and_nonsense),
         cmocka_unit_test(machine__removable_drives_and_their_holders),
+        cmocka_unit_test(machine__tape_drive__any_of_its_nodes_is_open),
     };
 
     return cmocka_run_group_tests(tests, begin, end);

@@ -24,6 +24,7 @@
 
 #define USB  "devices/pci0/usb1/1-2/1-2:1.0/host3/target3:0:0/3:0:0:0"
 #define USB2 "devices/pci0/usb1/1-2/1-2:1.0/host7/target7:0:0/7:0:0:0"
+#define TAPE "devices/platform/host9/session1/target9:0:0/9:0:0:1"
 #define CD   "devices/pci0/ata2/host1/target1:0:0/1:0:0:0"
 
 static char top[64], sys_root[80], dev_root[80], proc_root[80];
@@ -288,6 +289,77 @@ driver__polling_or_not__is_a_reason_unless_owned(void **state)
     assert_int_equal(sg_polled_ms(&roots, &found), 0);
 }
 
+/* As driver st has it: no block device, eight nodes. */
+static struct sg_found
+add_tape(void)
+{
+    static const char *const names[] = { "nst0", "nst0a", "st0", "st0l" };
+
+    add_device(TAPE, "sg12", NULL, NULL, "1\\n", "\\001\\200\\006");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        run("cd %s/sys && mkdir -p %s/scsi_tape/%s class/scsi_tape && "
+            "ln -sfn $PWD/%s %s/scsi_tape/%s/device && "
+            "ln -sfn $PWD/%s/scsi_tape/%s class/scsi_tape/%s",
+            top, TAPE, names[i], TAPE, TAPE, names[i], TAPE, names[i],
+            names[i]);
+    run("cd %s/sys && mkdir -p bus/scsi/drivers/st && "
+        "touch bus/scsi/drivers/st/bind bus/scsi/drivers/st/unbind && "
+        "ln -sfn $PWD/bus/scsi/drivers/st %s/driver",
+        top, TAPE);
+    put("dev/nst0", "");
+    return found_as("sg12");
+}
+
+static void
+tape__by_its_nodes__found_and_its_users_named(void **state)
+{
+    struct sg_found found = add_tape();
+    char path[256], text[256] = "";
+
+    (void) state;
+    assert_string_equal(found.other, "st0");
+    assert_string_equal(found.driver, "st");
+    snprintf(path, sizeof path, "%s/dev/nst0", top);
+    assert_int_equal(sg_of_device(&roots, path, &found), 0);
+    assert_string_equal(found.sg, "sg12");
+    run("mkdir -p %s/proc/4242/fd && ln -s /dev/st01 %s/proc/4242/fd/4 && "
+        "ln -s /dev/st0x %s/proc/4242/fd/5",
+        top, top, top);
+    put("proc/4242/comm", "tar\\n");
+    assert_int_equal(sg_used_by(&roots, &found, text, sizeof text), 0);
+    run("ln -s /dev/nst0l %s/proc/4242/fd/6", top);
+    assert_int_equal(sg_used_by(&roots, &found, text, sizeof text), -EBUSY);
+    assert_string_equal(text, "/dev/nst0l is open in process 4242 (tar)");
+}
+
+static void
+tape__with_its_driver__is_owned_or_refused(void **state)
+{
+    struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
+    struct sg_found found = add_tape();
+    char text[512] = "";
+
+    (void) state;
+    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    assert_int_equal(sg_claim(&claim, &found, SG_ALONE, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, "driver st of the kernel has st0: "));
+    assert_null(strstr(text, "shared"));
+    assert_int_equal(sg_claim(&claim, &found, SG_SHARE, text, sizeof text),
+                     -EBUSY);
+    assert_string_equal(get("sys/bus/scsi/drivers/st/unbind"), "");
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
+    assert_string_equal(get("sys/bus/scsi/drivers/st/unbind"), "9:0:0:1");
+    assert_false(sg_is_shared(&claim));
+    sg_unclaim(&claim);
+    assert_string_equal(get("sys/bus/scsi/drivers/st/bind"), "9:0:0:1");
+    /* It does not go, and would do as others say. */
+    run("rm %s/sys/bus/scsi/drivers/st/unbind", top);
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text),
+                     -ENOENT);
+    assert_non_null(strstr(text, "driver st cannot be unbound from 9:0:0:1"));
+}
+
 static void
 shared__driver_and_readers_stay__mounts_are_a_reason(void **state)
 {
@@ -393,6 +465,8 @@ main(void)
         T(plugged_again__under_another_name__is_known),
         T(used__mount_swap_holder_process__each_is_named),
         T(driver__polling_or_not__is_a_reason_unless_owned),
+        T(tape__by_its_nodes__found_and_its_users_named),
+        T(tape__with_its_driver__is_owned_or_refused),
         T(shared__driver_and_readers_stay__mounts_are_a_reason),
         T(owned__driver_is_sent_away__and_comes_back),
         T(killed__next_start_puts_it_back),

@@ -140,6 +140,20 @@ write_down(const SCSI_REQUEST_BLOCK *srb)
         memcpy(seen->out, srb->DataBuffer, len);
 }
 
+/* What came of a READ, of a drive that does not lie. */
+static uint32_t
+by_sense(const SCSI_REQUEST_BLOCK *srb, const uint8_t *sense)
+{
+    int64_t len = srb->DataTransferLength, came;
+    int32_t info = (int32_t) ((uint32_t) sense[3] << 24 | sense[4] << 16 |
+                              sense[5] << 8 | sense[6]);
+
+    if (srb->Cdb[0] != 0x08 || !(sense[0] & 0x80))
+        return 0;
+    came = len - (int64_t) info * (srb->Cdb[1] & 1 ? deck.block_bytes : 1);
+    return (uint32_t) (came < 0 ? 0 : came > len ? len : came);
+}
+
 static bool NTAPI
 deck_submit(void *hba, struct hba_request *request)
 {
@@ -162,7 +176,8 @@ deck_submit(void *hba, struct hba_request *request)
         out.scsi_status = reply->scsi_status;
         out.sense = reply->sense;
         out.sense_len = reply->sense_len;
-        out.transferred = reply->transferred;
+        out.transferred =
+            reply->told ? by_sense(srb, reply->sense) : reply->transferred;
         if (reply->sense_len != 0 && (reply->sense[2] & 0x0f) == 6)
             deck.attention++;
         out.attention = deck.attention;
@@ -369,6 +384,7 @@ deck_sense(int opcode, unsigned times, uint8_t key_bits, uint8_t asc,
         .times = times,
         .srb_status = SRB_STATUS_ERROR,
         .scsi_status = 2,
+        .told = true,
         .sense_len = 18,
         .sense = { info == NO_INFO ? 0x70 : 0xF0, 0, key_bits, 0, 0, 0, 0, 10,
                    0, 0, 0, 0, asc, ascq },
@@ -377,6 +393,16 @@ deck_sense(int opcode, unsigned times, uint8_t key_bits, uint8_t asc,
     if (info != NO_INFO)
         put(reply.sense + 3, (uint64_t) info, 4);
     deck_reply(&reply);
+}
+
+void
+deck_lies(unsigned times, int64_t info, uint32_t transferred)
+{
+    struct reply *reply = &deck.script[deck.replies];
+
+    deck_sense(0x08, times, 0x20, 0, 0, info);
+    reply->told = false;
+    reply->transferred = transferred;
 }
 
 void

@@ -39,6 +39,7 @@ struct reply {
     uint8_t srb_status, scsi_status;
     uint8_t sense[32], sense_len;
     uint32_t transferred;
+    bool told;                  /* ... of READ: what the sense data say */
 };
 
 struct seen {
@@ -89,6 +90,9 @@ const struct seen *deck_seen(int opcode, unsigned nth);
 #define NO_INFO INT64_MIN
 void deck_sense(int opcode, unsigned times, uint8_t key_bits, uint8_t asc,
                 uint8_t ascq, int64_t info);
+
+/* A READ of a block of another length, of which only so much came. */
+void deck_lies(unsigned times, int64_t info, uint32_t transferred);
 
 extern uint8_t answer[4096];
 extern ULONG_PTR information;

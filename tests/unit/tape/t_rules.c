@@ -158,6 +158,46 @@ CT144__long_block__overflow_and_the_next(void **state)
     assert_int_equal(deck_count(-1), 2);
 }
 
+/* tgt 1.0.85: of a block of 40 KiB in room for 64 KiB 24 KiB come. */
+static void
+CT143__less_came_than_the_block_has__read_again_by_its_length(void **state)
+{
+    (void) state;
+    deck_lies(1, 65536 - 40960, 65536 - 40960);
+    assert_status(transfer(false, 65536), STATUS_SUCCESS);
+    assert_int_equal(information, 40960);
+    assert_int_equal(deck_count(-1), 3);
+    assert_memory_equal(deck_seen(0x11, 0)->cdb, "\x11\0\xff\xff\xff\0", 6);
+    assert_memory_equal(deck_seen(0x08, 1)->cdb, "\x08\0\0\xa0\0\0", 6);
+    assert_int_equal(deck_seen(0x08, 1)->len, 40960);
+}
+
+static void
+CT144__nothing_came_of_a_long_block__its_beginning(void **state)
+{
+    (void) state;
+    deck_lies(1, 4096 - 10240, 0);
+    assert_status(transfer(false, 4096), STATUS_BUFFER_OVERFLOW);
+    assert_int_equal(information, 4096);
+    assert_int_equal(deck_count(0x11), 1);
+    assert_int_equal(deck_seen(0x08, 1)->len, 10240);
+}
+
+static void
+CT143__it_never_comes__an_error_and_no_data(void **state)
+{
+    (void) state;
+    deck_lies(1, 65536 - 40960, 65536 - 40960);
+    deck_lies(1, 1, 100);
+    assert_status(transfer(false, 65536), STATUS_IO_DEVICE_ERROR);
+    assert_int_equal(information, 0);
+    /* Longer than the adapter can take in at once. */
+    deck_lies(1, 65536 - 0x900000, 0);
+    assert_status(transfer(false, 65536), STATUS_IO_DEVICE_ERROR);
+    assert_int_equal(information, 0);
+    assert_int_equal(deck_count(0x11), 1);
+}
+
 static void
 CT145__end_of_data__nothing_read(void **state)
 {
@@ -514,6 +554,10 @@ main(void)
         TEST(CT142__fixed_read_meets_a_mark__the_bytes_before_it),
         TEST_VARIABLE(CT143__short_block__its_length),
         TEST_VARIABLE(CT144__long_block__overflow_and_the_next),
+        TEST_VARIABLE(
+            CT143__less_came_than_the_block_has__read_again_by_its_length),
+        TEST_VARIABLE(CT144__nothing_came_of_a_long_block__its_beginning),
+        TEST_VARIABLE(CT143__it_never_comes__an_error_and_no_data),
         TEST(CT145__end_of_data__nothing_read),
         TEST(CT146__early_warning__everything_was_written),
         TEST(CT147__volume_overflow__less_the_residual),
