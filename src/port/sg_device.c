@@ -104,15 +104,15 @@ sg_device_look(struct sg_unit *unit)
 static void
 set_limit(struct sg_unit *unit)
 {
+    unsigned most =
+        unit->device.tape ? SG_RECORD_MAX : unit->max_transfer_bytes;
     int bytes = 0;
 
-    if (unit->device.tape)
-        unit->max_transfer_bytes = SG_RECORD_MAX;
     /* Of sg, and unlike a block device's: bytes. */
     if (ioctl(unit->device.fd, BLKSECTGET, &bytes) == 0 && bytes >= 4096 &&
-        (unsigned) bytes < unit->max_transfer_bytes)
-        __atomic_store_n(&unit->max_transfer_bytes, (unsigned) bytes,
-                         __ATOMIC_RELAXED);
+        (unsigned) bytes < most)
+        most = (unsigned) bytes;
+    __atomic_store_n(&unit->max_transfer_bytes, most, __ATOMIC_RELAXED);
 }
 
 static void
