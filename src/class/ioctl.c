@@ -10,6 +10,8 @@
  */
 #include "class/class_internal.h"
 
+#include <ntddcdrm.h>
+
 enum gate { FREE, GATED };
 
 static class_control_fn set_verify, clear_verify, not_supported,
@@ -65,6 +67,12 @@ const struct class_control class_controls[] = {
     { IOCTL_STORAGE_RESET_BUS, FREE, sizeof(STORAGE_BUS_RESET_REQUEST), 0,
       class_forward },
     { IOCTL_STORAGE_RESET_DEVICE, FREE, 0, 0, class_forward },
+    /* Of the CD driver; the medium does not come into them. */
+    { IOCTL_CDROM_GET_CONFIGURATION, FREE, 0, 0, not_supported },
+    { IOCTL_CDROM_EXCLUSIVE_ACCESS, FREE, 0, 0, not_supported },
+    { IOCTL_CDROM_SET_SPEED, FREE, 0, 0, not_supported },
+    { IOCTL_CDROM_GET_INQUIRY_DATA, FREE, 0, 0, not_supported },
+    { IOCTL_CDROM_GET_PERFORMANCE, FREE, 0, 0, not_supported },
     { IOCTL_SCSI_PASS_THROUGH, FREE, 0, 0, class_pass_through },
     { IOCTL_SCSI_PASS_THROUGH_DIRECT, FREE, 0, 0, class_pass_through },
     { IOCTL_SCSI_GET_ADDRESS, FREE, 0, 0, class_forward },

@@ -215,6 +215,7 @@ drive_take_out(struct vscsi_drive *drive)
     if (medium == NULL)
         return 0;
     timer_forget(&drive->load);
+    mmc_speed_forget(drive, false);
     if (drive->cache != NULL)
         cache_drop(drive->cache);
     if (drive->tape != NULL)
@@ -429,6 +430,7 @@ vscsi_reset(struct vscsi_drive *drive)
     gate_close(drive);
     pthread_mutex_lock(&drive->lock);
     drive->prevents = 0;
+    mmc_speed_forget(drive, true);
     for (struct vscsi_nexus *at = drive->nexuses; at != NULL; at = at->next)
         at->prevents = false;
     pthread_mutex_unlock(&drive->lock);

@@ -1,5 +1,6 @@
 /*
- * mmc.c - what CD and DVD drives add: events, features, table of contents
+ * mmc.c - what CD and DVD drives add: events, features, table of contents;
+ *         mmc_speed.c and mmc_disc.c have the rest
  *
  * A disc is one session with one data track of 2048-byte blocks; whether it is
  * a CD or a DVD follows from its size.
@@ -125,11 +126,27 @@ static const struct feature features[] = {
     { 0x001F, 0x04, PROFILE_DVD_ROM, 4, { 0x01 } },  /* DVD read */
     { 0x0100, 0x02, 0, 0, { 0 } },                   /* power */
     { 0x0105, 0x02, 0, 0, { 0 } },                   /* timeout */
+    { 0x0107, 0x0C, 1, 4, { 0x08 } },                /* streaming */
+    { 0x0108, 0x02, 0, 0, { 0 } },                   /* its serial number */
+    { 0x0109, 0x02, 0, 0, { 0 } },                   /* the medium's */
 };
 
+/* In multiples of four characters, as the drive's is in INQUIRY. */
 static size_t
-put_feature(const struct feature *feature, uint16_t profile, uint8_t *to)
+put_serial(const struct vscsi_drive *drive, uint8_t *to)
 {
+    size_t len = strnlen(drive->name, 64), padded = (len + 3) & ~(size_t) 3;
+
+    memset(to, ' ', padded);
+    memcpy(to, drive->name, len);
+    return padded;
+}
+
+static size_t
+put_feature(const struct feature *feature, const struct vscsi_drive *drive,
+            uint8_t *to)
+{
+    uint16_t profile = current_profile(drive);
     bool current = feature->needs == 0 ||
                    (profile != PROFILE_NONE &&
                     (feature->needs == 1 || feature->needs == profile));
@@ -142,7 +159,9 @@ put_feature(const struct feature *feature, uint16_t profile, uint8_t *to)
         to[6] = profile == PROFILE_DVD_ROM;
         to[10] = profile == PROFILE_CD_ROM;
     }
-    return 4u + feature->length;
+    if (feature->code == 0x0108)
+        to[3] = (uint8_t) put_serial(drive, to + 4);
+    return 4u + to[3];
 }
 
 /* RT 0: all, 1: the current ones, 2: just the one named. */
@@ -161,7 +180,7 @@ mmc_get_configuration(struct task *task)
         size_t size = 0;
 
         if (which == 2 ? features[i].code == first : features[i].code >= first)
-            size = put_feature(&features[i], profile, data + len);
+            size = put_feature(&features[i], task->drive, data + len);
         if (which != 1 || data[len + 2] & 1)
             len += size;
     }
@@ -314,12 +333,6 @@ mmc_mechanism_status(struct task *task)
 
     data[1] = task->drive->state == DRIVE_OPEN ? 0x10 : 0;
     return reply(task, data, sizeof data, get16(task->command->cdb + 8));
-}
-
-uint32_t
-mmc_set_cd_speed(struct task *task)
-{
-    return 0;
 }
 
 /* User data of mode 1 or mode 2 form 1 sectors: an image has no more. */

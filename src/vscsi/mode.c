@@ -79,9 +79,9 @@ fill_capabilities(const struct vscsi_drive *drive, uint8_t *body,
     body[4] = 0x29; /* a tray; ejects; locks */
     if (drive->prevents != 0)
         body[4] |= 0x02;
-    put16(body + 6, 8467); /* kB/s, 48 times */
-    put16(body + 10, 512); /* kB of buffer */
-    put16(body + 12, 8467);
+    put16(body + 6, mmc_speed_max(drive)); /* kB/s */
+    put16(body + 10, 512);                 /* kB of buffer */
+    put16(body + 12, mmc_speed(drive));
 }
 
 static void

@@ -285,6 +285,7 @@ struct vscsi_drive {
     bool cleaning;              /* `load` runs for a cleaning cartridge */
     uint32_t load_ms;
     uint16_t profile;           /* of the last medium, MMC; 0 before any */
+    _Atomic uint32_t speed;     /* mmc_speed.c */
     pthread_mutex_t fault_lock;
     char name[];
 };
@@ -543,6 +544,13 @@ uint32_t floppy_capacities(struct task *task);
 
 uint16_t mmc_profile(const struct medium *medium);
 
+/* --- mmc_speed.c: kilobytes a second -------------------------------------- */
+
+uint32_t mmc_speed_max(const struct vscsi_drive *drive);
+uint32_t mmc_speed(const struct vscsi_drive *drive);
+/* The medium left; with `all` the drive was reset. */
+void mmc_speed_forget(struct vscsi_drive *drive, bool all);
+
 /* --- tape.c, for the files of every drive ---------------------------------- */
 
 extern const struct fault_effect fault_late;
@@ -596,7 +604,7 @@ void tape_set_compression(struct vscsi_drive *drive, const uint8_t *page);
 /* The label of a cartridge in this file: capitals, up to the first dot. */
 void cartridge_label(const char *file, char out_bar_code[33]);
 
-/* --- handlers: spc.c mode.c sbc.c thin.c floppy.c mmc.c, named by opcodes.def ------ */
+/* --- handlers: spc.c mode.c sbc.c thin.c floppy.c mmc*.c, named by opcodes.def ------ */
 
 #define OPCODE_ROW(code, handler, name, length, types, flags, usage) \
     opcode_fn handler;

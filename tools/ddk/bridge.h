@@ -300,6 +300,144 @@ typedef struct _TAPE_WMI_OPERATIONS {
     PVOID DataBuffer;
 } TAPE_WMI_OPERATIONS, *PTAPE_WMI_OPERATIONS;
 
+/*
+ * ntddcdrm.h: exclusive access, speeds that a drive has, calibration.
+ */
+#include <ntddcdrm.h>
+#define IOCTL_CDROM_EXCLUSIVE_ACCESS                                          \
+    CTL_CODE(IOCTL_CDROM_BASE, 0x0017, METHOD_BUFFERED,                       \
+             FILE_READ_ACCESS | FILE_WRITE_ACCESS)
+#define IOCTL_CDROM_GET_INQUIRY_DATA                                          \
+    CTL_CODE(IOCTL_CDROM_BASE, 0x0019, METHOD_BUFFERED, FILE_READ_ACCESS)
+#define IOCTL_CDROM_SEND_OPC_INFORMATION                                      \
+    CTL_CODE(IOCTL_CDROM_BASE, 0x001B, METHOD_BUFFERED,                       \
+             FILE_READ_ACCESS | FILE_WRITE_ACCESS)
+#define IOCTL_CDROM_GET_PERFORMANCE                                           \
+    CTL_CODE(IOCTL_CDROM_BASE, 0x001C, METHOD_BUFFERED, FILE_READ_ACCESS)
+
+#define MINIMUM_CDROM_INQUIRY_SIZE 36
+#define MAXIMUM_CDROM_INQUIRY_SIZE 260
+
+#define CDROM_EXCLUSIVE_CALLER_LENGTH 64
+
+#define CDROM_LOCK_IGNORE_VOLUME     0x00000001
+#define CDROM_NO_MEDIA_NOTIFICATIONS 0x00000002
+
+#define CDROM_NOT_IN_EXCLUSIVE_MODE 0
+#define CDROM_IN_EXCLUSIVE_MODE     1
+
+typedef enum _EXCLUSIVE_ACCESS_REQUEST_TYPE {
+    ExclusiveAccessQueryState,
+    ExclusiveAccessLockDevice,
+    ExclusiveAccessUnlockDevice,
+} EXCLUSIVE_ACCESS_REQUEST_TYPE, *PEXCLUSIVE_ACCESS_REQUEST_TYPE;
+
+typedef struct _CDROM_EXCLUSIVE_ACCESS {
+    EXCLUSIVE_ACCESS_REQUEST_TYPE RequestType;
+    ULONG Flags;
+} CDROM_EXCLUSIVE_ACCESS, *PCDROM_EXCLUSIVE_ACCESS;
+
+typedef struct _CDROM_EXCLUSIVE_LOCK {
+    CDROM_EXCLUSIVE_ACCESS Access;
+    UCHAR CallerName[CDROM_EXCLUSIVE_CALLER_LENGTH];
+} CDROM_EXCLUSIVE_LOCK, *PCDROM_EXCLUSIVE_LOCK;
+
+typedef struct _CDROM_EXCLUSIVE_LOCK_STATE {
+    BOOLEAN LockState;
+    UCHAR CallerName[CDROM_EXCLUSIVE_CALLER_LENGTH];
+} CDROM_EXCLUSIVE_LOCK_STATE, *PCDROM_EXCLUSIVE_LOCK_STATE;
+
+typedef struct _CDROM_SET_STREAMING {
+    CDROM_SPEED_REQUEST RequestType;
+    ULONG ReadSize;
+    ULONG ReadTime;
+    ULONG WriteSize;
+    ULONG WriteTime;
+    ULONG StartLba;
+    ULONG EndLba;
+    WRITE_ROTATION RotationControl;
+    BOOLEAN RestoreDefaults;
+    BOOLEAN SetExact;
+    BOOLEAN RandomAccess;
+    BOOLEAN Persistent;         /* the default again when the medium changes */
+} CDROM_SET_STREAMING, *PCDROM_SET_STREAMING;
+
+typedef enum _CDROM_OPC_INFO_TYPE {
+    SimpleOpcInfo = 1,
+} CDROM_OPC_INFO_TYPE, *PCDROM_OPC_INFO_TYPE;
+
+typedef struct _CDROM_SIMPLE_OPC_INFO {
+    CDROM_OPC_INFO_TYPE RequestType;
+    BOOLEAN Exclude0;
+    BOOLEAN Exclude1;
+} CDROM_SIMPLE_OPC_INFO, *PCDROM_SIMPLE_OPC_INFO;
+
+#pragma pack(push, 1)
+typedef struct _CDROM_PERFORMANCE_HEADER {
+    UCHAR DataLength[4];        /* of what there is, behind this field */
+    UCHAR Except : 1;
+    UCHAR Write : 1;
+    UCHAR Reserved1 : 6;
+    UCHAR Reserved2[3];
+    UCHAR Data[0];
+} CDROM_PERFORMANCE_HEADER, *PCDROM_PERFORMANCE_HEADER;
+
+typedef struct _CDROM_NOMINAL_PERFORMANCE_DESCRIPTOR {
+    UCHAR StartLba[4];
+    UCHAR StartPerformance[4];  /* kilobytes a second */
+    UCHAR EndLba[4];
+    UCHAR EndPerformance[4];
+} CDROM_NOMINAL_PERFORMANCE_DESCRIPTOR,
+    *PCDROM_NOMINAL_PERFORMANCE_DESCRIPTOR;
+
+typedef struct _CDROM_EXCEPTION_PERFORMANCE_DESCRIPTOR {
+    UCHAR Lba[4];
+    UCHAR Time[2];
+} CDROM_EXCEPTION_PERFORMANCE_DESCRIPTOR,
+    *PCDROM_EXCEPTION_PERFORMANCE_DESCRIPTOR;
+#pragma pack(pop)
+
+typedef enum _CDROM_PERFORMANCE_REQUEST_TYPE {
+    CdromPerformanceRequest = 1,
+    CdromWriteSpeedRequest = 2,
+} CDROM_PERFORMANCE_REQUEST_TYPE, *PCDROM_PERFORMANCE_REQUEST_TYPE;
+
+typedef enum _CDROM_PERFORMANCE_TYPE {
+    CdromReadPerformance = 1,
+    CdromWritePerformance = 2,
+} CDROM_PERFORMANCE_TYPE, *PCDROM_PERFORMANCE_TYPE;
+
+typedef enum _CDROM_PERFORMANCE_EXCEPTION_TYPE {
+    CdromNominalPerformance = 1,
+    CdromEntirePerformanceList = 2,
+    CdromPerformanceExceptionsOnly = 3,
+} CDROM_PERFORMANCE_EXCEPTION_TYPE, *PCDROM_PERFORMANCE_EXCEPTION_TYPE;
+
+typedef enum _CDROM_PERFORMANCE_TOLERANCE_TYPE {
+    Cdrom10Nominal20Exceptions = 1,
+} CDROM_PERFORMANCE_TOLERANCE_TYPE, *PCDROM_PERFORMANCE_TOLERANCE_TYPE;
+
+typedef struct _CDROM_PERFORMANCE_REQUEST {
+    CDROM_PERFORMANCE_REQUEST_TYPE RequestType;
+    CDROM_PERFORMANCE_TYPE PerformanceType;
+    CDROM_PERFORMANCE_EXCEPTION_TYPE Exceptions;
+    CDROM_PERFORMANCE_TOLERANCE_TYPE Tolerance;
+    ULONG StaringLba;           /* spelt so in the WDK */
+} CDROM_PERFORMANCE_REQUEST, *PCDROM_PERFORMANCE_REQUEST;
+
+typedef struct _CDROM_WRITE_SPEED_REQUEST {
+    CDROM_PERFORMANCE_REQUEST_TYPE RequestType;
+} CDROM_WRITE_SPEED_REQUEST, *PCDROM_WRITE_SPEED_REQUEST;
+
+/* ioevent.h: of Windows Vista. */
+static const GUID GUID_IO_CDROM_EXCLUSIVE_LOCK __attribute__((unused)) = {
+    0xbc56c139, 0x7a10, 0x47ee,
+    { 0xa2, 0x94, 0x4c, 0x6a, 0x38, 0xf0, 0x14, 0x9a }
+};
+static const GUID GUID_IO_CDROM_EXCLUSIVE_UNLOCK __attribute__((unused)) = {
+    0xa3b6d27d, 0x5e35, 0x4885,
+    { 0x81, 0xe5, 0xee, 0x18, 0xc0, 0x0e, 0xd7, 0x79 }
+};
 
 /* minitape.h: the longer record and the routines of the class driver. */
 #include <minitape.h>

@@ -10,7 +10,8 @@
 #include "cdrom/cdrom.h"
 
 #include "cdrom/audio.h"
-#include "fdo/fdo.h"
+#include "cdrom/device.h"
+#include "fdo/sense.h"
 
 #define CDROM_TIMEOUT_S 10
 
@@ -21,15 +22,20 @@ static CLASS_REMOVE_DEVICE cdrom_remove;
 static CLASS_READ_WRITE cdrom_read_write;
 static CLASS_DEVICE_CONTROL cdrom_control;
 static CLASS_ERROR cdrom_error;
+static CLASS_CREATE_CLOSE cdrom_create_close;
 static CLASS_UNLOAD cdrom_unload;
+static DRIVER_DISPATCH cdrom_cleanup;
+
+static PDRIVER_DISPATCH library_cleanup; /* the class library's */
 
 NTSTATUS NTAPI
 cdrom_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     CLASS_INIT_DATA data = { .InitializationDataSize = sizeof data };
+    NTSTATUS status;
 
     data.FdoData.DeviceExtensionSize =
-        sizeof(FUNCTIONAL_DEVICE_EXTENSION) + sizeof(struct fdo_data);
+        sizeof(FUNCTIONAL_DEVICE_EXTENSION) + sizeof(struct cdrom_data);
     data.FdoData.DeviceType = FILE_DEVICE_CD_ROM;
     data.FdoData.DeviceCharacteristics =
         FILE_REMOVABLE_MEDIA | FILE_READ_ONLY_DEVICE | FILE_DEVICE_SECURE_OPEN;
@@ -39,9 +45,16 @@ cdrom_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     data.FdoData.ClassInitDevice = cdrom_init;
     data.FdoData.ClassStartDevice = cdrom_start;
     data.FdoData.ClassRemoveDevice = cdrom_remove;
+    data.FdoData.ClassCreateClose = cdrom_create_close;
     data.ClassAddDevice = cdrom_add_device;
     data.ClassUnload = cdrom_unload;
-    return (NTSTATUS) ClassInitialize(DriverObject, RegistryPath, &data);
+    status = (NTSTATUS) ClassInitialize(DriverObject, RegistryPath, &data);
+    if (!NT_SUCCESS(status))
+        return status;
+    /* The library tells its drivers of a close, not of a cleanup. */
+    library_cleanup = DriverObject->MajorFunction[IRP_MJ_CLEANUP];
+    DriverObject->MajorFunction[IRP_MJ_CLEANUP] = cdrom_cleanup;
+    return STATUS_SUCCESS;
 }
 
 static VOID NTAPI
@@ -67,6 +80,9 @@ cdrom_init(PDEVICE_OBJECT DeviceObject)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
 
+    cdrom_exclusive_init(DeviceObject);
+    if (!cdrom_speed_init(DeviceObject))
+        return STATUS_INSUFFICIENT_RESOURCES;
     fdo_set_timeout(DeviceObject, CDROM_TIMEOUT_S);
     ext->DeviceFlags |= DEV_SAFE_START_UNIT;
     ClassInitializeMediaChangeDetection(ext, (PUCHAR) "CdRom");
@@ -82,16 +98,42 @@ cdrom_start(PDEVICE_OBJECT DeviceObject)
 static NTSTATUS NTAPI
 cdrom_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
 {
+    if (Type == IRP_MN_REMOVE_DEVICE)
+        cdrom_speed_end(DeviceObject);
     return fdo_remove(DeviceObject, Type);
+}
+
+static NTSTATUS NTAPI
+cdrom_create_close(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(Irp);
+
+    if (at->MajorFunction == IRP_MJ_CREATE) {
+        cdrom_exclusive_opened(DeviceObject, at->FileObject);
+        return fdo_complete(DeviceObject, Irp, STATUS_SUCCESS, FILE_OPENED);
+    }
+    cdrom_exclusive_closed(DeviceObject, at->FileObject);
+    return fdo_complete(DeviceObject, Irp, STATUS_SUCCESS, 0);
+}
+
+static NTSTATUS NTAPI
+cdrom_cleanup(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    cdrom_exclusive_closed(DeviceObject,
+                           IoGetCurrentIrpStackLocation(Irp)->FileObject);
+    return library_cleanup(DeviceObject, Irp);
 }
 
 static NTSTATUS NTAPI
 cdrom_read_write(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
-    UNREFERENCED_PARAMETER(DeviceObject);
-    return IoGetCurrentIrpStackLocation(Irp)->MajorFunction == IRP_MJ_WRITE
-               ? STATUS_MEDIA_WRITE_PROTECTED
-               : STATUS_SUCCESS;
+    PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(Irp);
+    PFILE_OBJECT owner = cdrom_owner(DeviceObject);
+
+    if (owner != NULL && owner != at->FileObject)
+        return STATUS_ACCESS_DENIED;
+    return at->MajorFunction == IRP_MJ_WRITE ? STATUS_MEDIA_WRITE_PROTECTED
+                                             : STATUS_SUCCESS;
 }
 
 /* --- errors --------------------------------------------------------------- */
@@ -131,8 +173,11 @@ cdrom_error(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
             NTSTATUS *Status, BOOLEAN *Retry)
 {
     const SENSE_DATA *sense = Srb->SenseInfoBuffer;
+    struct fdo_sense what;
 
-    UNREFERENCED_PARAMETER(DeviceObject);
+    if (fdo_sense_of(Srb, &what) && what.key == SCSI_SENSE_UNIT_ATTENTION &&
+        what.asc == SCSI_ADSENSE_MEDIUM_CHANGED)
+        cdrom_speed_changed(DeviceObject);
     if (!(Srb->SrbStatus & SRB_STATUS_AUTOSENSE_VALID) || sense == NULL ||
         Srb->SenseInfoBufferLength < 14)
         return;
@@ -338,6 +383,12 @@ static const struct {
     { IOCTL_CDROM_RESUME_AUDIO, cdrom_resume },
     { IOCTL_CDROM_STOP_AUDIO, cdrom_stop },
     { IOCTL_CDROM_READ_Q_CHANNEL, cdrom_read_q },
+    { IOCTL_CDROM_GET_CONFIGURATION, cdrom_get_configuration },
+    { IOCTL_CDROM_EXCLUSIVE_ACCESS, cdrom_exclusive },
+    { IOCTL_CDROM_SET_SPEED, cdrom_set_speed },
+    { IOCTL_CDROM_GET_INQUIRY_DATA, cdrom_get_inquiry },
+    { IOCTL_CDROM_SEND_OPC_INFORMATION, cdrom_send_opc },
+    { IOCTL_CDROM_GET_PERFORMANCE, cdrom_get_performance },
     { IOCTL_DISK_IS_WRITABLE, is_writable },
     { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, media_types_ex },
 };
@@ -347,6 +398,8 @@ cdrom_control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(Irp);
 
+    if (cdrom_exclusive_bars(DeviceObject, Irp))
+        return fdo_complete(DeviceObject, Irp, STATUS_ACCESS_DENIED, 0);
     for (size_t i = 0; i < RTL_NUMBER_OF(controls); i++)
         if (controls[i].code == at->Parameters.DeviceIoControl.IoControlCode)
             return controls[i].handler(DeviceObject, Irp);
