@@ -10,6 +10,8 @@
  *     ... READ good, READ good,  [ TUR good, TUR good, ]  READ: who is there?
  *                              ^ 500 ms and more ^
  *
+ * What is left, an exchange that is faster than that, is in docs/real-drives.md.
+ *
  * Not for tapes: they cannot be looked at without losing their place.
  *
  * Context: the adapter's thread.

@@ -204,7 +204,10 @@ sg_answer_doubtful(const struct sg_io_hdr *hdr)
 /* --- uevents ------------------------------------------------------------------------ */
 
 struct uevent {
-    const char *action, *devpath, *subsystem, *media;
+    const char *action, *devpath, *subsystem;
+    const char *media;    /* a block device's driver saw a change */
+    const char *notified; /* the device said so by itself (SATA) */
+    const char *told;     /* the kernel saw a unit attention, to whomever */
 };
 
 static void
@@ -218,6 +221,8 @@ take_field(struct uevent *event, const char *field)
         { "DEVPATH=", offsetof(struct uevent, devpath) },
         { "SUBSYSTEM=", offsetof(struct uevent, subsystem) },
         { "DISK_MEDIA_CHANGE=", offsetof(struct uevent, media) },
+        { "SDEV_MEDIA_CHANGE=", offsetof(struct uevent, notified) },
+        { "SDEV_UA=", offsetof(struct uevent, told) },
     };
 
     for (size_t i = 0; i < ARRAYSIZE(keys); i++) {
@@ -263,10 +268,26 @@ takes_along(const struct uevent *event, const char *devpath)
             strcmp(event->subsystem, "scsi_generic") == 0);
 }
 
+/* Unit attentions behind which there may be another medium, as scsi_lib.c of
+ * the kernel calls them. */
+static bool
+is_change(const struct uevent *event)
+{
+    static const char *const words[] = { "INQUIRY_DATA_HAS_CHANGED",
+                                         "CAPACITY_DATA_HAS_CHANGED",
+                                         "REPORTED_LUNS_DATA_HAS_CHANGED",
+                                         "POWER_ON_RESET_OCCURRED" };
+
+    for (size_t i = 0; event->told != NULL && i < ARRAYSIZE(words); i++)
+        if (strcmp(event->told, words[i]) == 0)
+            return true;
+    return event->media != NULL || event->notified != NULL;
+}
+
 enum sg_uevent
 sg_uevent_of(const char *message, size_t len, const char *devpath)
 {
-    struct uevent event = { "", "", "", NULL };
+    struct uevent event = { "", "", "", NULL, NULL, NULL };
 
     /* Of the kernel, which ends each field with a NUL. */
     if (len == 0 || message[len - 1] != '\0' || strchr(message, '@') == NULL)
@@ -281,7 +302,7 @@ sg_uevent_of(const char *message, size_t len, const char *devpath)
         return SG_UEVENT_ARRIVAL;
     if (!is_within(event.devpath, devpath))
         return SG_UEVENT_NOTHING;
-    if (strcmp(event.action, "change") == 0 && event.media != NULL)
+    if (strcmp(event.action, "change") == 0 && is_change(&event))
         return SG_UEVENT_MEDIA;
     if (strcmp(event.action, "bind") == 0 ||
         (strcmp(event.action, "add") == 0 &&

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT
 """
 import os
+import pathlib
 import signal
 import struct
 
@@ -154,3 +155,30 @@ def test_P5_silent_drive_at_the_end_costs_nobody_anything(box, serve, media,
             if f"what volume {name} still lacks" in s.stderr()}
     assert kept == {"ARCHIVE-A", "ARCHIVE-B", "ARCHIVE-C"}
     assert len(os.listdir(s.recovery)) == 3
+
+
+def test_P1_kernel_tells_of_a_change_that_others_were_told_of(box, serve,
+                                                             media, clients):
+    """A unit attention that somebody else's command took: the drive itself
+    says nothing of it any more."""
+    b = box()
+    image = b.put(1, media.a)
+    right, wrong = (pathlib.Path(path).read_bytes()
+                    for path in (media.a, media.b))
+    b.make(1)
+    s = serve({"d1": {"port": "sg", "match": "serial:HUX0000001"}})
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    at, _ = volumes.extent(media.a)
+    first = c.read(at, 4096)
+    image.write_bytes(wrong)
+    b.say(ACTION="change", DEVPATH=f"/{place(1)}", SUBSYSTEM="scsi",
+          SDEV_UA="INQUIRY_DATA_HAS_CHANGED")
+    waiting = c.read_on(at, 4096)
+    s.one_prompt("ARCHIVE-A", 5)
+    waiting.waits(0.3)
+    image.write_bytes(right)
+    b.say(ACTION="change", DEVPATH=f"/{place(1)}", SUBSYSTEM="scsi",
+          SDEV_MEDIA_CHANGE="1")
+    assert waiting.good(20) == first

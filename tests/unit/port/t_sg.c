@@ -212,6 +212,25 @@ uevents__what_they_are_about(void **state)
                           "/block/sdb\0SUBSYSTEM=block",
                           OURS),
                      SG_UEVENT_NOTHING);
+    /* Of the SCSI device itself, whether a driver has it or not. */
+    assert_int_equal(SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
+                          "\0SUBSYSTEM=scsi\0SDEV_MEDIA_CHANGE=1",
+                          OURS),
+                     SG_UEVENT_MEDIA);
+    assert_int_equal(SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
+                          "\0SUBSYSTEM=scsi\0"
+                          "SDEV_UA=CAPACITY_DATA_HAS_CHANGED",
+                          OURS),
+                     SG_UEVENT_MEDIA);
+    assert_int_equal(SAYS("change@/x\0ACTION=change\0DEVPATH=" OURS
+                          "\0SUBSYSTEM=scsi\0"
+                          "SDEV_UA=MODE_PARAMETERS_CHANGED",
+                          OURS),
+                     SG_UEVENT_NOTHING);
+    assert_int_equal(SAYS("change@/x\0ACTION=change\0DEVPATH=/devices/other"
+                          "\0SUBSYSTEM=scsi\0SDEV_MEDIA_CHANGE=1",
+                          OURS),
+                     SG_UEVENT_NOTHING);
     assert_int_equal(SAYS("add@/x\0ACTION=add\0DEVPATH=/devices/other/4:0:0:0/"
                           "scsi_generic/sg3\0SUBSYSTEM=scsi_generic",
                           OURS),
