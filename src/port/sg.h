@@ -53,6 +53,7 @@ struct sg_unit {
 
     struct port_sg_device device;   /* fd < 0: it is away */
     bool away;                  /* atomic: the same, for others */
+    int mounts_fd;              /* ... and in use: the kernel's mounts; or -1 */
     uint64_t again_ms;          /* away: when it is looked for again, or 0 */
     unsigned pause_ms;          /* ... and how long after that */
     uint64_t diskseq;           /* of the block device, when last looked */

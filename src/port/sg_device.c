@@ -16,6 +16,7 @@
 #include "port/sg.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -199,12 +200,25 @@ now_ms(void)
     return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
 }
 
-/* Nothing tells when somebody lets it go, or by when all its names are made. */
+/* The kernel tells of an unmount (proc(5): mountinfo). */
+static void
+watch_mounts(struct sg_unit *unit, bool watch)
+{
+    if (watch && unit->mounts_fd < 0)
+        unit->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    if (watch || unit->mounts_fd < 0)
+        return;
+    close(unit->mounts_fd);
+    unit->mounts_fd = -1;
+}
+
+/* Nothing tells when a process lets it go, or by when all its names are made. */
 static void
 look_again(struct sg_unit *unit, int rc)
 {
     bool there = rc != -ENODEV && rc != -ENOENT && rc != -ENXIO;
 
+    watch_mounts(unit, there);
     unit->again_ms = 0;
     if (unit->pause_ms > (there ? AGAIN_MAX_MS : SETTLE_MS))
         return;
@@ -224,6 +238,7 @@ look_for_it(struct sg_unit *unit)
     memcpy(before, unit->why, sizeof before); /* nobody else writes it */
     rc = open_device(unit, text, sizeof text);
     if (rc == 0) {
+        watch_mounts(unit, false);
         changed(unit);
         return;
     }
@@ -373,6 +388,7 @@ wait_for_something(struct sg_unit *unit)
         { .fd = unit->wake_fd, .events = POLLIN },
         { .fd = unit->uevent_fd, .events = POLLIN },
         { .fd = unit->device.fd, .events = POLLIN },
+        { .fd = unit->mounts_fd, .events = POLLPRI },
     };
     uint64_t count;
 
@@ -382,8 +398,10 @@ wait_for_something(struct sg_unit *unit)
         read(unit->wake_fd, &count, sizeof count) < 0)
         TRACE(TRACE_PORT, "eventfd: %d", errno);
     take_uevents(unit);
-    if (unit->device.fd < 0 && unit->again_ms != 0 &&
-        now_ms() >= unit->again_ms)
+    if (unit->device.fd < 0 && fds[3].revents & POLLPRI)
+        look_for_it_anew(unit);
+    else if (unit->device.fd < 0 && unit->again_ms != 0 &&
+             now_ms() >= unit->again_ms)
         look_for_it(unit);
     if (unit->device.fd < 0 || fds[2].revents == 0)
         return;
@@ -454,6 +472,7 @@ close_all(struct sg_unit *unit)
         close(unit->wake_fd);
     if (unit->uevent_fd >= 0)
         close(unit->uevent_fd);
+    watch_mounts(unit, false);
 }
 
 /* The socket first: nothing that comes after the look is missed. */

@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import struct
+import subprocess
 
 import pytest
 
@@ -102,6 +103,37 @@ def test_drive_that_somebody_else_has_at_the_start(box, serve, media):
     until(lambda: "drive d1 is away: " in s.stderr() and
           "driver sd" in s.stderr(), "a line", 5)
     held.unlink()
+    s.mounted("ARCHIVE-A", seconds=10)
+
+
+def test_drive_that_is_mounted_at_the_start(box, serve, media, tmp_path):
+    """An unmount is enough."""
+    b = box()
+    b.put(1, media.a)
+    b.make(1)
+    where = tmp_path / "mounted"
+    where.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", where], check=True)
+    try:
+        number = os.stat(where).st_dev
+        block = b.sys / place(1) / "block" / "sdz"
+        block.mkdir(parents=True)
+        (block / "dev").write_text(f"{os.major(number)}:{os.minor(number)}\n")
+        (block / "device").symlink_to("../..")
+        (b.sys / "class" / "block").mkdir()
+        (b.sys / "class" / "block" / "sdz").symlink_to(
+            f"../../{place(1)}/block/sdz")
+        driver = b.sys / "bus/scsi/drivers/sd"
+        driver.mkdir(parents=True)
+        (b.sys / place(1) / "driver").symlink_to(
+            "../../../../../bus/scsi/drivers/sd")
+        s = serve({"d1": {"port": "sg", "match": "serial:HUX0000001",
+                          "own": "shared"}})
+        assert f"sdz is mounted on {where}" in away(s, "d1")
+        subprocess.run(["nsenter", "-t", str(s.process.pid), "-m", "umount",
+                        where], check=True)
+    finally:
+        subprocess.run(["umount", where], check=True)
     s.mounted("ARCHIVE-A", seconds=10)
 
 
