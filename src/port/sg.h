@@ -80,7 +80,8 @@ unsigned sg_sense_key(const uint8_t *sense, size_t len);
 /* What a uevent is about. */
 enum sg_uevent {
     SG_UEVENT_NOTHING,          /* of another device */
-    SG_UEVENT_ARRIVAL,          /* some SCSI device came: is it ours? */
+    SG_UEVENT_ARRIVAL,          /* some SCSI device came, or a driver let go
+                                 * of one: is it ours? */
     SG_UEVENT_GONE,             /* ours is gone */
     SG_UEVENT_MEDIA,            /* the kernel saw a change of ours */
     SG_UEVENT_DRIVER,           /* a driver of the kernel took ours */

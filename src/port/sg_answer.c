@@ -300,6 +300,9 @@ sg_uevent_of(const char *message, size_t len, const char *devpath)
     if (strcmp(event.action, "add") == 0 &&
         strcmp(event.subsystem, "scsi_generic") == 0)
         return SG_UEVENT_ARRIVAL;
+    if (strcmp(event.action, "unbind") == 0 &&
+        strcmp(event.subsystem, "scsi") == 0)
+        return SG_UEVENT_ARRIVAL;
     if (!is_within(event.devpath, devpath))
         return SG_UEVENT_NOTHING;
     if (strcmp(event.action, "change") == 0 && is_change(&event))

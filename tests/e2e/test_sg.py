@@ -103,6 +103,7 @@ def test_drive_that_somebody_else_has_at_the_start(box, serve, media):
     until(lambda: "drive d1 is away: " in s.stderr() and
           "driver sd" in s.stderr(), "a line", 5)
     held.unlink()
+    b.say(ACTION="unbind", DEVPATH=f"/{place(1)}", SUBSYSTEM="scsi")
     s.mounted("ARCHIVE-A", seconds=10)
 
 

@@ -249,6 +249,10 @@ uevents__what_they_are_about(void **state)
              "SUBSYSTEM=usb",
              OURS),
         SG_UEVENT_GONE);
+    /* Which one it is is not known while ours is away. */
+    assert_int_equal(
+        SAYS("unbind@/x\0ACTION=unbind\0DEVPATH=" OURS "\0SUBSYSTEM=scsi", ""),
+        SG_UEVENT_ARRIVAL);
     /* Another: a longer name, and a partition of ours. */
     assert_int_equal(SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
                           "1/scsi_generic/sg9\0SUBSYSTEM=scsi_generic",
