@@ -21,7 +21,7 @@
 #include "tapelink/tape_link.h"
 
 #define TAPE_MARK_ROOM (1u << 20)       /* of the window, for set records */
-#define TAPE_IN_FLIGHT (1u << 20)       /* bytes on their way, or four records */
+#define TAPE_IN_FLIGHT (2u << 20)       /* bytes on their way, or four records */
 
 struct tape_job {
     const struct cli *cli;

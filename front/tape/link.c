@@ -2,7 +2,8 @@
  * link.c - the client's end of a tape session
  *
  * Replies come in the order of the requests, so a ring of what was submitted
- * is all that is remembered.  Replies are received many at once.
+ * is all that is remembered.  Replies are received many at once, and reads sent
+ * a few at once.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,7 +20,9 @@
 #include "tapelink/window.h"
 #include "tapelink/wire.h"
 
-#define IN_BYTES 16384
+#define IN_BYTES       16384
+#define TOGETHER       32           /* reads sent at once, at most, ... */
+#define TOGETHER_BYTES (512u << 10) /* ... and what they ask for */
 
 _Static_assert(IN_BYTES >= sizeof(struct tape_reply) + TAPE_EXTRA_MAX, "fits");
 
@@ -38,9 +41,35 @@ struct tape_link {
     unsigned first, pending;
     uint8_t in[IN_BYTES]; /* [in_at, in_end) */
     size_t in_at, in_end;
+    struct tape_request reads[TOGETHER]; /* submitted, not sent yet */
+    unsigned reads_count;
+    size_t reads_bytes;
 };
 
 /* --- messages ------------------------------------------------------------------ */
+
+/* 0, or what is broken from now on. */
+static int
+send_bytes(struct tape_link *link, const void *data, size_t len)
+{
+    int rc = link->broken;
+
+    if (rc == 0)
+        rc = tape_send_all(link->fd, data, len);
+    if (rc != 0)
+        link->broken = rc == -ECONNRESET ? -EPIPE : rc;
+    return link->broken;
+}
+
+static int
+send_reads(struct tape_link *link)
+{
+    size_t len = link->reads_count * sizeof link->reads[0];
+
+    link->reads_count = 0;
+    link->reads_bytes = 0;
+    return len == 0 ? link->broken : send_bytes(link, link->reads, len);
+}
 
 static int
 send_request(struct tape_link *link, struct tape_request *request,
@@ -48,18 +77,28 @@ send_request(struct tape_link *link, struct tape_request *request,
 {
     uint8_t message[sizeof *request + RI_NAME_MAX];
     size_t len = text != NULL ? strnlen(text, RI_NAME_MAX - 1) : 0;
-    int rc = link->broken;
+    int rc = send_reads(link);
 
+    if (rc != 0)
+        return rc;
     request->extra = (uint16_t) len;
     request->group = link->group;
     memcpy(message, request, sizeof *request);
     if (len > 0)
         memcpy(message + sizeof *request, text, len);
-    if (rc == 0)
-        rc = tape_send_all(link->fd, message, sizeof *request + len);
-    if (rc != 0)
-        link->broken = rc == -ECONNRESET ? -EPIPE : rc;
-    return link->broken;
+    return send_bytes(link, message, sizeof *request + len);
+}
+
+/* It goes with others, or when somebody waits for it. */
+static int
+queue_read(struct tape_link *link, const struct tape_request *request)
+{
+    link->reads[link->reads_count] = *request;
+    link->reads[link->reads_count++].group = link->group;
+    link->reads_bytes += request->size;
+    return link->reads_count < TOGETHER && link->reads_bytes < TOGETHER_BYTES
+               ? link->broken
+               : send_reads(link);
 }
 
 /* A whole reply is there, with what follows it. */
@@ -434,7 +473,8 @@ submit(struct tape_link *link, bool write, size_t offset, size_t size)
         return -EINVAL;
     if (link->pending == TAPE_LINK_PENDING)
         return -EAGAIN;
-    rc = send_request(link, &request, NULL);
+    rc =
+        write ? send_request(link, &request, NULL) : queue_read(link, &request);
     if (rc != 0)
         return rc;
     link->ring[at] = (struct on_its_way){ write, offset, size };
@@ -464,7 +504,9 @@ tape_link_reap(struct tape_link *link, struct tape_link_done *out_done)
 
     if (link->pending == 0)
         return -ENOENT;
-    rc = link->broken != 0 ? link->broken : next_reply(link, &reply, extra);
+    rc = have_reply(link) ? link->broken : send_reads(link);
+    if (rc == 0)
+        rc = next_reply(link, &reply, extra);
     link->first = (link->first + 1) % TAPE_LINK_PENDING;
     link->pending--;
     if (rc == 0 && reply.op != (at.write ? TAPE_WRITE : TAPE_READ))
@@ -487,7 +529,7 @@ tape_link_reap(struct tape_link *link, struct tape_link_done *out_done)
 bool
 tape_link_ready(struct tape_link *link)
 {
-    while (!have_reply(link) && link->broken == 0)
+    while (!have_reply(link) && send_reads(link) == 0)
         if (receive(link, MSG_DONTWAIT) == -EAGAIN)
             return false;
     return true;

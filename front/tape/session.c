@@ -18,7 +18,9 @@
 #define IN_BYTES  16384
 #define OUT_BYTES 16384
 #define OPEN_S    10 /* who says nothing for so long is sent away */
-#define TOGETHER  4  /* replies sent at once, at most */
+/* Replies are sent when the data that they tell of are so many bytes, ... */
+#define TOGETHER_BYTES (1u << 20)
+#define TOGETHER       32 /* ... or so many records, at most */
 
 _Static_assert(IN_BYTES >= sizeof(struct tape_request) + TAPE_EXTRA_MAX,
                "fits");
@@ -36,7 +38,8 @@ struct serving {
     size_t in_at, in_end;
     uint8_t out[OUT_BYTES];
     size_t out_len;
-    unsigned replies;
+    unsigned replies; /* in out */
+    size_t told;      /* bytes that they tell of */
 };
 
 /* --- messages ---------------------------------------------------------------------- */
@@ -46,7 +49,10 @@ flush(struct serving *s)
 {
     size_t len = s->out_len;
 
-    s->out_len = s->replies = 0;
+    s->out_len = s->told = s->replies = 0;
+    /* From now on the client may do with them as it likes. */
+    if (s->tape != NULL && !s->closed)
+        ri_tape_give_back(s->tape);
     return len == 0 || tape_send_all(s->session->fd, s->out, len) == 0;
 }
 
@@ -63,8 +69,11 @@ reply(struct serving *s, struct tape_reply *reply, const void *extra,
     if (extra_len > 0)
         memcpy(s->out + s->out_len + sizeof *reply, extra, extra_len);
     s->out_len += len;
+    s->told += reply->bytes;
     /* What ends a stream is told at once. */
-    return (++s->replies < TOGETHER && reply->rc == 0) || flush(s);
+    return (++s->replies < TOGETHER && s->told < TOGETHER_BYTES &&
+            reply->rc == 0) ||
+           flush(s);
 }
 
 static bool
@@ -91,26 +100,40 @@ has_request(const struct serving *s)
            have >= sizeof request + request.extra;
 }
 
+/* More of what the client sends; it has all replies before anybody waits. */
+static bool
+receive(struct serving *s)
+{
+    int flags = s->replies > 0 ? MSG_DONTWAIT : 0;
+    ssize_t n;
+
+    memmove(s->in, s->in + s->in_at, s->in_end - s->in_at);
+    s->in_end -= s->in_at;
+    s->in_at = 0;
+    for (;;) {
+        n = recv(s->session->fd, s->in + s->in_end, IN_BYTES - s->in_end,
+                 flags);
+        if (n < 0 && errno == EAGAIN && flags != 0) {
+            flags = 0;
+            if (!flush(s))
+                return false;
+        } else if (n >= 0 || errno != EINTR) {
+            break;
+        }
+    }
+    if (n <= 0)
+        return false;
+    s->in_end += (size_t) n;
+    return true;
+}
+
 /* text: RI_NAME_MAX.  False: the client is gone, or has sent what is none. */
 static bool
 next_request(struct serving *s, struct tape_request *out, char *text)
 {
-    while (!has_request(s)) {
-        ssize_t n;
-
-        if (!flush(s))
+    while (!has_request(s))
+        if (!receive(s))
             return false;
-        memmove(s->in, s->in + s->in_at, s->in_end - s->in_at);
-        s->in_end -= s->in_at;
-        s->in_at = 0;
-        do
-            n = recv(s->session->fd, s->in + s->in_end, IN_BYTES - s->in_end,
-                     0);
-        while (n < 0 && errno == EINTR);
-        if (n <= 0)
-            return false;
-        s->in_end += (size_t) n;
-    }
     memcpy(out, s->in + s->in_at, sizeof *out);
     s->in_at += sizeof *out;
     if (out->extra >= RI_NAME_MAX)
@@ -155,7 +178,7 @@ transfer(struct serving *s, const struct tape_request *request)
         return reply(s, &skipped, NULL, 0);
     s->holding = false;
     rc = request->op == TAPE_READ
-             ? ri_tape_read(s->tape, data, request->size, &result)
+             ? ri_tape_read_lent(s->tape, data, request->size, &result)
              : ri_tape_write(s->tape, data, request->size, &result);
     if (ends_stream(rc, &result)) {
         s->holding = true;

@@ -8,11 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tapes/identity.h"
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>
+#else
+#include <xxhash.h>
+#endif
 
 #define ITEMS_MAX 262144
 
 /* --- the trail ------------------------------------------------------------ */
+
+uint64_t
+block_hash(const void *data, size_t length)
+{
+    return XXH3_64bits(data, length);
+}
 
 void
 trail_clear(struct trail *trail)
@@ -50,10 +60,23 @@ trail_add_data(struct trail *trail, uint64_t number, uint32_t block,
             .number = number + i,
             .kind = OBJECT_BLOCK,
             .length = (uint32_t) bytes,
-            .hash = tape_hash((const uint8_t *) data + i * bytes, bytes),
+            .lent = (const uint8_t *) data + i * bytes,
         };
 
         trail_add(trail, &object);
+    }
+}
+
+void
+trail_hash(struct trail *trail)
+{
+    for (unsigned i = 0; i < trail->count; i++) {
+        struct tape_object *object = &trail->objects[i];
+
+        if (object->lent == NULL)
+            continue;
+        object->hash = block_hash(object->lent, object->length);
+        object->lent = NULL;
     }
 }
 
@@ -210,6 +233,7 @@ kept_settle(struct kept *kept, struct trail *trail)
             trail_add_data(trail, item->number, item->block, item->data,
                            item->length);
     }
+    trail_hash(trail);
     kept_drop(kept);
 }
 

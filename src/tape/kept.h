@@ -31,8 +31,13 @@ struct tape_object {
     enum tape_kind kind;
     uint32_t length;            /* bytes that were seen of it */
     uint32_t room;              /* ... in a buffer of this size; 0: all */
-    uint64_t hash;
+    uint64_t hash;              /* ... unless there is */
+    const void *lent;           /* its data, or NULL: not hashed yet */
 };
+
+/* Of what lies in a block.  Fast, and not for enemies; no two programs need
+ * agree on it. */
+uint64_t block_hash(const void *data, size_t length);
 
 /* The last objects before `end`, one behind the other. */
 struct trail {
@@ -42,9 +47,13 @@ struct trail {
 
 void trail_clear(struct trail *trail);
 void trail_add(struct trail *trail, const struct tape_object *object);
-/* Blocks of `block` bytes from `number` on, or one of any length (block 0). */
+/* Blocks of `block` bytes from `number` on, or one of any length (block 0).
+ * The data stay as they are until trail_hash. */
 void trail_add_data(struct trail *trail, uint64_t number, uint32_t block,
                     const void *data, size_t length);
+/* Data that were added are not needed any more: those that have not been passed
+ * over since are hashed. */
+void trail_hash(struct trail *trail);
 void trail_add_marks(struct trail *trail, uint64_t number, uint64_t count);
 
 struct kept_item {

@@ -57,6 +57,7 @@ read_object(struct ri_tape *tape, uint32_t room, struct tape_object *out)
     out->length = bytes;
     out->room = 0;
     out->hash = 0;
+    out->lent = NULL;
     switch (status) {
     case STATUS_SUCCESS:
         break;
@@ -74,7 +75,7 @@ read_object(struct ri_tape *tape, uint32_t room, struct tape_object *out)
     default:
         return status;
     }
-    out->hash = tape_hash(tape->scratch, bytes);
+    out->hash = block_hash(tape->scratch, bytes);
     return STATUS_SUCCESS;
 }
 
@@ -527,6 +528,7 @@ place_recover(struct ri_tape *tape, NTSTATUS why)
 {
     NTSTATUS status = why;
 
+    trail_hash(&tape->trail);
     if (tape->how.fail_without || tape->place.object < 0) {
         place_give_up(tape, why);
         return why;

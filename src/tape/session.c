@@ -39,14 +39,22 @@ session_stopped(struct ri_tape *tape)
                                               : STATUS_SUCCESS;
 }
 
-int
-session_begin(struct ri_tape *tape, struct ri_tape_result *result)
+/* Data that reads have lent are still there. */
+static int
+begin(struct ri_tape *tape, struct ri_tape_result *result)
 {
     memset(result, 0, sizeof *result);
     tape->unsafe[0] = '\0';
     InterlockedExchange(&tape->interrupted, 0);
     InterlockedExchange(&tape->running, 1);
     return tape_status_errno(session_stopped(tape));
+}
+
+int
+session_begin(struct ri_tape *tape, struct ri_tape_result *result)
+{
+    trail_hash(&tape->trail);
+    return begin(tape, result);
 }
 
 int
@@ -540,10 +548,10 @@ read_next(struct ri_tape *tape, void *data, size_t size,
 }
 
 int
-ri_tape_read(struct ri_tape *tape, void *data, size_t size,
-             struct ri_tape_result *out_result)
+ri_tape_read_lent(struct ri_tape *tape, void *data, size_t size,
+                  struct ri_tape_result *out_result)
 {
-    int rc = session_begin(tape, out_result);
+    int rc = begin(tape, out_result);
     NTSTATUS status;
 
     if (rc != 0)
@@ -557,4 +565,20 @@ ri_tape_read(struct ri_tape *tape, void *data, size_t size,
     if (NT_SUCCESS(status) && size != 0)
         status = read_next(tape, data, size, out_result);
     return session_end(tape, out_result, status);
+}
+
+void
+ri_tape_give_back(struct ri_tape *tape)
+{
+    trail_hash(&tape->trail);
+}
+
+int
+ri_tape_read(struct ri_tape *tape, void *data, size_t size,
+             struct ri_tape_result *out_result)
+{
+    int rc = ri_tape_read_lent(tape, data, size, out_result);
+
+    ri_tape_give_back(tape);
+    return rc;
 }

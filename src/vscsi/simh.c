@@ -47,7 +47,6 @@ put_little(uint8_t *to, uint32_t value)
     to[3] = (uint8_t) (value >> 24);
 }
 
-/* Between long records only the words at their ends are wanted. */
 static bool
 word_at(struct simh *simh, uint64_t at, uint32_t *out_word)
 {
@@ -69,6 +68,15 @@ word_at(struct simh *simh, uint64_t at, uint32_t *out_word)
     return true;
 }
 
+/* Between long records only the words at their ends are wanted. */
+static size_t
+window_want(uint32_t len)
+{
+    const size_t all = sizeof((struct simh *) 0)->window;
+
+    return len > all / 4 ? 64 : all;
+}
+
 static uint64_t
 padded(uint32_t len)
 {
@@ -83,6 +91,31 @@ simh_footprint(uint32_t len)
 
 /* --- objects -------------------------------------------------------------- */
 
+/* The bytes of a record at `at`, and the words behind it with the same call. */
+static void
+take_data(struct simh *simh, uint64_t at, uint32_t len, struct simh_take *take)
+{
+    uint64_t rest = simh->on_medium - at;
+    struct iovec parts[2] = { { take->data, len }, { simh->window, 0 } };
+    ssize_t got;
+
+    if (len > take->room || (take->len != 0 && len != take->len) || len > rest)
+        return;
+    if (at >= simh->window_at &&
+        at + len <= simh->window_at + simh->window_len) {
+        memcpy(take->data, simh->window + (at - simh->window_at), len);
+        take->done = true;
+        return;
+    }
+    parts[1].iov_len = window_want(len);
+    if (parts[1].iov_len > rest - len)
+        parts[1].iov_len = (size_t) (rest - len);
+    got = preadv(simh->medium->fd, parts, 2, (off_t) at);
+    simh->window_at = at + len;
+    simh->window_len = got > (ssize_t) len ? (size_t) got - len : 0;
+    take->done = got >= (ssize_t) len;
+}
+
 /* Where the record ends that begins at `at`; 0: it does not.  Some writers do
  * not pad records of odd length. */
 static uint64_t
@@ -91,7 +124,7 @@ record_end(struct simh *simh, uint64_t at, uint32_t word)
     uint32_t len = word & LENGTH_MASK, trailer;
     uint64_t tail = at + 4 + padded(len);
 
-    simh->window_want = len > sizeof simh->window ? 64 : sizeof simh->window;
+    simh->window_want = window_want(len);
     if (word_at(simh, tail, &trailer) && trailer == word)
         return tail + 4;
     if (len % 2 != 0 && word_at(simh, tail - 1, &trailer) && trailer == word)
@@ -101,7 +134,7 @@ record_end(struct simh *simh, uint64_t at, uint32_t word)
 
 /* True: `word` is an object.  Else *at has moved behind it. */
 static bool
-classify(struct simh *simh, uint32_t word, uint64_t *at,
+classify(struct simh *simh, uint32_t word, uint64_t *at, struct simh_take *take,
          struct simh_object *out)
 {
     unsigned class = word >> 28;
@@ -125,6 +158,8 @@ classify(struct simh *simh, uint32_t word, uint64_t *at,
     }
     if (class == 15)
         return true; /* only reverse reads could meet these */
+    if (class == 0 && take != NULL)
+        take_data(simh, *at + 4, out->len, take);
     out->next = record_end(simh, *at, word);
     if (out->next == 0)
         return true;
@@ -138,7 +173,7 @@ classify(struct simh *simh, uint32_t word, uint64_t *at,
 
 static void
 simh_look(struct simh *simh, const struct simh_place *place,
-          struct simh_object *out)
+          struct simh_take *take, struct simh_object *out)
 {
     uint64_t at = place->at;
     uint32_t word;
@@ -155,7 +190,7 @@ simh_look(struct simh *simh, const struct simh_place *place,
             out->at = out->next = at;
             return;
         }
-        if (classify(simh, word, &at, out))
+        if (classify(simh, word, &at, take, out))
             return;
     }
 }
@@ -242,9 +277,9 @@ forget_from(struct simh *simh, const struct simh_place *place)
 
 void
 simh_next(struct simh *simh, const struct simh_place *place,
-          struct simh_object *out)
+          struct simh_take *take, struct simh_object *out)
 {
-    simh_look(simh, place, out);
+    simh_look(simh, place, take, out);
     if (place->object == simh->known && out->kind != SIMH_END &&
         out->kind != SIMH_DAMAGE &&
         !add_known(simh, out->kind == SIMH_MARK, out->at, out->next))
@@ -259,7 +294,7 @@ simh_know(struct simh *simh, uint64_t number)
     while (simh->known <= number) {
         struct simh_place place = { simh->known, simh->known_at };
 
-        simh_next(simh, &place, &object);
+        simh_next(simh, &place, NULL, &object);
         if (object.kind == SIMH_END || object.kind == SIMH_DAMAGE)
             return object.kind;
     }
@@ -286,7 +321,7 @@ simh_find(struct simh *simh, uint64_t number, struct simh_place *out)
     }
     *out = simh->points[low];
     while (out->object < number) {
-        simh_look(simh, out, &object);
+        simh_look(simh, out, NULL, &object);
         if (object.kind == SIMH_END || object.kind == SIMH_DAMAGE)
             return false;
         out->object++;
@@ -539,7 +574,7 @@ simh_check(struct simh *simh)
     struct simh_object object;
     uint32_t word = 0;
 
-    simh_look(simh, &start, &object);
+    simh_look(simh, &start, NULL, &object);
     if (object.kind != SIMH_DAMAGE)
         return NULL;
     if (simh->end < 4)

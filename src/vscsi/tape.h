@@ -79,14 +79,24 @@ struct simh {
     uint8_t window[4096];
 };
 
+/* The data of a record, wanted by whoever looks at the next object. */
+struct simh_take {
+    void *data;
+    size_t room;                /* for a longer one nothing is read */
+    uint32_t len;               /* only of a record of this length; 0: of any */
+    bool done;                  /* all of it is in data */
+};
+
 /* NULL: no memory. */
 struct simh *simh_new(struct medium *medium, uint64_t size);
 void simh_free(struct simh *simh);
 /* May the image be put into a drive?  NULL, or what is wrong with it. */
 const char *simh_check(struct simh *simh);
-/* The object at a place, which is known from then on; all is flushed. */
+/* The object at a place, which is known from then on; all is flushed.  take:
+ * NULL, or its data come along if they are wanted; they count if it is a
+ * SIMH_RECORD and take->done. */
 void simh_next(struct simh *simh, const struct simh_place *place,
-               struct simh_object *out_object);
+               struct simh_take *take, struct simh_object *out_object);
 /* Indexes until object `number` is known: SIMH_RECORD, or why it is not. */
 enum simh_kind simh_know(struct simh *simh, uint64_t number);
 /* The place of a known object, or behind the last; false: it cannot be read. */

@@ -62,7 +62,7 @@ compare_record(struct task *task, struct passage *pass, uint64_t at,
 /* What fits into the initiator's buffer; the rest of the block is passed. */
 static uint32_t
 take_record(struct task *task, struct passage *pass,
-            const struct simh_object *object)
+            const struct simh_take *take, const struct simh_object *object)
 {
     uint64_t want = pass->block != 0 ? pass->block : pass->count;
     uint64_t room = task->data_len - pass->moved;
@@ -73,6 +73,10 @@ take_record(struct task *task, struct passage *pass,
         return compare_record(task, pass, object->at + 4, (uint32_t) len);
     if (!pass->copy)
         return 0;
+    if (take->done) {
+        pass->moved += len;
+        return 0;
+    }
     if (len > room)
         len = (size_t) room;
     sense = medium_read(task->medium, object->at + 4, task->data + pass->moved,
@@ -100,10 +104,17 @@ static uint32_t
 pass_block(struct task *task, struct passage *pass)
 {
     struct tape *tape = task->drive->tape;
+    struct simh_take take = {
+        .data = task->data + pass->moved,
+        .room = pass->copy ? task->data_len - pass->moved : 0,
+        .len = pass->block,
+    };
     struct simh_object object;
     uint32_t sense;
 
-    simh_next(task->medium->simh, &tape->place, &object);
+    if (pass->block == 0 && take.room > pass->count)
+        take.room = pass->count;
+    simh_next(task->medium->simh, &tape->place, &take, &object);
     if (object.kind == SIMH_END)
         return stopped(task, pass, SENSE_END_OF_DATA);
     if (object.kind == SIMH_DAMAGE) {
@@ -112,7 +123,7 @@ pass_block(struct task *task, struct passage *pass)
     }
     if (object.kind == SIMH_RECORD &&
         (pass->block == 0 || object.len == pass->block)) {
-        sense = take_record(task, pass, &object);
+        sense = take_record(task, pass, &take, &object);
         if (sense != 0)
             return stopped(task, pass, sense);
     }

@@ -444,6 +444,10 @@ run_call(void *context)
     case CALL_READ:
         running.rc = rig_read(running.data, running.size);
         break;
+    case CALL_READ_LENT:
+        running.rc = ri_tape_read_lent(rig.tape, running.data, running.size,
+                                       &rig.result);
+        break;
     case CALL_WRITE:
         running.rc = rig_write(running.data, running.size);
         break;

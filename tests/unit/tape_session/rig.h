@@ -80,7 +80,14 @@ const uint8_t *rig_block(unsigned n, size_t size);
 
 /* --- calls that wait ------------------------------------------------------ */
 
-enum rig_call { CALL_READ, CALL_WRITE, CALL_OP, CALL_NEXT, CALL_CLOSE };
+enum rig_call {
+    CALL_READ,
+    CALL_READ_LENT,
+    CALL_WRITE,
+    CALL_OP,
+    CALL_NEXT,
+    CALL_CLOSE
+};
 
 /* Runs it on the rig's thread: data or name, size or operation, count. */
 void rig_start(enum rig_call call, void *data, size_t size, int64_t count);

@@ -90,7 +90,7 @@ settled__the_trail_has_the_last_objects(void **state)
     assert_int_equal(trail.objects[TRAIL_MAX - 1].number, 39);
     assert_int_equal(trail.objects[TRAIL_MAX - 1].kind, OBJECT_MARK);
     assert_int_equal(trail.objects[TRAIL_MAX - 2].hash,
-                     tape_hash(rig_block(19, 10), 10));
+                     block_hash(rig_block(19, 10), 10));
 }
 
 /* What is known is always one behind the other, up to the place. */
@@ -109,20 +109,52 @@ trail_with_a_gap__only_what_is_behind_it(void **state)
     assert_int_equal(trail.objects[TRAIL_MAX - 1].number, 129);
 }
 
+/* The owner of the data may use them again once they are hashed. */
 static void
-hash__every_byte_and_the_length_count(void **state)
+trail_of_lent_data__hashed__the_data_are_free(void **state)
 {
-    uint8_t data[200] = { 0 };
-    uint64_t plain = tape_hash(data, sizeof data);
+    uint8_t mine[TRAIL_MAX + 3][40];
 
     (void) state;
+    trail_add_marks(&trail, 99, 1);
+    for (unsigned i = 0; i < TRAIL_MAX + 3; i++) {
+        memcpy(mine[i], rig_block(i, 40), 40);
+        trail_add_data(&trail, 100 + i, 0, mine[i], 40);
+    }
+    trail_add_marks(&trail, 100 + TRAIL_MAX + 3, 1);
+    trail_hash(&trail);
+    memset(mine, 0xEE, sizeof mine);
+    trail_hash(&trail);
+    assert_int_equal(trail.count, TRAIL_MAX);
+    for (unsigned i = 0; i < TRAIL_MAX - 1; i++) {
+        assert_int_equal(trail.objects[i].number, 104 + i);
+        assert_int_equal(trail.objects[i].hash,
+                         block_hash(rig_block(4 + i, 40), 40));
+    }
+    assert_int_equal(trail.objects[TRAIL_MAX - 1].kind, OBJECT_MARK);
+}
+
+static void
+every_byte_and_the_length_count(uint64_t hash(const void *data, size_t length))
+{
+    uint8_t data[600] = { 0 };
+    uint64_t plain = hash(data, sizeof data);
+
     for (size_t i = 0; i < sizeof data; i++) {
         data[i] = 1;
-        assert_true(tape_hash(data, sizeof data) != plain);
+        assert_true(hash(data, sizeof data) != plain);
         data[i] = 0;
-        assert_true(tape_hash(data, i) != plain);
+        assert_true(hash(data, i) != plain);
     }
-    assert_true(tape_hash(data, sizeof data) == plain);
+    assert_true(hash(data, sizeof data) == plain);
+}
+
+static void
+hashes__every_byte_and_the_length_count(void **state)
+{
+    (void) state;
+    every_byte_and_the_length_count(tape_hash);
+    every_byte_and_the_length_count(block_hash);
 }
 
 /* --- states --------------------------------------------------------------- */
@@ -173,7 +205,8 @@ main(void)
         KEPT(last_one_not_written__room_comes_back),
         KEPT(settled__the_trail_has_the_last_objects),
         KEPT(trail_with_a_gap__only_what_is_behind_it),
-        KEPT(hash__every_byte_and_the_length_count),
+        KEPT(trail_of_lent_data__hashed__the_data_are_free),
+        KEPT(hashes__every_byte_and_the_length_count),
         KEPT(states__the_arrows_of_the_picture),
     };
 

@@ -652,6 +652,60 @@ read_session__yanked_at_each_place__goes_on_there(void **state)
     }
 }
 
+/* Records in a row: the place is known by what was lent and by what was given
+ * back, whatever lies in that memory since. */
+static void
+records_lent__yanked_and_given_back__goes_on_there(void **state)
+{
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    write_blocks(0, 20);
+    assert_result(rig_op(MTREW, 1), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        uint8_t *at = data + i * SIZE;
+
+        if (i % 5 == 4) {
+            ri_tape_give_back(rig.tape);
+            memset(data, 0xEE, 20 * SIZE);
+        }
+        if (i % 2 == 0)
+            rig_yank(0);
+        rig_start(CALL_READ_LENT, at, SIZE, 0);
+        if (i % 2 == 0) {
+            rig_wait_for(PROMPT_ASKED, NULL);
+            rig_insert(0, "T1");
+        }
+        assert_int_equal(rig_join(), 0);
+        assert_int_equal(rig.result.bytes, SIZE);
+        assert_memory_equal(at, rig_block(i, SIZE), SIZE);
+    }
+    assert_int_equal(rig_told(PROMPT_ASKED), 10);
+}
+
+/* Another call gives it back, too. */
+static void
+records_lent__then_written__yanked__the_place_is_known(void **state)
+{
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    write_blocks(0, 10);
+    assert_result(rig_op(MTREW, 1), 0);
+    for (unsigned i = 0; i < 6; i++)
+        assert_result(
+            ri_tape_read_lent(rig.tape, data + i * SIZE, SIZE, &rig.result), 0);
+    write_blocks(6, 1);
+    memset(data, 0xEE, 6 * SIZE);
+    rig_yank(0);
+    rig_start(CALL_WRITE, own(7, SIZE), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    rig_insert(0, "T1");
+    assert_int_equal(rig_join(), 0);
+    assert_result(rig_close(), 0);
+    assert_blocks("T1", 8);
+}
+
 static void
 motion__yanked__done_from_where_it_began(void **state)
 {
@@ -794,6 +848,8 @@ main(void)
         TEST(changed_elsewhere__use__kept_and_to_be_positioned),
         TEST(changed_elsewhere__retry__asked_as_before),
         TEST(read_session__yanked_at_each_place__goes_on_there),
+        TEST(records_lent__yanked_and_given_back__goes_on_there),
+        TEST(records_lent__then_written__yanked__the_place_is_known),
         TEST(motion__yanked__done_from_where_it_began),
         TEST(drive_without_locate__yanked_at_each_place__goes_on_there),
         TEST(many_things__compared_with_a_model),

@@ -29,12 +29,19 @@ static unsigned char bytes[FAKE_BYTES];
 static unsigned count, at;
 static bool back;
 
+/* Read, and not given back. */
+static struct lent {
+    const void *data, *record;
+    size_t size;
+} lent[FAKE_RECORDS];
+static unsigned lent_count;
+
 void
 fake_tape_reset(void)
 {
     pthread_mutex_lock(&lock);
     memset(&fake_tape, 0, sizeof fake_tape);
-    count = at = 0;
+    count = at = lent_count = 0;
     back = false;
     session = NULL;
     pthread_mutex_unlock(&lock);
@@ -262,6 +269,33 @@ add_locked(const void *data, size_t size)
         memcpy(bytes + start, data, size);
     count = ++at;
     return 0;
+}
+
+int
+ri_tape_read_lent(struct ri_tape *tape, void *data, size_t size,
+                  struct ri_tape_result *out_result)
+{
+    int rc = ri_tape_read(tape, data, size, out_result);
+
+    pthread_mutex_lock(&lock);
+    if (rc == 0 && out_result->bytes > 0 && lent_count < FAKE_RECORDS)
+        lent[lent_count++] =
+            (struct lent){ data, bytes + starts[at - 1], out_result->bytes };
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+void
+ri_tape_give_back(struct ri_tape *tape)
+{
+    (void) tape;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < lent_count; i++)
+        if (memcmp(lent[i].data, lent[i].record, lent[i].size) != 0)
+            fake_tape.spoilt++;
+    fake_tape.given_back += lent_count;
+    lent_count = 0;
+    pthread_mutex_unlock(&lock);
 }
 
 int

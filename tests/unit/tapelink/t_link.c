@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../api/http_client.h"
@@ -128,6 +130,57 @@ stream__read_meets_a_filemark__what_is_behind_waits_for_go_on(void **state)
     assert_int_equal(tape_link_reap(link, &done), 0);
     assert_int_equal(done.rc, 0);
     assert_int_equal(done.result.bytes, 7);
+    tape_link_close(link, NULL);
+}
+
+/* What the service remembers of records is taken before the client may use
+ * their memory again. */
+static void
+stream__slots_used_again_at_once__records_are_remembered_before(void **state)
+{
+    struct tape_link *link = house_open();
+    size_t room, slots = 40, size = 60000, next = 0;
+    unsigned char *base = tape_link_buffer(link, &room);
+    struct tape_link_done done;
+
+    (void) state;
+    memset(base, 7, size);
+    for (unsigned i = 0; i < 130; i++)
+        assert_int_equal(tape_link_write(link, base, size, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    for (size_t i = 0; i < 130; i++) {
+        for (; next < 130 && next < i + slots; next++)
+            assert_int_equal(
+                tape_link_submit_read(link, next % slots * size, size), 0);
+        assert_int_equal(tape_link_reap(link, &done), 0);
+        assert_int_equal(done.result.bytes, size);
+        assert_int_equal(done.offset, i % slots * size);
+        assert_int_equal(base[done.offset + size - 1], 7);
+        memset(base + done.offset, 0, size);
+    }
+    assert_int_equal(fake_tape_count(&fake_tape.given_back), 130);
+    assert_int_equal(fake_tape_count(&fake_tape.spoilt), 0);
+    tape_link_close(link, NULL);
+}
+
+/* A few reads are sent together, but none stays behind. */
+static void
+stream__one_read_submitted__is_ready_in_the_end(void **state)
+{
+    struct tape_link *link = house_open();
+    struct timespec now, until;
+
+    (void) state;
+    assert_int_equal(tape_link_write(link, "x", 1, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    assert_int_equal(tape_link_submit_read(link, 0, 100), 0);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 10;
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        sched_yield();
+    } while (!tape_link_ready(link) && now.tv_sec < until.tv_sec);
+    assert_true(tape_link_ready(link));
     tape_link_close(link, NULL);
 }
 
@@ -320,6 +373,8 @@ main(void)
         T(record__longer_than_asked__is_cut_and_said),
         T(stream__as_many_as_may_be__in_order),
         T(stream__read_meets_a_filemark__what_is_behind_waits_for_go_on),
+        T(stream__slots_used_again_at_once__records_are_remembered_before),
+        T(stream__one_read_submitted__is_ready_in_the_end),
         T(stream__early_warning_and_full__nothing_behind_is_written),
         T(window__borrowed__data_outside_are_refused),
         T(open__busy_and_unknown__say_so),

@@ -75,6 +75,67 @@ odd_records__not_padded__are_read(void **state)
     assert_int_equal(read_block(t, 3), 0x080005);
 }
 
+/* Data come with the words around them, or out of what was read with those of
+ * the record before. */
+static void
+records_of_all_lengths__whole_and_in_part__are_read(void **state)
+{
+    static const uint32_t lengths[] = { 1,    2,    3,     10,    511,    1023,
+                                        1024, 1025, 2000,  4095,  4096,   4097,
+                                        5000, 9999, 65535, 65536, 262144, 20 };
+    struct tape_rig *t = *state;
+    FILE *file = fopen(t->tap, "wb");
+    uint8_t *data = malloc(262144);
+
+    for (size_t i = 0; i < 262144; i++)
+        data[i] = (uint8_t) (i * 31 >> 3);
+    for (size_t i = 0; i < 18; i++)
+        tap_record(file, 0, data + i, lengths[i]);
+    fclose(file);
+    tape_settle(t);
+    for (unsigned less = 0; less < 2; less++) {
+        rewind_tape(t);
+        for (size_t i = 0; i < 18; i++) {
+            uint32_t len = lengths[i] - less;
+
+            memset(t->big, 0xA5, lengths[i] + 1);
+            assert_int_equal(read_block(t, len),
+                             less != 0 && len != 0 ? ILI << 16 : 0);
+            assert_memory_equal(t->big, data + i, len);
+            assert_int_equal(t->big[len], 0xA5);
+            assert_int_equal(object_now(t), len != 0 ? i + 1 : i);
+            if (len == 0)
+                assert_int_equal(space_over(t, 0, 1), 0);
+        }
+    }
+    rewind_tape(t);
+    for (size_t i = 0; i < 18; i++) { /* there is room for more */
+        assert_int_equal(read_block(t, 1 << 20), ILI << 16);
+        assert_int_equal(info_of(t), (1 << 20) - lengths[i]);
+        assert_memory_equal(t->big, data + i, lengths[i]);
+    }
+    free(data);
+}
+
+static void
+long_record__lengths_differ__medium_error_before_it(void **state)
+{
+    struct tape_rig *t = *state;
+    FILE *file = fopen(t->tap, "wb");
+
+    memset(t->big, 'x', 20000);
+    tap_record(file, 0, "good", 4);
+    tap_word(file, 20000);
+    fwrite(t->big, 1, 20000, file);
+    tap_word(file, 20001);
+    fclose(file);
+    tape_settle(t);
+    assert_int_equal(read_block(t, 4), 0);
+    assert_int_equal(read_block(t, 20000), 0x031100);
+    assert_int_equal(info_of(t), 20000);
+    assert_int_equal(object_now(t), 1);
+}
+
 static void
 our_image__strict_reader__finds_all_of_it(void **state)
 {
@@ -257,6 +318,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TAPE_TEST(image_of_another__gaps_classes_end_marker__is_read, plain),
         TAPE_TEST(odd_records__not_padded__are_read, plain),
+        TAPE_TEST(records_of_all_lengths__whole_and_in_part__are_read, plain),
+        TAPE_TEST(long_record__lengths_differ__medium_error_before_it, plain),
         TAPE_TEST(our_image__strict_reader__finds_all_of_it, plain),
         TAPE_TEST(append__behind_gap_and_end_marker__they_are_gone, plain),
         TAPE_TEST(damage__in_the_middle__medium_error_at_its_place, plain),
