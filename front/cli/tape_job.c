@@ -311,6 +311,14 @@ tape_job_op(struct tape_job *job, int mt_op, int64_t count, const char *what)
 
 /* --- counting --------------------------------------------------------------------------- */
 
+uint32_t
+tape_job_sum(const struct tape_job *job, bool in_set, const void *data,
+             size_t size)
+{
+    return in_set || job->cli->json || !job->cli->quiet ? crc32c(0, data, size)
+                                                        : 0;
+}
+
 void
 tape_job_count(struct tape_job *job, uint32_t crc, size_t bytes)
 {

@@ -17,8 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/crc32c.h"
-
 #define DEFAULT_RECORD (1u << 20)
 #define PIPE_SIZE      (1 << 20)
 
@@ -35,14 +33,6 @@ struct reader {
 };
 
 /* --- output ---------------------------------------- */
-
-/* Checksums cost as much as a third of the rest: they are made when they are
- * told, or compared with those of a set. */
-static bool
-wants_checksum(const struct reader *r)
-{
-    return r->mark.part > 0 || r->job.cli->json || !r->job.cli->quiet;
-}
 
 static int
 put(struct reader *r, const unsigned char *data, size_t size)
@@ -62,7 +52,7 @@ put(struct reader *r, const unsigned char *data, size_t size)
         }
         done += (size_t) n;
     }
-    tape_job_count(&r->job, wants_checksum(r) ? crc32c(0, data, size) : 0,
+    tape_job_count(&r->job, tape_job_sum(&r->job, r->mark.part > 0, data, size),
                    size);
     return 0;
 }

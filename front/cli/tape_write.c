@@ -23,8 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/crc32c.h"
-
 #define DEFAULT_RECORD (64u << 10)
 #define PIPE_SIZE      (1 << 20)
 
@@ -111,7 +109,7 @@ fill(struct writer *w)
     if (slot->data == 0)
         return;
     fit(w, slot, at);
-    slot->crc = crc32c(0, at, slot->data);
+    slot->crc = tape_job_sum(&w->job, w->in_set, at, slot->data);
     if (slot->size > 0)
         w->head++;
 }
@@ -131,11 +129,13 @@ count_written(struct writer *w, struct slot *slot, size_t bytes)
         return;
     }
     if (data > 0)
-        tape_job_count(&w->job, crc32c(0, at, data), data);
+        tape_job_count(&w->job, tape_job_sum(&w->job, w->in_set, at, data),
+                       data);
     slot->offset += bytes;
     slot->size -= bytes;
     slot->data -= data;
-    slot->crc = crc32c(0, w->job.window + slot->offset, slot->data);
+    slot->crc = tape_job_sum(&w->job, w->in_set, w->job.window + slot->offset,
+                             slot->data);
 }
 
 /* One answer.  0: go on, or the tape ends here; else an exit code. */

@@ -121,8 +121,10 @@ receive(struct serving *s)
             break;
         }
     }
-    if (n <= 0)
+    if (n <= 0) {
+        (void) flush(s); /* it may still listen */
         return false;
+    }
     s->in_end += (size_t) n;
     return true;
 }

@@ -122,7 +122,9 @@ ask_one(struct input *plan, struct ri_tape *tape)
     enter();
     switch (what & 3) {
     case 0:
-        error = ri_tape_read(tape, buffer, size, &result);
+        error = what & 4 ? ri_tape_read_lent(tape, buffer, size, &result)
+                         : ri_tape_read(tape, buffer, size, &result);
+        ri_tape_give_back(tape);
         break;
     case 1:
         error = ri_tape_write(tape, buffer, size, &result);

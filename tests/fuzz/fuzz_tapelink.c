@@ -110,6 +110,11 @@ struct ri_tape {
     struct input answers; /* the session's thread's */
     unsigned told;        /* of interruptions: read and written, so that a tape
                            * that is gone is noticed */
+    struct {
+        void *data;
+        size_t size;
+    } lent[8]; /* read, and not given back */
+    unsigned lent_count;
 };
 
 static struct input answers; /* of the next tape */
@@ -151,6 +156,15 @@ touch(void *data, size_t size, bool write)
         (void) (at[0] + at[size - 1] + at[size / 2]);
 }
 
+/* Every call but a lent read looks at what was lent, so it must be there. */
+void
+ri_tape_give_back(struct ri_tape *tape)
+{
+    for (; tape->lent_count > 0; tape->lent_count--)
+        touch(tape->lent[tape->lent_count - 1].data,
+              tape->lent[tape->lent_count - 1].size, false);
+}
+
 int
 ri_tape_open(struct ri_service *service, const char *drive,
              const struct ri_tape_how *how, struct ri_tape **out_tape,
@@ -175,19 +189,24 @@ ri_tape_close(struct ri_tape *tape, struct ri_tape_result *out_result)
 {
     int rc = answer(tape, out_result);
 
+    ri_tape_give_back(tape);
     free(tape);
     __atomic_add_fetch(&closed, 1, __ATOMIC_SEQ_CST);
     return rc;
 }
 
 int
-ri_tape_read(struct ri_tape *tape, void *data, size_t size,
-             struct ri_tape_result *out_result)
+ri_tape_read_lent(struct ri_tape *tape, void *data, size_t size,
+                  struct ri_tape_result *out_result)
 {
     int rc = answer(tape, out_result);
 
     touch(data, size, true);
     out_result->bytes = rc == 0 ? size : 0;
+    if (tape->lent_count == 8)
+        ri_tape_give_back(tape);
+    tape->lent[tape->lent_count].data = data;
+    tape->lent[tape->lent_count++].size = size;
     return rc;
 }
 
@@ -197,6 +216,7 @@ ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
 {
     int rc = answer(tape, out_result);
 
+    ri_tape_give_back(tape);
     touch((void *) data, size, false);
     out_result->bytes = rc == 0 ? size : 0;
     return rc;
