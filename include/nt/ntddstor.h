@@ -139,6 +139,32 @@ typedef struct _STORAGE_MEDIA_SERIAL_NUMBER_DATA {
     UCHAR SerialNumber[0];
 } STORAGE_MEDIA_SERIAL_NUMBER_DATA, *PSTORAGE_MEDIA_SERIAL_NUMBER_DATA;
 
+#define STORAGE_PRIORITY_HINT_SUPPORTED 0x0001
+
+typedef struct _STORAGE_PRIORITY_HINT_SUPPORT {
+    ULONG SupportFlags;
+} STORAGE_PRIORITY_HINT_SUPPORT, *PSTORAGE_PRIORITY_HINT_SUPPORT;
+
+/* Records and numbers of the command are in scsi.h. */
+typedef struct _PERSISTENT_RESERVE_COMMAND {
+    ULONG Version;
+    ULONG Size;                 /* bytes */
+    union {
+        struct {
+            UCHAR ServiceAction : 5;
+            UCHAR Reserved1 : 3;
+            USHORT AllocationLength;
+        } PR_IN;
+        struct {
+            UCHAR ServiceAction : 5;
+            UCHAR Reserved1 : 3;
+            UCHAR Type : 4;
+            UCHAR Scope : 4;
+            UCHAR ParameterList[0]; /* PRO_PARAMETER_LIST */
+        } PR_OUT;
+    };
+} PERSISTENT_RESERVE_COMMAND, *PPERSISTENT_RESERVE_COMMAND;
+
 /* Media types continue those of ntdddisk.h. */
 typedef enum _STORAGE_MEDIA_TYPE {
     DDS_4mm = 0x20,

@@ -966,6 +966,58 @@ typedef struct _READ_CAPACITY16_DATA {
     UCHAR Reserved3[16];
 } READ_CAPACITY16_DATA, *PREAD_CAPACITY16_DATA;
 
+/* --- persistent reservations ---------------------------------------------- */
+
+#define RESERVATION_ACTION_READ_KEYS         0x00
+#define RESERVATION_ACTION_READ_RESERVATIONS 0x01
+
+#define RESERVATION_ACTION_REGISTER                 0x00
+#define RESERVATION_ACTION_RESERVE                  0x01
+#define RESERVATION_ACTION_RELEASE                  0x02
+#define RESERVATION_ACTION_CLEAR                    0x03
+#define RESERVATION_ACTION_PREEMPT                  0x04
+#define RESERVATION_ACTION_PREEMPT_ABORT            0x05
+#define RESERVATION_ACTION_REGISTER_IGNORE_EXISTING 0x06
+
+#define RESERVATION_SCOPE_LU      0x00
+#define RESERVATION_SCOPE_ELEMENT 0x02
+
+#define RESERVATION_TYPE_WRITE_EXCLUSIVE             0x01
+#define RESERVATION_TYPE_EXCLUSIVE                   0x03
+#define RESERVATION_TYPE_WRITE_EXCLUSIVE_REGISTRANTS 0x05
+#define RESERVATION_TYPE_EXCLUSIVE_REGISTRANTS       0x06
+
+typedef struct _PRI_REGISTRATION_LIST {
+    UCHAR Generation[4];
+    UCHAR AdditionalLength[4];
+    UCHAR ReservationKeyList[0][8];
+} PRI_REGISTRATION_LIST, *PPRI_REGISTRATION_LIST;
+
+typedef struct _PRI_RESERVATION_DESCRIPTOR {
+    UCHAR ReservationKey[8];
+    UCHAR ScopeSpecificAddress[4];
+    UCHAR Reserved;
+    UCHAR Type : 4;
+    UCHAR Scope : 4;
+    UCHAR Obsolete[2];
+} PRI_RESERVATION_DESCRIPTOR, *PPRI_RESERVATION_DESCRIPTOR;
+
+typedef struct _PRI_RESERVATION_LIST {
+    UCHAR Generation[4];
+    UCHAR AdditionalLength[4];
+    PRI_RESERVATION_DESCRIPTOR Reservations[0];
+} PRI_RESERVATION_LIST, *PPRI_RESERVATION_LIST;
+
+typedef struct _PRO_PARAMETER_LIST {
+    UCHAR ReservationKey[8];
+    UCHAR ServiceActionReservationKey[8];
+    UCHAR ScopeSpecificAddress[4];
+    UCHAR ActivatePersistThroughPowerLoss : 1;
+    UCHAR Reserved1 : 7;
+    UCHAR Reserved2;
+    UCHAR Obsolete[2];
+} PRO_PARAMETER_LIST, *PPRO_PARAMETER_LIST;
+
 /* --- mode parameters ------------------------------------------------------ */
 
 typedef struct _MODE_PARAMETER_HEADER {

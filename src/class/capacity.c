@@ -201,6 +201,7 @@ static const struct answer answers[] = {
       fill_read_capacity },
     { IOCTL_DISK_GET_LENGTH_INFO, sizeof(GET_LENGTH_INFORMATION), fill_length },
     { IOCTL_DISK_GET_DRIVE_GEOMETRY, sizeof(DISK_GEOMETRY), fill_geometry },
+    { IOCTL_DISK_UPDATE_DRIVE_SIZE, sizeof(DISK_GEOMETRY), fill_geometry },
     { IOCTL_CDROM_GET_DRIVE_GEOMETRY, sizeof(DISK_GEOMETRY), fill_geometry },
     { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, offsetof(DISK_GEOMETRY_EX, Data),
       fill_geometry_ex },

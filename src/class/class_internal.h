@@ -432,6 +432,10 @@ NTSTATUS NTAPI class_device_number(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_hotplug_info(class_device *dev, PIRP irp);
 NTSTATUS NTAPI class_set_hotplug_info(class_device *dev, PIRP irp);
 
+/* handdown.c */
+class_control_fn class_media_serial, class_persistent_in,
+    class_persistent_out, class_priority_hint;
+
 /* provision.c */
 NTSTATUS NTAPI class_manage_data_set(class_device *dev, PIRP irp);
 

@@ -10,6 +10,7 @@
 #include "disk/disk.h"
 
 #include "disk/floppy.h"
+#include "disk/upkeep.h"
 #include "fdo/fdo.h"
 
 #define DISK_TIMEOUT_S 10
@@ -274,12 +275,16 @@ static const struct {
 } controls[] = {
     { IOCTL_DISK_IS_WRITABLE, FALSE, is_writable },
     { IOCTL_DISK_VERIFY, FALSE, verify },
+    { IOCTL_DISK_GET_CACHE_INFORMATION, FALSE, disk_get_cache },
+    { IOCTL_DISK_SET_CACHE_INFORMATION, FALSE, disk_set_cache },
+    { IOCTL_DISK_REASSIGN_BLOCKS, FALSE, disk_reassign_blocks },
     { IOCTL_DISK_GET_MEDIA_TYPES, FALSE, floppy_media_types },
     { IOCTL_STORAGE_GET_MEDIA_TYPES, FALSE, floppy_media_types },
     { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, TRUE, floppy_media_types_ex },
     { IOCTL_DISK_FORMAT_TRACKS, TRUE, floppy_format_tracks },
     { IOCTL_DISK_FORMAT_TRACKS_EX, TRUE, floppy_format_tracks },
     { IOCTL_DISK_GET_DRIVE_GEOMETRY, TRUE, floppy_geometry },
+    { IOCTL_DISK_UPDATE_DRIVE_SIZE, TRUE, floppy_geometry },
     { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, TRUE, floppy_geometry },
 };
 

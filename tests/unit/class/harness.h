@@ -68,7 +68,7 @@ struct answer {
     UCHAR sense_len;
     ULONG transferred;          /* 0: what was asked for */
     int pend;                   /* keep the IRP until spy_release */
-    UCHAR data[8];              /* with success */
+    UCHAR data[32];             /* with success */
     UCHAR data_len;
 };
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <scsi.h>
 #include <vscsi.h>
 
 static struct vscsi_drive *drive;
@@ -171,6 +172,65 @@ locked__unload__refused_and_then_not(void **state)
     assert_status(ask(IOCTL_TAPE_EJECT_MEDIA, NULL, 0, 0), STATUS_SUCCESS);
 }
 
+/* --- persistent reservations: IOCTL_STORAGE_PERSISTENT_RESERVE_IN, _OUT ---- */
+
+/* SPC-4: the key is registered, a reservation is made with it, both are told,
+ * and all is cleared. */
+static void
+reservation__made_told_and_cleared(void **state)
+{
+    static const uint8_t key[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    struct {
+        PERSISTENT_RESERVE_COMMAND head;
+        uint8_t rest[32];
+    } out = { .head.Size = sizeof out.head };
+    PERSISTENT_RESERVE_COMMAND in = { .Size = sizeof in };
+    PRO_PARAMETER_LIST *list = (void *) out.head.PR_OUT.ParameterList;
+    const PRI_REGISTRATION_LIST *keys = (void *) answer;
+    const PRI_RESERVATION_LIST *held = (void *) answer;
+
+    out.head.PR_OUT.ServiceAction = RESERVATION_ACTION_REGISTER;
+    memcpy(list->ServiceActionReservationKey, key, 8);
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_OUT, &out, 34, 0),
+                  STATUS_SUCCESS);
+    memcpy(list->ReservationKey, key, 8);
+    memset(list->ServiceActionReservationKey, 0, 8);
+    out.head.PR_OUT.ServiceAction = RESERVATION_ACTION_RESERVE;
+    out.head.PR_OUT.Type = RESERVATION_TYPE_EXCLUSIVE;
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_OUT, &out, 34, 0),
+                  STATUS_SUCCESS);
+    in.PR_IN.AllocationLength = 64;
+    in.PR_IN.ServiceAction = RESERVATION_ACTION_READ_KEYS;
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_IN, &in, sizeof in, 64),
+                  STATUS_SUCCESS);
+    assert_int_equal(information, 16);
+    assert_int_equal(keys->AdditionalLength[3], 8);
+    assert_memory_equal(keys->ReservationKeyList[0], key, 8);
+    in.PR_IN.ServiceAction = RESERVATION_ACTION_READ_RESERVATIONS;
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_IN, &in, sizeof in, 64),
+                  STATUS_SUCCESS);
+    assert_int_equal(held->AdditionalLength[3], 16);
+    assert_memory_equal(held->Reservations[0].ReservationKey, key, 8);
+    assert_int_equal(held->Reservations[0].Type, RESERVATION_TYPE_EXCLUSIVE);
+    /* No room for it: how much there is. */
+    in.PR_IN.AllocationLength = 8;
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_IN, &in, sizeof in, 64),
+                  STATUS_BUFFER_OVERFLOW);
+    assert_int_equal(held->AdditionalLength[3], 16);
+    /* With another's key it is a conflict. */
+    list->ReservationKey[0] = 9;
+    out.head.PR_OUT.ServiceAction = RESERVATION_ACTION_CLEAR;
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_OUT, &out, 34, 0),
+                  STATUS_DEVICE_BUSY);
+    list->ReservationKey[0] = 1;
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_OUT, &out, 34, 0),
+                  STATUS_SUCCESS);
+    in.PR_IN.AllocationLength = 64;
+    assert_status(ask(IOCTL_STORAGE_PERSISTENT_RESERVE_IN, &in, sizeof in, 64),
+                  STATUS_SUCCESS);
+    assert_int_equal(information, 8);
+}
+
 #define BOTH(test)                                                             \
     cmocka_unit_test_setup_teardown(test, standard, end),                      \
         cmocka_unit_test_setup_teardown(test, vendor, end)
@@ -184,6 +244,7 @@ main(void)
         BOTH(cartridge__yanked_and_another_put_in__nothing_is_written_on_it),
         BOTH(tape__written_to_its_end__warned_and_then_full),
         BOTH(locked__unload__refused_and_then_not),
+        BOTH(reservation__made_told_and_cleared),
     };
 
     return cmocka_run_group_tests(tests, deck_begin, deck_end);
