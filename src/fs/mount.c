@@ -189,8 +189,9 @@ static NTSTATUS
 take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
            struct medium *medium, struct volume **out_volume)
 {
-    struct volume *asked = NULL;
+    struct volume *asked = NULL; /* ... and is there */
     struct volume *favourite;
+    unsigned denied = 0;
     NTSTATUS status =
         fs_choose_clone(&medium->id, target, medium->count, &favourite);
 
@@ -216,12 +217,16 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
                 (*out_volume)->duplicate = search.elsewhere != NULL;
         } else {
             KeReleaseMutex(&fs.mount_mutex, FALSE);
-            asked = search.elsewhere;
             /* Not before it is known whether it is itself. */
-            fs_wait_for_outcome(asked);
-            if (is_still_there(asked))
+            fs_wait_for_outcome(search.elsewhere);
+            if (is_still_there(search.elsewhere)) {
+                asked = search.elsewhere;
                 status = fs_choose_clone(&medium->id, target, medium->count,
                                          &favourite);
+            } else if (++denied > VERIFY_TRIES) {
+                /* It was settled anew each time, and is never there. */
+                status = STATUS_VERIFY_REQUIRED;
+            }
             continue;
         }
         KeReleaseMutex(&fs.mount_mutex, FALSE);

@@ -248,6 +248,46 @@ clone_in_its_place__true_medium_elsewhere__the_drive_left_is_looked_at(
 
 static struct volume *used;
 
+/* An eject of it, which is given up because its drive is silent. */
+static BOOLEAN
+give_up_an_eject(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+                 NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    ULONG generation = fs_volume_generation(used);
+
+    (void) irp;
+    if (at->MajorFunction != IRP_MJ_DEVICE_CONTROL)
+        return FALSE;
+    if (InterlockedIncrement(&watch->number) == 1) {
+        fs_volume_change(used, generation, VOL_EJECTING, STATUS_SUCCESS);
+        fs_volume_change(used, generation, VOL_MOUNTED, STATUS_SUCCESS);
+    }
+    *out_status = STATUS_DEVICE_NOT_CONNECTED;
+    *out_information = 0;
+    return TRUE;
+}
+
+/* It was carried from a drive that is silent: nobody's word but the drive's
+ * makes it a copy. */
+static void
+P4__carried_from_a_silent_drive__settled_anew_while_it_is_asked__is_itself(
+    void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("carried", "CARRIED", "A0000047");
+
+    put_in(d, path);
+    used = mount(d);
+    d->watch.number = 0;
+    __atomic_store_n(&d->watch.before, give_up_an_eject, __ATOMIC_RELEASE);
+    put_in(e, image_copy("carried_too", path));
+    assert_ptr_equal(mount(e), used);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    assert_int_equal(volumes(), 1);
+    assert_ptr_equal(info_of(used).drive, e->fdo);
+    assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
+}
+
 /* --- what is remembered -------------------------------------------------------------- */
 
 /* Written, flushed, never read. */
@@ -789,6 +829,9 @@ main(void)
         TEST(
             clone_in_its_place__true_medium_elsewhere__the_drive_left_is_looked_at,
             rig_cached_disks),
+        TEST(
+            P4__carried_from_a_silent_drive__settled_anew_while_it_is_asked__is_itself,
+            rig_disks),
         TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
         TEST(witness__of_a_write_without_a_log__noticed, rig_disk),
         TEST(witness__of_metadata__noticed_without_any_request, rig_disk),
