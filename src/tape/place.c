@@ -339,6 +339,30 @@ may_write(struct ri_tape *tape, NTSTATUS found)
     }
 }
 
+/*
+ * All of it lies there, and nothing may follow.  What does was there before, and
+ * ours looked like it: its last object goes over itself, which ends the tape
+ * behind it, as it would have been.
+ */
+static NTSTATUS
+end_behind_kept(struct ri_tape *tape)
+{
+    const struct kept_item *last = &tape->kept.items[tape->kept.count - 1];
+    struct tape_object found;
+    NTSTATUS status = read_object(tape, LOOK_BYTES, &found);
+
+    if (status == STATUS_NO_DATA_DETECTED || status == STATUS_END_OF_MEDIA)
+        return STATUS_SUCCESS;
+    if (NT_SUCCESS(status))
+        status = STATUS_FILE_INVALID;
+    status = may_write(tape, status);
+    if (NT_SUCCESS(status))
+        status = go_to(tape, last->number + last->objects - 1);
+    if (NT_SUCCESS(status))
+        status = write_item(tape, last, last->objects - 1);
+    return status;
+}
+
 static NTSTATUS
 settle_kept(struct ri_tape *tape)
 {
@@ -362,6 +386,8 @@ settle_kept(struct ri_tape *tape)
         }
         status = write_item(tape, item, done);
     }
+    if (NT_SUCCESS(status) && !missing && tape->kept.count != 0)
+        status = end_behind_kept(tape);
     return status;
 }
 

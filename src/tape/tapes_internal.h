@@ -74,6 +74,8 @@ struct tape_unit {
     bool known;                 /* what follows is of the tape that is in it */
     struct tape_identity identity;
     struct tape_place place;
+    bool astray;                /* it was moved to be looked at, and something
+                                 * came between that and its beginning */
     NTSTATUS state;             /* what it said last */
     uint64_t answered_ms;
     TAPE_GET_MEDIA_PARAMETERS media;

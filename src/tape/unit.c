@@ -211,11 +211,34 @@ say_gone(struct tape_unit *unit)
     KeAcquireSpinLock(&tapes.lock, &irql);
     known = unit->known;
     identity = unit->identity;
+    unit->astray = false;
     KeReleaseSpinLock(&tapes.lock, irql);
     unit_forgets(unit);
     if (known)
         tapes_event(unit, &identity, "gone", "the tape left drive %s",
                     unit->name);
+}
+
+static bool
+is_astray(struct tape_unit *unit)
+{
+    bool astray;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    astray = unit->astray;
+    KeReleaseSpinLock(&tapes.lock, irql);
+    return astray;
+}
+
+static void
+set_astray(struct tape_unit *unit, bool astray)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&tapes.lock, &irql);
+    unit->astray = astray;
+    KeReleaseSpinLock(&tapes.lock, irql);
 }
 
 /* A tape that somebody left in the middle stays there; what its memory says is
@@ -236,7 +259,7 @@ identify(struct tape_unit *unit, struct tape_port *port)
         at = 0; /* where it was, nobody knows any more */
     else if (!NT_SUCCESS(status))
         return status;
-    if (at != 0) {
+    if (at != 0 && !is_astray(unit)) {
         tape_port_memory(port, MAM_SERIAL, identity.serial,
                          sizeof identity.serial);
         tape_port_memory(port, MAM_BARCODE, identity.barcode,
@@ -245,9 +268,12 @@ identify(struct tape_unit *unit, struct tape_port *port)
         start = (struct tape_place){ at, -1, -1, 0 };
     } else {
         (void) tape_port_media(port, &media);
+        set_astray(unit, true);
         status = unit_identify(unit, port, &identity);
-        if (NT_SUCCESS(status))
+        if (NT_SUCCESS(status)) {
+            set_astray(unit, false);
             status = tape_port_set_block(port, media.BlockSize);
+        }
     }
     if (!NT_SUCCESS(status))
         return status;

@@ -37,7 +37,7 @@ class Answer:
     def __init__(self, rc, status, flags, count, left, text):
         self.rc, self.status, self.flags = rc, status, flags
         self.bytes, self.left, self.text = count, left, text
-        self.data = b""
+        self.data = self.extra = b""
 
 
 class Tape:
@@ -93,6 +93,7 @@ class Tape:
         assert got == op
         answer = Answer(rc, status, flags, count, left,
                         text.decode() if op != STATUS else "")
+        answer.extra = text
         if rc != 0:
             error = TapeError(-rc, answer.text)
             error.answer = answer
@@ -124,6 +125,14 @@ class Tape:
     def op(self, code, count=1):
         self.send(OP, code=code, count=count)
         return self.take(OP)
+
+    def status(self):
+        """struct mtget and struct mtpos."""
+        self.send(STATUS)
+        names = ("type", "resid", "dsreg", "gstat", "erreg", "file", "block",
+                 "where")
+        return dict(zip(names, struct.unpack_from(
+            "=qqqqqiiq", self.take(STATUS).extra)))
 
     def next(self, name="", blank=False):
         self.send(NEXT, flags=16 if blank else 0, name=name.encode())

@@ -16,8 +16,10 @@ import random
 
 import pytest
 
+import tape_client
 import tapefile
 import tapes
+from house import until
 from tapefile import MARK
 from tapes import Tape
 
@@ -35,6 +37,7 @@ class Model:
         self.objects = list(objects)
         self.at = 0
         self.zeros = 0          # reads that got nothing, in a row
+        self.of_a_mark = 1      # a mark is one of these; not in a session
 
     @property
     def file(self):
@@ -58,7 +61,7 @@ class Model:
         one = self.objects[self.at]
         self.at += 1
         if one is MARK:
-            self.zeros += 1
+            self.zeros += self.of_a_mark
             return b""
         self.zeros = 0
         return one if len(one) <= size else errno.ENOMEM
@@ -217,22 +220,26 @@ class Sequence:
         self.files.service.insert("lto0", self.image)
         self.pulled = True
 
+    def open(self):
+        return Tape(self.files.path("nst0"))
+
     def run(self, steps):
-        self.files.service.insert("lto0", self.image)
+        service = getattr(self.files, "service", self.files)
+        service.insert("lto0", self.image)
         self.rewinds = False
-        self.tape = Tape(self.files.path("nst0"))
+        self.tape = self.open()
         for _ in range(self.dice.randrange(10, 40)):
             step = self.dice.choice(steps)
             self.story.append(step.__name__)
             if step is not Sequence.read and step not in HANDS:
                 self.model.zeros = 0
-            step(self)
+            getattr(self, step.__name__)()
             self.pulled = self.pulled and step in HANDS
             self.check("place", self.model.at, self.tape.where())
             self.compare_status()
         self.ended()
         self.tape.close()
-        self.files.service.eject("lto0")
+        service.eject("lto0")
         self.check("the image", self.model.objects,
                    tapefile.read(self.image))
 
@@ -247,8 +254,84 @@ class Sequence:
 HANDS = (Sequence.hands, Sequence.wrong_tape)
 
 
-def all_sequences(serve, clients, tmp_path, steps, count):
-    service = serve({"lto0": {"type": "tape"}})
+class Client:
+    """A session as a tape file: what Sequence needs of it."""
+
+    def __init__(self, service):
+        self.link = tape_client.Tape(service, "lto0")
+        self.status, self.close = self.link.status, self.link.close
+
+    def op(self, operation, count=1):
+        self.link.op(operation, count)
+
+    def write(self, data):
+        return self.link.write(data).bytes
+
+    def read(self, size):
+        return self.link.read(size).data
+
+    def where(self):
+        return self.link.status()["where"]
+
+
+class Dying(Sequence):
+    """Its programs do not close: they are killed, some of them while a record
+    is on its way.  What they wrote is finished as by a close."""
+
+    def open(self):
+        self.model.of_a_mark = 0
+        return Client(self.files)
+
+    def close(self):
+        if self.dice.random() < 0.4:
+            self.killed_while_it_writes()
+        else:
+            self.tape.link.die()
+            self.finished()
+
+    def finished(self):
+        until(lambda: not self.files.call("GET", "/v1/tapes")["tapes"][0]
+              ["open"], "the end of the session", 20)
+        if self.wrote:
+            self.model.put(MARK)
+            self.wrote = False
+        self.tape = self.open()
+
+    def killed_while_it_writes(self):
+        record = one_record(self.dice)
+        link = self.tape.link
+        link.window[:len(record)] = record
+        link.send(tape_client.WRITE, size=len(record), group=link.next_group())
+        link.die()
+        before = self.model.objects[:], self.model.at
+        self.model.put(record)
+        wrote, self.wrote = self.wrote, True
+        self.finished()
+        if self.tape.where() != self.model.at:
+            # It was not even begun.
+            self.model.objects, self.model.at = before
+            if wrote:
+                self.model.put(MARK)
+
+
+def resets(dice, sequences):
+    """Rules by which the drive is reset, or says that it was, or the session to
+    it is lost: at a random command of each kind, again and again.  Not so often
+    that one return meets six of them, for then it is given up."""
+    rules = []
+    for match, often in [("write", 60), ("read", 80), ("space", 25),
+                         ("locate", 25), ("rewind", 60), ("filemark", 30)]:
+        at = 0
+        while at < 20 * sequences:
+            at += dice.randrange(1, 2 * often)
+            action = dice.choice(["reset", "sense 6/29/00", "sense 6/29/02",
+                                  "sense 6/2a/01", "bus-free"])
+            rules.append(f"at {at} {match} do {action}")
+    return rules
+
+
+def all_sequences(serve, clients, tmp_path, steps, count, faults=()):
+    service = serve({"lto0": {"type": "tape", "fault": list(faults)}})
     files = tapes.Mounted(service, tmp_path / "mnt")
     clients.append(files)
     files.service = service
@@ -272,6 +355,29 @@ def test_random_sequences_while_the_tape_is_pulled(serve, clients, tmp_path):
     all_sequences(serve, clients, tmp_path,
                   QUIET * 2 + [Sequence.hands] * 4 + [Sequence.wrong_tape] * 2,
                   SEQUENCES - SEQUENCES // 2)
+
+
+def test_random_sequences_while_the_drive_is_reset(serve, clients, tmp_path):
+    """Nobody is asked anything, and nobody notices."""
+    count = max(SEQUENCES // 4, 1)
+    all_sequences(serve, clients, tmp_path, QUIET, count,
+                  resets(random.Random(SEED), count))
+
+
+def test_random_sequences_while_all_of_that_happens(serve, clients, tmp_path):
+    count = max(SEQUENCES // 4, 1)
+    all_sequences(serve, clients, tmp_path,
+                  QUIET * 2 + [Sequence.hands] * 4 + [Sequence.wrong_tape],
+                  count, resets(random.Random(SEED + 1), count))
+
+
+def test_random_sequences_whose_programs_are_killed(serve, tmp_path):
+    count = max(SEQUENCES // 4, 1)
+    service = serve({"lto0": {"type": "tape", "fault": resets(
+        random.Random(SEED + 2), count)}})
+    for number in range(count):
+        Dying(service, str(tmp_path), number).run(
+            QUIET + [Sequence.write] * 3 + [Dying.close] * 4)
 
 
 # --- images of others ----------------------------------------------------------------

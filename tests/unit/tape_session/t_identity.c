@@ -308,6 +308,43 @@ tape_left_in_the_middle__not_moved_by_a_look(void **state)
 
 #define BLOCK(test) cmocka_unit_test_setup(test, clear)
 
+/* A drive that is reset while the tape is looked at leaves it behind its first
+ * block, or says so: nobody else has put it there. */
+static void
+looked_at__reset_meanwhile__it_lies_at_its_beginning(void **state)
+{
+    static const char *const rules[] = { "at 2 rewind do sense 6/29/00",
+                                         "at 2 rewind do bus-free",
+                                         "at 1 read do reset",
+                                         "at 1 rewind do sense 6/29/00" };
+    char text[128], name[16];
+    int objects[8];
+
+    (void) state;
+    for (unsigned i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        snprintf(name, sizeof name, "L%u", i);
+        rig_insert(0, name);
+        rig_open("");
+        assert_result(rig_write(rig_block(i, 1024), 1024), 0);
+        assert_result(rig_write(rig_block(100, 1024), 1024), 0);
+        assert_result(rig_close(), 0);
+        rig_yank(0);
+        assert_int_equal(
+            vscsi_fault_add(rig.drive[0].vscsi, rules[i], text, sizeof text),
+            0);
+        rig_insert(0, name);
+        rig_open("");
+        assert_int_equal(rig_get().mt_fileno, 0);
+        assert_int_equal(rig_get().mt_blkno, 0);
+        assert_result(rig_write(rig_block(9, 1024), 1024), 0);
+        assert_result(rig_close(), 0);
+        assert_int_equal(rig_image(rig_path(name), objects, 8, 1024), 2);
+        assert_int_equal(objects[0], 9);
+        rig_yank(0);
+        vscsi_fault_clear(rig.drive[0].vscsi);
+    }
+}
+
 int
 main(void)
 {
@@ -325,6 +362,7 @@ main(void)
         TEST(tape_put_in__known_before_anybody_opens_it),
         TEST(label_written__the_tape_has_its_name),
         TEST(tape_left_in_the_middle__not_moved_by_a_look),
+        TEST(looked_at__reset_meanwhile__it_lies_at_its_beginning),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);

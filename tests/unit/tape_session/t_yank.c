@@ -475,6 +475,42 @@ write_fails_again_and_again__an_error_that_names_what_is_not_safe(void **state)
     assert_int_equal(rig_prompts(), 0);
 }
 
+/* What is there looks like what was to be written, and is what was there before:
+ * nothing may follow it. */
+static void
+the_same_written_over_it__reset__what_was_behind_it_is_gone(void **state)
+{
+    static const char *const rules[] = { "at 1 filemark do sense 6/29/00",
+                                         "at 1 filemark do reset",
+                                         "at 1 filemark do bus-free" };
+    char text[128], name[16];
+    int objects[16];
+
+    (void) state;
+    for (unsigned i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        snprintf(name, sizeof name, "E%u", i);
+        rig_insert(0, name);
+        rig_open("");
+        write_blocks(0, 1);
+        assert_result(rig_op(MTWEOF, 2), 0);
+        write_blocks(1, 2);
+        assert_result(rig_close(), 0);
+        rig_open("");
+        assert_result(rig_op(MTREW, 1), 0);
+        assert_result(rig_op(MTFSR, 1), 0);
+        assert_int_equal(
+            vscsi_fault_add(rig.drive[0].vscsi, rules[i], text, sizeof text),
+            0);
+        assert_result(rig_op(MTWEOF, 1), 0);
+        assert_result(rig_close(), 0);
+        assert_int_equal(rig_image(rig_path(name), objects, 16, SIZE), 2);
+        assert_int_equal(objects[0], 0);
+        assert_int_equal(objects[1], -1);
+        rig_yank(0);
+    }
+    assert_int_equal(rig_told(PROMPT_ASKED), 0);
+}
+
 /* --- another tape --------------------------------------------------------- */
 
 static void
@@ -841,6 +877,7 @@ main(void)
         TEST(yanked_again_while_it_returns__the_same_question),
         TEST(drive_reset__nobody_is_asked__nothing_twice),
         TEST(write_fails_for_no_good_reason__once__it_is_there_once),
+        TEST(the_same_written_over_it__reset__what_was_behind_it_is_gone),
         TEST(write_fails_again_and_again__an_error_that_names_what_is_not_safe),
         TEST(wrong_tape__refused_untouched__the_right_one_goes_on),
         TEST(exchanged_at_once__the_other_is_not_written),
