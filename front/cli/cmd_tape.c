@@ -71,8 +71,9 @@ say_drives(const json_t *tapes)
     size_t i;
 
     if (json_array_size(tapes) == 0) {
-        fprintf(stderr, "note: the service has no tape drive; one is "
-                        "configured with type = tape\n");
+        fprintf(stderr, "note: no tape drive of the service is there (a real "
+                        "one may be away: reinsert status); one is configured "
+                        "with type = tape\n");
         return;
     }
     fprintf(stderr, "note: the tape drives are:");

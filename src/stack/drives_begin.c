@@ -137,14 +137,16 @@ drive_why_away(struct drive *drive, char *out_text, size_t text_max)
     pthread_mutex_unlock(&late_lock);
 }
 
-/* Once for each reason. */
+/* Once for each reason; a network may have another one each time, for the same. */
 static void
-tell_away(struct drive *drive, const char *why)
+tell_away(struct drive *drive, const char *why, bool no_way)
 {
     bool news;
 
     pthread_mutex_lock(&late_lock);
-    news = strncmp(drive->late_why, why, sizeof drive->late_why - 1) != 0;
+    news = !(no_way && drive->late_no_way) &&
+           strncmp(drive->late_why, why, sizeof drive->late_why - 1) != 0;
+    drive->late_no_way = no_way;
     snprintf(drive->late_why, sizeof drive->late_why, "%s", why);
     pthread_mutex_unlock(&late_lock);
     if (news)
@@ -159,7 +161,8 @@ tell_not_there(struct drive *drive)
     char why[sizeof drive->late_why];
 
     port_unit_why(drive->pdo, why, sizeof why);
-    tell_away(drive, why[0] != '\0' ? why : "it is not there");
+    tell_away(drive, why[0] != '\0' ? why : "it is not there",
+              drive->config.port == RI_PORT_ISCSI);
 }
 
 static const char *
@@ -253,6 +256,7 @@ arrived(struct drive *drive)
 {
     pthread_mutex_lock(&late_lock);
     drive->late_why[0] = '\0';
+    drive->late_no_way = false;
     pthread_mutex_unlock(&late_lock);
     __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,
                      __ATOMIC_RELAXED);
@@ -286,7 +290,7 @@ drive_is_there(struct drive *drive)
     if (rc == 0)
         arrived(drive);
     else
-        tell_away(drive, error.text);
+        tell_away(drive, error.text, false);
     if (rc == -ENOTSUP || (rc != 0 && drive_fdo(drive) != NULL))
         return false; /* for good: `beginning` stays */
     InterlockedExchange(&drive->beginning, 0);

@@ -223,13 +223,16 @@ start_stack(struct library_unit *unit, const char *parameters, char *out_text,
     return status;
 }
 
-/* Once for each reason; "": it is there. */
+/* Once for each reason, as of drives; "": it is there. */
 static void
-tell_late(struct library_unit *unit, const char *why)
+tell_late(struct library_unit *unit, const char *why, bool no_way)
 {
     char text[RI_TEXT_MAX];
+    bool news = !(no_way && unit->late_no_way) &&
+                strncmp(unit->late_why, why, sizeof unit->late_why - 1) != 0;
 
-    if (strncmp(unit->late_why, why, sizeof unit->late_why - 1) == 0)
+    unit->late_no_way = no_way;
+    if (!news)
         return;
     snprintf(unit->late_why, sizeof unit->late_why, "%s", why);
     if (why[0] != '\0')
@@ -245,6 +248,7 @@ NTSTATUS
 library_robot_begin(struct library_unit *unit)
 {
     char why[sizeof unit->late_why] = "";
+    bool no_way = false;
     NTSTATUS status;
 
     if (unit->fdo != NULL)
@@ -254,9 +258,11 @@ library_robot_begin(struct library_unit *unit)
         status = start_stack(unit, unit->late_parameters, why, sizeof why);
     else
         port_unit_why(unit->pdo, why, sizeof why);
+    no_way = why[0] != '\0' && !port_unit_known(unit->pdo) &&
+             unit->config.port == RI_PORT_ISCSI;
     if (!NT_SUCCESS(status) && why[0] == '\0')
         snprintf(why, sizeof why, "%s", status_name(status));
-    tell_late(unit, why);
+    tell_late(unit, why, no_way);
     /* Whatever it is: to be waited for. */
     return NT_SUCCESS(status) ? status : STATUS_DEVICE_NOT_CONNECTED;
 }

@@ -19,6 +19,7 @@ struct library_unit {
     PDEVICE_OBJECT pdo, fdo;         /* fdo: NULL until the robot was there */
     char *late_parameters;           /* for then; owned */
     char late_why[RI_TEXT_MAX / 2];  /* why not yet, as told; with the turn */
+    bool late_no_way;                /* ... which is that there is no way */
     bool order_due;                  /* atomic: a drive came, they are not in
                                       * their order yet */
     bool count_told;

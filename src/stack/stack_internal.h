@@ -35,6 +35,7 @@ struct drive {
                                          * atomic: NULL until it was there */
     LONG beginning;                     /* atomic: somebody makes it */
     char late_why[RI_TEXT_MAX / 2];     /* ... and why not; drives_begin.c */
+    bool late_no_way;                   /* ... which is that there is no way */
     char *late_parameters;              /* of the registry, for then; owned */
     PFILE_OBJECT file;                  /* for notifications */
     PVOID notification;
