@@ -183,10 +183,8 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     if ((own->MinorFunction & TRACKED) != 0)
         status = fs_track_done(volume, irp, status);
     irp->IoStatus.Status = status;
-    settle = NT_SUCCESS(status)
-                 ? (own->MinorFunction & FS_NEEDS_FLUSH) != 0
-                 : IoIsErrorUserInduced(status) ||
-                       status == STATUS_IO_DEVICE_ERROR || fs_is_gone(status);
+    settle = NT_SUCCESS(status) ? (own->MinorFunction & FS_NEEDS_FLUSH) != 0
+                                : fs_outcome(status)->fate != FS_FATE_FAIL;
     end_running(volume, own->MinorFunction);
     if (!settle)
         fs_note_tried(volume, irp, status);
@@ -516,33 +514,27 @@ ask_about(struct volume *volume, PIRP irp, NTSTATUS status, ULONG generation)
 enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };
 
 /*
- * Pure: what to do about a request that came back with status.  fs_decide,
- * refined by what is known of the volume: it may have been settled since the
- * request was sent.
+ * Pure: what to do about a request that came back with status.  The table's
+ * fate, refined by what is known of the volume: it may have been settled since
+ * the request was sent.
  */
 static enum verdict
 decide(NTSTATUS status, BOOLEAN settled_since, BOOLEAN on_device)
 {
+    enum fs_fate fate = fs_outcome(status)->fate;
+
     /* The drive holds another volume now: the error was about that one. */
-    if (status == STATUS_WRONG_VOLUME ||
-        (status == STATUS_IO_DEVICE_ERROR && !on_device))
-        status = STATUS_VERIFY_REQUIRED;
-    if (settled_since &&
-        (status == STATUS_VERIFY_REQUIRED || status == STATUS_IO_DEVICE_ERROR ||
-         status == STATUS_NO_MEDIA_IN_DEVICE ||
-         status == STATUS_DEVICE_NOT_READY ||
-         status == STATUS_UNRECOGNIZED_MEDIA ||
-         status == STATUS_MEDIA_WRITE_PROTECTED ||
-         status == STATUS_IO_TIMEOUT || fs_is_gone(status)))
+    if (fate == FS_FATE_RECHECK && !on_device)
+        fate = FS_FATE_VERIFY;
+    if (settled_since && fate != FS_FATE_FAIL)
         return SEND_AGAIN;
-    if (fs_is_gone(status) || status == STATUS_NO_MEDIA_IN_DEVICE ||
-        status == STATUS_DEVICE_NOT_READY ||
-        status == STATUS_UNRECOGNIZED_MEDIA)
-        return MARK_ABSENT;
-    switch (fs_decide(status, NULL, TRUE)) {
-    case FS_VERIFY:
+    switch (fate) {
+    case FS_FATE_VERIFY:
         return VERIFY_FIRST;
-    case FS_ASK:
+    case FS_FATE_AWAY:
+    case FS_FATE_GONE:
+        return MARK_ABSENT;
+    case FS_FATE_ASK:
         return ASK;
     default:
         return FAIL;
@@ -622,8 +614,7 @@ settle(struct volume *volume, PIRP irp)
             send_down(volume, irp, TRUE);
         break;
     case MARK_ABSENT:
-        fs_volume_change(volume, generation, VOL_ABSENT,
-                         fs_is_gone(status) ? fs_gone_reason(status) : status);
+        fs_volume_lose(volume, generation, fs_absent_reason(status), status);
         send_down(volume, irp, TRUE);
         break;
     case SEND_AGAIN:

@@ -38,6 +38,11 @@ fs_state_away(enum vol_state state)
     return state == VOL_ABSENT || state == VOL_CANCELLED;
 }
 
+/* Who finds out that a volume can be had again: see outcome.def. */
+enum fs_again { FS_AGAIN_EVENT, FS_AGAIN_LOOK, FS_AGAIN_SEND };
+/* Of the reason why a volume is away, or of what its requests wait for. */
+enum fs_again fs_again(NTSTATUS reason);
+
 /* One way from a state to another: who takes it, and when. */
 struct fs_arrow {
     enum vol_state from, to;

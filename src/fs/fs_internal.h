@@ -222,7 +222,6 @@ ULONG fs_leave_locked(struct volume *volume, const struct fs_drive *drive,
                       struct fs_drive out_let[FORMER_MOST + 1]);
 ULONG fs_volume_generation(struct volume *volume);
 enum vol_state fs_volume_state(struct volume *volume);
-NTSTATUS fs_absent_reason(NTSTATUS status);
 BOOLEAN fs_volume_mounted(struct volume *volume);
 /* Is the volume's VPB the one of its drive? */
 BOOLEAN fs_on_device(struct volume *volume);
@@ -239,6 +238,40 @@ fs_is_volume(PDEVICE_OBJECT device)
 /* Ends it: every request gets `status` from now on, and the drive an empty
  * VPB. */
 NTSTATUS fs_dismount(struct volume *volume, NTSTATUS status);
+
+/* outcome.c: see outcome.def */
+enum fs_fate {
+    FS_FATE_FAIL, FS_FATE_RECHECK, FS_FATE_VERIFY, FS_FATE_AWAY, FS_FATE_GONE,
+    FS_FATE_ASK
+};
+enum fs_about { FS_ABOUT_BLOCK, FS_ABOUT_DRIVE };
+
+struct fs_outcome {
+    NTSTATUS status;               /* STATUS_SUCCESS: of any other */
+    enum fs_fate fate;
+    NTSTATUS asked;
+    enum fs_again again;
+    enum fs_about about;
+};
+
+/* Of a failure.  Any IRQL. */
+const struct fs_outcome *NTAPI fs_outcome(NTSTATUS status);
+/* What a person is asked about for a volume of which a verification said so. */
+NTSTATUS fs_absent_reason(NTSTATUS status);
+
+/* Not the medium, the drive is gone.  Asked about as of an absent volume. */
+static inline BOOLEAN
+fs_is_gone(NTSTATUS status)
+{
+    return fs_outcome(status)->fate == FS_FATE_GONE;
+}
+
+/* Of the ways to be gone: for good, as far as we know, or away. */
+static inline NTSTATUS
+fs_gone_reason(NTSTATUS status)
+{
+    return fs_outcome(status)->asked;
+}
 
 /* toplevel.c */
 /* The request completes with this status; see fs_try_one. */
@@ -444,24 +477,6 @@ NTSTATUS fs_verify(struct volume *volume);
 void NTAPI fs_refresh_soon(struct volume *volume);
 void fs_refresh_init(struct volume *volume);
 NTSTATUS NTAPI fs_refresh(struct volume *volume);
-
-/* Not the medium, the drive is gone.  Asked about as of an absent volume. */
-static inline BOOLEAN
-fs_is_gone(NTSTATUS status)
-{
-    return status == STATUS_DEVICE_DOES_NOT_EXIST ||
-           status == STATUS_NO_SUCH_DEVICE || status == STATUS_DELETE_PENDING ||
-           status == STATUS_DEVICE_NOT_CONNECTED;
-}
-
-/* Of the two ways to be gone: for good, as far as we know, or away, and tried
- * again by itself. */
-static inline NTSTATUS
-fs_gone_reason(NTSTATUS status)
-{
-    return status == STATUS_DEVICE_NOT_CONNECTED ? status
-                                                 : STATUS_DEVICE_DOES_NOT_EXIST;
-}
 
 static inline BOOLEAN
 fs_ending(void)

@@ -42,9 +42,9 @@ ask_drive(struct volume *volume, PDEVICE_OBJECT target, ULONG known,
 
     if (NT_SUCCESS(status) && count == known && state == VOL_MOUNTED)
         return STATUS_SUCCESS;
-    if (!NT_SUCCESS(status) && status != STATUS_VERIFY_REQUIRED &&
-        status != STATUS_NO_MEDIA_IN_DEVICE &&
-        status != STATUS_DEVICE_NOT_READY)
+    /* CDFS does so for a drive that is empty, or not ready. */
+    if (!NT_SUCCESS(status) && fs_outcome(status)->fate != FS_FATE_VERIFY &&
+        fs_outcome(status)->fate != FS_FATE_AWAY)
         return status;
     fs_set_verify(volume);
     return STATUS_VERIFY_REQUIRED;

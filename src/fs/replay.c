@@ -26,7 +26,7 @@ struct resuming {
     struct volume *volume;
     PDEVICE_OBJECT target;
     ULONG count;
-    NTSTATUS failed;        /* of a run that the medium will not take */
+    NTSTATUS failed;        /* of a block that is not read, or written */
     BOOLEAN probing;        /* the volume does not learn from it */
     BOOLEAN changed_before; /* that it was changed elsewhere is no news */
     BOOLEAN flushed;        /* all that was written until then */
@@ -35,12 +35,11 @@ struct resuming {
 
 /* --- the witness -------------------------------------------------------------- */
 
-/* The block cannot be read: says nothing about a change. */
+/* The block cannot be read, or written: says nothing of the others. */
 static BOOLEAN
 is_about_the_block(NTSTATUS status)
 {
-    return NT_ERROR(status) && !IoIsErrorUserInduced(status) &&
-           !fs_is_gone(status) && status != STATUS_INSUFFICIENT_RESOURCES;
+    return NT_ERROR(status) && fs_outcome(status)->about == FS_ABOUT_BLOCK;
 }
 
 /* The drive answers, whatever it says. */
@@ -77,8 +76,10 @@ compare_block(struct resuming *resuming, ULONG64 at, void *block)
                                      block, volume->block_bytes);
 
     note_step(volume);
-    if (is_about_the_block(status))
+    if (is_about_the_block(status)) {
+        resuming->failed = status;
         return STATUS_SUCCESS;
+    }
     return NT_SUCCESS(status) ? check_block(resuming, at, block) : status;
 }
 
@@ -162,6 +163,10 @@ compare(struct resuming *resuming)
     KeReleaseSpinLock(&volume->lock, irql);
     status = compare_all(resuming, at, count, (UCHAR *) (at + WITNESS_MAX));
     ExFreePoolWithTag(at, FS_TAG);
+    /* Of what nobody could read a word, nobody knows whether it was changed. */
+    if (NT_SUCCESS(status) && resuming->compared == 0 && !resuming->probing)
+        status = resuming->failed;
+    resuming->failed = STATUS_SUCCESS;
     return status;
 }
 
@@ -279,11 +284,7 @@ conclude(const struct resuming *resuming, ULONG generation, NTSTATUS status)
     } else if (status == STATUS_VERIFY_REQUIRED) {
         fs_volume_change(volume, generation, VOL_VERIFYING, status);
     } else {
-        fs_volume_lose(volume, generation,
-                       status == STATUS_MEDIA_WRITE_PROTECTED
-                           ? status
-                           : fs_absent_reason(status),
-                       status);
+        fs_volume_lose(volume, generation, fs_absent_reason(status), status);
     }
     return status;
 }

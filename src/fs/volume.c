@@ -88,25 +88,6 @@ fs_volume_state(struct volume *volume)
     return __atomic_load_n(&volume->state, __ATOMIC_ACQUIRE);
 }
 
-/*
- * The reason that a person is told for a volume that could not be verified: one
- * of the user-induced statuses, for only they can be asked about, or
- * STATUS_DEVICE_DOES_NOT_EXIST or STATUS_DEVICE_NOT_CONNECTED, which are asked
- * about as if the drive were empty.
- */
-NTSTATUS
-fs_absent_reason(NTSTATUS status)
-{
-    if (NT_SUCCESS(status))
-        return STATUS_WRONG_VOLUME;
-    if (fs_is_gone(status))
-        return fs_gone_reason(status);
-    if (status == STATUS_VERIFY_REQUIRED || status == STATUS_IO_TIMEOUT ||
-        status == STATUS_MEDIA_WRITE_PROTECTED)
-        return STATUS_DEVICE_NOT_READY;
-    return IoIsErrorUserInduced(status) ? status : STATUS_UNRECOGNIZED_MEDIA;
-}
-
 BOOLEAN
 fs_volume_mounted(struct volume *volume)
 {

@@ -309,8 +309,7 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
     look_at_homeless(service);
     /* A drive that is not ready, or could not read, need not tell when that is
      * over. */
-    if (drive != NULL && info.reason != STATUS_NO_MEDIA_IN_DEVICE &&
-        info.reason != STATUS_WRONG_VOLUME)
+    if (drive != NULL && fs_again(info.reason) == FS_AGAIN_LOOK)
         drive_look_later(drive);
 }
 
