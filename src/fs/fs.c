@@ -219,19 +219,17 @@ fs_driver_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 
 /* --- what the service asks for ------------------------------------------------ */
 
-/* What a drive says that has no medium for us, or 0.  FALSE: it could not be
+/* What a drive says that has no medium for us, or 0: it has, or it could not be
  * asked. */
-static BOOLEAN
-ask_for_nothing(PDEVICE_OBJECT drive, NTSTATUS *out_why)
+static NTSTATUS
+ask_for_nothing(PDEVICE_OBJECT drive)
 {
     ULONG count;
     NTSTATUS status = fs_media_count(IoGetAttachedDevice(drive), &count);
-    BOOLEAN gone = fs_is_gone(status);
 
-    *out_why = STATUS_SUCCESS;
-    if (gone || status == STATUS_NO_MEDIA_IN_DEVICE)
-        *out_why = gone ? fs_gone_reason(status) : status;
-    return NT_SUCCESS(status) || *out_why != STATUS_SUCCESS;
+    if (fs_is_gone(status))
+        return fs_gone_reason(status);
+    return status == STATUS_NO_MEDIA_IN_DEVICE ? status : STATUS_SUCCESS;
 }
 
 struct nothing {
@@ -255,14 +253,13 @@ now_empty(void *context, struct volume *volume)
 BOOLEAN
 fs_media_gone(PDEVICE_OBJECT drive)
 {
-    struct nothing nothing = { .drive = drive };
-    BOOLEAN known = ask_for_nothing(drive, &nothing.why);
+    struct nothing nothing = { drive, ask_for_nothing(drive) };
     struct volume *volume = fs_volume_on(drive);
     ULONG generation;
     NTSTATUS why;
 
     if (nothing.why == STATUS_SUCCESS)
-        return known;
+        return FALSE;
     fs_each_volume(now_empty, &nothing);
     if (volume == NULL)
         return TRUE;
@@ -271,10 +268,10 @@ fs_media_gone(PDEVICE_OBJECT drive)
         __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) != drive)
         return TRUE;
     /* Asked after the generation was taken. */
-    known = ask_for_nothing(drive, &why);
+    why = ask_for_nothing(drive);
     if (why != STATUS_SUCCESS)
         fs_volume_change(volume, generation, VOL_ABSENT, why);
-    return known;
+    return why != STATUS_SUCCESS;
 }
 
 static BOOLEAN

@@ -122,8 +122,9 @@ NTSTATUS fs_volume_restore(PDEVICE_OBJECT drive, const UCHAR *record,
 /* A name that stays: fs_volume_info.key.  NULL: none has it. */
 struct volume *fs_volume_with_key(const char *key);
 
-/* The drive said that its medium left, or does not answer: asks it, and lets its
- * volume wait.  FALSE: it could not be asked; whoever heard of it tries again. */
+/* The drive said that its medium left, or does not answer: asks it, and lets
+ * its volume wait.  FALSE: it could not be asked, or has a medium by now, which
+ * others may have looked for too early: whoever asked looks again. */
 BOOLEAN fs_media_gone(PDEVICE_OBJECT drive);
 /* The drive itself was taken away; what is open of it stays until it is closed,
  * and so does the device. */

@@ -377,6 +377,40 @@ medium_left__drive_cannot_be_asked__said_and_absent_the_next_time(void **state)
     __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
 }
 
+static LONG asks; /* atomic: so many were answered */
+
+/* Somebody puts one in, as soon as the drive has said that it is empty. */
+static BOOLEAN
+be_empty_once(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+              NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) watch;
+    (void) irp;
+    *out_information = 0;
+    *out_status = STATUS_NO_MEDIA_IN_DEVICE;
+    return at->MajorFunction == IRP_MJ_DEVICE_CONTROL &&
+           InterlockedIncrement(&asks) == 1;
+}
+
+/* Whoever saw it come may have looked before the drive told of it: the one who
+ * was told by this is to look again. */
+static void
+medium_left__another_is_in_at_once__to_be_looked_at_again(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume;
+
+    put_in(d, FAT("gone8", "GONE8", "E0000008"));
+    volume = mount(d);
+    asks = 0;
+    __atomic_store_n(&d->watch.before, be_empty_once, __ATOMIC_RELEASE);
+    assert_false(fs_media_gone(d->fdo));
+    assert_int_equal(asks, 2);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    assert_false(fs_media_gone(d->fdo));
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+}
+
 #define GONE(test) cmocka_unit_test_setup_teardown(test, one, over)
 
 int
@@ -396,6 +430,7 @@ main(void)
         GONE(adapter_says_gone__each_status__asked__and_on_when_it_is_back),
         GONE(adapter_says_away__absent_in_words_of_its_own__on_when_it_answers),
         GONE(medium_left__drive_cannot_be_asked__said_and_absent_the_next_time),
+        GONE(medium_left__another_is_in_at_once__to_be_looked_at_again),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);
