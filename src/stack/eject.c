@@ -39,8 +39,7 @@ static const struct {
 
 static const char *const undone[] = {
     [FS_EJECT_WAIT] = "its volume does not get ready",
-    [FS_EJECT_VERIFY] = "its volume could not be verified, or given what it "
-                        "lacks",
+    [FS_EJECT_VERIFY] = "its volume could not be verified, or completed",
     [FS_EJECT_FLUSH] = "it could not be flushed",
     [FS_EJECT_OPEN] = "it does not open",
 };
