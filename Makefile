@@ -62,15 +62,17 @@ vm: build
 	@tests/vm/run $(BUILD)
 
 # Every fault at every point, against a model of the media; one seed, one run.
+# JOBS: on so many processors, all rounds the same.
 FAULTS ?= 20000
 SEED ?= 1
 TIME ?= 0
+JOBS ?= 1
 faults: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	@ninja -C $(BUILD) tests/faults/faults >$(BUILD)/faults.log || \
 	    { cat $(BUILD)/faults.log; exit 1; }
 	@$(BUILD)/tests/faults/faults --faults $(FAULTS) --seed $(SEED) \
-	    --time $(TIME)
+	    --time $(TIME) --jobs $(JOBS)
 
 # Mistakes in the code that the campaign must find.
 faults-mutants: deps

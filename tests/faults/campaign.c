@@ -1,10 +1,11 @@
 /*
  * campaign.c - services live and are killed; what they promised is kept
  *
- *   faults [--faults N] [--seed S] [--time SECONDS] [--folder DIR]
- *          [--verbose] [--halt]
+ *   faults [--faults N] [--rounds N] [--seed S] [--time SECONDS] [--jobs N]
+ *          [--folder DIR] [--verbose] [--halt]
  *
- * --halt stops a process that found something, for a debugger.
+ * --halt stops a process that found something, for a debugger.  --rounds: so
+ * many, each with its part of the faults.  --jobs: see runners.c.
  * Rounds of fresh media, each with a seed of its own (S, S + 1, ...); in a
  * round services follow each other, every one in a forked process, which ends by
  * a kill somewhere or in good order.  The model is in shared memory.  What goes
@@ -18,13 +19,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,12 +32,13 @@
 
 #include "baton.h"
 #include "operator.h"
+#include "runners.h"
 
 #define INCARNATIONS 12     /* of a round */
 #define STORM        50000u /* events at one moment */
 #define HANG_S       60     /* of real time, for one service */
 
-struct world *world;
+static struct plan plan = { .faults = 20000, .seed = 1, .jobs = 1 };
 
 /* --- trace ----------------------------------------------------------------------- */
 
@@ -85,30 +85,25 @@ fail(const char *kind, const char *format, ...)
 }
 
 static void
-print_trace(void)
+print_trace(const struct world *w)
 {
-    uint64_t from =
-        world->events > TRACE_LINES ? world->events - TRACE_LINES : 0;
+    uint64_t from = w->events > TRACE_LINES ? w->events - TRACE_LINES : 0;
 
-    for (uint64_t i = from; i < world->events; i++)
-        printf("  %s\n", world->trace[i % TRACE_LINES]);
+    for (uint64_t i = from; i < w->events; i++)
+        printf("  %s\n", w->trace[i % TRACE_LINES]);
 }
 
 /* --- one round -------------------------------------------------------------------- */
 
-static bool
-more(void)
-{
-    return world->verdict != FAILED && world->faults < world->faults_max;
-}
-
 /* What the service said at its end is printed when it ended badly. */
 static void
-show_output(void)
+show_output(const struct world *w)
 {
-    char line[512];
-    FILE *file = fopen("output", "r");
+    char line[512], path[sizeof w->folder + 8];
+    FILE *file;
 
+    snprintf(path, sizeof path, "%s/output", w->folder);
+    file = fopen(path, "r");
     while (file != NULL && fgets(line, sizeof line, file) != NULL)
         fputs(line, stdout);
     if (file != NULL)
@@ -182,6 +177,8 @@ static void
 one_round(uint64_t seed)
 {
     world->seed = seed;
+    world->faults_before = world->faults;
+    world->faults_max = runners_faults_max();
     random_seed(&world->random, seed);
     world->events = 0;
     world->sum = 0xCBF29CE484222325ull;
@@ -189,73 +186,67 @@ one_round(uint64_t seed)
     logdisk_new("kept");
     logdisk_new(LOG_FOLDER);
     media_make();
-    for (world->incarnation = 0; world->incarnation < INCARNATIONS && more();
+    for (world->incarnation = 0;
+         world->incarnation < INCARNATIONS && runners_go_on();
          world->incarnation++) {
         one_service();
         if (world->verdict == KILLED || world->verdict == ENDED)
             model_crashed();
     }
+    world->rounds++;
+    world->sums ^= world->sum;
+}
+
+static void
+run(void)
+{
+    uint64_t round;
+
+    while (world->verdict != FAILED && runners_next(&round))
+        one_round(plan.seed + round);
 }
 
 /* --- the whole ---------------------------------------------------------------------- */
 
-static void
-clean_up(void)
-{
-    for (int m = 0; m < MEDIA; m++)
-        unlink(world->media[m].path);
-    unlink("output");
-    logdisk_new("kept");
-    logdisk_new(LOG_FOLDER);
-    rmdir("kept");
-    rmdir(LOG_FOLDER);
-    if (chdir("/") == 0)
-        rmdir(world->folder);
-}
-
+/* failed: where something was found first, or NULL. */
 static int
-report(uint64_t seed, uint64_t rounds, double seconds)
+report(const struct world *failed, double seconds)
 {
-    bool failed = world->verdict == FAILED;
-    const char *kind = failed ? world->kind : "";
+    bool named = failed != NULL && (strcmp(failed->kind, "lost") == 0 ||
+                                    strcmp(failed->kind, "misplaced") == 0 ||
+                                    strcmp(failed->kind, "stuck") == 0);
+    const char *kind = failed != NULL ? failed->kind : "";
+    static struct world all;
 
-    if (failed) {
-        printf("FAILED: %s: %s\n", kind, world->failure);
-        printf("the last events of service %u:\n", world->incarnation);
-        print_trace();
-        show_output();
+    if (failed != NULL) {
+        printf("FAILED: %s: %s\n", kind, failed->failure);
+        printf("the last events of service %u:\n", failed->incarnation);
+        print_trace(failed);
+        show_output(failed);
     }
+    runners_sum(&all);
     printf("%llu faults, %llu commands, %llu requests (%llu failed), "
            "%llu replays, %llu prompts, %llu recovery files\n",
-           (unsigned long long) world->faults,
-           (unsigned long long) world->commands,
-           (unsigned long long) world->requests,
-           (unsigned long long) world->errors,
-           (unsigned long long) world->replays,
-           (unsigned long long) world->prompts,
-           (unsigned long long) world->recoveries);
+           (unsigned long long) all.faults, (unsigned long long) all.commands,
+           (unsigned long long) all.requests, (unsigned long long) all.errors,
+           (unsigned long long) all.replays, (unsigned long long) all.prompts,
+           (unsigned long long) all.recoveries);
     printf("%llu kills, %llu orderly ends, %llu rounds, %llu h of their time, "
            "%.0f s of ours\n",
-           (unsigned long long) world->kills,
-           (unsigned long long) world->restarts, (unsigned long long) rounds,
-           (unsigned long long) world->virtual_ms / 3600000u, seconds);
+           (unsigned long long) all.kills, (unsigned long long) all.restarts,
+           (unsigned long long) all.rounds,
+           (unsigned long long) all.virtual_ms / 3600000u, seconds);
     printf("seed %llu, trace %016llx\n",
-           (unsigned long long) (failed ? world->seed : seed),
-           (unsigned long long) world->sum);
+           (unsigned long long) (failed != NULL ? failed->seed : plan.seed),
+           (unsigned long long) (failed != NULL ? failed->sum : all.sums));
     printf("lost %d, misplaced %d, stuck %d%s%s\n", strcmp(kind, "lost") == 0,
            strcmp(kind, "misplaced") == 0, strcmp(kind, "stuck") == 0,
-           failed && strcmp(kind, "lost") != 0 &&
-                   strcmp(kind, "misplaced") != 0 && strcmp(kind, "stuck") != 0
-               ? ", and: "
-               : "",
-           failed && strcmp(kind, "lost") != 0 &&
-                   strcmp(kind, "misplaced") != 0 && strcmp(kind, "stuck") != 0
-               ? kind
-               : "");
-    if (failed)
+           failed != NULL && !named ? ", and: " : "",
+           failed != NULL && !named ? kind : "");
+    if (failed != NULL)
         printf("once more: make faults SEED=%llu\n",
-               (unsigned long long) world->seed);
-    return failed ? 1 : 0;
+               (unsigned long long) failed->seed);
+    return failed != NULL ? 1 : 0;
 }
 
 /* Addresses are the same each time, should anything depend on them. */
@@ -268,20 +259,6 @@ fix_addresses(char **argv)
         return;
     if (personality((unsigned long) now | ADDR_NO_RANDOMIZE) >= 0)
         execv("/proc/self/exe", argv);
-}
-
-/* One thread runs at a time: each hand-over to another processor only costs. */
-static void
-stay_on_one_cpu(void)
-{
-    int cpu = sched_getcpu();
-    cpu_set_t one;
-
-    if (cpu < 0)
-        return;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    sched_setaffinity(0, sizeof one, &one);
 }
 
 static uint64_t
@@ -304,76 +281,61 @@ seconds_now(void)
     return (double) time(NULL);
 }
 
-static void
-make_world(const char *parent)
-{
-    world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (world == MAP_FAILED) {
-        perror("faults");
-        exit(1);
-    }
-    snprintf(world->folder, sizeof world->folder, "%.100s/faults-XXXXXX",
-             parent);
-    if (mkdtemp(world->folder) == NULL || chdir(world->folder) != 0 ||
-        mkdir("kept", 0700) != 0) {
-        perror(world->folder);
-        exit(1);
-    }
-}
-
 int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
         { "faults", required_argument, NULL, 'n' },
+        { "rounds", required_argument, NULL, 'r' },
         { "seed", required_argument, NULL, 's' },
         { "time", required_argument, NULL, 't' },
+        { "jobs", required_argument, NULL, 'j' },
         { "folder", required_argument, NULL, 'd' },
         { "verbose", no_argument, NULL, 'v' },
         { "halt", no_argument, NULL, 'h' },
         { 0 },
     };
-    const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    uint64_t faults = 20000, seed = 1, time_s = 0, rounds = 0;
     double begin = seconds_now();
-    bool verbose = false, halt = false;
-    int option, rc;
+    const struct world *failed;
+    int option;
 
+    plan.parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     fix_addresses(argv);
-    stay_on_one_cpu();
     mallopt(M_ARENA_MAX, 1);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         switch (option) {
         case 'n':
-            faults = number(optarg);
+            plan.faults = number(optarg);
+            break;
+        case 'r':
+            plan.rounds = number(optarg);
             break;
         case 's':
-            seed = number(optarg);
+            plan.seed = number(optarg);
             break;
         case 't':
-            time_s = number(optarg);
+            plan.time_s = number(optarg);
+            break;
+        case 'j':
+            plan.jobs = (unsigned) number(optarg);
             break;
         case 'd':
-            folder = optarg;
+            plan.parent = optarg;
             break;
         case 'v':
-            verbose = true;
+            plan.verbose = true;
             break;
         case 'h':
-            halt = true;
+            plan.halt = true;
             break;
         default:
             return 2;
         }
-    make_world(folder);
-    world->faults_max = faults;
-    world->verbose = verbose;
-    world->halt = halt;
+    if (plan.jobs == 0 || plan.jobs > JOBS_MAX) {
+        fprintf(stderr, "faults: from 1 to %d jobs\n", JOBS_MAX);
+        return 2;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    while (more() && (time_s == 0 || seconds_now() - begin < (double) time_s))
-        one_round(seed + rounds++);
-    rc = report(seed, rounds, seconds_now() - begin);
-    clean_up();
-    return rc;
+    failed = runners_run(&plan, run);
+    return report(failed, seconds_now() - begin);
 }

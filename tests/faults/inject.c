@@ -91,7 +91,8 @@ fault_note(const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     world->faults++;
-    event("FAULT %llu: %s", (unsigned long long) world->faults, text);
+    event("FAULT %llu: %s",
+          (unsigned long long) (world->faults - world->faults_before), text);
 }
 
 /* --- the tables ------------------------------------------------------------------ */

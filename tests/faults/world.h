@@ -76,10 +76,12 @@ struct world {
     uint32_t unit;                  /* blocks of one of the drive's */
     /* counts */
     uint64_t faults, faults_max, commands, requests, replays, prompts, kills,
-        restarts, recoveries, switches, errors;
+        restarts, recoveries, switches, errors, rounds;
+    uint64_t faults_before;         /* of earlier rounds */
     uint64_t virtual_ms;
     /* the last events, and a sum of all */
     uint64_t events, sum;
+    uint64_t sums;                  /* of all rounds, in any order */
     char trace[TRACE_LINES][TRACE_CHARS];
 };
 
