@@ -342,8 +342,10 @@ main(int argc, char **argv)
     load.data = malloc(load.block);
     if (load.data == NULL)
         die("out of memory");
-    memset(load.data, 0x5a, load.block);
     load.random ^= (uint64_t) getpid() << 20;
+    /* Not all alike: a medium full of one value would be a blank one. */
+    for (uint32_t i = 0; i < load.block; i++)
+        load.data[i] = (uint8_t) (load.random >> 20) + (uint8_t) (i * 7);
     if (strncmp(argv[1], "unix:", 5) == 0)
         load.fd = connect_unix(argv[1] + 5);
     else if (strncmp(argv[1], "tcp:", 4) == 0)

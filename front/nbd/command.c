@@ -254,8 +254,8 @@ is_out_full(struct nbd_conn *conn)
     return conn->out.ready != NULL || conn->out.bytes >= OUT_STALL_BYTES;
 }
 
-int
-command_parse(struct nbd_conn *conn)
+static int
+parse(struct nbd_conn *conn)
 {
     struct header header;
     int result;
@@ -281,4 +281,15 @@ command_parse(struct nbd_conn *conn)
             return 0;
         }
     }
+}
+
+int
+command_parse(struct nbd_conn *conn)
+{
+    int result;
+
+    ri_burst_begin();
+    result = parse(conn);
+    ri_burst_end();
+    return result;
 }

@@ -4,7 +4,8 @@
  * The loop takes what completed, parses what was received, sends what is to be
  * said, and receives again.  With nothing to do it polls the socket for some
  * microseconds, as long as that keeps paying off, and then sleeps in poll(2).
- * Waiting requests are completed on other threads by request_done().
+ * Waiting requests are completed on other threads by request_done(); a thread
+ * that completes many sends their replies, if ours sleeps (answer_burst).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -48,6 +49,8 @@ now_ms(void)
     return nbd_now_ns() / 1000000u;
 }
 
+static void answer_burst(struct ri_after *after);
+
 struct nbd_conn *
 conn_new(struct nbd_server *server, int fd)
 {
@@ -62,6 +65,8 @@ conn_new(struct nbd_server *server, int fd)
     conn->rx = malloc(RX_BYTES);
     conn->rx_want = RX_BYTES;
     conn->deadline_ms = now_ms() + HANDSHAKE_MS;
+    conn->burst.run = answer_burst;
+    pthread_mutex_init(&conn->seat, NULL);
     reply_init(&conn->out);
     if (conn->event_fd < 0 || conn->rx == NULL) {
         conn_free(conn);
@@ -84,6 +89,7 @@ conn_free(struct nbd_conn *conn)
         close(conn->event_fd);
     pool_trim(&conn->pool, 0);
     free(conn->rx);
+    pthread_mutex_destroy(&conn->seat);
     if (conn->server != NULL)
         server_unref(conn->server);
     free(conn);
@@ -108,6 +114,14 @@ conn_stop(struct nbd_conn *conn)
 
 /* --- requests that wait --------------------------------------------------- */
 
+/* Something has finished: the thread, if it sleeps, has to know. */
+static void
+tell(struct nbd_conn *conn)
+{
+    if (atomic_load(&conn->sleeping) && atomic_exchange(&conn->sleeping, false))
+        wake(conn);
+}
+
 /* Any thread.  The connection lives at least until completing is back at 0. */
 static void
 request_done(struct ri_request *ri)
@@ -115,14 +129,24 @@ request_done(struct ri_request *ri)
     struct nbd_request *request = ri->context;
     struct nbd_conn *conn = request->conn;
     struct nbd_request *top;
+    bool told = false;
 
     atomic_fetch_add(&conn->completing, 1);
     top = atomic_load(&conn->finished);
     do
         request->next = top;
     while (!atomic_compare_exchange_weak(&conn->finished, &top, request));
-    if (atomic_load(&conn->sleeping) && atomic_exchange(&conn->sleeping, false))
-        wake(conn);
+    if (ri_in_burst()) {
+        pthread_t nobody = 0, self = pthread_self();
+
+        if (atomic_compare_exchange_strong(&conn->burst_of, &nobody, self)) {
+            ri_after_burst(&conn->burst);
+            return; /* answer_burst counts it down */
+        }
+        told = nobody == self;
+    }
+    if (!told)
+        tell(conn);
     atomic_fetch_sub(&conn->completing, 1);
 }
 
@@ -188,6 +212,36 @@ take_finished(struct nbd_conn *conn, bool answer)
         else
             pool_put(&conn->pool, request);
     }
+}
+
+/* In the seat.  FALSE: the thread has to look. */
+static bool
+answer_now(struct nbd_conn *conn)
+{
+    if (!conn->running || conn->stalled || conn->disc || conn->out.blocked ||
+        atomic_load_explicit(&conn->stop, memory_order_relaxed))
+        return false;
+    take_finished(conn, true);
+    return reply_send(conn) == 0 && !conn->out.blocked;
+}
+
+/* The end of a burst of answers, on the thread that brought them.  What they
+ * brought is in its processor's cache, and ours need not be woken. */
+static void
+answer_burst(struct ri_after *after)
+{
+    struct nbd_conn *conn =
+        (struct nbd_conn *) ((char *) after - offsetof(struct nbd_conn, burst));
+    bool answered = false;
+
+    atomic_store(&conn->burst_of, 0);
+    if (pthread_mutex_trylock(&conn->seat) == 0) {
+        answered = answer_now(conn);
+        pthread_mutex_unlock(&conn->seat);
+    }
+    if (!answered)
+        tell(conn);
+    atomic_fetch_sub(&conn->completing, 1);
 }
 
 /* --- the socket ----------------------------------------------------------- */
@@ -266,8 +320,11 @@ sleep_on(struct nbd_conn *conn, short events, int timeout_ms)
     int count = 0;
 
     atomic_store(&conn->sleeping, true);
-    if (atomic_load(&conn->finished) == NULL)
+    if (atomic_load(&conn->finished) == NULL) {
+        pthread_mutex_unlock(&conn->seat);
         count = poll(polls, 2, timeout_ms);
+        pthread_mutex_lock(&conn->seat);
+    }
     atomic_store(&conn->sleeping, false);
     if (count <= 0)
         return 0;
@@ -333,7 +390,8 @@ try_spin(struct nbd_conn *conn, uint64_t since_ns)
  * costs both sides least when its requests are taken many at a time.  So when
  * clearly fewer came than it keeps in flight (it has work left), sleep for a
  * moment before looking again.  Not while data are coming in: that is work
- * which goes on beside the client's own.
+ * which goes on beside the client's own; nor while requests wait, for then it
+ * is the replies to those that bring new ones.
  */
 static void
 nap(struct nbd_conn *conn)
@@ -345,8 +403,8 @@ nap(struct nbd_conn *conn)
         conn->window = taken;
     else if (taken < NAP_POOR || ++conn->window_age % 64 == 0)
         conn->window -= (conn->window + 7) / 8;
-    if (taken == 0 || conn->took_payload || conn->window < NAP_WINDOW ||
-        taken >= conn->window - conn->window / 4)
+    if (taken == 0 || conn->took_payload || conn->waiting_count != 0 ||
+        conn->window < NAP_WINDOW || taken >= conn->window - conn->window / 4)
         return;
     clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
 }
@@ -528,6 +586,7 @@ linger(struct nbd_conn *conn)
 static void
 wind_up(struct nbd_conn *conn, bool in_order)
 {
+    conn->running = false;
     if (in_order)
         linger(conn);
     close(conn->fd);
@@ -563,12 +622,15 @@ conn_run(struct nbd_conn *conn)
     int result;
 
     prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0); /* else a nap takes twice */
+    pthread_mutex_lock(&conn->seat);
     shaken = nbd_handshake(conn);
     result = shaken == HANDSHAKE_END ? 1 : -1;
 
-    if (shaken == HANDSHAKE_SERVE)
+    conn->running = shaken == HANDSHAKE_SERVE;
+    if (conn->running)
         do
             result = turn(conn, &stop_ms);
         while (result == 0);
     wind_up(conn, result > 0);
+    pthread_mutex_unlock(&conn->seat);
 }

@@ -2,10 +2,11 @@
  * nbd_internal.h - what the files of the NBD server share
  *
  * One thread owns a connection: only it touches the socket, the request pool
- * and every field of struct nbd_conn but the four that are marked shared.  A
+ * and every field of struct nbd_conn but those that are marked shared.  A
  * request that waits is completed by whoever completes it with request_done(),
- * which only puts it on the connection's finished stack and wakes the thread
- * if that sleeps.
+ * which only puts it on the connection's finished stack.  If the thread sleeps,
+ * who completed a burst of requests takes its seat and sends their replies;
+ * else it wakes the thread.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -132,6 +133,13 @@ struct nbd_conn {
     atomic_uint completing;             /* threads inside request_done */
     atomic_bool sleeping;               /* write event_fd to wake */
     atomic_bool stop;
+    struct ri_after burst;
+    _Atomic(pthread_t) burst_of;        /* the thread that has it listed, or 0 */
+
+    /* A leaf.  The thread has it, but while it sleeps; others do not wait for
+     * it.  All that follows belongs to who has it. */
+    pthread_mutex_t seat;
+    bool running;                       /* between handshake and end */
 
     /* the handshake's results */
     bool fixed_newstyle, no_zeroes, structured, meta_allocation;

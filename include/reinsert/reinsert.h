@@ -615,6 +615,27 @@ bool ri_submit(struct ri_export *export_, struct ri_request *request);
  * completion under way as long as the request is not yet freed or reused. */
 void ri_cancel(struct ri_request *request);
 
+/*
+ * Requests that come many at a time: those that are submitted between these
+ * two, on one thread, may be sent to their drive together, by the second.
+ */
+void ri_burst_begin(void);
+void ri_burst_end(void);
+
+/*
+ * Answers that come many at a time: in `done`, ri_in_burst says whether there
+ * may be more with this one.  Then ri_after_burst has `run` called after them,
+ * on this thread; the record is the caller's, in one list at a time, and stays
+ * until then.
+ */
+struct ri_after {
+    void (*run)(struct ri_after *after);
+    struct ri_after *next;      /* private to the library */
+};
+
+bool ri_in_burst(void);
+void ri_after_burst(struct ri_after *after);
+
 /* --- words ---------------------------------------------------------------------------- */
 
 struct ri_sense_info {

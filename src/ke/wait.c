@@ -9,6 +9,7 @@
  */
 #include "ke_internal.h"
 
+#include "base/burst.h"
 #include "base/clock.h"
 
 #include <linux/futex.h>
@@ -164,6 +165,8 @@ wait_for(ULONG count, PKWAIT_BLOCK blocks, WAIT_TYPE type, uint64_t deadline)
         blocks[i].WaitKey = (USHORT) i;
         blocks[i].WaitType = (UCHAR) type;
     }
+    if (deadline != 0)
+        burst_flush();
     for (;;) {
         status = wait_once(thread, count, blocks, type, deadline);
         if (status != STATUS_KERNEL_APC)

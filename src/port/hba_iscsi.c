@@ -3,9 +3,10 @@
  *
  * The attention number of a unit counts the UNIT ATTENTION conditions that it
  * reported, the sessions that were lost, and silences (gap.c): after each of
- * them another medium may be in it.  A command that was meant for an earlier number is not sent; if
- * it was on its way meanwhile, what it brought is not believed, and it ends as
- * one that was not carried out, for its owner to verify and to give again.
+ * them another medium may be in it.  A command that was meant for an earlier
+ * number is not sent; if it was on its way meanwhile, what it brought is not
+ * believed, and it ends as one that was not carried out, for its owner to
+ * verify and to give again.
  *
  * A target tells one command of a change and carries out those behind it, on
  * whatever medium is there now.  So while the medium can leave (no PREVENT is
@@ -13,10 +14,11 @@
  * unit attention, nothing is behind it.  And what a read brought counts only
  * when all that was sent before it has ended.  An empty drive takes a PREVENT,
  * too, and then a medium: it is in force when something was read or written
- * under it.
+ * under it.  And an ALLOW (PREVENT/ALLOW with Prevent 0) always goes alone: what
+ * is on its way with it may be carried out after it, when the medium can leave.
  *
- * Context: submit and abort <= DISPATCH, any thread; all else on the session's
- * thread.
+ * Context: submit and abort <= DISPATCH, any thread; all else in the session's
+ * seat.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -65,15 +67,15 @@ finish(struct iscsi_command *command, const struct hba_answer *answer)
     InsertTailList(&command->unit->session->answered, &command->link);
 }
 
-/* All that one look at the socket brought, one after the other: whoever waits
- * for them is woken once and finds them all. */
+/* All that one look at the socket brought is a burst: whoever waits for them
+ * gets them together. */
 void
-iscsi_pass_up(struct iscsi_session *session)
+iscsi_pass_up(PLIST_ENTRY answered)
 {
-    while (!IsListEmpty(&session->answered))
-        hba_done(CONTAINING_RECORD(RemoveHeadList(&session->answered),
-                                   struct iscsi_command, link)
-                     ->request);
+    burst_begin(BURST_ANSWERS);
+    while (!IsListEmpty(answered))
+        hba_done(linked(RemoveHeadList(answered))->request);
+    burst_end(BURST_ANSWERS);
 }
 
 static void
@@ -672,7 +674,7 @@ iscsi_submit(void *hba, struct hba_request *request)
     pthread_mutex_lock(&session->lock);
     InsertTailList(&session->incoming, &command->link);
     pthread_mutex_unlock(&session->lock);
-    iscsi_session_wake(session);
+    iscsi_session_start(session);
     return false;
 }
 

@@ -4,7 +4,7 @@
  * A session is one connection to one target and one thread, shared by the
  * units (LUNs) that are used of it.  iscsi_session.c is the connection and the
  * thread, hba_iscsi.c the units and their commands.  Everything but what is
- * marked belongs to the thread.
+ * marked belongs to whoever has the seat.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,6 +16,7 @@
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
 
+#include "base/burst.h"
 #include "port/port_internal.h"
 
 struct iscsi_unit;
@@ -50,6 +51,13 @@ struct iscsi_session {
     pthread_t thread;
     int wake_fd;
     bool sleeping;              /* atomic: a new command has to wake it */
+    unsigned pins;              /* atomic: the registry's, and burst's */
+    struct burst_node burst;    /* new commands are sent at its end, ... */
+    pthread_t burst_of;         /* atomic: ... by this thread; 0: not listed */
+
+    /* Taken before the lock.  The thread has it, but while it sleeps or passes
+     * up; others try to get it, and do not wait. */
+    pthread_mutex_t seat;
 
     pthread_mutex_t lock;       /* the next eight; a leaf */
     pthread_cond_t changed;     /* state, or a unit came or went */
@@ -59,7 +67,7 @@ struct iscsi_session {
     bool stop;
     bool tried;                 /* the first attempt is over */
     bool refused;               /* ... or a later one: the target wants no us */
-    enum iscsi_state state;     /* written by the thread */
+    enum iscsi_state state;     /* written by the thread, in its seat */
     char error[256];            /* why it is down */
 
     unsigned in_flight;         /* commands that were sent, of all units */
@@ -68,6 +76,7 @@ struct iscsi_session {
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
     bool broken;                /* it has to end */
+    bool ended;                 /* it has, as another than the thread found */
     bool luns_changed;          /* the target says so: all units are told */
     unsigned functions;         /* task management that is not answered; */
     uint64_t functions_ms;      /* ... by then the session is given up */
@@ -121,11 +130,13 @@ void iscsi_session_expects(struct iscsi_session *session);
 void iscsi_session_got(struct iscsi_session *session);
 /* Any thread: the session's thread looks at what it has to do. */
 void iscsi_session_wake(struct iscsi_session *session);
+/* Any thread: there is something in `incoming`. */
+void iscsi_session_start(struct iscsi_session *session);
 
-/* --- hba_iscsi.c: called by the session's thread -------------------------------- */
+/* --- hba_iscsi.c: called in the session's seat ---------------------------------- */
 
-/* Completes what is answered.  At the end of each round; no list is walked. */
-void iscsi_pass_up(struct iscsi_session *session);
+/* Completes commands that were answered.  The thread, outside its seat. */
+void iscsi_pass_up(PLIST_ENTRY answered);
 /* A command that was taken from `incoming`. */
 void iscsi_unit_start(struct iscsi_command *command);
 /* Aborts and resets that are wanted. */

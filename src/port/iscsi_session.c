@@ -2,13 +2,15 @@
  * iscsi_session.c - a session with an iSCSI target, and its thread
  *
  * The thread sends what arrives in `incoming`, all of it in one go, and takes
- * in answers, all that are there, before it sleeps again.  libiscsi's own way
+ * in answers, all that are there, before it sleeps again.  Commands of a burst
+ * are sent by the thread that gave them, if the session's sleeps: it takes the
+ * seat meanwhile, and nobody has to be woken.  libiscsi's own way
  * of connecting anew, which sends again what was on its way, is off: after a
  * lost session nothing is sent again here.  A new session is tried with longer
  * and longer pauses; until then commands fail at once.
  *
- * Context: PASSIVE.  Lock: the registry's, then a session's; none is held over
- * a completion.
+ * Context: PASSIVE.  Lock: the registry's, then a session's seat, then its
+ * lock; none is held over a completion.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -107,6 +109,7 @@ go_down(struct iscsi_session *session, const char *why)
     session->tried = true;
     pthread_mutex_unlock(&session->lock);
     set_state(session, ISCSI_DOWN);
+    session->ended = false;
     for_each_unit(session, iscsi_unit_lost);
     if (session->iscsi != NULL)
         iscsi_destroy_context(session->iscsi);
@@ -252,7 +255,7 @@ may_sleep(struct iscsi_session *session)
 
     __atomic_store_n(&session->sleeping, true, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&session->lock);
-    empty = IsListEmpty(&session->incoming);
+    empty = IsListEmpty(&session->incoming) && IsListEmpty(&session->answered);
     pthread_mutex_unlock(&session->lock);
     if (!empty)
         __atomic_store_n(&session->sleeping, false, __ATOMIC_SEQ_CST);
@@ -261,23 +264,34 @@ may_sleep(struct iscsi_session *session)
 
 /*
  * What was queued, in one go: each command would otherwise be a segment of its
- * own, and wake the target for itself.
+ * own, and wake the target for itself.  FALSE: the session has ended.
  */
-static void
+static bool
 send_queued(struct iscsi_session *session)
 {
     int fd, on = 1, off = 0;
 
     if (session->state != ISCSI_UP ||
-        iscsi_out_queue_length(session->iscsi) == 0)
-        return;
+        !(iscsi_which_events(session->iscsi) & POLLOUT))
+        return true;
     fd = iscsi_get_fd(session->iscsi);
     setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
-    if (iscsi_service(session->iscsi, POLLOUT) < 0) {
-        go_down(session, "the session ended");
-        return;
-    }
+    if (iscsi_service(session->iscsi, POLLOUT) < 0)
+        return false;
     setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+    return true;
+}
+
+/* By who has just given commands.  TRUE: the thread has something to do. */
+static bool
+send_burst(struct iscsi_session *session)
+{
+    if (session->state != ISCSI_UP || session->ended)
+        return true;
+    take_in(session);
+    session->ended = !send_queued(session);
+    return session->ended || !IsListEmpty(&session->answered) ||
+           iscsi_which_events(session->iscsi) & POLLOUT;
 }
 
 /*
@@ -299,7 +313,9 @@ nap(struct iscsi_session *session)
         session->nap_ns *= 2;
     else if (came > many / 2 && session->nap_ns > NAP_MIN_NS)
         session->nap_ns /= 2;
+    pthread_mutex_unlock(&session->seat);
     clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+    pthread_mutex_lock(&session->seat);
 }
 
 static void
@@ -307,31 +323,50 @@ wait_and_serve(struct iscsi_session *session, int timeout_ms)
 {
     struct pollfd fds[2] = { { .fd = session->wake_fd, .events = POLLIN },
                              { .fd = -1 } };
-    bool was_up = session->iscsi != NULL;
     uint64_t count;
 
-    send_queued(session);
-    if (was_up && session->iscsi == NULL)
+    if (session->ended || !send_queued(session)) {
+        go_down(session, "the session ended");
         return; /* answers are to be passed up, and the time is another */
+    }
     if (session->iscsi != NULL) {
         fds[1].fd = iscsi_get_fd(session->iscsi);
         fds[1].events = (short) iscsi_which_events(session->iscsi);
     }
-    poll(fds, 2, may_sleep(session) ? timeout_ms : 0);
+    if (!may_sleep(session))
+        timeout_ms = 0;
+    pthread_mutex_unlock(&session->seat);
+    poll(fds, 2, timeout_ms);
     __atomic_store_n(&session->sleeping, false, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&session->seat);
     nap(session);
     if (fds[0].revents & POLLIN &&
         read(session->wake_fd, &count, sizeof count) < 0)
         TRACE(TRACE_PORT, "eventfd: %d", errno);
     if (session->iscsi == NULL)
         return;
-    if (fds[1].revents != 0 &&
-        iscsi_service(session->iscsi, fds[1].revents) < 0)
+    if (session->ended || (fds[1].revents != 0 &&
+                           iscsi_service(session->iscsi, fds[1].revents) < 0))
         go_down(session, "the session ended");
     else if (session->next_ms == 0)
         go_down(session, "login");
     else if (session->broken)
         go_down(session, "the target does not end commands");
+}
+
+static void
+pass_up(struct iscsi_session *session)
+{
+    LIST_ENTRY mine;
+
+    if (IsListEmpty(&session->answered))
+        return;
+    InitializeListHead(&mine);
+    while (!IsListEmpty(&session->answered))
+        InsertTailList(&mine, RemoveHeadList(&session->answered));
+    pthread_mutex_unlock(&session->seat);
+    iscsi_pass_up(&mine);
+    pthread_mutex_lock(&session->seat);
 }
 
 static bool
@@ -364,20 +399,22 @@ run(void *context)
     struct iscsi_session *session = context;
 
     prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0); /* else a nap takes twice */
+    pthread_mutex_lock(&session->seat);
     while (!stopped(session)) {
         int timeout_ms = by_the_clock(session);
 
         for_each_unit(session, iscsi_unit_look);
         take_in(session);
-        iscsi_pass_up(session);
+        pass_up(session);
         wait_and_serve(session, timeout_ms);
         if (session->luns_changed)
             for_each_unit(session, iscsi_unit_turned);
         session->luns_changed = false;
-        iscsi_pass_up(session);
+        pass_up(session);
     }
     say_goodbye(session);
-    iscsi_pass_up(session);
+    pass_up(session);
+    pthread_mutex_unlock(&session->seat);
     return NULL;
 }
 
@@ -391,6 +428,46 @@ iscsi_session_wake(struct iscsi_session *session)
         TRACE(TRACE_PORT, "eventfd: %d", errno);
 }
 
+/* --- bursts ---------------------------------------------------------------------------- */
+
+static void session_unpin(struct iscsi_session *session);
+
+static void
+burst_over(struct burst_node *node)
+{
+    struct iscsi_session *session =
+        CONTAINING_RECORD(node, struct iscsi_session, burst);
+    bool more = true;
+
+    __atomic_store_n(&session->burst_of, 0, __ATOMIC_RELEASE);
+    if (pthread_mutex_trylock(&session->seat) == 0) {
+        more = send_burst(session);
+        pthread_mutex_unlock(&session->seat);
+    }
+    if (more)
+        iscsi_session_wake(session);
+    session_unpin(session);
+}
+
+void
+iscsi_session_start(struct iscsi_session *session)
+{
+    pthread_t self = pthread_self(), nobody = 0;
+
+    if (burst_open(BURST_REQUESTS)) {
+        if (__atomic_compare_exchange_n(&session->burst_of, &nobody, self,
+                                        false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED)) {
+            __atomic_fetch_add(&session->pins, 1, __ATOMIC_RELAXED);
+            burst_defer(BURST_REQUESTS, &session->burst);
+            return;
+        }
+        if (nobody == self)
+            return;
+    }
+    iscsi_session_wake(session);
+}
+
 /* --- life ------------------------------------------------------------------------------ */
 
 static void
@@ -400,8 +477,16 @@ session_free(struct iscsi_session *session)
         close(session->wake_fd);
     pthread_cond_destroy(&session->changed);
     pthread_mutex_destroy(&session->lock);
+    pthread_mutex_destroy(&session->seat);
     explicit_bzero(session->secret, sizeof session->secret);
     free(session);
+}
+
+static void
+session_unpin(struct iscsi_session *session)
+{
+    if (__atomic_sub_fetch(&session->pins, 1, __ATOMIC_ACQ_REL) == 0)
+        session_free(session);
 }
 
 static struct iscsi_session *
@@ -430,6 +515,9 @@ session_new(const struct port_iscsi_config *config, const char *portal,
     InitializeListHead(&session->answered);
     InitializeListHead(&session->units);
     pthread_mutex_init(&session->lock, NULL);
+    pthread_mutex_init(&session->seat, NULL);
+    session->burst.run = burst_over;
+    session->pins = 1;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&session->changed, &attr);
@@ -548,7 +636,7 @@ iscsi_session_put(struct iscsi_session *session)
     pthread_mutex_unlock(&session->lock);
     iscsi_session_wake(session);
     pthread_join(session->thread, NULL);
-    session_free(session);
+    session_unpin(session);
 }
 
 static void

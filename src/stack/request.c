@@ -17,6 +17,7 @@
 #include <ntddstor.h>
 #include <string.h>
 
+#include "base/burst.h"
 #include "base/status.h"
 #include "ke/thread.h"
 #include "stack/stack_internal.h"
@@ -515,6 +516,41 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
     ke_thread_unref(s->thread);
     return true;
 }
+
+/* --- bursts ------------------------------------------------------------------------------------ */
+
+_Static_assert(sizeof(struct ri_after) == sizeof(struct burst_node) &&
+                   offsetof(struct ri_after, run) ==
+                       offsetof(struct burst_node, run) &&
+                   offsetof(struct ri_after, next) ==
+                       offsetof(struct burst_node, next),
+               "struct ri_after is struct burst_node by another name");
+
+void
+ri_burst_begin(void)
+{
+    burst_begin(BURST_REQUESTS);
+}
+
+void
+ri_burst_end(void)
+{
+    burst_end(BURST_REQUESTS);
+}
+
+bool
+ri_in_burst(void)
+{
+    return burst_open(BURST_ANSWERS);
+}
+
+void
+ri_after_burst(struct ri_after *after)
+{
+    burst_defer(BURST_ANSWERS, (struct burst_node *) after);
+}
+
+/* --- ending --------------------------------------------------------------------------------- */
 
 BOOLEAN
 request_stale(PIRP irp)

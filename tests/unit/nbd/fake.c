@@ -23,6 +23,12 @@ struct ri_export {
 
 /* priv[0]: next; priv[1]: the export; priv[2]: held */
 
+/* What is released comes as one burst; what is slow, one by one. */
+static _Thread_local struct {
+    bool open;
+    struct ri_after *first;
+} answers;
+
 static int
 run(struct ri_service *service, struct ri_request *request)
 {
@@ -203,15 +209,46 @@ fake_release(struct ri_service *service, int error, uint32_t status)
         r->priv[2] = NULL;
     pthread_cond_broadcast(&service->changed);
     pthread_mutex_unlock(&service->lock);
+    answers.open = true;
     while (list != NULL) {
         struct ri_request *request = list;
 
         list = request->priv[0];
         finish(request, error, status);
     }
+    answers.open = false;
+    while (answers.first != NULL) {
+        struct ri_after *after = answers.first;
+
+        answers.first = after->next;
+        after->run(after);
+    }
 }
 
 /* --- reinsert.h ----------------------------------------------------------- */
+
+void
+ri_burst_begin(void)
+{
+}
+
+void
+ri_burst_end(void)
+{
+}
+
+bool
+ri_in_burst(void)
+{
+    return answers.open;
+}
+
+void
+ri_after_burst(struct ri_after *after)
+{
+    after->next = answers.first;
+    answers.first = after;
+}
 
 void
 ri_service_shutdown(struct ri_service *service)

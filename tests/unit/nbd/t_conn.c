@@ -105,6 +105,39 @@ waiting_read__completed_on_another_thread__data_arrive(void **state)
     close(fd);
 }
 
+/* More than the socket takes: who brought the burst sends what it can. */
+static void
+waiting_reads__completed_in_a_burst__data_arrive(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t *data = malloc(262144);
+    uint32_t error;
+    int fd;
+
+    hold(bench);
+    fd = client_open(bench, "A", false);
+    for (unsigned round = 0; round < 8; round++) {
+        unsigned count = round % 2 ? 1 : 64;
+        unsigned bytes = round < 4 ? 262144 : 512;
+
+        for (unsigned i = 0; i < count; i++)
+            write_sector(fd, i, 512 * i);
+        for (unsigned i = 0; i < count; i++)
+            assert_int_equal(client_simple(fd, i), 0);
+        for (unsigned i = 0; i < count; i++)
+            client_request(fd, 0, NBD_CMD_READ, i, HOLD + 512 * i, bytes);
+        assert_true(fake_await_held(bench->service, count));
+        fake_release(bench->service, 0, 0);
+        for (unsigned i = 0; i < count; i++) {
+            assert_true(client_any(fd, &error) < count);
+            assert_int_equal(error, 0);
+            client_receive(fd, data, bytes);
+        }
+    }
+    free(data);
+    close(fd);
+}
+
 static void
 client_vanishes__64_waiting__all_cancelled(void **state)
 {
@@ -311,6 +344,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(thousand_waiting__same_connection__goes_on),
         WITH_BENCH(waiting_read__completed_on_another_thread__data_arrive),
+        WITH_BENCH(waiting_reads__completed_in_a_burst__data_arrive),
         WITH_BENCH(client_vanishes__64_waiting__all_cancelled),
         WITH_BENCH(client_vanishes__requests_that_ignore_cancel__awaited),
         WITH_BENCH(disc__requests_waiting__answered_before_the_end),

@@ -12,6 +12,7 @@
 
 #include <sys/socket.h>
 
+#include "base/burst.h"
 #include "target.h"
 
 static const uint8_t attention[18] = { 0x70, 0, 6, [7] = 10, [12] = 0x28 };
@@ -375,12 +376,12 @@ P1__change_told_of_first__what_came_late_is_not_believed(void **state)
 
 /* Is another command there before this write is answered? */
 static bool
-looks_behind_a_write(struct target *target, const struct pdu *in)
+looks_behind_all_but_reads(struct target *target, const struct pdu *in)
 {
     struct wire *wire = target->context;
     uint8_t opcode;
 
-    if (in->head[32] != 0x2A)
+    if (in->head[32] == 0x28)
         return false;
     usleep(30000);
     if (recv(target->fd, &opcode, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
@@ -399,7 +400,7 @@ P1__prevent_alone__proves_no_medium__writes_go_one_by_one(void **state)
     call_cdb(&calls[0], FREE, CDB_OF(0x1E, 0, 0, 0, 1, 0));
     give(&calls[0], wire);
     assert_int_equal(calls[0].srb.SrbStatus, SRB_STATUS_SUCCESS);
-    answers_by(wire, looks_behind_a_write);
+    answers_by(wire, looks_behind_all_but_reads);
     for (unsigned n = 0; n < 2; n++) {
         transfer(wire, &calls[n], 0x2A, n, 1);
         call_send(&calls[n], wire->pdo);
@@ -408,21 +409,6 @@ P1__prevent_alone__proves_no_medium__writes_go_one_by_one(void **state)
     call_wait(&calls[1]);
     assert_int_equal(calls[1].srb.SrbStatus, SRB_STATUS_SUCCESS);
     assert_false(wire->kept);
-}
-
-static bool
-looks_behind_all_but_reads(struct target *target, const struct pdu *in)
-{
-    struct wire *wire = target->context;
-    uint8_t opcode;
-
-    if (in->head[32] == 0x28)
-        return false;
-    usleep(30000);
-    if (recv(target->fd, &opcode, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
-        (opcode & 0x3F) == PDU_COMMAND)
-        wire->kept = true;
-    return target_respond(target, in, 0, NULL, 0);
 }
 
 /* What is on its way with an ALLOW may be carried out after it, and then on
@@ -673,6 +659,140 @@ units_changed__one_tells__all_are_looked_at(void **state)
     port_remove_unit(other.pdo);
 }
 
+/* --- bursts -------------------------------------------------------------------------- */
+
+static void
+send_reads(struct wire *wire, struct call *calls, unsigned count)
+{
+    burst_begin(BURST_REQUESTS);
+    for (unsigned n = 0; n < count; n++) {
+        transfer(wire, &calls[n], 0x28, n, 0);
+        call_send(&calls[n], wire->pdo);
+    }
+    burst_end(BURST_REQUESTS);
+}
+
+static void *
+reads_in_bursts(void *context)
+{
+    struct wire *wire = context;
+    struct call calls[4];
+
+    for (unsigned round = 0; round < 200; round++) {
+        send_reads(wire, calls, 4);
+        for (unsigned n = 0; n < 4; n++) {
+            call_wait(&calls[n]);
+            if (calls[n].srb.SrbStatus != SRB_STATUS_SUCCESS)
+                return context;
+        }
+    }
+    return NULL;
+}
+
+/* Whoever gave them sends them, or the session's thread: each exactly once. */
+static void
+bursts__of_several_threads__each_command_is_sent_and_answered(void **state)
+{
+    struct wire *wire = *state;
+    pthread_t other;
+    void *failed;
+
+    assert_int_equal(pthread_create(&other, NULL, reads_in_bursts, wire), 0);
+    assert_null(reads_in_bursts(wire));
+    assert_int_equal(pthread_join(other, &failed), 0);
+    assert_null(failed);
+    assert_int_equal(sent(wire, 0x28), 2 * 200 * 4);
+}
+
+static void
+P1__burst__a_write_in_it_goes_alone(void **state)
+{
+    struct wire *wire = *state;
+    struct call calls[3];
+
+    answers_by(wire, looks_behind_all_but_reads);
+    burst_begin(BURST_REQUESTS);
+    for (unsigned n = 0; n < 3; n++) {
+        transfer(wire, &calls[n], n == 1 ? 0x2A : 0x28, n, 1);
+        call_send(&calls[n], wire->pdo);
+    }
+    burst_end(BURST_REQUESTS);
+    for (unsigned n = 0; n < 3; n++) {
+        call_wait(&calls[n]);
+        assert_int_equal(calls[n].srb.SrbStatus, SRB_STATUS_SUCCESS);
+    }
+    assert_false(wire->kept);
+    assert_int_equal(sent(wire, 0x2A), 1);
+}
+
+static bool
+hangs_up(struct target *target, const struct pdu *in)
+{
+    (void) in;
+    target_hang_up(target);
+    return true;
+}
+
+static void
+P1__bursts__session_lost_in_them__nothing_is_sent_again(void **state)
+{
+    struct wire *wire = *state;
+    struct call calls[8];
+
+    answers_by(wire, hangs_up);
+    for (unsigned round = 0; round < 50; round++) {
+        send_reads(wire, calls, 8);
+        for (unsigned n = 0; n < 8; n++) {
+            call_wait(&calls[n]);
+            assert_true(SRB_STATUS(calls[n].srb.SrbStatus) ==
+                            SRB_STATUS_BUS_RESET ||
+                        SRB_STATUS(calls[n].srb.SrbStatus) ==
+                            SRB_STATUS_SELECTION_TIMEOUT);
+        }
+    }
+    assert_true(sent(wire, 0x28) >= 1);
+    assert_true(sent(wire, 0x28) <=
+                __atomic_load_n(&wire->target.sessions, __ATOMIC_ACQUIRE));
+    answers_by(wire, NULL);
+    UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
+    assert_null(reads_in_bursts(wire));
+}
+
+/* Else it would wait for what it has put off itself. */
+static void
+burst__its_thread_waits__is_sent_before(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    burst_begin(BURST_REQUESTS);
+    transfer(wire, &call, 0x28, 0, 0);
+    call_send(&call, wire->pdo);
+    assert_int_equal(
+        KeWaitForSingleObject(&call.done, Executive, KernelMode, FALSE,
+                              &(LARGE_INTEGER){ .QuadPart = -4 * 10000000ll }),
+        STATUS_SUCCESS);
+    call_wait(&call);
+    burst_end(BURST_REQUESTS);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+}
+
+static void
+burst__closed_after_its_unit_is_gone__does_nothing(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    transfer(wire, &call, 0x28, 0, 0);
+    burst_begin(BURST_REQUESTS);
+    call_send(&call, wire->pdo);
+    port_give_up(wire->pdo);
+    call_wait(&call);
+    port_remove_unit(wire->pdo);
+    wire->pdo = NULL;
+    burst_end(BURST_REQUESTS);
+}
+
 static void
 refused__is_an_error_even_so(void **state)
 {
@@ -703,6 +823,11 @@ main(void)
         WIRED(strange_answer__abort_ends_it_all_the_same),
         ALONE(away_at_first__made_all_the_same__known_when_it_comes),
         ALONE(no_unit_at_first__asked_again__is_one),
+        WIRED(bursts__of_several_threads__each_command_is_sent_and_answered),
+        WIRED(P1__burst__a_write_in_it_goes_alone),
+        WIRED(P1__bursts__session_lost_in_them__nothing_is_sent_again),
+        WIRED(burst__its_thread_waits__is_sent_before),
+        WIRED(burst__closed_after_its_unit_is_gone__does_nothing),
         WIRED(units_changed__one_tells__all_are_looked_at),
         ALONE(refused__is_an_error_even_so),
     };
