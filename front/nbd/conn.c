@@ -32,6 +32,7 @@
 #define NAP_POOR        3u    /* so few after a nap: it was in vain */
 #define IDLE_MS         1000  /* then spare buffers are given back */
 #define IDLE_KEEP_BYTES (64u * 1024)
+#define BURST_BYTES     (256u * 1024) /* of replies that others send */
 #define LINGER_MS       50 /* for the client to take the last replies */
 
 uint64_t
@@ -222,11 +223,13 @@ answer_now(struct nbd_conn *conn)
         atomic_load_explicit(&conn->stop, memory_order_relaxed))
         return false;
     take_finished(conn, true);
-    return reply_send(conn) == 0 && !conn->out.blocked;
+    return conn->out.bytes <= BURST_BYTES && conn->out.ready == NULL &&
+           reply_send(conn) == 0 && !conn->out.blocked;
 }
 
 /* The end of a burst of answers, on the thread that brought them.  What they
- * brought is in its processor's cache, and ours need not be woken. */
+ * brought is in its processor's cache, and ours need not be woken.  Much of it
+ * is work for ours, which goes on beside that thread's own. */
 static void
 answer_burst(struct ri_after *after)
 {

@@ -21,6 +21,13 @@
 
 /* --- the timer ------------------------------------------------------------ */
 
+static void
+stop_timer_locked(struct port_unit *unit)
+{
+    unit->timer_ns = 0;
+    KeCancelTimer(&unit->timer);
+}
+
 /* Set for the command whose time is over first; off when there is none. */
 static void
 arm_timer_locked(struct port_unit *unit)
@@ -38,9 +45,10 @@ arm_timer_locked(struct port_unit *unit)
             due_ns = request->due_ns;
     }
     if (due_ns == UINT64_MAX) {
-        KeCancelTimer(&unit->timer);
+        stop_timer_locked(unit);
         return;
     }
+    unit->timer_ns = due_ns;
     /* Rounded up: the DPC must find it due. */
     due.QuadPart =
         due_ns > now_ns ? -(LONGLONG) ((due_ns - now_ns) / 100 + 1) : -1;
@@ -53,6 +61,7 @@ port_timer_dpc(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2)
     struct port_unit *unit = context;
 
     KeAcquireSpinLockAtDpcLevel(&unit->lock);
+    unit->timer_ns = 0;
     if (!unit->time_work && !IsListEmpty(&unit->active)) {
         unit->time_work = TRUE;
         KeClearEvent(&unit->time_idle);
@@ -142,7 +151,10 @@ port_wait(struct port_request *request)
                           : clock_now_ns() + srb->TimeOutValue * NS_PER_S;
     KeAcquireSpinLock(&unit->lock, &irql);
     InsertTailList(&unit->active, &request->link);
-    if (request->due_ns != 0)
+    /* Set for one that has been answered since, it goes off once in a while
+     * for nothing; setting it for each command would cost more. */
+    if (request->due_ns != 0 &&
+        (unit->timer_ns == 0 || request->due_ns < unit->timer_ns))
         arm_timer_locked(unit);
     KeReleaseSpinLock(&unit->lock, irql);
     IoSetCancelRoutine(irp, port_cancel);
@@ -166,7 +178,7 @@ port_answered(struct port_request *request)
     KeAcquireSpinLock(&unit->lock, &irql);
     RemoveEntryList(&request->link);
     if (IsListEmpty(&unit->active))
-        KeCancelTimer(&unit->timer);
+        stop_timer_locked(unit);
     KeReleaseSpinLock(&unit->lock, irql);
     /* A cancel routine that was called looks at the IRP under this lock. */
     if (IoSetCancelRoutine(irp, NULL) == NULL) {

@@ -663,6 +663,9 @@ iscsi_submit(void *hba, struct hba_request *request)
     struct iscsi_unit *unit = hba;
     struct iscsi_session *session = unit->session;
     struct iscsi_command *command = command_of(request);
+    size_t out_bytes = request->srb->SrbFlags & SRB_FLAGS_DATA_OUT
+                           ? request->srb->DataTransferLength
+                           : 0;
 
     command->unit = unit;
     command->request = request;
@@ -674,7 +677,7 @@ iscsi_submit(void *hba, struct hba_request *request)
     pthread_mutex_lock(&session->lock);
     InsertTailList(&session->incoming, &command->link);
     pthread_mutex_unlock(&session->lock);
-    iscsi_session_start(session);
+    iscsi_session_start(session, out_bytes);
     return false;
 }
 

@@ -54,6 +54,7 @@ struct iscsi_session {
     unsigned pins;              /* atomic: the registry's, and burst's */
     struct burst_node burst;    /* new commands are sent at its end, ... */
     pthread_t burst_of;         /* atomic: ... by this thread; 0: not listed */
+    size_t burst_bytes;         /* to send with them; that thread's */
 
     /* Taken before the lock.  The thread has it, but while it sleeps or passes
      * up; others try to get it, and do not wait. */
@@ -130,8 +131,8 @@ void iscsi_session_expects(struct iscsi_session *session);
 void iscsi_session_got(struct iscsi_session *session);
 /* Any thread: the session's thread looks at what it has to do. */
 void iscsi_session_wake(struct iscsi_session *session);
-/* Any thread: there is something in `incoming`. */
-void iscsi_session_start(struct iscsi_session *session);
+/* Any thread: there is something in `incoming`, with so many bytes to send. */
+void iscsi_session_start(struct iscsi_session *session, size_t out_bytes);
 
 /* --- hba_iscsi.c: called in the session's seat ---------------------------------- */
 

@@ -38,6 +38,7 @@
 #define LIFE_MS          5000 /* between signs of life */
 #define LIFE_MISSING     3    /* so many without an answer: it is gone */
 #define FUNCTION_MS      3000 /* for task management to be answered */
+#define BURST_BYTES      (256u * 1024)
 #define NAP_MIN_NS       12500
 #define NAP_MAX_NS       200000
 #define NAP_WINDOW       8 /* with fewer on their way there is none */
@@ -432,15 +433,16 @@ iscsi_session_wake(struct iscsi_session *session)
 
 static void session_unpin(struct iscsi_session *session);
 
+/* Much data is work for the session's thread, beside ours. */
 static void
 burst_over(struct burst_node *node)
 {
     struct iscsi_session *session =
         CONTAINING_RECORD(node, struct iscsi_session, burst);
-    bool more = true;
+    bool few = session->burst_bytes <= BURST_BYTES, more = true;
 
     __atomic_store_n(&session->burst_of, 0, __ATOMIC_RELEASE);
-    if (pthread_mutex_trylock(&session->seat) == 0) {
+    if (few && pthread_mutex_trylock(&session->seat) == 0) {
         more = send_burst(session);
         pthread_mutex_unlock(&session->seat);
     }
@@ -450,7 +452,7 @@ burst_over(struct burst_node *node)
 }
 
 void
-iscsi_session_start(struct iscsi_session *session)
+iscsi_session_start(struct iscsi_session *session, size_t out_bytes)
 {
     pthread_t self = pthread_self(), nobody = 0;
 
@@ -458,12 +460,15 @@ iscsi_session_start(struct iscsi_session *session)
         if (__atomic_compare_exchange_n(&session->burst_of, &nobody, self,
                                         false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
+            session->burst_bytes = out_bytes;
             __atomic_fetch_add(&session->pins, 1, __ATOMIC_RELAXED);
             burst_defer(BURST_REQUESTS, &session->burst);
             return;
         }
-        if (nobody == self)
+        if (nobody == self) {
+            session->burst_bytes += out_bytes;
             return;
+        }
     }
     iscsi_session_wake(session);
 }

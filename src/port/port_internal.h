@@ -80,7 +80,8 @@ struct port_unit {
     KTIMER full_timer;
     KDPC full_dpc;
 
-    KTIMER timer;               /* the earliest due_ns of `active` */
+    KTIMER timer;               /* for `active`: none is due before it is */
+    uint64_t timer_ns;          /* when; 0: it is not set, or was just due */
     KDPC timer_dpc;
     WORK_QUEUE_ITEM time_item;
     KEVENT time_idle;           /* set while !time_work */

@@ -517,7 +517,7 @@ ri_submit(struct ri_export *export_, struct ri_request *request)
     return true;
 }
 
-/* --- bursts ------------------------------------------------------------------------------------ */
+/* --- bursts ------------------------------------------------------------------ */
 
 _Static_assert(sizeof(struct ri_after) == sizeof(struct burst_node) &&
                    offsetof(struct ri_after, run) ==

@@ -166,8 +166,11 @@ submit(struct op *op)
     op->request.offset_bytes = (uint64_t) op->first * BLOCK;
     op->request.length_bytes = (uint64_t) op->count * BLOCK;
     connections[op->m].waiting++;
+    /* As the NBD server does it: sent at the end, by this thread if it can. */
+    ri_burst_begin();
     if (ri_submit(connections[op->m].export, &op->request))
         op_done(op);
+    ri_burst_end();
 }
 
 static void
