@@ -213,6 +213,10 @@ class_srb_flags(const FUNCTIONAL_DEVICE_EXTENSION *ext)
 
 struct class_sync;
 
+/* SENSE_BUFFER_SIZE is enough for fixed sense data alone; in the other format what
+ * counts may lie behind several descriptors. */
+#define CLASS_SENSE_BYTES 64
+
 struct class_request {
     SCSI_REQUEST_BLOCK srb;     /* first: the SRB is the request */
     class_device *dev;
@@ -245,7 +249,7 @@ struct class_request {
     PVOID context;
     PVOID owned;                /* from the pool */
 
-    UCHAR sense[SENSE_BUFFER_SIZE];
+    UCHAR sense[CLASS_SENSE_BYTES];
     UCHAR small[46];            /* data of short commands */
 
     LIST_ENTRY entry;           /* pool, or dev->waiting */

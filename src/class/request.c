@@ -462,7 +462,7 @@ admit(struct class_request *request, NTSTATUS *status)
     srb->ScsiStatus = 0;
     srb->DataTransferLength = request->length;
     srb->SenseInfoBuffer = request->sense;
-    srb->SenseInfoBufferLength = SENSE_BUFFER_SIZE;
+    srb->SenseInfoBufferLength = CLASS_SENSE_BYTES;
     srb->OriginalRequest = request->irp;
     return TRUE;
 }

@@ -532,6 +532,9 @@ def test_reading_is_pulled_too(lto, clients, tmp_path):
     os.mkdir(tmp_path / "out")
     program = Program("tar", "xf", lto.path("st0"), "-C", tmp_path / "out")
     clients.append(program)
+    # Without a tape the file cannot be opened at all.
+    until(lambda: os.listdir(tmp_path / "out") or not program.running(),
+          "the first file", 20)
     for _ in range(10):
         steady(lambda: True, seconds=dice.random() * 0.01)
         lto.service.yank("lto0")

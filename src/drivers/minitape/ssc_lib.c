@@ -461,9 +461,11 @@ ssc_translate(PSCSI_REQUEST_BLOCK srb, const struct ssc_quirk *rows,
     ULONG i;
 
     if (!(srb->SrbStatus & SRB_STATUS_AUTOSENSE_VALID) || sense == NULL ||
-        srb->SenseInfoBufferLength < 14)
+        srb->SenseInfoBufferLength < 8)
         return;
     descriptors = (sense[0] & 0x7f) >= 0x72;
+    if (!descriptors && srb->SenseInfoBufferLength < 14)
+        return;
     for (i = 0; i < count; i++) {
         UCHAR *key = sense + (descriptors ? 1 : 2);
         UCHAR *code = sense + (descriptors ? 2 : 12);

@@ -93,6 +93,10 @@ enum tape_place {
     PLACE_SETS,                 /* known when it has succeeded */
 };
 
+/* What counts may lie behind other descriptors; SENSE_BUFFER_SIZE has room for
+ * fixed sense data alone. */
+#define TAPE_SENSE_BYTES 64
+
 /* One request's commands.  The SRB is first: minitape drivers have it. */
 struct tape_request {
     SCSI_REQUEST_BLOCK srb;
@@ -104,7 +108,7 @@ struct tape_request {
     BOOLEAN fresh;              /* allocated in this call */
     struct tape_meaning last;   /* of the last command that failed */
     BOOLEAN failed;             /* there was one */
-    UCHAR sense[SENSE_BUFFER_SIZE];
+    UCHAR sense[TAPE_SENSE_BYTES];
 };
 
 CLASS_ERROR tapedrv_error;

@@ -37,7 +37,7 @@ struct reply {
     int opcode;                 /* -1: any */
     unsigned skip, times;
     uint8_t srb_status, scsi_status;
-    uint8_t sense[32], sense_len;
+    uint8_t sense[64], sense_len;
     uint32_t transferred;
     bool told;                  /* ... of READ: what the sense data say */
 };

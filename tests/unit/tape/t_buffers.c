@@ -281,7 +281,7 @@ transfer__deferred_error__reported_and_the_place_lost(void **state)
 static void
 transfer__descriptor_sense__understood(void **state)
 {
-    /* Longer than the buffer of a class driver: the transport has the count. */
+    /* Longer than SENSE_BUFFER_SIZE. */
     struct reply mark = { .opcode = 0x08,
                           .times = 1,
                           .transferred = 2048,
@@ -293,6 +293,34 @@ transfer__descriptor_sense__understood(void **state)
                                      0,    0,  0,    6,    0x04, 2, 0, 0x80 } };
 
     (void) state;
+    deck_reply(&mark);
+    assert_status(transfer(false, 5120), STATUS_FILEMARK_DETECTED);
+    assert_int_equal(information, 2048);
+}
+
+/* Behind descriptors that nobody knows; the transport says that nothing is
+ * missing. */
+static void
+transfer__descriptors_far_behind__understood(void **state)
+{
+    static const uint8_t information_6[] = { 0x00, 10, 0x80, 0, 0, 0,
+                                             0,    0,  0,    0, 0, 6 };
+    static const uint8_t at_a_mark[] = { 0x04, 2, 0, 0x80 };
+    struct reply mark = { .opcode = 0x08,
+                          .times = 1,
+                          .transferred = 5120,
+                          .srb_status = SRB_STATUS_ERROR,
+                          .scsi_status = 2,
+                          .sense_len = 8 + 16 + 12 + 12 + 4,
+                          .sense = { 0x72, 0, 0x00, 0x01, 0, 0, 0, 44 } };
+
+    (void) state;
+    mark.sense[8] = 0x80; /* a vendor's, 16 bytes; then the command's own */
+    mark.sense[9] = 14;
+    mark.sense[24] = 0x01;
+    mark.sense[25] = 10;
+    memcpy(mark.sense + 36, information_6, sizeof information_6);
+    memcpy(mark.sense + 48, at_a_mark, sizeof at_a_mark);
     deck_reply(&mark);
     assert_status(transfer(false, 5120), STATUS_FILEMARK_DETECTED);
     assert_int_equal(information, 2048);
@@ -342,6 +370,8 @@ main(void)
         TEST(transfer__other_block_size_on_the_tape__told),
         TEST(transfer__deferred_error__reported_and_the_place_lost),
         TEST(transfer__descriptor_sense__understood),
+        TEST(transfer__descriptors_far_behind__understood),
+        TEST(transfer__descriptors_far_behind__understood),
         TEST(flush__after_a_write__a_mark_of_count_0),
         TEST(cleaning__asked_for_with_a_success__told_by_the_status),
     };
