@@ -170,8 +170,9 @@ static int
 do_pos(void *context, struct mtpos *out_pos)
 {
     struct deck *deck = context;
+    int rc = tape_link_status(deck->link, NULL, out_pos, NULL);
 
-    return tape_link_status(deck->link, NULL, out_pos, NULL);
+    return rc == 0 && out_pos->mt_blkno < 0 ? -EIO : rc; /* it is not known */
 }
 
 static const char *

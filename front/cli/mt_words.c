@@ -164,8 +164,6 @@ tell(const struct mt *mt, const struct word *word, int argc, char **argv,
     struct mtpos pos;
 
     *out_error = mt->hands->pos(mt->context, &pos);
-    if (*out_error == 0 && pos.mt_blkno < 0)
-        *out_error = -EIO; /* not known: st fails too */
     if (*out_error != 0)
         return MT_FAILED;
     if (mt->json)
