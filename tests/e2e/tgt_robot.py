@@ -18,6 +18,8 @@ KINDS = {2: ("slot", SLOT, 1), 3: ("mail", MAIL, 9), 4: ("drive", DRIVE, 0)}
 class Robot(Target):
     """eight slots, one mail slot; `where`: {slot number: bar code}"""
 
+    kind, serial = "cd", "CD"   # of the drives
+
     def __init__(self, folder, where, drives=2):
         super().__init__(folder)
         self.media = folder / "cartridges"
@@ -34,13 +36,13 @@ class Robot(Target):
 
     def start(self):
         for lun in range(1, self.drives + 1):
-            self.luns[lun] = (self.empty, "cd")
+            self.luns[lun] = (self.empty, self.kind)
         self.luns[ROBOT] = (self.smc, "changer")
         return super().start()
 
     def prepare(self):
         for lun in range(1, self.drives + 1):
-            self.update(lun, f"scsi_sn=CD{lun:03},online=0")
+            self.update(lun, f"scsi_sn={self.serial}{lun:03},online=0")
         self.change("vendor_id=HP,product_id=MSL G3 Series,scsi_sn=MX0001")
         self.change(f"media_home={self.media}")
         self.change(f"element_type=1,start_address={TRANSPORT},quantity=1")

@@ -14,10 +14,24 @@ class Refused(Exception):
     """It did not start; what it said."""
 
 
-class Guest:
-    """drives: {name: {key: value}}, as in the INI file."""
+def refusal(machine, name, drives, **more):
+    """What a service says of its drives, none of which it can have."""
+    service = Guest(machine, name, drives, **more)
+    try:
+        status = service.wait(
+            lambda s: all(d["state"] == "away" for d in s["drives"]), 20,
+            "drives that are away")
+        return " ".join([d["changes_why"] for d in status["drives"]] +
+                        [service.job.output])
+    finally:
+        service.end()
 
-    def __init__(self, machine, name, drives, prefix=""):
+
+class Guest:
+    """drives, libraries: {name: {key: value}}, as in the INI file; a value may
+    be a list."""
+
+    def __init__(self, machine, name, drives, prefix="", libraries=None):
         self.machine = machine
         self.name = name
         self.prefix = prefix        # before the program: another user, say
@@ -28,9 +42,14 @@ class Guest:
         lines = ["[service]", f"nbd = unix:{self.nbd}",
                  f"control = {self.socket}",
                  f"recovery-dir = {self.folder}/recovery"]
-        for drive, keys in drives.items():
-            lines.append(f"[drive {drive}]")
-            lines += [f"{key} = {value}" for key, value in keys.items()]
+        sections = {f"drive {n}": keys for n, keys in drives.items()}
+        for one, keys in (libraries or {}).items():
+            sections[f"library {one}"] = keys
+        for section, keys in sections.items():
+            lines.append(f"[{section}]")
+            for key, value in keys.items():
+                lines += [f"{key} = {each}" for each in
+                          (value if isinstance(value, list) else [value])]
         with open(machine.path(f"{name}.conf"), "w",
                   encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
@@ -47,11 +66,12 @@ class Guest:
         if self.job.status is not None:
             raise Refused(self.job.output)
 
-    def _cli(self, *words):
+    def words(self, *words):
+        """A command line, for a pipe in the guest."""
         return shlex.join([REINSERT, *words, "--control", self.socket])
 
     def status(self):
-        return json.loads(self.machine.run(self._cli("status", "--json")))
+        return json.loads(self.machine.run(self.words("status", "--json")))
 
     def volume(self, label):
         return next((v for v in self.status()["volumes"]
@@ -64,7 +84,7 @@ class Guest:
         return next(d for d in self.status()["drives"] if d["name"] == name)
 
     def do(self, *words):
-        return self.machine.run(self._cli(*words))
+        return self.machine.run(self.words(*words))
 
     def wait(self, what, seconds, text):
         """Until what(status) is true; the status."""

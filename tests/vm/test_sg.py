@@ -14,7 +14,7 @@ import pytest
 
 import pages
 import pulls
-from guest import Guest
+from guest import Guest, refusal
 from house import bytes_at, until, volumes
 
 SEED = int(os.environ.get("REINSERT_SEED", "20"))
@@ -89,18 +89,6 @@ def tree(guest):
     folder = guest.path("sg-tree")
     yield pulls.Tree(folder, 8, SEED, 6)
     shutil.rmtree(folder)
-
-
-def refusal(guest, name, drives, prefix=""):
-    """What a service says of its drives, none of which it can have."""
-    service = Guest(guest, name, drives, prefix)
-    try:
-        status = service.wait(
-            lambda s: all(d["state"] == "away" for d in s["drives"]), 20,
-            "drives that are away")
-        return " ".join(d["changes_why"] for d in status["drives"])
-    finally:
-        service.end()
 
 
 def test_who_else_would_be_told_is_named(guest):
@@ -368,12 +356,12 @@ def test_without_privileges(guest, serve, media):
     nobody = ("setpriv --reuid 65534 --regid 65534 --groups 6 --inh-caps -all "
               "--bounding-set -all --no-new-privs")
     guest.run("chown root:disk /dev/sg*; chmod 660 /dev/sg*")
-    says = refusal(guest, "sgown", owned(hd=ALL["hd"]), nobody)
+    says = refusal(guest, "sgown", owned(hd=ALL["hd"]), prefix=nobody)
     assert "CAP_DAC_OVERRIDE" in says
     other = nobody.replace("--groups 6", "--clear-groups")
-    says = refusal(guest, "sggroup", {"hd": ALL["hd"]}, other)
+    says = refusal(guest, "sggroup", {"hd": ALL["hd"]}, prefix=other)
     assert "group disk" in says and "needs no capability" in says
-    says = refusal(guest, "sgbound", ALL, nobody)
+    says = refusal(guest, "sgbound", ALL, prefix=nobody)
     assert "own = yes" in says
     # Root sends the drivers away, once; then nothing is needed.
     each = ("for d in /sys/class/scsi_generic/*/device; do "

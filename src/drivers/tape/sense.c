@@ -208,6 +208,11 @@ moved(const SCSI_REQUEST_BLOCK *srb, ULONG length, const struct sense *sense)
         return length; /* a warning: everything was written */
     if (!sense->valid && block == 0 && sense->filemark && !sense->cut)
         return 0;
+    /* A block that is an error, or none, was not read; and a command that failed
+     * has not brought everything, whatever the residual says. */
+    if (!sense->valid && srb->Cdb[0] == SCSIOP_READ6 && sense->key > 1 &&
+        !sense->cut && (block == 0 || srb->DataTransferLength >= length))
+        return 0;
     if (!sense->valid)
         return srb->DataTransferLength < length ? srb->DataTransferLength
                                                 : length;

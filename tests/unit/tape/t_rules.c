@@ -207,6 +207,28 @@ CT145__end_of_data__nothing_read(void **state)
     assert_int_equal(information, 0);
 }
 
+/* tgt's, through Linux's SG_IO: 8/00/00, no INFORMATION, residual 0. */
+static void
+CT145__end_of_data_and_no_residual__nothing_read(void **state)
+{
+    struct reply blank = { .opcode = 0x08,
+                           .times = 1,
+                           .srb_status = SRB_STATUS_ERROR,
+                           .scsi_status = 2,
+                           .sense_len = 18,
+                           .sense = { 0x70, 0, 0x48, 0, 0, 0, 0, 10 },
+                           .transferred = 4096 };
+
+    (void) state;
+    deck_reply(&blank);
+    assert_status(transfer(false, 4096), STATUS_NO_DATA_DETECTED);
+    assert_int_equal(information, 0);
+    blank.transferred = 1024; /* of fixed blocks, two came before */
+    deck_reply(&blank);
+    assert_status(transfer(false, 4096), STATUS_NO_DATA_DETECTED);
+    assert_int_equal(information, deck.block_bytes != 0 ? 1024 : 0);
+}
+
 static void
 CT146__early_warning__everything_was_written(void **state)
 {
@@ -559,6 +581,8 @@ main(void)
         TEST_VARIABLE(CT144__nothing_came_of_a_long_block__its_beginning),
         TEST_VARIABLE(CT143__it_never_comes__an_error_and_no_data),
         TEST(CT145__end_of_data__nothing_read),
+        TEST(CT145__end_of_data_and_no_residual__nothing_read),
+        TEST_VARIABLE(CT145__end_of_data_and_no_residual__nothing_read),
         TEST(CT146__early_warning__everything_was_written),
         TEST(CT147__volume_overflow__less_the_residual),
         TEST(CT148__space_over_the_beginning__told),
