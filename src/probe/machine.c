@@ -65,7 +65,7 @@ first_entry(const char *folder, const char *prefix, char *out_name, size_t max)
     while (dir != NULL && (entry = readdir(dir)) != NULL)
         if (entry->d_name[0] != '.' &&
             strncmp(entry->d_name, prefix, strlen(prefix)) == 0) {
-            snprintf(out_name, max, "%s", entry->d_name);
+            snprintf(out_name, max, "%.*s", (int) max - 1, entry->d_name);
             break;
         }
     if (dir != NULL)
