@@ -182,7 +182,7 @@ def test_S28_restart_and_power_cycle(vault):
     tape = session(v)
     tape.write(b"VOL1KILLED" + b" " * 70)
     tape.op(MTWEOF)
-    until(lambda: v.element("drive", 0)["home"] == 7, "the ledger")
+    until(lambda: v.element("drive", 0)["home"] == 7, "its home")
     serial = tape_info(v)["serial"]
     assert serial
     v.down(kill=True)
@@ -206,6 +206,7 @@ def test_S28_another_cartridge_is_in_the_drive(vault):
     tape = session(v)
     tape.write(b"VOL1THREE " + b" " * 70)
     tape.close()
+    until(lambda: v.element("drive", 0)["label"] == "THREE", "the ledger")
     v.down(kill=True)
     raw = v.raw()
     raw["LTO003L6"], raw["LTO005L6"] = (2, 2, -1), (4, 0, -1)
