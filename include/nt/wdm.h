@@ -1820,6 +1820,7 @@ struct _KAPC {
 #define FILE_DEVICE_VIRTUAL_DISK        0x24
 #define FILE_DEVICE_MASS_STORAGE        0x2D
 #define FILE_DEVICE_CHANGER             0x30
+#define FILE_DEVICE_DVD                 0x33
 
 #define FILE_REMOVABLE_MEDIA           0x00000001
 #define FILE_READ_ONLY_DEVICE          0x00000002

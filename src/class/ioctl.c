@@ -11,6 +11,7 @@
 #include "class/class_internal.h"
 
 #include <ntddcdrm.h>
+#include <ntddcdvd.h>
 
 enum gate { FREE, GATED };
 
@@ -76,12 +77,14 @@ const struct class_control class_controls[] = {
       sizeof(PERSISTENT_RESERVE_COMMAND), 0, class_persistent_out },
     { IOCTL_STORAGE_CHECK_PRIORITY_HINT_SUPPORT, FREE, 0,
       sizeof(STORAGE_PRIORITY_HINT_SUPPORT), class_priority_hint },
-    /* Of the CD driver; the medium does not come into them. */
+    /* Of the CD driver: which of them have to do with the medium. */
     { IOCTL_CDROM_GET_CONFIGURATION, FREE, 0, 0, not_supported },
     { IOCTL_CDROM_EXCLUSIVE_ACCESS, FREE, 0, 0, not_supported },
     { IOCTL_CDROM_SET_SPEED, FREE, 0, 0, not_supported },
     { IOCTL_CDROM_GET_INQUIRY_DATA, FREE, 0, 0, not_supported },
     { IOCTL_CDROM_GET_PERFORMANCE, FREE, 0, 0, not_supported },
+    { IOCTL_CDROM_ENABLE_STREAMING, FREE, 0, 0, not_supported },
+    { IOCTL_DVD_READ_STRUCTURE, GATED, 0, 0, not_supported },
     { IOCTL_SCSI_PASS_THROUGH, FREE, 0, 0, class_pass_through },
     { IOCTL_SCSI_PASS_THROUGH_DIRECT, FREE, 0, 0, class_pass_through },
     { IOCTL_SCSI_GET_ADDRESS, FREE, 0, 0, class_forward },

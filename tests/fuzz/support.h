@@ -21,6 +21,7 @@
 
 #include <classpnp.h>
 #include <ntddcdrm.h>
+#include <ntddcdvd.h>
 #include <ntdddisk.h>
 #include <ntddscsi.h>
 #include <ntddstor.h>

@@ -309,6 +309,8 @@ typedef struct _TAPE_WMI_OPERATIONS {
              FILE_READ_ACCESS | FILE_WRITE_ACCESS)
 #define IOCTL_CDROM_GET_INQUIRY_DATA                                          \
     CTL_CODE(IOCTL_CDROM_BASE, 0x0019, METHOD_BUFFERED, FILE_READ_ACCESS)
+#define IOCTL_CDROM_ENABLE_STREAMING                                          \
+    CTL_CODE(IOCTL_CDROM_BASE, 0x001A, METHOD_BUFFERED, FILE_READ_ACCESS)
 #define IOCTL_CDROM_SEND_OPC_INFORMATION                                      \
     CTL_CODE(IOCTL_CDROM_BASE, 0x001B, METHOD_BUFFERED,                       \
              FILE_READ_ACCESS | FILE_WRITE_ACCESS)
@@ -361,6 +363,17 @@ typedef struct _CDROM_SET_STREAMING {
     BOOLEAN RandomAccess;
     BOOLEAN Persistent;         /* the default again when the medium changes */
 } CDROM_SET_STREAMING, *PCDROM_SET_STREAMING;
+
+typedef enum _STREAMING_CONTROL_REQUEST_TYPE {
+    CdromStreamingDisable = 1,
+    CdromStreamingEnableForReadOnly = 2,
+    CdromStreamingEnableForWriteOnly = 3,
+    CdromStreamingEnableForReadWrite = 4,
+} STREAMING_CONTROL_REQUEST_TYPE, *PSTREAMING_CONTROL_REQUEST_TYPE;
+
+typedef struct _CDROM_STREAMING_CONTROL {
+    STREAMING_CONTROL_REQUEST_TYPE RequestType;
+} CDROM_STREAMING_CONTROL, *PCDROM_STREAMING_CONTROL;
 
 typedef enum _CDROM_OPC_INFO_TYPE {
     SimpleOpcInfo = 1,

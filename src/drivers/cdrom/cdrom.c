@@ -9,6 +9,8 @@
  */
 #include "cdrom/cdrom.h"
 
+#include <ntddcdvd.h>
+
 #include "cdrom/audio.h"
 #include "cdrom/device.h"
 #include "fdo/sense.h"
@@ -80,8 +82,7 @@ cdrom_init(PDEVICE_OBJECT DeviceObject)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
 
-    cdrom_exclusive_init(DeviceObject);
-    if (!cdrom_speed_init(DeviceObject))
+    if (!cdrom_exclusive_init(DeviceObject) || !cdrom_speed_init(DeviceObject))
         return STATUS_INSUFFICIENT_RESOURCES;
     fdo_set_timeout(DeviceObject, CDROM_TIMEOUT_S);
     ext->DeviceFlags |= DEV_SAFE_START_UNIT;
@@ -98,8 +99,10 @@ cdrom_start(PDEVICE_OBJECT DeviceObject)
 static NTSTATUS NTAPI
 cdrom_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
 {
-    if (Type == IRP_MN_REMOVE_DEVICE)
+    if (Type == IRP_MN_REMOVE_DEVICE) {
         cdrom_speed_end(DeviceObject);
+        cdrom_exclusive_end(DeviceObject);
+    }
     return fdo_remove(DeviceObject, Type);
 }
 
@@ -389,6 +392,10 @@ static const struct {
     { IOCTL_CDROM_GET_INQUIRY_DATA, cdrom_get_inquiry },
     { IOCTL_CDROM_SEND_OPC_INFORMATION, cdrom_send_opc },
     { IOCTL_CDROM_GET_PERFORMANCE, cdrom_get_performance },
+    { IOCTL_CDROM_ENABLE_STREAMING, cdrom_enable_streaming },
+    { IOCTL_DVD_READ_STRUCTURE, cdrom_dvd_structure },
+    { IOCTL_DVD_SET_READ_AHEAD, cdrom_set_read_ahead },
+    { IOCTL_STORAGE_SET_READ_AHEAD, cdrom_set_read_ahead },
     { IOCTL_DISK_IS_WRITABLE, is_writable },
     { IOCTL_STORAGE_GET_MEDIA_TYPES_EX, media_types_ex },
 };

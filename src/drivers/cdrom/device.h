@@ -19,6 +19,9 @@ struct cdrom_data {
     PFILE_OBJECT owner;         /* atomic: whoever locked the drive, or NULL */
     UCHAR caller[CDROM_EXCLUSIVE_CALLER_LENGTH];
 
+    PIO_WORKITEM tell;
+    LONG telling;               /* atomic: it is queued */
+
     PIO_WORKITEM restore;
     LONG restore_due;           /* atomic: the default speed, at a change */
 };
@@ -38,8 +41,9 @@ NTSTATUS cdrom_send(PDEVICE_OBJECT fdo, PSCSI_REQUEST_BLOCK srb, PVOID data,
 
 /* --- exclusive.c: one handle has the drive to itself ---------------------- */
 
-/* PASSIVE.  Of a drive that is being made. */
-void cdrom_exclusive_init(PDEVICE_OBJECT fdo);
+/* PASSIVE.  Of a drive that is being made; FALSE: no memory. */
+BOOLEAN cdrom_exclusive_init(PDEVICE_OBJECT fdo);
+void cdrom_exclusive_end(PDEVICE_OBJECT fdo);
 /* IOCTL_CDROM_EXCLUSIVE_ACCESS; its remove lock is held, it is completed. */
 NTSTATUS cdrom_exclusive(PDEVICE_OBJECT fdo, PIRP irp);
 /* <= DISPATCH.  Another handle has the drive, and this request has to do with
@@ -49,6 +53,15 @@ BOOLEAN cdrom_exclusive_bars(PDEVICE_OBJECT fdo, PIRP irp);
 void cdrom_exclusive_opened(PDEVICE_OBJECT fdo, PFILE_OBJECT file);
 /* PASSIVE.  Its last handle was closed: what it locked is unlocked. */
 void cdrom_exclusive_closed(PDEVICE_OBJECT fdo, PFILE_OBJECT file);
+
+/* The request's file was opened on the drive itself. */
+FORCEINLINE BOOLEAN
+cdrom_has_handle(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    PFILE_OBJECT file = IoGetCurrentIrpStackLocation(irp)->FileObject;
+
+    return file != NULL && file->FsContext == fdo;
+}
 
 FORCEINLINE PFILE_OBJECT
 cdrom_owner(PDEVICE_OBJECT fdo)
@@ -63,10 +76,16 @@ NTSTATUS cdrom_get_configuration(PDEVICE_OBJECT fdo, PIRP irp);
 NTSTATUS cdrom_get_inquiry(PDEVICE_OBJECT fdo, PIRP irp);
 NTSTATUS cdrom_send_opc(PDEVICE_OBJECT fdo, PIRP irp);
 
+/* --- dvd.c ---------------------------------------------------------------- */
+
+NTSTATUS cdrom_dvd_structure(PDEVICE_OBJECT fdo, PIRP irp);
+NTSTATUS cdrom_set_read_ahead(PDEVICE_OBJECT fdo, PIRP irp);
+
 /* --- speed.c -------------------------------------------------------------- */
 
 NTSTATUS cdrom_set_speed(PDEVICE_OBJECT fdo, PIRP irp);
 NTSTATUS cdrom_get_performance(PDEVICE_OBJECT fdo, PIRP irp);
+NTSTATUS cdrom_enable_streaming(PDEVICE_OBJECT fdo, PIRP irp);
 /* PASSIVE.  FALSE: no memory. */
 BOOLEAN cdrom_speed_init(PDEVICE_OBJECT fdo);
 void cdrom_speed_end(PDEVICE_OBJECT fdo);

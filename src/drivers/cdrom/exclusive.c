@@ -18,14 +18,30 @@
 #include <ntdddisk.h>
 #include <ntddscsi.h>
 #include <ntiologc.h>
+#include <scsi.h>
 
 #include <initguid.h>
 #include <ioevent.h>
 
-void
+BOOLEAN
 cdrom_exclusive_init(PDEVICE_OBJECT fdo)
 {
-    KeInitializeSpinLock(&cdrom_data_of(fdo)->lock);
+    struct cdrom_data *data = cdrom_data_of(fdo);
+
+    KeInitializeSpinLock(&data->lock);
+    if (data->tell == NULL)
+        data->tell = IoAllocateWorkItem(fdo);
+    return data->tell != NULL;
+}
+
+void
+cdrom_exclusive_end(PDEVICE_OBJECT fdo)
+{
+    struct cdrom_data *data = cdrom_data_of(fdo);
+
+    if (data->tell != NULL)
+        IoFreeWorkItem(data->tell);
+    data->tell = NULL;
 }
 
 void
@@ -156,24 +172,57 @@ lock_device(PDEVICE_OBJECT fdo, PIRP irp)
 
 /* --- unlock --------------------------------------------------------------- */
 
-/*
- * Whatever the owner did to the medium, a file system looks at it again.
- * Programs are told of a removal and, once the next poll finds a medium, of an
- * arrival.  The first of the two states only makes the second one a change.
- */
 static void
-tell_again(PFUNCTIONAL_DEVICE_EXTENSION ext, BOOLEAN quiet)
+tell(PFUNCTIONAL_DEVICE_EXTENSION ext, const GUID *event, ULONG state)
 {
-    PDEVICE_OBJECT fdo = ext->DeviceObject;
+    CLASS_MEDIA_CHANGE_CONTEXT context = {
+        .MediaChangeCount = ext->MediaChangeCount,
+        .NewState = state,
+    };
 
+    ClassSendNotification(ext, event, sizeof context, &context);
+}
+
+/* Detection begins anew, and in silence: so programs are told here, of an
+ * arrival only if there is a medium.  By a worker: a drive may take its time. */
+static VOID NTAPI
+tell_again(PDEVICE_OBJECT fdo, PVOID context)
+{
+    SCSI_REQUEST_BLOCK srb = { .CdbLength = 6 };
+    struct cdrom_data *data = context;
+
+    InterlockedExchange(&data->telling, FALSE);
+    srb.Cdb[0] = SCSIOP_TEST_UNIT_READY;
+    tell(fdo->DeviceExtension, &GUID_IO_MEDIA_REMOVAL, MediaNotPresent);
+    if (NT_SUCCESS(cdrom_send(fdo, &srb, NULL, 0, FALSE)))
+        tell(fdo->DeviceExtension, &GUID_IO_MEDIA_ARRIVAL, MediaPresent);
+    ClassReleaseRemoveLock(fdo, (PIRP) data);
+}
+
+static void
+tell_soon(PDEVICE_OBJECT fdo)
+{
+    struct cdrom_data *data = cdrom_data_of(fdo);
+
+    if (InterlockedExchange(&data->telling, TRUE))
+        return; /* it has not begun yet */
+    if (ClassAcquireRemoveLock(fdo, (PIRP) data) == NO_REMOVE) {
+        IoQueueWorkItem(data->tell, tell_again, DelayedWorkQueue, data);
+        return;
+    }
+    InterlockedExchange(&data->telling, FALSE);
+    ClassReleaseRemoveLock(fdo, (PIRP) data);
+}
+
+/* Whatever the owner did to the medium, a file system looks at it again. */
+static void
+resume(PDEVICE_OBJECT fdo, BOOLEAN quiet)
+{
     if (is_mounted(fdo))
         InterlockedOr((LONG volatile *) &fdo->Flags, DO_VERIFY_VOLUME);
-    ClassEnableMediaChangeDetection(ext);
-    if (quiet)
-        return;
-    ClassSetMediaChangeState(ext, MediaPresent, FALSE);
-    ClassSetMediaChangeState(ext, MediaNotPresent, FALSE);
-    ClassCheckMediaState(ext);
+    ClassEnableMediaChangeDetection(fdo->DeviceExtension);
+    if (!quiet)
+        tell_soon(fdo);
 }
 
 static NTSTATUS
@@ -193,7 +242,7 @@ unlock(PDEVICE_OBJECT fdo, PFILE_OBJECT file, BOOLEAN quiet)
     KeReleaseSpinLock(&data->lock, irql);
     if (!NT_SUCCESS(status))
         return status;
-    tell_again(fdo->DeviceExtension, quiet);
+    resume(fdo, quiet);
     ClassSendNotification(fdo->DeviceExtension, &GUID_IO_CDROM_EXCLUSIVE_UNLOCK,
                           0, NULL);
     return STATUS_SUCCESS;
@@ -234,7 +283,7 @@ cdrom_exclusive(PDEVICE_OBJECT fdo, PIRP irp)
         return fdo_complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
     if (KeGetCurrentIrql() != PASSIVE_LEVEL)
         return fdo_complete(fdo, irp, STATUS_INVALID_DEVICE_REQUEST, 0);
-    if (file == NULL || file->FsContext != fdo)
+    if (!cdrom_has_handle(fdo, irp))
         return fdo_complete(fdo, irp, STATUS_INVALID_HANDLE, 0);
     switch (what->RequestType) {
     case ExclusiveAccessQueryState:

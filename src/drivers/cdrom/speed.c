@@ -92,6 +92,28 @@ cdrom_set_speed(PDEVICE_OBJECT fdo, PIRP irp)
     return fdo_complete(fdo, irp, status, 0);
 }
 
+/* --- streaming ------------------------------------------------------------ */
+
+/* By default a handle does not stream, and here none does: transfers are the
+ * class library's, which retries what fails. */
+NTSTATUS
+cdrom_enable_streaming(PDEVICE_OBJECT fdo, PIRP irp)
+{
+    const CDROM_STREAMING_CONTROL *what = irp->AssociatedIrp.SystemBuffer;
+    NTSTATUS status = STATUS_INVALID_DEVICE_REQUEST;
+
+    if (fdo_given(irp) < sizeof *what)
+        return fdo_complete(fdo, irp, STATUS_INFO_LENGTH_MISMATCH, 0);
+    if (!cdrom_has_handle(fdo, irp))
+        status = STATUS_INVALID_HANDLE;
+    else if (what->RequestType < CdromStreamingDisable ||
+             what->RequestType > CdromStreamingEnableForReadWrite)
+        status = STATUS_INVALID_PARAMETER;
+    else if (what->RequestType == CdromStreamingDisable)
+        status = STATUS_SUCCESS;
+    return fdo_complete(fdo, irp, status, 0);
+}
+
 /* --- back to the default -------------------------------------------------- */
 
 static VOID NTAPI
@@ -123,7 +145,8 @@ cdrom_speed_init(PDEVICE_OBJECT fdo)
 {
     struct cdrom_data *data = cdrom_data_of(fdo);
 
-    data->restore = IoAllocateWorkItem(fdo);
+    if (data->restore == NULL)
+        data->restore = IoAllocateWorkItem(fdo);
     return data->restore != NULL;
 }
 

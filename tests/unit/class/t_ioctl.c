@@ -11,6 +11,7 @@
 #include "class/class_internal.h"
 
 #include <ntddcdrm.h>
+#include <ntddcdvd.h>
 #include <ntddscsi.h>
 
 #define FILL 0xA5
@@ -100,6 +101,8 @@ static const ULONG others[] = {
     IOCTL_CDROM_SET_SPEED,
     IOCTL_CDROM_GET_INQUIRY_DATA,
     IOCTL_CDROM_GET_PERFORMANCE,
+    IOCTL_CDROM_ENABLE_STREAMING,
+    IOCTL_DVD_READ_STRUCTURE,
     IOCTL_SCSI_PASS_THROUGH,
     IOCTL_SCSI_PASS_THROUGH_DIRECT,
     IOCTL_SCSI_GET_CAPABILITIES,

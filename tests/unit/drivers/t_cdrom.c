@@ -9,6 +9,7 @@
 #include "harness.h"
 
 #include <ntddcdrm.h>
+#include <ntddcdvd.h>
 
 static UCHAR buffer[70000];
 
@@ -383,6 +384,178 @@ opc__checked_and_handed_down(void **state)
     assert_memory_equal(rig->spy.cdb[0], want, sizeof want);
 }
 
+/* --- DVDs ----------------------------------------------------------------- */
+
+static struct outcome
+dvd_structure(struct rig *rig, ULONG format, ULONG in, ULONG room)
+{
+    DVD_READ_STRUCTURE what = { .Format = format };
+
+    memset(buffer, 0xA5, 4096);
+    memcpy(buffer, &what, sizeof what);
+    return control(rig, IOCTL_DVD_READ_STRUCTURE, buffer, in, room, NULL);
+}
+
+static void
+insert_dvd(struct rig *rig)
+{
+    char text[256];
+
+    assert_int_equal(vscsi_yank(rig->drive), 0);
+    assert_int_equal(truncate(rig->image[0], 4LL << 30), 0);
+    assert_int_equal(vscsi_insert(rig->drive, rig->image[0], text, sizeof text),
+                     0);
+    rig_settle(rig);
+    (void) control(rig, IOCTL_STORAGE_CHECK_VERIFY, NULL, 0, 0, NULL);
+}
+
+static void
+dvd__records__as_documented(void **state)
+{
+    (void) state;
+    assert_int_equal(IOCTL_DVD_READ_STRUCTURE, 0x00335140);
+    assert_int_equal(sizeof(DVD_READ_STRUCTURE), 17);
+    assert_int_equal(sizeof(DVD_LAYER_DESCRIPTOR), 17);
+    assert_int_equal(sizeof(DVD_COPYRIGHT_DESCRIPTOR), 4);
+}
+
+static void
+dvd_structure__layer_copyright_manufacturer(void **state)
+{
+    const DVD_LAYER_DESCRIPTOR *layer = (void *) buffer;
+    const DVD_COPYRIGHT_DESCRIPTOR *rights = (void *) buffer;
+    struct rig *rig = *state;
+    struct outcome got;
+
+    insert_dvd(rig);
+    got = dvd_structure(rig, DvdPhysicalDescriptor, 17, 17);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, 17);
+    assert_int_equal(layer->BookType, 0);
+    assert_int_equal(layer->NumberOfLayers, 0);
+    assert_int_equal(layer->LayerType, 1);
+    assert_int_equal(layer->StartingDataSector, 0x30000);
+    assert_int_equal(layer->EndDataSector, 0x30000 + (4LL << 30) / 2048 - 1);
+    assert_int_equal(buffer[17], 0xA5);
+    got = dvd_structure(rig, DvdCopyrightDescriptor, 17, 64);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, 4);
+    assert_int_equal(rights->CopyrightProtectionType, 0);
+    got = dvd_structure(rig, DvdManufacturerDescriptor, 17, 4096);
+    assert_int_equal(got.status, STATUS_SUCCESS);
+    assert_int_equal(got.information, 2048);
+    /* It has neither keys nor a burst cutting area. */
+    assert_int_equal(dvd_structure(rig, DvdDiskKeyDescriptor, 17, 2048).status,
+                     STATUS_INVALID_DEVICE_REQUEST);
+    assert_int_equal(dvd_structure(rig, DvdBCADescriptor, 17, 0).status,
+                     STATUS_INVALID_DEVICE_REQUEST);
+}
+
+static void
+dvd_structure__wrong_buffers_and_discs__refused(void **state)
+{
+    struct rig *rig = *state;
+
+    spy_reset(rig);
+    assert_int_equal(dvd_structure(rig, 0, 16, 64).status,
+                     STATUS_INFO_LENGTH_MISMATCH);
+    assert_int_equal(dvd_structure(rig, 0, 17, 16).status,
+                     STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(
+        dvd_structure(rig, DvdManufacturerDescriptor, 17, 2047).status,
+        STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(dvd_structure(rig, DvdMaxDescriptor, 17, 64).status,
+                     STATUS_INVALID_PARAMETER);
+    assert_int_equal(spy_commands(rig), 0);
+    /* A CD: 5/30/02. */
+    assert_int_equal(dvd_structure(rig, 0, 17, 64).status,
+                     STATUS_UNRECOGNIZED_MEDIA);
+    InterlockedOr((LONG volatile *) &rig->fdo->Flags, DO_VERIFY_VOLUME);
+    assert_int_equal(dvd_structure(rig, 0, 17, 64).status,
+                     STATUS_VERIFY_REQUIRED);
+    rig_clear_verify(rig);
+}
+
+static void
+dvd_structure__drive_sends_less_than_a_descriptor__device_error(void **state)
+{
+    struct rig *rig = *state;
+
+    spy_reset(rig);
+    spy_answer(rig, &(struct answer){ .opcode = 0xAD,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_SUCCESS,
+                                      .data_len = 12,
+                                      .data = { 0xff, 0xff } });
+    assert_int_equal(dvd_structure(rig, 0, 17, 64).status,
+                     STATUS_IO_DEVICE_ERROR);
+    spy_answer(rig, &(struct answer){ .opcode = 0xAD,
+                                      .times = 1,
+                                      .srb_status = SRB_STATUS_SUCCESS,
+                                      .data_len = 24,
+                                      .data = { 0, 1 } });
+    assert_int_equal(dvd_structure(rig, 0, 17, 64).status,
+                     STATUS_IO_DEVICE_ERROR);
+}
+
+static void
+read_ahead__addresses_in_blocks(void **state)
+{
+    static const UCHAR want[12] = { 0xA7, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0 };
+    STORAGE_SET_READ_AHEAD what = { .TriggerAddress.QuadPart = 2 * 2048,
+                                    .TargetAddress.QuadPart =
+                                        0x10000 * 2048LL };
+    static const ULONG codes[] = { IOCTL_STORAGE_SET_READ_AHEAD,
+                                   IOCTL_DVD_SET_READ_AHEAD };
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(codes); i++) {
+        spy_reset(rig);
+        assert_int_equal(control(rig, codes[i], &what, 15, 0, NULL).status,
+                         STATUS_INFO_LENGTH_MISMATCH);
+        assert_int_equal(spy_commands(rig), 0);
+        spy_answer(rig, SRB_ANSWER(0xA7, 1, SRB_STATUS_SUCCESS));
+        assert_int_equal(control(rig, codes[i], &what, 16, 0, NULL).status,
+                         STATUS_SUCCESS);
+        assert_memory_equal(rig->spy.cdb[0], want, sizeof want);
+        /* The emulated drive leaves that to the host. */
+        assert_int_equal(control(rig, codes[i], &what, 16, 0, NULL).status,
+                         STATUS_INVALID_DEVICE_REQUEST);
+    }
+    what.TargetAddress.QuadPart = -2048;
+    assert_int_equal(control(rig, codes[0], &what, 16, 0, NULL).status,
+                     STATUS_INVALID_PARAMETER);
+}
+
+static NTSTATUS
+streaming(struct rig *rig, ULONG type, ULONG in, const struct ask *ask)
+{
+    CDROM_STREAMING_CONTROL what = { type };
+
+    return control(rig, IOCTL_CDROM_ENABLE_STREAMING, &what, in, 0, ask).status;
+}
+
+static void
+streaming__off_it_is__on_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct ask one = { .user_mode = true };
+
+    assert_int_equal(io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &one.file),
+                     STATUS_SUCCESS);
+    assert_int_equal(streaming(rig, CdromStreamingDisable, 3, &one),
+                     STATUS_INFO_LENGTH_MISMATCH);
+    assert_int_equal(streaming(rig, CdromStreamingDisable, 4, NULL),
+                     STATUS_INVALID_HANDLE);
+    assert_int_equal(streaming(rig, 0, 4, &one), STATUS_INVALID_PARAMETER);
+    assert_int_equal(streaming(rig, 5, 4, &one), STATUS_INVALID_PARAMETER);
+    assert_int_equal(streaming(rig, CdromStreamingDisable, 4, &one),
+                     STATUS_SUCCESS);
+    assert_int_equal(streaming(rig, CdromStreamingEnableForReadOnly, 4, &one),
+                     STATUS_INVALID_DEVICE_REQUEST);
+    io_close_file(one.file);
+}
+
 int
 main(void)
 {
@@ -403,6 +576,13 @@ main(void)
         TEST(performance__buffers_and_combinations, rig_cdrom),
         TEST(performance__of_reading__what_the_drive_says, rig_cdrom),
         TEST(opc__checked_and_handed_down, rig_cdrom),
+        cmocka_unit_test(dvd__records__as_documented),
+        TEST(dvd_structure__layer_copyright_manufacturer, rig_cdrom),
+        TEST(dvd_structure__wrong_buffers_and_discs__refused, rig_cdrom),
+        TEST(dvd_structure__drive_sends_less_than_a_descriptor__device_error,
+             rig_cdrom),
+        TEST(read_ahead__addresses_in_blocks, rig_cdrom),
+        TEST(streaming__off_it_is__on_is_refused, rig_cdrom),
     };
 
     return cmocka_run_group_tests(tests, harness_begin, harness_end);

@@ -413,7 +413,7 @@ notifications__lock_unlock_removal_arrival(void **state)
 {
     struct rig *rig = *state;
     struct ask one = open_handle(rig);
-    struct listener listener;
+    static struct listener listener;
 
     rig_settle(rig);
     listen_to(rig, &listener);
@@ -435,7 +435,7 @@ notifications__not_wanted__none_of_the_medium(void **state)
 {
     struct rig *rig = *state;
     struct ask one = open_handle(rig);
-    struct listener listener;
+    static struct listener listener;
 
     rig_settle(rig);
     listen_to(rig, &listener);
@@ -457,7 +457,7 @@ detection__rests_while_locked_and_then_finds_the_medium(void **state)
 {
     struct rig *rig = *state;
     struct ask one = open_handle(rig);
-    struct listener listener;
+    static struct listener listener;
 
     rig_settle(rig);
     listen_to(rig, &listener);
