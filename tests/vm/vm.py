@@ -173,6 +173,7 @@ class Machine:
             "-kernel", self.kernel.image,
             "-initrd", self.kernel.initrd(self.folder),
             "-append", "console=ttyS0 loglevel=5 panic=-1 tsc=unstable "
+                       "no_timer_check "
                        f"rdinit=/init share={self.share}",
             "-chardev", f"file,id=console,path={cache}",
             "-serial", "chardev:console",
