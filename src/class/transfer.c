@@ -78,8 +78,11 @@ end_sync(struct class_request *request, NTSTATUS *status)
         class_sync_command(request);
         return NEXT_SEND;
     }
-    __atomic_store_n(&dev->sync, SYNC_NONE, __ATOMIC_RELAXED);
-    *status = STATUS_SUCCESS;
+    /* Unless another flush was carried out meanwhile. */
+    if (__atomic_compare_exchange_n(&dev->sync, &sync, SYNC_NONE, FALSE,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+        sync == SYNC_NONE)
+        *status = STATUS_SUCCESS;
     return NEXT_COMPLETE;
 }
 

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define TRAIL_MAX 8
+#define NO_OBJECT UINT64_MAX /* no number of an object */
 
 enum tape_kind {
     OBJECT_BLOCK,

@@ -318,14 +318,34 @@ write_item(struct ri_tape *tape, const struct kept_item *item, uint64_t done)
     return status;
 }
 
+/* Is what lies there the record that was taken back? */
+static NTSTATUS
+look_for_stray(struct ri_tape *tape, uint64_t at)
+{
+    const struct tape_object *stray = &tape->stray;
+    uint32_t room = stray->length < LOOK_BYTES ? LOOK_BYTES : stray->length;
+    struct tape_object found;
+    NTSTATUS status;
+
+    if (stray->number != at)
+        return STATUS_FILE_INVALID;
+    status = go_to(tape, at);
+    if (NT_SUCCESS(status))
+        status = read_object(tape, room, &found);
+    if (NT_SUCCESS(status) && !is_object(stray, &found))
+        status = STATUS_FILE_INVALID;
+    return as_changed(status);
+}
+
 /*
- * What is there instead of a block of ours: nothing, or something that cannot be
- * read, for it was being written: ours goes there.  Something else: if nothing
- * of this run of writes had to be on the tape, it is what was there before, and
- * ours goes over it; else somebody wrote there.
+ * What is there, at this object, instead of a block of ours: nothing, or
+ * something that cannot be read, for it was being written: ours goes there.
+ * Something else: if nothing of this run of writes had to be on the tape, it is
+ * what was there before, and ours goes over it; so it does over one of ours that
+ * was taken back; else somebody wrote there.
  */
 static NTSTATUS
-may_write(struct ri_tape *tape, NTSTATUS found)
+may_write(struct ri_tape *tape, NTSTATUS found, uint64_t at)
 {
     switch (found) {
     case STATUS_NO_DATA_DETECTED:
@@ -333,10 +353,23 @@ may_write(struct ri_tape *tape, NTSTATUS found)
     case STATUS_DEVICE_DATA_ERROR:
         return STATUS_SUCCESS;
     case STATUS_FILE_INVALID:
-        return tape->safe == tape->run ? STATUS_SUCCESS : STATUS_FILE_INVALID;
+        return tape->safe == tape->run ? STATUS_SUCCESS
+                                       : look_for_stray(tape, at);
     default:
         return found;
     }
+}
+
+/* What follows: success, if nothing does. */
+static NTSTATUS
+look_behind(struct ri_tape *tape)
+{
+    struct tape_object found;
+    NTSTATUS status = read_object(tape, LOOK_BYTES, &found);
+
+    if (status == STATUS_NO_DATA_DETECTED || status == STATUS_END_OF_MEDIA)
+        return STATUS_SUCCESS;
+    return NT_SUCCESS(status) ? STATUS_FILE_INVALID : status;
 }
 
 /*
@@ -348,19 +381,33 @@ static NTSTATUS
 end_behind_kept(struct ri_tape *tape)
 {
     const struct kept_item *last = &tape->kept.items[tape->kept.count - 1];
-    struct tape_object found;
-    NTSTATUS status = read_object(tape, LOOK_BYTES, &found);
+    uint64_t end = last->number + last->objects;
+    NTSTATUS status = look_behind(tape);
 
-    if (status == STATUS_NO_DATA_DETECTED || status == STATUS_END_OF_MEDIA)
-        return STATUS_SUCCESS;
     if (NT_SUCCESS(status))
-        status = STATUS_FILE_INVALID;
-    status = may_write(tape, status);
+        return status;
+    status = may_write(tape, status, end);
     if (NT_SUCCESS(status))
-        status = go_to(tape, last->number + last->objects - 1);
+        status = go_to(tape, end - 1);
     if (NT_SUCCESS(status))
         status = write_item(tape, last, last->objects - 1);
     return status;
+}
+
+/* Where a run of writes ended, and was safe, the tape ends: what follows is
+ * somebody else's, and the next write would go over it. */
+static NTSTATUS
+end_behind_safe(struct ri_tape *tape)
+{
+    NTSTATUS status;
+
+    if (!tape->writing || tape->safe == tape->run)
+        return STATUS_SUCCESS;
+    status = look_behind(tape);
+    if (NT_SUCCESS(status))
+        return status;
+    status = may_write(tape, status, tape->safe);
+    return NT_SUCCESS(status) ? go_to(tape, tape->safe) : status;
 }
 
 static NTSTATUS
@@ -377,7 +424,7 @@ settle_kept(struct ri_tape *tape)
             status = compare_item(tape, item, &done);
             if (NT_SUCCESS(status))
                 continue;
-            status = may_write(tape, status);
+            status = may_write(tape, status, item->number + done);
             if (NT_SUCCESS(status))
                 status = go_to(tape, item->number + done);
             missing = NT_SUCCESS(status);
@@ -386,8 +433,9 @@ settle_kept(struct ri_tape *tape)
         }
         status = write_item(tape, item, done);
     }
-    if (NT_SUCCESS(status) && !missing && tape->kept.count != 0)
-        status = end_behind_kept(tape);
+    if (NT_SUCCESS(status) && !missing)
+        status = tape->kept.count != 0 ? end_behind_kept(tape)
+                                       : end_behind_safe(tape);
     return status;
 }
 

@@ -105,6 +105,7 @@ session_placed(struct ri_tape *tape, int64_t object, int64_t file,
     tape->writing = tape->mark_owed = tape->mark_hit = false;
     tape->after_mark = tape->at_end = tape->full = false;
     tape->in_flight = 0;
+    tape->stray.number = NO_OBJECT;
     kept_drop(&tape->kept);
     trail_clear(&tape->trail);
 }
@@ -247,6 +248,27 @@ first_block(struct ri_tape *tape, const void *data, size_t length)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
+/* The last item counts for nothing behind these bytes of it; nobody knows whether
+ * the drive has written it. */
+static void
+cut_last(struct ri_tape *tape, size_t written)
+{
+    const struct kept_item *last = &tape->kept.items[tape->kept.count - 1];
+    uint32_t block = last->block != 0 ? last->block : last->length;
+
+    if (last->kind == OBJECT_MARK)
+        tape->stray =
+            (struct tape_object){ .number = last->number, .kind = OBJECT_MARK };
+    else if (written < last->length)
+        tape->stray = (struct tape_object){
+            .number = last->number + written / block,
+            .kind = OBJECT_BLOCK,
+            .length = block,
+            .hash = block_hash(last->data + written, block),
+        };
+    kept_cut(&tape->kept, written);
+}
+
 /* The last item was not written after all. */
 static void
 take_back(struct ri_tape *tape, size_t written)
@@ -256,7 +278,7 @@ take_back(struct ri_tape *tape, size_t written)
     tape->in_flight = 0;
     if (tape->kept.count == 0)
         return; /* given up */
-    kept_cut(&tape->kept, written);
+    cut_last(tape, written);
     if (tape->kept.count == 0 && tape->first_changes &&
         tape->place.object == 0) {
         KeAcquireSpinLock(&tapes.lock, &irql);
@@ -356,7 +378,7 @@ write_next(struct ri_tape *tape, const void *data, size_t size,
         }
         /* Interrupted: its data are the caller's again. */
         if (!NT_SUCCESS(status) && kept_borrows(&tape->kept)) {
-            kept_cut(&tape->kept, 0);
+            cut_last(tape, 0);
             tape->place = before;
             tape->mark_owed = owed;
         }

@@ -122,6 +122,8 @@ struct ri_tape {
     struct kept kept;
     struct trail trail;         /* before `safe`; reading: before the place */
     unsigned in_flight;         /* items of kept that nobody acknowledged */
+    struct tape_object stray;   /* one that was taken back, and may be on the
+                                 * tape all the same; number NO_OBJECT: none */
     bool written_again;         /* blocks had to be */
     uint8_t *scratch;           /* to read into */
     size_t scratch_bytes;

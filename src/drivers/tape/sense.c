@@ -255,7 +255,8 @@ note_missing(const SCSI_REQUEST_BLOCK *srb, ULONG length,
         srb->DataTransferLength >= out->bytes)
         return;
     out->missing = TRUE;
-    out->record = (ULONG) ((LONGLONG) length - sense->info);
+    if (sense->ili)
+        out->record = (ULONG) ((LONGLONG) length - sense->info);
 }
 
 /* TRUE: the bits tell it all. */

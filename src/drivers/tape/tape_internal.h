@@ -74,7 +74,8 @@ struct tape_meaning {
     BOOLEAN lost;               /* nobody knows where the tape is */
     BOOLEAN cleaning;
     BOOLEAN missing;            /* of a READ: less came than was read */
-    ULONG record;               /* ... of one block: so long it is */
+    ULONG record;               /* ... of one block: so long it is; 0: it did
+                                 * not end with a block */
 };
 
 /* Of a command that did not simply succeed; `length` bytes were asked for. */

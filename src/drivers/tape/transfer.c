@@ -126,21 +126,44 @@ adapter_most(PDEVICE_OBJECT fdo)
     return most < COUNT_MAX ? most : COUNT_MAX;
 }
 
+/* What ended a command of ours would say of the place what is not so, had it
+ * ended the read that was asked for. */
+static NTSTATUS
+as_error(NTSTATUS status)
+{
+    switch (status) {
+    case STATUS_SUCCESS:
+    case STATUS_BUFFER_OVERFLOW:
+    case STATUS_FILEMARK_DETECTED:
+    case STATUS_SETMARK_DETECTED:
+    case STATUS_BEGINNING_OF_MEDIA:
+    case STATUS_END_OF_MEDIA:
+    case STATUS_NO_DATA_DETECTED:
+        return STATUS_IO_DEVICE_ERROR;
+    default:
+        return status;
+    }
+}
+
 /* Back over the block that was read, and the whole of it. */
 static NTSTATUS
 read_record(struct tape_request *request, PUCHAR to, ULONG record)
 {
+    const struct tape_meaning *last = &request->last;
+    NTSTATUS status = STATUS_SUCCESS;
+
     build(request, FALSE, 0, 0);
     request->srb.Cdb[0] = SCSIOP_SPACE;
     RtlFillMemory(request->srb.Cdb + 2, 3, 0xFF); /* -1 */
     if (tapedrv_send(request, NULL, 0, FALSE, 0) != TAPE_STATUS_SUCCESS)
-        return request->last.status;
+        return as_error(last->status);
     build(request, FALSE, 0, record);
     if (tapedrv_send(request, to, record, FALSE, 0) != TAPE_STATUS_SUCCESS)
-        return request->last.status;
-    return request->last.bytes == record && !request->last.missing
-               ? STATUS_SUCCESS
-               : STATUS_IO_DEVICE_ERROR;
+        status = last->status;
+    if (last->bytes == record && !last->missing &&
+        (status == STATUS_SUCCESS || status == STATUS_END_OF_MEDIA))
+        return STATUS_SUCCESS;
+    return as_error(status);
 }
 
 /* tgt sends as much of a block as the room that it leaves, and nothing of one
@@ -155,7 +178,7 @@ read_again(struct tape_request *request, PUCHAR at, ULONG block, ULONG length)
 
     tape_of(request->fdo)->moved = TRUE;
     request->last.bytes = 0;
-    if (block != 0 || record > adapter_most(request->fdo))
+    if (block != 0 || record == 0 || record > adapter_most(request->fdo))
         return STATUS_IO_DEVICE_ERROR;
     if (record > length)
         to = ExAllocatePoolWithTag(NonPagedPool, record, TAPE_TAG);

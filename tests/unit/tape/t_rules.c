@@ -198,6 +198,50 @@ CT143__it_never_comes__an_error_and_no_data(void **state)
     assert_int_equal(deck_count(0x11), 1);
 }
 
+/* What stops the way back, or the second read, says nothing of the first. */
+static void
+less_came__the_way_back_stops__an_error_not_a_mark(void **state)
+{
+    static const uint8_t bits[] = { 0x80, 0x40, 8 };
+
+    (void) state;
+    for (unsigned i = 0; i < sizeof bits; i++) {
+        deck_forget();
+        deck_lies(1, 65536 - 40960, 65536 - 40960);
+        deck_sense(0x11, 1, bits[i], 0, 0, 1);
+        assert_status(transfer(false, 65536), STATUS_IO_DEVICE_ERROR);
+        assert_int_equal(information, 0);
+        deck_forget();
+        deck_lies(1, 65536 - 40960, 65536 - 40960);
+        deck_sense(0x08, 1, bits[i], 0, 0, 40960);
+        assert_status(transfer(false, 65536), STATUS_IO_DEVICE_ERROR);
+        assert_int_equal(information, 0);
+    }
+}
+
+static void
+less_came__read_again_near_the_end__the_block(void **state)
+{
+    (void) state;
+    deck_lies(1, 65536 - 40960, 65536 - 40960);
+    deck_sense(0x08, 1, 0x40, 0, 0, 0);
+    assert_status(transfer(false, 65536), STATUS_SUCCESS);
+    assert_int_equal(information, 40960);
+}
+
+/* A mark is no block to go back over. */
+static void
+mark_that_counts_wrong__an_error_and_no_motion(void **state)
+{
+    (void) state;
+    deck_sense(0x08, 1, 0x80, 0x00, 0x01, 0);
+    deck.script[deck.replies - 1].transferred = 0;
+    deck.script[deck.replies - 1].told = false;
+    assert_status(transfer(false, 65536), STATUS_IO_DEVICE_ERROR);
+    assert_int_equal(information, 0);
+    assert_int_equal(deck_count(0x11), 0);
+}
+
 static void
 CT145__end_of_data__nothing_read(void **state)
 {
@@ -580,6 +624,9 @@ main(void)
             CT143__less_came_than_the_block_has__read_again_by_its_length),
         TEST_VARIABLE(CT144__nothing_came_of_a_long_block__its_beginning),
         TEST_VARIABLE(CT143__it_never_comes__an_error_and_no_data),
+        TEST_VARIABLE(less_came__the_way_back_stops__an_error_not_a_mark),
+        TEST_VARIABLE(less_came__read_again_near_the_end__the_block),
+        TEST_VARIABLE(mark_that_counts_wrong__an_error_and_no_motion),
         TEST(CT145__end_of_data__nothing_read),
         TEST(CT145__end_of_data_and_no_residual__nothing_read),
         TEST_VARIABLE(CT145__end_of_data_and_no_residual__nothing_read),

@@ -663,6 +663,122 @@ changed_elsewhere__retry__asked_as_before(void **state)
     assert_int_equal(rig_join(), -ECANCELED);
 }
 
+/* T1 holds blocks 0 to 2, all of them safe, and was seen to be away by somebody
+ * who did not wait; OTHER begins with the same, `more` blocks from `from` on
+ * follow. */
+static void
+nothing_kept_and_away(unsigned from, unsigned more)
+{
+    rig_insert(0, "OTHER");
+    rig_open("");
+    write_blocks(0, 3);
+    write_blocks(from, more);
+    assert_result(rig_close(), 0);
+    rig_yank(0);
+    rig_insert(0, "T1");
+    rig_open("");
+    write_blocks(0, 3);
+    assert_result(rig_op(MTWEOF, 0), 0); /* safe */
+    rig_yank(0);
+}
+
+/* It would have been written over. */
+static void
+all_safe__appended_elsewhere__asked_before_the_next_write(void **state)
+{
+    struct ri_prompt_info prompt;
+    int objects[16];
+
+    (void) state;
+    nothing_kept_and_away(50, 4);
+    assert_false(GMT_ONLINE(rig_get().mt_gstat));
+    replace_image("T1", "OTHER");
+    rig_insert(0, "T1");
+    rig_start(CALL_WRITE, own(3, SIZE), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, &prompt);
+    assert_string_equal(prompt.reason, "STATUS_FILE_INVALID");
+    assert_int_equal(prompt_answer(prompt.id, RI_CANCEL), 0);
+    assert_int_equal(rig_join(), -ECANCELED);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 16, SIZE), 8);
+    assert_int_equal(objects[3], 50);
+}
+
+static void
+all_safe__seen_away__put_back__goes_on(void **state)
+{
+    (void) state;
+    nothing_kept_and_away(3, 1);
+    assert_false(GMT_ONLINE(rig_get().mt_gstat));
+    rig_insert(0, "T1");
+    write_blocks(3, 2);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_told(PROMPT_ASKED), 0);
+    assert_blocks("T1", 5);
+}
+
+/* A write that was interrupted, with so many others not safe before it, came onto
+ * the tape all the same: nobody else has written it. */
+static void
+interrupt_with(unsigned kept)
+{
+    int objects[16];
+
+    nothing_kept_and_away(3, 1 + kept);
+    rig_insert(0, "T1");
+    write_blocks(3, kept);
+    rig_yank(0);
+    rig_start(CALL_WRITE, own(3 + kept, SIZE), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    ri_tape_interrupt(rig.tape);
+    assert_int_equal(rig_join(), -EINTR);
+    replace_image("T1", "OTHER");
+    rig_insert(0, "T1");
+    write_blocks(60, 1);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_told(PROMPT_ASKED), 1);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 16, SIZE), 5 + kept);
+    assert_int_equal(objects[2 + kept], 2 + kept);
+    assert_int_equal(objects[3 + kept], 60);
+    assert_int_equal(objects[4 + kept], -1);
+}
+
+static void
+interrupted__it_is_on_the_tape__goes_on_over_it(void **state)
+{
+    (void) state;
+    interrupt_with(0);
+}
+
+static void
+interrupted_behind_others__it_is_on_the_tape__goes_on_over_it(void **state)
+{
+    (void) state;
+    interrupt_with(1);
+}
+
+/* Another one than it. */
+static void
+interrupted__appended_elsewhere__asked(void **state)
+{
+    struct ri_prompt_info prompt;
+
+    (void) state;
+    nothing_kept_and_away(50, 2);
+    rig_start(CALL_WRITE, own(3, SIZE), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    ri_tape_interrupt(rig.tape);
+    assert_int_equal(rig_join(), -EINTR);
+    replace_image("T1", "OTHER");
+    rig_insert(0, "T1");
+    rig_start(CALL_WRITE, own(3, SIZE), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, &prompt);
+    assert_string_equal(prompt.reason, "STATUS_FILE_INVALID");
+    assert_int_equal(prompt_answer(prompt.id, RI_CANCEL), 0);
+    assert_int_equal(rig_join(), -ECANCELED);
+    assert_result(rig_close(), 0);
+}
+
 /* --- reading -------------------------------------------------------------- */
 
 static void
@@ -884,6 +1000,11 @@ main(void)
         TEST(changed_elsewhere__cancel__kept_in_a_file_and_untouched),
         TEST(changed_elsewhere__use__kept_and_to_be_positioned),
         TEST(changed_elsewhere__retry__asked_as_before),
+        TEST(all_safe__appended_elsewhere__asked_before_the_next_write),
+        TEST(all_safe__seen_away__put_back__goes_on),
+        TEST(interrupted__it_is_on_the_tape__goes_on_over_it),
+        TEST(interrupted_behind_others__it_is_on_the_tape__goes_on_over_it),
+        TEST(interrupted__appended_elsewhere__asked),
         TEST(read_session__yanked_at_each_place__goes_on_there),
         TEST(records_lent__yanked_and_given_back__goes_on_there),
         TEST(records_lent__then_written__yanked__the_place_is_known),
