@@ -139,7 +139,8 @@ look_once(PDEVICE_OBJECT real, PDEVICE_OBJECT target,
         return STATUS_WRONG_VOLUME;
     ask_abilities(real, target, medium);
     reader.count = medium->count;
-    if (!medium->read_only && medium->witness == NULL)
+    /* What is write protected here can be written to in another machine. */
+    if (real->DeviceType != FILE_DEVICE_CD_ROM && medium->witness == NULL)
         medium->witness = ExAllocatePoolWithTag(
             NonPagedPool, sizeof *medium->witness, FS_TAG);
     if (medium->witness != NULL)

@@ -419,13 +419,15 @@ clients_open(void)
         snprintf(name, sizeof name, "drive:disk%d", d);
         if (m < 0 || connections[m].export != NULL ||
             !mounted_in(drive, &read_only) ||
-            (read_only && world->drives != DISC) ||
             ri_open(service, name, &connections[m].export, &error) != 0)
             continue;
+        /* What is write protected is looked at: it may be changed elsewhere. */
         if (try_connection(m)) {
-            event("opened medium %d in drive %d", m, d);
             world->media[m].tracked = true;
-            continue;
+            if (!read_only || world->drives == DISC) {
+                event("opened medium %d in drive %d", m, d);
+                continue;
+            }
         }
         ri_close(connections[m].export);
         connections[m].export = NULL;

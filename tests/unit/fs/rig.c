@@ -469,6 +469,14 @@ rig_disks(void **state)
 }
 
 int
+rig_protected_disk(void **state)
+{
+    add_drive(new_rig(state), &(struct vscsi_config){ .type = VSCSI_DISK,
+                                                      .write_protect = true });
+    return 0;
+}
+
+int
 rig_cached_disk(void **state)
 {
     add_drive(new_rig(state), &(struct vscsi_config){ .type = VSCSI_DISK,

@@ -86,6 +86,7 @@ int rig_begin(void **state);
 int rig_end(void **state);
 int rig_disk(void **state);
 int rig_disks(void **state);    /* two */
+int rig_protected_disk(void **state);   /* every tab is set */
 int rig_cached_disk(void **state);      /* with a volatile write cache */
 int rig_cached_disks(void **state);     /* two */
 int rig_cdrom(void **state);

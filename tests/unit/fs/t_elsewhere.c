@@ -42,6 +42,35 @@ changed_elsewhere__begin(struct drive_rig *d, const char *path,
     put_in(d, path);
 }
 
+/* The tab of a medium is set in this drive; in another machine it need not be.
+ * Whoever has read it knows it as it was. */
+static void
+changed_elsewhere__write_protected_here__asked(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("tab30", "TAB", "A0000038");
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, path);
+    volume = mount(d);
+    assert_true(info_of(volume).read_only);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(read_volume(volume, 2 * AT, seen, 4096),
+                         STATUS_SUCCESS);
+    swap(d, path);
+    assert_int_equal(read_volume(volume, 2 * AT, seen, 4096), STATUS_SUCCESS);
+    assert_int_equal(asked(), 0);
+    pull_out(d);
+    image_poke(path, 2 * AT, "elsewhere", 9);
+    put_in(d, path);
+    req_start(&req, volume, IRP_MJ_READ, 2 * AT, seen, 4096);
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    answer(RI_CANCEL);
+    assert_false(NT_SUCCESS(req_end(&req)));
+}
+
 static void
 changed_elsewhere__asked__used_as_it_is(void **state)
 {
@@ -819,6 +848,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(changed_elsewhere__write_protected_here__asked,
+             rig_protected_disk),
         TEST(changed_elsewhere__asked__used_as_it_is, rig_cached_disk),
         TEST(changed_elsewhere__cancelled__nothing_is_written, rig_cached_disk),
         TEST(changed_elsewhere__right_one_put_in__resumed, rig_cached_disk),
