@@ -14,6 +14,7 @@
 #include "base/status.h"
 
 #define LOOKS_MAX   8 /* at a drive that has news again and again */
+#define READS_MAX   3 /* of a first block that cannot be read */
 #define MAM_SERIAL  0x0401
 #define MAM_BARCODE 0x0806
 
@@ -211,7 +212,6 @@ say_gone(struct tape_unit *unit)
     KeAcquireSpinLock(&tapes.lock, &irql);
     known = unit->known;
     identity = unit->identity;
-    unit->astray = false;
     KeReleaseSpinLock(&tapes.lock, irql);
     unit_forgets(unit);
     if (known)
@@ -241,14 +241,68 @@ set_astray(struct tape_unit *unit, bool astray)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
+/* What was known before the drive had news. */
+struct left {
+    bool known;
+    struct tape_identity identity;
+    struct tape_place place;
+};
+
+/* A beginning that cannot be read says nothing: the cartridge has to do. */
+static bool
+is_left(const struct left *left, const struct tape_identity *found)
+{
+    enum identity_match is = tape_identity_compare(&left->identity, found);
+
+    return is == IDENTITY_SAME ||
+           (is == IDENTITY_CHANGED && found->format[0] == '\0');
+}
+
+/* What is known of a tape that is not looked at. */
+static void
+read_memory(struct tape_unit *unit, const struct tape_port *port,
+            struct tape_identity *identity)
+{
+    tape_port_memory(port, MAM_SERIAL, identity->serial,
+                     sizeof identity->serial);
+    tape_port_memory(port, MAM_BARCODE, identity->barcode,
+                     sizeof identity->barcode);
+    unit_learns_media(unit, port);
+}
+
+/* It is at its beginning afterwards.  If its first block cannot be read, it is
+ * known by its memory alone, and can be written anew. */
+static NTSTATUS
+look_at_beginning(struct tape_unit *unit, const struct tape_port *port,
+                  const struct left *left, struct tape_identity *identity)
+{
+    TAPE_GET_MEDIA_PARAMETERS media = { 0 };
+    NTSTATUS status = STATUS_DEVICE_DATA_ERROR;
+
+    (void) tape_port_media(port, &media);
+    set_astray(unit, true);
+    for (int i = 0; i < READS_MAX && status == STATUS_DEVICE_DATA_ERROR; i++)
+        status = unit_identify(unit, port, identity);
+    if (status == STATUS_DEVICE_DATA_ERROR) {
+        status = tape_port_move(port, TAPE_REWIND, 0);
+        read_memory(unit, port, identity);
+        if (left->known && !is_left(left, identity))
+            return STATUS_DEVICE_DATA_ERROR;
+    }
+    if (!NT_SUCCESS(status))
+        return status;
+    set_astray(unit, false);
+    return tape_port_set_block(port, media.BlockSize);
+}
+
 /* A tape that somebody left in the middle stays there; what its memory says is
  * known without moving it. */
 static NTSTATUS
-identify(struct tape_unit *unit, struct tape_port *port)
+identify(struct tape_unit *unit, struct tape_port *port,
+         const struct left *left)
 {
     struct tape_place start = { 0, 0, 0, 0 };
     struct tape_identity identity = { 0 };
-    TAPE_GET_MEDIA_PARAMETERS media = { 0 };
     int64_t at = -1;
     NTSTATUS status = tape_port_where(port, &at);
     char name[RI_NAME_MAX];
@@ -260,20 +314,11 @@ identify(struct tape_unit *unit, struct tape_port *port)
     else if (!NT_SUCCESS(status))
         return status;
     if (at != 0 && !is_astray(unit)) {
-        tape_port_memory(port, MAM_SERIAL, identity.serial,
-                         sizeof identity.serial);
-        tape_port_memory(port, MAM_BARCODE, identity.barcode,
-                         sizeof identity.barcode);
-        unit_learns_media(unit, port);
+        read_memory(unit, port, &identity);
         start = (struct tape_place){ at, -1, -1, 0 };
+        status = STATUS_SUCCESS;
     } else {
-        (void) tape_port_media(port, &media);
-        set_astray(unit, true);
-        status = unit_identify(unit, port, &identity);
-        if (NT_SUCCESS(status)) {
-            set_astray(unit, false);
-            status = tape_port_set_block(port, media.BlockSize);
-        }
+        status = look_at_beginning(unit, port, left, &identity);
     }
     if (!NT_SUCCESS(status))
         return status;
@@ -283,13 +328,6 @@ identify(struct tape_unit *unit, struct tape_port *port)
                 unit->name);
     return STATUS_SUCCESS;
 }
-
-/* What was known before the drive had news. */
-struct left {
-    bool known;
-    struct tape_identity identity;
-    struct tape_place place;
-};
 
 /* A drive that was reset has rewound the tape: it is still the one that somebody
  * left at a place, and who opens it goes on there. */
@@ -318,8 +356,7 @@ put_back(struct tape_unit *unit, const struct tape_port *port,
     if (!left->known || !NT_SUCCESS(tape_port_where(port, &at)) || at != 0)
         return;
     KeAcquireSpinLock(&tapes.lock, &irql);
-    if (tape_identity_compare(&left->identity, &unit->identity) ==
-        IDENTITY_SAME)
+    if (is_left(left, &unit->identity))
         unit->place = left->place;
     KeReleaseSpinLock(&tapes.lock, irql);
 }
@@ -342,7 +379,7 @@ look_once(struct tape_unit *unit, struct tape_port *session, struct left *left)
         status = tape_port_open(&own);
     if (!NT_SUCCESS(status))
         return status;
-    status = identify(unit, port);
+    status = identify(unit, port, left);
     if (NT_SUCCESS(status))
         put_back(unit, port, left);
     if (session == NULL)
@@ -364,6 +401,9 @@ unit_look(struct tape_unit *unit, struct tape_port *session)
     if (!NT_SUCCESS(status) && status != STATUS_DEVICE_NOT_READY &&
         status != STATUS_DEVICE_BUSY)
         say_gone(unit);
+    if (tape_status_is_absence(status) && status != STATUS_DEVICE_NOT_READY &&
+        status != STATUS_DEVICE_BUSY)
+        set_astray(unit, false);
     return status;
 }
 

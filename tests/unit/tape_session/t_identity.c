@@ -345,6 +345,60 @@ looked_at__reset_meanwhile__it_lies_at_its_beginning(void **state)
     }
 }
 
+/* Its first block cannot be read: a look that found that out has not moved it, and
+ * it can be written anew from its beginning. */
+static void
+first_block_damaged__it_lies_at_its_beginning_and_can_be_written(void **state)
+{
+    static const uint8_t bad[] = { 4,   0,   0, 0x80, 'd', 'a',
+                                   't', 'a', 4, 0,    0,   0x80 };
+    int objects[8];
+    FILE *file = fopen(rig_path("BAD"), "w");
+
+    (void) state;
+    assert_non_null(file);
+    assert_int_equal(fwrite(bad, 1, sizeof bad, file), sizeof bad);
+    fclose(file);
+    rig_insert(0, "BAD");
+    for (int i = 0; i < 3; i++)
+        tape_unit_looked(rig.drive[0].unit);
+    rig_open("");
+    assert_int_equal(rig_get().mt_fileno, 0);
+    assert_int_equal(rig_get().mt_blkno, 0);
+    assert_result(rig_write(rig_block(9, 1024), 1024), 0);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("BAD"), objects, 8, 1024), 2);
+    assert_int_equal(objects[0], 9);
+}
+
+/* ... and who left it at a place finds it there after a reset. */
+static void
+left_at_a_place__reset__first_block_cannot_be_read__goes_on_there(void **state)
+{
+    char text[128];
+    int objects[8];
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    for (unsigned n = 0; n < 3; n++)
+        assert_result(rig_write(rig_block(n, 1024), 1024), 0);
+    assert_result(rig_close(), 0);
+    vscsi_reset(rig.drive[0].vscsi);
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * read do sense 3/11/00", text,
+                                     sizeof text),
+                     0);
+    rig_open("");
+    vscsi_fault_clear(rig.drive[0].vscsi);
+    assert_result(rig_write(rig_block(9, 1024), 1024), 0);
+    assert_result(rig_close(), 0);
+    assert_int_equal(rig_image(rig_path("T1"), objects, 8, 1024), 6);
+    assert_int_equal(objects[0], 0);
+    assert_int_equal(objects[3], -1);
+    assert_int_equal(objects[4], 9);
+}
+
 int
 main(void)
 {
@@ -363,6 +417,8 @@ main(void)
         TEST(label_written__the_tape_has_its_name),
         TEST(tape_left_in_the_middle__not_moved_by_a_look),
         TEST(looked_at__reset_meanwhile__it_lies_at_its_beginning),
+        TEST(first_block_damaged__it_lies_at_its_beginning_and_can_be_written),
+        TEST(left_at_a_place__reset__first_block_cannot_be_read__goes_on_there),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);
