@@ -184,6 +184,9 @@ hear_of_change(struct iscsi_command *command, int status)
     const uint8_t *sense;
     size_t len;
 
+    /* Not by us: a reset by another initiator, which ends our PREVENT, too. */
+    if (status == SCSI_STATUS_TASK_ABORTED && !command->ending)
+        return could_have_changed(unit);
     if (status != SCSI_STATUS_CHECK_CONDITION)
         return attention_of(unit);
     sense = sense_of(command->task, &len);

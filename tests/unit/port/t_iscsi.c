@@ -438,6 +438,47 @@ P1__allow__what_was_sent_before_has_ended__nothing_is_behind(void **state)
 }
 
 static bool
+aborts_a_task(struct target *target, const struct pdu *in)
+{
+    return in->head[32] == 0x00 && target_respond(target, in, 0x40, NULL, 0);
+}
+
+/* SAM-5: TASK ABORTED, so another initiator's reset has ended it; SPC-4: that
+ * ends a PREVENT. */
+static void
+P1__reset_by_another_initiator__what_was_locked_is_not(void **state)
+{
+    struct wire *wire = *state;
+    struct call calls[2];
+
+    call_cdb(&calls[0], FREE, CDB_OF(0x1E, 0, 0, 0, 1, 0));
+    give(&calls[0], wire);
+    transfer(wire, &calls[0], 0x28, 0, 1);
+    give(&calls[0], wire);
+    assert_int_equal(calls[0].srb.SrbStatus, SRB_STATUS_SUCCESS);
+    answers_by(wire, aborts_a_task);
+    call_cdb(&calls[0], FREE, CDB_OF(0x00, 0, 0, 0, 0, 0));
+    give(&calls[0], wire);
+    assert_int_equal(SRB_STATUS(calls[0].srb.SrbStatus), SRB_STATUS_BUS_RESET);
+    /* Meant for the medium of before: not sent. */
+    transfer(wire, &calls[0], 0x2A, 0, 1);
+    give(&calls[0], wire);
+    assert_int_equal(SRB_STATUS(calls[0].srb.SrbStatus),
+                     SRB_STATUS_REQUEST_FLUSHED);
+    assert_int_equal(sent(wire, 0x2A), 0);
+    answers_by(wire, looks_behind_all_but_reads);
+    for (unsigned n = 0; n < 2; n++) {
+        transfer(wire, &calls[n], 0x2A, n, 2);
+        call_send(&calls[n], wire->pdo);
+    }
+    for (unsigned n = 0; n < 2; n++) {
+        call_wait(&calls[n]);
+        assert_int_equal(calls[n].srb.SrbStatus, SRB_STATUS_SUCCESS);
+    }
+    assert_false(wire->kept);
+}
+
+static bool
 hangs_up_at_a_write(struct target *target, const struct pdu *in)
 {
     if (in->head[32] != 0x2A)
@@ -818,6 +859,7 @@ main(void)
         WIRED(P1__change_told_of_first__what_came_late_is_not_believed),
         WIRED(P1__prevent_alone__proves_no_medium__writes_go_one_by_one),
         WIRED(P1__allow__what_was_sent_before_has_ended__nothing_is_behind),
+        WIRED(P1__reset_by_another_initiator__what_was_locked_is_not),
         WIRED(P1__session_lost_in_a_write__is_not_sent_again),
         WIRED(P1__target_falls_silent__abort_ends_with_the_session),
         WIRED(strange_answer__abort_ends_it_all_the_same),
