@@ -81,6 +81,7 @@ struct fs_volume_info {
     enum vol_state state;
     NTSTATUS reason;               /* while absent: why */
     PDEVICE_OBJECT drive;          /* where it is, or was last seen */
+    ULONG media_count;             /* ... and its media change count then */
     ULONG64 since_ms;              /* clock_coarse_ms at the last change */
     BOOLEAN read_only;
     BOOLEAN can_trim;

@@ -95,7 +95,32 @@ struct search {
     struct volume *absent;    /* known, and not anywhere */
     struct volume *changed;   /* the same, but for what is on it now */
     struct volume *elsewhere; /* known, and in another drive */
+    struct volume *spare;     /* blank, like this one, and nobody's */
 };
+
+/* A drive that announces nothing is verified all the time, and blank media cannot
+ * be told from each other: a volume that was lost for that, and that nobody has
+ * open or has written to, is as good as a new one. */
+static BOOLEAN
+is_spare_locked(const struct volume *volume, const struct search *search)
+{
+    return search->seen->blank && volume->id.blank &&
+           volume->state == VOL_ABSENT &&
+           volume->reason == STATUS_WRONG_VOLUME &&
+           volume->real == search->real && volume->handles == 0 &&
+           log_empty(&volume->log) &&
+           identity_compare(&volume->id, search->seen) == ID_CANNOT_TELL;
+}
+
+static void
+vouch_for(struct volume *volume)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    volume->accept_unknown = TRUE;
+    KeReleaseSpinLock(&volume->lock, irql);
+}
 
 static BOOLEAN
 match_one(void *context, struct volume *volume)
@@ -111,6 +136,8 @@ match_one(void *context, struct volume *volume)
     there = !fs_state_away(volume->state) && volume->real != search->real;
     if (volume == search->favourite && volume->state == VOL_CHANGED)
         there = FALSE; /* another of the same identity is in its place */
+    if (is_spare_locked(volume, search))
+        search->spare = volume;
     KeReleaseSpinLock(&volume->lock, irql);
     if (match != ID_SAME && match != ID_CHANGED)
         return TRUE;
@@ -207,7 +234,10 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
         /* Of one that is not anywhere else, it is no copy: it is this one,
          * and was changed elsewhere. */
         if (search.absent == NULL && search.elsewhere == NULL)
-            search.absent = search.changed;
+            search.absent =
+                search.changed != NULL ? search.changed : search.spare;
+        if (search.absent != NULL && search.absent == search.spare)
+            vouch_for(search.spare);
         if (search.absent != NULL) {
             *out_volume = search.absent;
             status = revive(search.absent, real, target, vpb, medium);

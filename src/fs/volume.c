@@ -187,6 +187,7 @@ fs_volume_info(struct volume *volume, struct fs_volume_info *out_info)
     info.state = volume->state;
     info.reason = volume->reason;
     info.drive = volume->real;
+    info.media_count = volume->count;
     info.since_ms = volume->since_ms;
     info.read_only = volume->read_only;
     info.can_trim = volume->can_trim;

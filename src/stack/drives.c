@@ -188,11 +188,16 @@ drive_look(struct drive *drive)
         volume = fs_volume_on(drive->fdo);
         if (volume != NULL && !must_verify(drive->fdo)) {
             fs_volume_info(volume, &info);
-            if (!fs_state_away(info.state)) {
+            if (!fs_state_away(info.state) &&
+                (info.media_count == count || info.drive != drive->fdo)) {
                 __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,
                                  __ATOMIC_RELAXED);
                 return;
             }
+            /* Changed while it was being mounted: no flag was set then. */
+            if (!fs_state_away(info.state))
+                InterlockedOr((LONG volatile *) &drive->fdo->Flags,
+                              DO_VERIFY_VOLUME);
         }
         status = IoVerifyVolume(drive->fdo, TRUE);
     }

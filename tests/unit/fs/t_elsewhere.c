@@ -317,6 +317,32 @@ P4__carried_from_a_silent_drive__settled_anew_while_it_is_asked__is_itself(
     assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
 }
 
+/* Verified again and again, as in a drive that announces nothing. */
+static void
+blank_media__lost_by_verifications_and_nobodys__do_not_pile_up(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume;
+
+    put_in(d, image("plain", 1024, "true"));
+    volume = mount(d);
+    for (int i = 0; i < 5; i++) {
+        set_flag(d);
+        IoVerifyVolume(d->fdo, TRUE);
+        assert_ptr_equal(mount(d), volume);
+        assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    }
+    assert_int_equal(volumes(), 1);
+    /* Somebody's is not given another medium. */
+    assert_true(fs_volume_pin(volume, TRUE));
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_ptr_not_equal(mount(d), volume);
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    assert_int_equal(volumes(), 2);
+    fs_volume_pin(volume, FALSE);
+}
+
 /* --- what is remembered -------------------------------------------------------------- */
 
 /* Written, flushed, never read. */
@@ -863,6 +889,8 @@ main(void)
         TEST(
             P4__carried_from_a_silent_drive__settled_anew_while_it_is_asked__is_itself,
             rig_disks),
+        TEST(blank_media__lost_by_verifications_and_nobodys__do_not_pile_up,
+             rig_disk),
         TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
         TEST(witness__of_a_write_without_a_log__noticed, rig_disk),
         TEST(witness__of_metadata__noticed_without_any_request, rig_disk),
