@@ -18,6 +18,7 @@
 #include "base/trace.h"
 
 #define VERIFY_TRIES 5
+#define COPIES_MOST  8
 
 /* --- verify ------------------------------------------------------------------ */
 
@@ -91,11 +92,14 @@ struct search {
     const struct identity *seen;
     PDEVICE_OBJECT real;
     BOOLEAN may_vouch;
-    struct volume *favourite; /* whose witness agrees, or NULL */
-    struct volume *absent;    /* known, and not anywhere */
-    struct volume *changed;   /* the same, but for what is on it now */
-    struct volume *elsewhere; /* known, and in another drive */
-    struct volume *spare;     /* blank, like this one, and nobody's */
+    struct volume *favourite;     /* whose witness agrees, or NULL */
+    struct volume *absent;        /* known, and not anywhere */
+    struct volume *changed;       /* the same, but for what is on it now */
+    struct volume *elsewhere;     /* known, and in another drive, it is said */
+    struct volume *const *copies; /* whose drives have said so themselves */
+    unsigned copy_count;
+    BOOLEAN is_copy;      /* of one of those */
+    struct volume *spare; /* blank, like this one, and nobody's */
 };
 
 /* A drive that announces nothing is verified all the time, and blank media cannot
@@ -123,6 +127,15 @@ vouch_for(struct volume *volume)
 }
 
 static BOOLEAN
+has_said_so(const struct search *search, const struct volume *volume)
+{
+    for (unsigned i = 0; i < search->copy_count; i++)
+        if (search->copies[i] == volume)
+            return TRUE;
+    return FALSE;
+}
+
+static BOOLEAN
 match_one(void *context, struct volume *volume)
 {
     struct search *search = context;
@@ -142,7 +155,10 @@ match_one(void *context, struct volume *volume)
     if (match != ID_SAME && match != ID_CHANGED)
         return TRUE;
     if (there) {
-        search->elsewhere = volume;
+        if (has_said_so(search, volume))
+            search->is_copy = TRUE;
+        else
+            search->elsewhere = volume;
         return TRUE;
     }
     if (match == ID_CHANGED) {
@@ -209,16 +225,17 @@ introduce(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
 
 /*
  * Finds out which volume it is and settles it, under the mutex, so that of two
- * equal media that come at once only one becomes the volume.  A volume that is
- * said to be in another drive is asked for there first, without the mutex.
+ * equal media that come at once only one becomes the volume.  Each volume that
+ * is said to be in another drive is asked for there first, without the mutex: it
+ * may have been carried here from a drive that was too busy to tell.
  */
 static NTSTATUS
 take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
            struct medium *medium, struct volume **out_volume)
 {
-    struct volume *asked = NULL; /* ... and is there */
+    struct volume *copies[COPIES_MOST];
     struct volume *favourite;
-    unsigned denied = 0;
+    unsigned copy_count = 0, denied = 0;
     NTSTATUS status =
         fs_choose_clone(&medium->id, target, medium->count, &favourite);
 
@@ -226,6 +243,8 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
         struct search search = { .seen = &medium->id,
                                  .real = real,
                                  .favourite = favourite,
+                                 .copies = copies,
+                                 .copy_count = copy_count,
                                  .may_vouch = fs_may_vouch_for(&medium->id) };
 
         KeWaitForSingleObject(&fs.mount_mutex, Executive, KernelMode, FALSE,
@@ -233,7 +252,8 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
         fs_each_volume(match_one, &search);
         /* Of one that is not anywhere else, it is no copy: it is this one,
          * and was changed elsewhere. */
-        if (search.absent == NULL && search.elsewhere == NULL)
+        if (search.absent == NULL && search.elsewhere == NULL &&
+            !search.is_copy)
             search.absent =
                 search.changed != NULL ? search.changed : search.spare;
         if (search.absent != NULL && search.absent == search.spare)
@@ -241,22 +261,22 @@ take_place(PDEVICE_OBJECT real, PDEVICE_OBJECT target, PVPB vpb,
         if (search.absent != NULL) {
             *out_volume = search.absent;
             status = revive(search.absent, real, target, vpb, medium);
-        } else if (search.elsewhere == NULL || search.elsewhere == asked) {
+        } else if (search.elsewhere == NULL || copy_count == COPIES_MOST) {
             status = introduce(real, target, vpb, medium, out_volume);
             if (NT_SUCCESS(status))
-                (*out_volume)->duplicate = search.elsewhere != NULL;
+                (*out_volume)->duplicate = search.is_copy;
         } else {
             KeReleaseMutex(&fs.mount_mutex, FALSE);
             /* Not before it is known whether it is itself. */
             fs_wait_for_outcome(search.elsewhere);
-            if (is_still_there(search.elsewhere)) {
-                asked = search.elsewhere;
-                status = fs_choose_clone(&medium->id, target, medium->count,
-                                         &favourite);
-            } else if (++denied > VERIFY_TRIES) {
+            if (is_still_there(search.elsewhere))
+                copies[copy_count++] = search.elsewhere;
+            else if (++denied > VERIFY_TRIES)
                 /* It was settled anew each time, and is never there. */
                 status = STATUS_VERIFY_REQUIRED;
-            }
+            if (NT_SUCCESS(status))
+                status = fs_choose_clone(&medium->id, target, medium->count,
+                                         &favourite);
             continue;
         }
         KeReleaseMutex(&fs.mount_mutex, FALSE);

@@ -469,6 +469,14 @@ rig_disks(void **state)
 }
 
 int
+rig_three_disks(void **state)
+{
+    (void) rig_disks(state);
+    add_drive(*state, &(struct vscsi_config){ .type = VSCSI_DISK });
+    return 0;
+}
+
+int
 rig_protected_disk(void **state)
 {
     add_drive(new_rig(state), &(struct vscsi_config){ .type = VSCSI_DISK,

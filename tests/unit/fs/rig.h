@@ -35,7 +35,7 @@
 #include "ke/ke.h"
 #include "prompt/prompt.h"
 
-#define DRIVES_MAX 2
+#define DRIVES_MAX 3
 #define LOG_MAX    512
 
 /* What passed the filter on its way to the drive. */
@@ -87,6 +87,7 @@ int rig_end(void **state);
 int rig_disk(void **state);
 int rig_disks(void **state);    /* two */
 int rig_protected_disk(void **state);   /* every tab is set */
+int rig_three_disks(void **state);
 int rig_cached_disk(void **state);      /* with a volatile write cache */
 int rig_cached_disks(void **state);     /* two */
 int rig_cdrom(void **state);

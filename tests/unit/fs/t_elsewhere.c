@@ -317,6 +317,41 @@ P4__carried_from_a_silent_drive__settled_anew_while_it_is_asked__is_itself(
     assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
 }
 
+static BOOLEAN
+no_way_to_it(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+             NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) watch;
+    (void) irp;
+    if (at->MajorFunction != IRP_MJ_DEVICE_CONTROL)
+        return FALSE;
+    *out_status = STATUS_DEVICE_NOT_CONNECTED;
+    *out_information = 0;
+    return TRUE;
+}
+
+/* Of two clones one is where it was said to be; the other's drive is silent. */
+static void
+P4__one_of_two_clones__carried_from_a_silent_drive__is_itself(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1),
+                     *f = begin(state, 2);
+    const char *path = FAT("twin_a", "TWINS", "A0000048");
+    struct volume *first, *second;
+
+    put_in(d, path);
+    first = mount(d);
+    put_in(e, image_copy("twin_b", path));
+    second = mount(e);
+    assert_ptr_not_equal(first, second);
+    __atomic_store_n(&d->watch.before, no_way_to_it, __ATOMIC_RELEASE);
+    put_in(f, image_copy("twin_a_too", path));
+    assert_ptr_equal(mount(f), first);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    assert_int_equal(volumes(), 2);
+    assert_ptr_equal(info_of(second).drive, e->fdo);
+}
+
 /* Verified again and again, as in a drive that announces nothing. */
 static void
 blank_media__lost_by_verifications_and_nobodys__do_not_pile_up(void **state)
@@ -889,6 +924,8 @@ main(void)
         TEST(
             P4__carried_from_a_silent_drive__settled_anew_while_it_is_asked__is_itself,
             rig_disks),
+        TEST(P4__one_of_two_clones__carried_from_a_silent_drive__is_itself,
+             rig_three_disks),
         TEST(blank_media__lost_by_verifications_and_nobodys__do_not_pile_up,
              rig_disk),
         TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
