@@ -36,18 +36,23 @@ node_of(const struct tf_drive *drive, enum tf_kind kind)
 static void
 name_of(const struct tf_drive *drive, enum tf_kind kind, char *out, size_t max)
 {
+    int len = 0;
+
     switch (kind) {
     case TF_REWIND:
     case TF_NO_REWIND:
-        (void) snprintf(out, max, "%sst%u", kind == TF_REWIND ? "" : "n",
-                        drive->number);
+        len = snprintf(out, max, "%sst%u", kind == TF_REWIND ? "" : "n",
+                       drive->number);
         break;
     case TF_LINK:
     case TF_LINK_NO_REWIND:
-        (void) snprintf(out, max, "%s%s", drive->name,
-                        kind == TF_LINK ? "" : "-nst");
+        len = snprintf(out, max, "%s%s", drive->name,
+                       kind == TF_LINK ? "" : "-nst");
         break;
     }
+    /* No name is cut: another drive could have what is left of it. */
+    if (len <= 0 || (size_t) len >= max)
+        out[0] = '\0';
 }
 
 /* A drive's name comes first: "tape-nst" may be one. */

@@ -147,7 +147,8 @@ tell_away(struct drive *drive, const char *why, bool no_way)
     news = !(no_way && drive->late_no_way) &&
            strncmp(drive->late_why, why, sizeof drive->late_why - 1) != 0;
     drive->late_no_way = no_way;
-    snprintf(drive->late_why, sizeof drive->late_why, "%s", why);
+    snprintf(drive->late_why, sizeof drive->late_why, "%.*s",
+             (int) sizeof drive->late_why - 1, why);
     pthread_mutex_unlock(&late_lock);
     if (news)
         event_send(drive->service, "drive", drive->config.name, "", 0,

@@ -16,7 +16,7 @@
 static void
 make_cartridge(struct house *h, const char *name, unsigned n)
 {
-    char path[128];
+    char path[256];
     FILE *file;
 
     snprintf(path, sizeof path, "%s/media/%s", h->folder, name);

@@ -220,7 +220,7 @@ wait_until(LONG *counter, LONG want)
 static void
 many_requests__one_prompt__that_counts_them(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     for (int i = 0; i < 64; i++)
@@ -276,7 +276,7 @@ goes_away__asked_about_its_tab_or_answer__those_requests_go_on(void **state)
 {
     static const NTSTATUS each[] = { STATUS_MEDIA_WRITE_PROTECTED,
                                      STATUS_IO_TIMEOUT };
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     wait_for(&vpb_b, STATUS_MEDIA_WRITE_PROTECTED);
@@ -297,7 +297,7 @@ goes_away__asked_about_its_tab_or_answer__those_requests_go_on(void **state)
 static void
 two_volumes__two_prompts__answered_apart(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
@@ -314,7 +314,7 @@ two_volumes__two_prompts__answered_apart(void **state)
 static void
 cancel__what_follows_at_once__gets_the_same_answer(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     clock_manual(true);
@@ -337,7 +337,7 @@ cancel__what_follows_at_once__gets_the_same_answer(void **state)
 static void
 R186__wrong_volume__names_the_one_that_is_wanted(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     wait_for(&vpb_b, STATUS_WRONG_VOLUME);
@@ -351,7 +351,7 @@ static void
 R188__unknown_status__shown_as_unknown_hard_error(void **state)
 {
     UNICODE_STRING text = RTL_CONSTANT_STRING(L"something else");
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     assert_true(prompt_inform(NULL, (NTSTATUS) 0xC1234567, &text, NULL));
@@ -438,7 +438,7 @@ nobody_answers__policy_cancel__requests_fail(void **state)
 static void
 cancel__requests_fail__then_what_was_not_flushed_is_given_up(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
@@ -465,7 +465,7 @@ end_of_service__is_no_cancel(void **state)
 static void
 changed_elsewhere__asked_as_such_whatever_the_status(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     world.changed = TRUE;
@@ -498,7 +498,7 @@ absent_then_changed_elsewhere__same_prompt__its_answers_too(void **state)
 static void
 use__of_a_volume_that_is_away__is_no_answer(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
@@ -512,7 +512,7 @@ use__of_a_volume_that_is_away__is_no_answer(void **state)
 static void
 use__ends_the_prompt__once_it_could_be_done(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     world.changed = TRUE;
@@ -552,7 +552,7 @@ robot__brings_it__nobody_is_asked(void **state)
 static void
 robot__does_not_know_the_volume__asked_as_ever(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     world.robot = TRUE;
@@ -567,7 +567,7 @@ static void
 robot__gives_up__one_question_with_its_words__taken_back_when_cured(
     void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     world.robot = TRUE;
@@ -608,7 +608,7 @@ robot__gives_up_while_the_question_is_put__it_is_asked(void **state)
 static void
 robot__changed_elsewhere_or_protected__is_for_a_person(void **state)
 {
-    struct ri_prompt_info info;
+    struct ri_prompt_info info = { 0 };
 
     (void) state;
     world.robot = TRUE;
