@@ -238,7 +238,7 @@ many_requests__one_prompt__that_counts_them(void **state)
 static void
 another_medium_comes__same_prompt__another_reason(void **state)
 {
-    struct ri_prompt_info info, then;
+    struct ri_prompt_info info = { 0 }, then = { 0 };
 
     (void) state;
     wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
@@ -255,7 +255,7 @@ another_medium_comes__same_prompt__another_reason(void **state)
 static void
 changed_elsewhere_in_another_drive__the_prompt_names_that_drive(void **state)
 {
-    struct ri_prompt_info info, then;
+    struct ri_prompt_info info = { 0 }, then = { 0 };
 
     (void) state;
     wait_for(&vpb_a, STATUS_FILE_INVALID);
@@ -385,7 +385,7 @@ arrival_before_the_question__nothing_is_left_behind(void **state)
 static void
 retry_with_nothing_there__prompt_and_requests_stay(void **state)
 {
-    struct ri_prompt_info info, then;
+    struct ri_prompt_info info = { 0 }, then = { 0 };
 
     (void) state;
     wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
@@ -480,7 +480,7 @@ changed_elsewhere__asked_as_such_whatever_the_status(void **state)
 static void
 absent_then_changed_elsewhere__same_prompt__its_answers_too(void **state)
 {
-    struct ri_prompt_info info, then;
+    struct ri_prompt_info info = { 0 }, then = { 0 };
 
     (void) state;
     wait_for(&vpb_a, STATUS_NO_MEDIA_IN_DEVICE);
