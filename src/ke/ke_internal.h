@@ -117,7 +117,9 @@ void ke_thread_adopt(PETHREAD thread);
 /* Starts a thread that is joined later.  0 or -errno. */
 int ke_spawn(void (*fn)(void *), void *context);
 /* Waits for the end of all spawned threads. */
-void ke_spawned_join(void);
+/* Until all have ended: true; or one more than `of` has begun: false. */
+bool ke_spawned_join(unsigned of);
+unsigned ke_spawned_begun(void);
 unsigned ke_spawned_count(void);
 
 /* --- timer.c, dpc.c ------------------------------------------------------- */

@@ -23,8 +23,9 @@ struct spawned {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
-static unsigned alive;       /* lock */
+static pthread_cond_t other = PTHREAD_COND_INITIALIZER; /* the next two are */
+static unsigned alive;                                  /* lock */
+static unsigned begun;                                  /* lock: ever */
 static struct spawned *over; /* lock: not yet joined */
 
 /* Joins the threads that have ended. */
@@ -53,7 +54,7 @@ start(void *argument)
     me->next = over;
     over = me;
     alive--;
-    pthread_cond_broadcast(&fewer);
+    pthread_cond_broadcast(&other);
     pthread_mutex_unlock(&lock);
     return NULL;
 }
@@ -75,22 +76,41 @@ ke_spawn(void (*fn)(void *), void *context)
     error = fault_hit("thread") ? EAGAIN
                                 : pthread_create(&one->id, NULL, start, one);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
+    if (error == 0) {
         alive++;
+        begun++;
+        pthread_cond_broadcast(&other);
+    }
     pthread_mutex_unlock(&lock);
     if (error != 0)
         free(one);
     return -error;
 }
 
-void
-ke_spawned_join(void)
+bool
+ke_spawned_join(unsigned of)
 {
+    bool ended;
+
     pthread_mutex_lock(&lock);
-    while (alive != 0)
-        pthread_cond_wait(&fewer, &lock);
-    join_ended_locked();
+    while (alive != 0 && begun == of)
+        pthread_cond_wait(&other, &lock);
+    ended = alive == 0;
+    if (ended)
+        join_ended_locked();
     pthread_mutex_unlock(&lock);
+    return ended;
+}
+
+unsigned
+ke_spawned_begun(void)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&lock);
+    n = begun;
+    pthread_mutex_unlock(&lock);
+    return n;
 }
 
 unsigned

@@ -178,6 +178,21 @@ set_failure(struct port_request *request, const struct hba_answer *answer)
           answer->attention);
 }
 
+bool
+hba_can_read_sense(const uint8_t *sense, size_t len)
+{
+    switch (len > 0 ? sense[0] & 0x7Fu : 0) {
+    case 0x70:
+    case 0x71:
+        return len > 2;
+    case 0x72:
+    case 0x73:
+        return len > 1;
+    default:
+        return false;
+    }
+}
+
 void
 hba_set_answer(struct hba_request *hba, const struct hba_answer *answer)
 {

@@ -108,6 +108,10 @@ void hba_gap_good(struct hba_gap *gap, const SCSI_REQUEST_BLOCK *srb,
 bool hba_gap_passed(struct hba_gap *gap, const SCSI_REQUEST_BLOCK *srb,
                     bool idle);
 
+/* Do sense data get as far as their key?  What does not may have been a unit
+ * attention. */
+bool hba_can_read_sense(const uint8_t *sense, size_t len);
+
 /* Stores the answer in the SRB.  From submit, or right before hba_done. */
 void hba_set_answer(struct hba_request *request,
                           const struct hba_answer *answer);

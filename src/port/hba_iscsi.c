@@ -149,7 +149,7 @@ sense_of(const struct scsi_task *task, size_t *out_len)
 }
 
 /* A unit attention, or the first word that there is no medium: those behind it
- * may run on another one. */
+ * may run on another one.  What cannot be read may have been one. */
 static bool
 tells_of_change(struct iscsi_unit *unit, const uint8_t *sense, size_t len)
 {
@@ -159,7 +159,8 @@ tells_of_change(struct iscsi_unit *unit, const uint8_t *sense, size_t len)
 
     if (empty)
         unit->empty = true;
-    return left || sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION;
+    return left || !hba_can_read_sense(sense, len) ||
+           sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION;
 }
 
 static void

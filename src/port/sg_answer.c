@@ -184,11 +184,12 @@ sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer)
 bool
 sg_answer_doubtful(const struct sg_io_hdr *hdr)
 {
+    size_t len =
+        hdr->sb_len_wr < hdr->mx_sb_len ? hdr->sb_len_wr : hdr->mx_sb_len;
+
     if (hdr->status == SCSISTAT_CHECK_CONDITION)
-        return sg_sense_key(hdr->sbp, hdr->sb_len_wr < hdr->mx_sb_len
-                                          ? hdr->sb_len_wr
-                                          : hdr->mx_sb_len) ==
-               SCSI_SENSE_UNIT_ATTENTION;
+        return !hba_can_read_sense(hdr->sbp, len) ||
+               sg_sense_key(hdr->sbp, len) == SCSI_SENSE_UNIT_ATTENTION;
     switch (hdr->host_status) {
     case 0x00: /* DID_OK */
     case 0x02: /* DID_BUS_BUSY */

@@ -166,6 +166,28 @@ shutdown__with_dpcs_queued__runs_them(void **state)
     ke_shutdown();
 }
 
+static VOID NTAPI
+queue_late(PVOID unused)
+{
+    (void) unused;
+    usleep(30000);
+    KeInsertQueueDpc(&dpcs[0], NULL, NULL);
+}
+
+/* Another thread than those that are stopped. */
+static void
+shutdown__dpc_queued_when_all_were_stopped__runs_it_and_ends(void **state)
+{
+    PETHREAD thread = ke_system_thread_new(queue_late, NULL);
+
+    runs = 0;
+    assert_true(ke_system_thread_start(thread));
+    ke_thread_unref(thread);
+    ke_shutdown();
+    assert_int_equal(runs, 1);
+    assert_int_equal(ke_spawned_count(), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int
@@ -178,6 +200,7 @@ main(void)
         TEST(dpc__that_signals_its_owner__is_not_touched_afterwards),
         TEST(rules__broken__bug_check),
         TEST(shutdown__with_dpcs_queued__runs_them),
+        TEST(shutdown__dpc_queued_when_all_were_stopped__runs_it_and_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, end_ke);

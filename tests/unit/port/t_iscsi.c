@@ -438,6 +438,33 @@ P1__allow__what_was_sent_before_has_ended__nothing_is_behind(void **state)
 }
 
 static bool
+says_nothing(struct target *target, const struct pdu *in)
+{
+    static const uint8_t cut[2] = { 0x70, 0 };
+
+    return in->head[32] == 0x28 && target_respond(target, in, 2, cut, 2);
+}
+
+/* Sense data that end before the sense key: it may have been a unit attention. */
+static void
+P1__sense_that_cannot_be_read__may_have_told_of_a_change(void **state)
+{
+    struct wire *wire = *state;
+    struct call call;
+
+    answers_by(wire, says_nothing);
+    transfer(wire, &call, 0x28, 0, 1);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus), SRB_STATUS_ERROR);
+    assert_int_equal(call.srb.QueueSortKey, 2);
+    transfer(wire, &call, 0x2A, 0, 1);
+    give(&call, wire);
+    assert_int_equal(SRB_STATUS(call.srb.SrbStatus),
+                     SRB_STATUS_REQUEST_FLUSHED);
+    assert_int_equal(sent(wire, 0x2A), 0);
+}
+
+static bool
 aborts_a_task(struct target *target, const struct pdu *in)
 {
     return in->head[32] == 0x00 && target_respond(target, in, 0x40, NULL, 0);
@@ -859,6 +886,7 @@ main(void)
         WIRED(P1__change_told_of_first__what_came_late_is_not_believed),
         WIRED(P1__prevent_alone__proves_no_medium__writes_go_one_by_one),
         WIRED(P1__allow__what_was_sent_before_has_ended__nothing_is_behind),
+        WIRED(P1__sense_that_cannot_be_read__may_have_told_of_a_change),
         WIRED(P1__reset_by_another_initiator__what_was_locked_is_not),
         WIRED(P1__session_lost_in_a_write__is_not_sent_again),
         WIRED(P1__target_falls_silent__abort_ends_with_the_session),
