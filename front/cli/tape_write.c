@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,25 @@ static struct slot *
 slot_at(struct writer *w, uint64_t number)
 {
     return &w->slots[number % w->job.slots];
+}
+
+/* Is there an answer before there is input?  Waits for either: who watches is
+ * told what is on tape, and an end is noticed, however slow the input is. */
+static bool
+answer_comes_first(struct writer *w)
+{
+    struct pollfd fds[2] = {
+        { .fd = STDIN_FILENO, .events = POLLIN },
+        { .fd = tape_link_fd(w->job.link), .events = POLLIN },
+    };
+
+    while (w->tail < w->sent) {
+        if (tape_link_ready(w->job.link))
+            return true;
+        if (poll(fds, 2, -1) < 0 ? errno != EINTR : fds[0].revents != 0)
+            return false;
+    }
+    return false;
 }
 
 /* As much as there is, up to max: less only at the end. */
@@ -229,7 +249,8 @@ stream(struct writer *w)
     while (rc == 0 && !part_over(w)) {
         if (w->sent < w->head)
             rc = submit(w);
-        else if (!w->input_over && w->head - w->tail < w->job.slots)
+        else if (!w->input_over && w->head - w->tail < w->job.slots &&
+                 !answer_comes_first(w))
             fill(w);
         else if (w->tail < w->sent)
             rc = take(w);

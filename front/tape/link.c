@@ -535,6 +535,12 @@ tape_link_ready(struct tape_link *link)
     return true;
 }
 
+int
+tape_link_fd(const struct tape_link *link)
+{
+    return link->fd;
+}
+
 unsigned
 tape_link_pending(const struct tape_link *link)
 {

@@ -98,6 +98,8 @@ struct tape_link_done {
 int tape_link_reap(struct tape_link *link, struct tape_link_done *out_done);
 /* Would tape_link_reap return at once? */
 bool tape_link_ready(struct tape_link *link);
+/* Readable when there may be more to reap; for poll, and nothing else. */
+int tape_link_fd(const struct tape_link *link);
 /* How many are on their way. */
 unsigned tape_link_pending(const struct tape_link *link);
 /* What is submitted from now on is carried out again. */
