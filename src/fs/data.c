@@ -597,6 +597,12 @@ settle(struct volume *volume, PIRP irp)
     if (fs_volume_state(volume) == VOL_REPLAYING)
         fs_wait_for_resume(volume);
     state = fs_volume_state(volume);
+    /* It was in the drive when a person gave the volume up: a flush that went on
+     * later would promise what is in a file. */
+    if (state == VOL_CANCELLED) {
+        finish(irp, fs_volume_reason(volume));
+        return;
+    }
     settled = generation != fs_sent_generation(irp) ||
               (state != VOL_MOUNTED && state != VOL_VERIFYING);
     if (needs_refresh(volume, irp))

@@ -190,6 +190,8 @@ BOOLEAN NTAPI fs_volume_change(struct volume *volume, ULONG generation,
  * what was said; why: what a person is asked about. */
 void fs_volume_lose(struct volume *volume, ULONG generation, NTSTATUS why,
                     NTSTATUS cause);
+/* While it is away: why. */
+NTSTATUS fs_volume_reason(struct volume *volume);
 /* As fs_volume_change, without telling anybody. */
 BOOLEAN fs_volume_set(struct volume *volume, ULONG generation,
                       enum vol_state to, NTSTATUS why, BOOLEAN *out_changed);

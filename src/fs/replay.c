@@ -475,8 +475,8 @@ fs_set_keeper(fs_keeper_fn *fn, void *context)
     fs.keeper = fn;
 }
 
-static NTSTATUS
-absent_for(struct volume *volume)
+NTSTATUS
+fs_volume_reason(struct volume *volume)
 {
     NTSTATUS reason;
     KIRQL irql;
@@ -496,7 +496,8 @@ fs_give_up(struct volume *volume, NTSTATUS why)
     TRACE(TRACE_FS, "volume %s: given up: %s", volume->id.label,
           status_name(status));
     if (NT_SUCCESS(status) && fs_volume_state(volume) == VOL_ABSENT)
-        fs_volume_change(volume, generation, VOL_CANCELLED, absent_for(volume));
+        fs_volume_change(volume, generation, VOL_CANCELLED,
+                         fs_volume_reason(volume));
 }
 
 void

@@ -352,6 +352,32 @@ P4__one_of_two_clones__carried_from_a_silent_drive__is_itself(void **state)
     assert_ptr_equal(info_of(second).drive, e->fdo);
 }
 
+/* What it would have promised is in a recovery file by then. */
+static void
+P5__flush_that_is_in_the_drive__given_up_meanwhile__fails(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct kept kept = { 0 };
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, FAT("given", "GIVEN", "A0000049"));
+    volume = mount(d);
+    memset(buffer, 'G', sizeof buffer);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    fault(d, "at 1 0x35 do delay 300");
+    req_start(&req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
+    pull_out(d);
+    fs_media_gone(d->fdo);
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    fs_set_keeper(keep, &kept);
+    fs_give_up(volume, STATUS_NO_MEDIA_IN_DEVICE);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(fs_volume_state(volume), VOL_CANCELLED);
+    assert_int_equal(kept.bytes, 4096);
+    assert_int_equal(req_end(&req), STATUS_NO_MEDIA_IN_DEVICE);
+}
+
 /* Verified again and again, as in a drive that announces nothing. */
 static void
 blank_media__lost_by_verifications_and_nobodys__do_not_pile_up(void **state)
@@ -926,6 +952,8 @@ main(void)
             rig_disks),
         TEST(P4__one_of_two_clones__carried_from_a_silent_drive__is_itself,
              rig_three_disks),
+        TEST(P5__flush_that_is_in_the_drive__given_up_meanwhile__fails,
+             rig_cached_disk),
         TEST(blank_media__lost_by_verifications_and_nobodys__do_not_pile_up,
              rig_disk),
         TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
