@@ -240,7 +240,9 @@ fs_volume_vpb(struct volume *volume)
 struct volume *
 fs_volume_of(PVPB vpb)
 {
-    PDEVICE_OBJECT device = vpb != NULL ? vpb->DeviceObject : NULL;
+    PDEVICE_OBJECT device =
+        vpb != NULL ? __atomic_load_n(&vpb->DeviceObject, __ATOMIC_ACQUIRE)
+                    : NULL;
 
     if (device == NULL || device->DriverObject != fs.driver)
         return NULL;

@@ -162,7 +162,8 @@ session_unref(struct ri_tape *tape)
         return;
     kept_free(&tape->kept);
     free(tape->scratch);
-    tape->vpb.DeviceObject = NULL; /* nobody's any more */
+    /* Nobody's any more; who lists questions may look at it just now. */
+    __atomic_store_n(&tape->vpb.DeviceObject, NULL, __ATOMIC_RELEASE);
     KeAcquireSpinLock(&tapes.lock, &irql);
     InsertTailList(&tapes.past, &tape->link);
     if (++tapes.past_count > TAPES_PAST) {

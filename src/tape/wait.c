@@ -113,7 +113,9 @@ set_drive(struct ri_tape *tape)
     KIRQL irql;
 
     IoAcquireVpbSpinLock(&irql);
-    tape->vpb.RealDevice = tape->vpb.DeviceObject = tape->unit->device;
+    tape->vpb.RealDevice = tape->unit->device;
+    __atomic_store_n(&tape->vpb.DeviceObject, tape->unit->device,
+                     __ATOMIC_RELEASE);
     IoReleaseVpbSpinLock(irql);
 }
 
