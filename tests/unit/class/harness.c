@@ -768,3 +768,75 @@ new_log(struct io_error_log_entry *list, size_t max)
         last = list[count - 1].seq;
     return count;
 }
+
+/* --- notifications -------------------------------------------------------- */
+
+static NTSTATUS NTAPI
+hear(PVOID structure, PVOID context)
+{
+    PTARGET_DEVICE_CUSTOM_NOTIFICATION note = structure;
+    size_t extra = note->Size - offsetof(TARGET_DEVICE_CUSTOM_NOTIFICATION,
+                                         CustomDataBuffer);
+    struct listener *listener = context;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&listener->lock, &irql);
+    if (listener->count < NOTES) {
+        listener->guid[listener->count] = note->Event;
+        if (extra > sizeof listener->media[0])
+            extra = sizeof listener->media[0];
+        memcpy(&listener->media[listener->count], note->CustomDataBuffer,
+               extra);
+        listener->count++;
+    }
+    KeReleaseSpinLock(&listener->lock, irql);
+    return STATUS_SUCCESS;
+}
+
+void
+listen_to(struct rig *rig, struct listener *listener)
+{
+    memset(listener, 0, sizeof *listener);
+    KeInitializeSpinLock(&listener->lock);
+    assert_int_equal(
+        io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &listener->file),
+        STATUS_SUCCESS);
+    assert_int_equal(
+        IoRegisterPlugPlayNotification(EventCategoryTargetDeviceChange, 0,
+                                       listener->file, rig->fdo->DriverObject,
+                                       hear, listener, &listener->entry),
+        STATUS_SUCCESS);
+}
+
+void
+stop_listening(struct listener *listener)
+{
+    assert_int_equal(IoUnregisterPlugPlayNotification(listener->entry),
+                     STATUS_SUCCESS);
+    io_close_file(listener->file);
+}
+
+unsigned
+heard(struct listener *listener)
+{
+    unsigned count;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&listener->lock, &irql);
+    count = listener->count;
+    KeReleaseSpinLock(&listener->lock, irql);
+    return count;
+}
+
+unsigned
+heard_of(struct listener *listener, const GUID *guid)
+{
+    unsigned count = 0;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&listener->lock, &irql);
+    for (unsigned i = 0; i < listener->count; i++)
+        count += IsEqualGUID(&listener->guid[i], guid) ? 1 : 0;
+    KeReleaseSpinLock(&listener->lock, irql);
+    return count;
+}

@@ -208,6 +208,23 @@ size_t new_log(struct io_error_log_entry *list, size_t max);
 PDEVICE_OBJECT slot_of(void);
 void clear_slot(void);
 
+/* What a drive's device tells who has registered for it; the first NOTES. */
+#define NOTES 64
+
+struct listener {
+    PFILE_OBJECT file;
+    PVOID entry;
+    KSPIN_LOCK lock;
+    unsigned count;
+    GUID guid[NOTES];
+    CLASS_MEDIA_CHANGE_CONTEXT media[NOTES];
+};
+
+void listen_to(struct rig *rig, struct listener *listener);
+void stop_listening(struct listener *listener);
+unsigned heard(struct listener *listener);
+unsigned heard_of(struct listener *listener, const GUID *guid);
+
 /* True within 5 s. */
 #define EVENTUALLY(condition)                                                 \
     ({                                                                        \

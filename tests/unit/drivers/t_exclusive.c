@@ -71,66 +71,6 @@ query(struct rig *rig, const struct ask *ask)
     return buffer.out;
 }
 
-/* --- notifications -------------------------------------------------------- */
-
-struct listener {
-    PFILE_OBJECT file;
-    PVOID entry;
-    KSPIN_LOCK lock;
-    GUID guid[16];
-    unsigned count;
-};
-
-static NTSTATUS NTAPI
-hear(PVOID structure, PVOID context)
-{
-    PTARGET_DEVICE_CUSTOM_NOTIFICATION note = structure;
-    struct listener *listener = context;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&listener->lock, &irql);
-    if (listener->count < RTL_NUMBER_OF(listener->guid))
-        listener->guid[listener->count++] = note->Event;
-    KeReleaseSpinLock(&listener->lock, irql);
-    return STATUS_SUCCESS;
-}
-
-static void
-listen_to(struct rig *rig, struct listener *listener)
-{
-    memset(listener, 0, sizeof *listener);
-    KeInitializeSpinLock(&listener->lock);
-    assert_int_equal(
-        io_open_device(rig->fdo, FILE_READ_ATTRIBUTES, &listener->file),
-        STATUS_SUCCESS);
-    assert_int_equal(
-        IoRegisterPlugPlayNotification(EventCategoryTargetDeviceChange, 0,
-                                       listener->file, rig->fdo->DriverObject,
-                                       hear, listener, &listener->entry),
-        STATUS_SUCCESS);
-}
-
-static void
-stop_listening(struct listener *listener)
-{
-    assert_int_equal(IoUnregisterPlugPlayNotification(listener->entry),
-                     STATUS_SUCCESS);
-    io_close_file(listener->file);
-}
-
-static unsigned
-heard(struct listener *listener, const GUID *guid)
-{
-    unsigned count = 0;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&listener->lock, &irql);
-    for (unsigned i = 0; i < listener->count; i++)
-        count += IsEqualGUID(&listener->guid[i], guid) ? 1 : 0;
-    KeReleaseSpinLock(&listener->lock, irql);
-    return count;
-}
-
 /* --- what is asked -------------------------------------------------------- */
 
 static void
@@ -419,13 +359,13 @@ notifications__lock_unlock_removal_arrival(void **state)
     listen_to(rig, &listener);
     assert_int_equal(lock(rig, "x", 0, &one), STATUS_SUCCESS);
     assert_true(
-        EVENTUALLY(heard(&listener, &GUID_IO_CDROM_EXCLUSIVE_LOCK) == 1));
-    assert_int_equal(heard(&listener, &GUID_IO_CDROM_EXCLUSIVE_UNLOCK), 0);
+        EVENTUALLY(heard_of(&listener, &GUID_IO_CDROM_EXCLUSIVE_LOCK) == 1));
+    assert_int_equal(heard_of(&listener, &GUID_IO_CDROM_EXCLUSIVE_UNLOCK), 0);
     assert_int_equal(unlock(rig, 0, &one), STATUS_SUCCESS);
-    assert_true(EVENTUALLY(heard(&listener, &GUID_IO_MEDIA_ARRIVAL) == 1));
-    assert_int_equal(heard(&listener, &GUID_IO_MEDIA_REMOVAL), 1);
+    assert_true(EVENTUALLY(heard_of(&listener, &GUID_IO_MEDIA_ARRIVAL) == 1));
+    assert_int_equal(heard_of(&listener, &GUID_IO_MEDIA_REMOVAL), 1);
     assert_true(
-        EVENTUALLY(heard(&listener, &GUID_IO_CDROM_EXCLUSIVE_UNLOCK) == 1));
+        EVENTUALLY(heard_of(&listener, &GUID_IO_CDROM_EXCLUSIVE_UNLOCK) == 1));
     stop_listening(&listener);
     io_close_file(one.file);
 }
@@ -443,10 +383,10 @@ notifications__not_wanted__none_of_the_medium(void **state)
     assert_int_equal(unlock(rig, CDROM_NO_MEDIA_NOTIFICATIONS, &one),
                      STATUS_SUCCESS);
     assert_true(
-        EVENTUALLY(heard(&listener, &GUID_IO_CDROM_EXCLUSIVE_UNLOCK) == 1));
+        EVENTUALLY(heard_of(&listener, &GUID_IO_CDROM_EXCLUSIVE_UNLOCK) == 1));
     rig_settle(rig);
-    assert_int_equal(heard(&listener, &GUID_IO_MEDIA_ARRIVAL), 0);
-    assert_int_equal(heard(&listener, &GUID_IO_MEDIA_REMOVAL), 0);
+    assert_int_equal(heard_of(&listener, &GUID_IO_MEDIA_ARRIVAL), 0);
+    assert_int_equal(heard_of(&listener, &GUID_IO_MEDIA_REMOVAL), 0);
     stop_listening(&listener);
     io_close_file(one.file);
 }
@@ -466,11 +406,11 @@ detection__rests_while_locked_and_then_finds_the_medium(void **state)
     assert_int_equal(vscsi_yank(rig->drive), 0);
     rig_settle(rig);
     assert_int_equal(rig->spy.polls, 0);
-    assert_int_equal(heard(&listener, &GUID_IO_MEDIA_REMOVAL), 0);
+    assert_int_equal(heard_of(&listener, &GUID_IO_MEDIA_REMOVAL), 0);
     assert_int_equal(unlock(rig, 0, &one), STATUS_SUCCESS);
-    assert_true(EVENTUALLY(heard(&listener, &GUID_IO_MEDIA_REMOVAL) == 1));
+    assert_true(EVENTUALLY(heard_of(&listener, &GUID_IO_MEDIA_REMOVAL) == 1));
     assert_true(EVENTUALLY(rig_state(rig) == MediaNotPresent));
-    assert_int_equal(heard(&listener, &GUID_IO_MEDIA_ARRIVAL), 0);
+    assert_int_equal(heard_of(&listener, &GUID_IO_MEDIA_ARRIVAL), 0);
     stop_listening(&listener);
     io_close_file(one.file);
 }

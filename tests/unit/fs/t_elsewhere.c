@@ -6,6 +6,8 @@
  */
 #include "rig.h"
 
+#include <pthread.h>
+
 #include "base/clock.h"
 
 #define AT (4ul << 20)
@@ -350,6 +352,39 @@ P4__one_of_two_clones__carried_from_a_silent_drive__is_itself(void **state)
     __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
     assert_int_equal(volumes(), 2);
     assert_ptr_equal(info_of(second).drive, e->fdo);
+}
+
+static void *
+lose_later(void *volume)
+{
+    usleep(50000);
+    fs_volume_change(volume, fs_volume_generation(volume), VOL_ABSENT,
+                     STATUS_NO_MEDIA_IN_DEVICE);
+    return NULL;
+}
+
+/* A clone is in its place, and nobody has begun to compare it. */
+static void
+P8__its_clone_is_about_to_be_compared__its_own_medium_waits(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("about", "ABOUT", "A000004A");
+    pthread_t thread;
+    ULONG generation;
+
+    put_in(d, path);
+    used = mount(d);
+    generation = fs_volume_generation(used);
+    assert_true(fs_volume_change(used, generation, VOL_VERIFYING,
+                                 STATUS_VERIFY_REQUIRED));
+    assert_true(
+        fs_volume_change(used, generation, VOL_REPLAYING, STATUS_SUCCESS));
+    assert_int_equal(pthread_create(&thread, NULL, lose_later, used), 0);
+    put_in(e, image_copy("about_too", path));
+    assert_ptr_equal(mount(e), used);
+    pthread_join(thread, NULL);
+    assert_int_equal(volumes(), 1);
+    assert_ptr_equal(info_of(used).drive, e->fdo);
 }
 
 /* What it would have promised is in a recovery file by then. */
@@ -952,6 +987,8 @@ main(void)
             rig_disks),
         TEST(P4__one_of_two_clones__carried_from_a_silent_drive__is_itself,
              rig_three_disks),
+        TEST(P8__its_clone_is_about_to_be_compared__its_own_medium_waits,
+             rig_cached_disks),
         TEST(P5__flush_that_is_in_the_drive__given_up_meanwhile__fails,
              rig_cached_disk),
         TEST(blank_media__lost_by_verifications_and_nobodys__do_not_pile_up,
