@@ -471,8 +471,9 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
         if (!NT_SUCCESS(status))
             return finish(irp, status);
     } else if (top == NULL && needs_refresh(volume, irp)) {
-        /* The worker reads the identity again, then sends it. */
-        set_key(own, fs_volume_generation(volume) - 1);
+        /* The worker reads the identity again, then sends it: for that it must
+         * not count as sent under this generation, nor under one given up. */
+        set_key(own, fs_volume_generation(volume) + 1);
         irp->IoStatus.Status = STATUS_VERIFY_REQUIRED;
         fs_post(volume, irp);
         return STATUS_PENDING;
@@ -596,13 +597,13 @@ settle(struct volume *volume, PIRP irp)
      * the worker does not spin. */
     if (fs_volume_state(volume) == VOL_REPLAYING)
         fs_wait_for_resume(volume);
-    state = fs_volume_state(volume);
     /* It was in the drive when a person gave the volume up: a flush that went on
      * later would promise what is in a file. */
-    if (state == VOL_CANCELLED) {
-        finish(irp, fs_volume_reason(volume));
+    if (fs_given_up(volume, irp, &status)) {
+        finish(irp, status);
         return;
     }
+    state = fs_volume_state(volume);
     settled = generation != fs_sent_generation(irp) ||
               (state != VOL_MOUNTED && state != VOL_VERIFYING);
     if (needs_refresh(volume, irp))

@@ -75,6 +75,10 @@ struct volume {
     BOOLEAN as_it_is;              /* a person wants it whatever was changed */
     BOOLEAN taken_as_it_is;        /* ... and it was mounted so */
     ULONG uses;                    /* as it was; files know how often */
+    BOOLEAN given_up;              /* once at least, and last what was sent
+                                    * before this generation, for this reason */
+    ULONG given_up_generation;
+    NTSTATUS given_up_for;
     BOOLEAN changed_elsewhere;     /* why it is not mounted */
     ULONG replays;
     struct witness *witness;       /* NULL: never seen on a writable medium */
@@ -190,8 +194,8 @@ BOOLEAN NTAPI fs_volume_change(struct volume *volume, ULONG generation,
  * what was said; why: what a person is asked about. */
 void fs_volume_lose(struct volume *volume, ULONG generation, NTSTATUS why,
                     NTSTATUS cause);
-/* While it is away: why. */
-NTSTATUS fs_volume_reason(struct volume *volume);
+/* Was the request sent before a person gave the volume up last?  Then why. */
+BOOLEAN fs_given_up(struct volume *volume, PIRP irp, NTSTATUS *out_why);
 /* As fs_volume_change, without telling anybody. */
 BOOLEAN fs_volume_set(struct volume *volume, ULONG generation,
                       enum vol_state to, NTSTATUS why, BOOLEAN *out_changed);

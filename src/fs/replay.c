@@ -475,29 +475,41 @@ fs_set_keeper(fs_keeper_fn *fn, void *context)
     fs.keeper = fn;
 }
 
-NTSTATUS
-fs_volume_reason(struct volume *volume)
-{
-    NTSTATUS reason;
-    KIRQL irql;
-
-    KeAcquireSpinLock(&volume->lock, &irql);
-    reason = volume->reason;
-    KeReleaseSpinLock(&volume->lock, irql);
-    return reason;
-}
-
 void
 fs_give_up(struct volume *volume, NTSTATUS why)
 {
     ULONG generation = fs_volume_generation(volume);
-    NTSTATUS status = fs_keep(volume, why);
+    NTSTATUS status = fs_keep(volume, why), reason;
+    KIRQL irql;
 
     TRACE(TRACE_FS, "volume %s: given up: %s", volume->id.label,
           status_name(status));
-    if (NT_SUCCESS(status) && fs_volume_state(volume) == VOL_ABSENT)
-        fs_volume_change(volume, generation, VOL_CANCELLED,
-                         fs_volume_reason(volume));
+    if (!NT_SUCCESS(status))
+        return;
+    KeAcquireSpinLock(&volume->lock, &irql);
+    /* It may be back by now; its reason is gone then. */
+    reason = NT_SUCCESS(volume->reason) ? why : volume->reason;
+    volume->given_up = TRUE;
+    volume->given_up_generation = generation;
+    volume->given_up_for = reason;
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (fs_volume_state(volume) == VOL_ABSENT)
+        fs_volume_change(volume, generation, VOL_CANCELLED, reason);
+}
+
+BOOLEAN
+fs_given_up(struct volume *volume, PIRP irp, NTSTATUS *out_why)
+{
+    ULONG sent = fs_sent_generation(irp);
+    BOOLEAN yes;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    yes = volume->given_up && (LONG) (sent - volume->given_up_generation) < 0;
+    if (yes)
+        *out_why = volume->given_up_for;
+    KeReleaseSpinLock(&volume->lock, irql);
+    return yes;
 }
 
 void

@@ -387,21 +387,19 @@ P8__its_clone_is_about_to_be_compared__its_own_medium_waits(void **state)
     assert_ptr_equal(info_of(used).drive, e->fdo);
 }
 
-/* What it would have promised is in a recovery file by then. */
-static void
-P5__flush_that_is_in_the_drive__given_up_meanwhile__fails(void **state)
+/* A flush in a drive whose medium is pulled, and the volume given up. */
+static struct volume *
+give_up_over_flush(struct drive_rig *d, const char *path, struct req *req)
 {
-    struct drive_rig *d = begin(state, 0);
     struct kept kept = { 0 };
     struct volume *volume;
-    struct req req;
 
-    put_in(d, FAT("given", "GIVEN", "A0000049"));
+    put_in(d, path);
     volume = mount(d);
     memset(buffer, 'G', sizeof buffer);
     assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
     fault(d, "at 1 0x35 do delay 300");
-    req_start(&req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
+    req_start(req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
     pull_out(d);
     fs_media_gone(d->fdo);
     assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
@@ -410,7 +408,38 @@ P5__flush_that_is_in_the_drive__given_up_meanwhile__fails(void **state)
     fs_set_keeper(NULL, NULL);
     assert_int_equal(fs_volume_state(volume), VOL_CANCELLED);
     assert_int_equal(kept.bytes, 4096);
+    return volume;
+}
+
+/* What it would have promised is in a recovery file by then. */
+static void
+P5__flush_that_is_in_the_drive__given_up_meanwhile__fails(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct req req;
+
+    give_up_over_flush(d, FAT("given", "GIVEN", "A0000049"), &req);
     assert_int_equal(req_end(&req), STATUS_NO_MEDIA_IN_DEVICE);
+}
+
+/* ... also when somebody asked for the volume since, and when it is back. */
+static void
+P5__flush_that_is_in_the_drive__given_up_and_wanted_again__fails(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("wanted", "WANTED", "A000004B");
+    struct volume *volume;
+    struct req req;
+
+    volume = give_up_over_flush(d, path, &req);
+    fs_wanted(volume);
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    assert_int_equal(req_end(&req), STATUS_NO_MEDIA_IN_DEVICE);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
 }
 
 /* Verified again and again, as in a drive that announces nothing. */
@@ -990,6 +1019,8 @@ main(void)
         TEST(P8__its_clone_is_about_to_be_compared__its_own_medium_waits,
              rig_cached_disks),
         TEST(P5__flush_that_is_in_the_drive__given_up_meanwhile__fails,
+             rig_cached_disk),
+        TEST(P5__flush_that_is_in_the_drive__given_up_and_wanted_again__fails,
              rig_cached_disk),
         TEST(blank_media__lost_by_verifications_and_nobodys__do_not_pile_up,
              rig_disk),
