@@ -44,6 +44,7 @@ struct hba_info {
     uint64_t commands;
     bool prevented;
     bool away;                  /* there is no way to it now */
+    bool refused;               /* ... for it lets us not in */
     bool may_be_away;           /* ... and that is no failure when it is made */
     bool shared;                /* others may be told of changes in our place */
     uint32_t max_transfer_bytes;    /* of this unit; 0: as hba_ops says */

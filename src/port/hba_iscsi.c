@@ -712,6 +712,7 @@ iscsi_info(void *hba, struct hba_info *out_info)
     out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
     out_info->prevented = __atomic_load_n(&unit->prevented, __ATOMIC_ACQUIRE);
     out_info->away = !iscsi_session_is_up(unit->session);
+    out_info->refused = iscsi_session_is_refused(unit->session);
     out_info->may_be_away = unit->may_be_away;
 }
 

@@ -67,7 +67,7 @@ struct iscsi_session {
     bool walking;               /* the thread goes through `units` */
     bool stop;
     bool tried;                 /* the first attempt is over */
-    bool refused;               /* ... or a later one: the target wants no us */
+    unsigned refused;           /* the last login, so; 0: it was not */
     enum iscsi_state state;     /* written by the thread, in its seat */
     char error[256];            /* why it is down */
 
@@ -76,6 +76,7 @@ struct iscsi_session {
     long nap_ns;
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
+    unsigned refusal;           /* the status of this attempt's login */
     bool broken;                /* it has to end */
     bool ended;                 /* it has, as another than the thread found */
     bool luns_changed;          /* the target says so: all units are told */
@@ -122,6 +123,8 @@ bool iscsi_session_is_up(struct iscsi_session *session);
 /* Where it leads, and why it is down. */
 void iscsi_session_why(struct iscsi_session *session, char *out_text,
                        size_t text_max);
+/* Any thread: it is there, and lets us not in. */
+bool iscsi_session_is_refused(struct iscsi_session *session);
 /* Units of the thread's rounds; PASSIVE. */
 void iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit);
 void iscsi_session_remove(struct iscsi_session *session,
@@ -133,6 +136,15 @@ void iscsi_session_got(struct iscsi_session *session);
 void iscsi_session_wake(struct iscsi_session *session);
 /* Any thread: there is something in `incoming`, with so many bytes to send. */
 void iscsi_session_start(struct iscsi_session *session, size_t out_bytes);
+
+/* --- iscsi_login.c -------------------------------------------------------------- */
+
+/* The status (class and detail) of which libiscsi's text of error tells, or 0. */
+unsigned iscsi_login_status(const char *error);
+/* Why, for a person; has_user: CHAP was tried. */
+const char *iscsi_login_words(unsigned status, bool has_user);
+/* It stays so until somebody changes something. */
+bool iscsi_login_is_ours(unsigned status);
 
 /* --- hba_iscsi.c: called in the session's seat ---------------------------------- */
 

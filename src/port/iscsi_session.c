@@ -35,9 +35,10 @@
 #define LOGIN_LIMIT_MS   5000
 #define PAUSE_FIRST_MS   250
 #define PAUSE_LONGEST_MS 8000
-#define LIFE_MS          5000 /* between signs of life */
-#define LIFE_MISSING     3    /* so many without an answer: it is gone */
-#define FUNCTION_MS      3000 /* for task management to be answered */
+#define PAUSE_REFUSED_MS 64000 /* ... as long as we are refused */
+#define LIFE_MS          5000  /* between signs of life */
+#define LIFE_MISSING     3     /* so many without an answer: it is gone */
+#define FUNCTION_MS      3000  /* for task management to be answered */
 #define BURST_BYTES      (256u * 1024)
 #define NAP_MIN_NS       12500
 #define NAP_MAX_NS       200000
@@ -79,8 +80,14 @@ say_why(struct iscsi_session *session, const char *what)
     if (strstr(text, "reconnect") != NULL)
         text = session->state == ISCSI_UP ? "" : "cannot be reached";
     pthread_mutex_lock(&session->lock);
-    snprintf(session->error, sizeof session->error, "%s%s%s", what,
-             text[0] != '\0' ? ": " : "", text);
+    session->refused = session->refusal;
+    if (session->refused != 0)
+        snprintf(session->error, sizeof session->error,
+                 "the login is refused (%04X): %s", session->refused,
+                 iscsi_login_words(session->refused, session->user[0] != '\0'));
+    else
+        snprintf(session->error, sizeof session->error, "%s%s%s", what,
+                 text[0] != '\0' ? ": " : "", text);
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -105,6 +112,8 @@ for_each_unit(struct iscsi_session *session, void (*fn)(struct iscsi_unit *))
 static void
 go_down(struct iscsi_session *session, const char *why)
 {
+    unsigned longest;
+
     say_why(session, why);
     pthread_mutex_lock(&session->lock);
     session->tried = true;
@@ -117,10 +126,12 @@ go_down(struct iscsi_session *session, const char *why)
     session->iscsi = NULL;
     session->functions = 0;
     for_each_unit(session, iscsi_unit_over);
+    longest = iscsi_login_is_ours(session->refusal) ? PAUSE_REFUSED_MS
+                                                    : PAUSE_LONGEST_MS;
     session->next_ms = now_ms() + session->pause_ms;
     session->pause_ms *= 2;
-    if (session->pause_ms > PAUSE_LONGEST_MS)
-        session->pause_ms = PAUSE_LONGEST_MS;
+    if (session->pause_ms > longest)
+        session->pause_ms = longest;
 }
 
 static void
@@ -128,13 +139,13 @@ logged_in(struct iscsi_context *iscsi, int status, void *data, void *context)
 {
     struct iscsi_session *session = context;
 
-    (void) iscsi;
     (void) data;
     if (status != SCSI_STATUS_GOOD) {
         session->next_ms = 0; /* seen by the caller of iscsi_service */
-        pthread_mutex_lock(&session->lock);
-        session->refused = status == SCSI_STATUS_ERROR; /* it said so */
-        pthread_mutex_unlock(&session->lock);
+        if (status == SCSI_STATUS_REDIRECT)
+            session->refusal = SCSI_STATUS_REDIRECT;
+        else if (status == SCSI_STATUS_ERROR) /* it said so */
+            session->refusal = iscsi_login_status(iscsi_get_error(iscsi));
         return;
     }
     session->pause_ms = PAUSE_FIRST_MS;
@@ -169,6 +180,7 @@ connect_to_target(struct iscsi_session *session)
     }
     session->broken = false;
     session->functions = 0;
+    session->refusal = 0;
     iscsi_set_isid_random(iscsi, session->isid, 0);
     iscsi_set_noautoreconnect(iscsi, 1);
     iscsi_set_targetname(iscsi, session->target);
@@ -547,6 +559,17 @@ iscsi_session_is_up(struct iscsi_session *session)
     return up;
 }
 
+bool
+iscsi_session_is_refused(struct iscsi_session *session)
+{
+    bool refused;
+
+    pthread_mutex_lock(&session->lock);
+    refused = session->state != ISCSI_UP && session->refused != 0;
+    pthread_mutex_unlock(&session->lock);
+    return refused;
+}
+
 void
 iscsi_session_why(struct iscsi_session *session, char *out_text,
                   size_t text_max)
@@ -565,7 +588,7 @@ wait_for_login(struct iscsi_session *session,
                const struct port_iscsi_config *config)
 {
     struct timespec limit;
-    bool up, good;
+    bool up;
 
     clock_gettime(CLOCK_MONOTONIC, &limit);
     limit.tv_sec += LOGIN_LIMIT_MS / 1000 + 1;
@@ -576,20 +599,31 @@ wait_for_login(struct iscsi_session *session,
                0)
         ;
     up = session->state == ISCSI_UP;
-    good = up || (config->may_be_away && !session->refused);
     pthread_mutex_unlock(&session->lock);
     if (!up)
         iscsi_session_why(session, config->out_text, config->text_max);
-    return good;
+    return up || config->may_be_away;
+}
+
+static bool
+is_for(const struct iscsi_session *session,
+       const struct port_iscsi_config *config, const char *portal,
+       const char *target)
+{
+    return strcmp(session->portal, portal) == 0 &&
+           strcmp(session->target, target) == 0 &&
+           strcmp(session->initiator, config->initiator) == 0 &&
+           strcmp(session->user, config->user) == 0 &&
+           strcmp(session->secret, config->secret) == 0;
 }
 
 static struct iscsi_session *
-find_locked(const char *portal, const char *target)
+find_locked(const struct port_iscsi_config *config, const char *portal,
+            const char *target)
 {
     struct iscsi_session *session = registry;
 
-    while (session != NULL && (strcmp(session->portal, portal) != 0 ||
-                               strcmp(session->target, target) != 0))
+    while (session != NULL && !is_for(session, config, portal, target))
         session = session->next;
     return session;
 }
@@ -601,7 +635,7 @@ iscsi_session_get(const struct port_iscsi_config *config, const char *portal,
     struct iscsi_session *session;
 
     pthread_mutex_lock(&registry_lock);
-    session = find_locked(portal, target);
+    session = find_locked(config, portal, target);
     if (session == NULL) {
         session = session_new(config, portal, target);
         if (session != NULL) {

@@ -33,8 +33,8 @@ struct port_iscsi_config {
     /* On the session's thread, each time a session ends or begins. */
     void (*turned)(void *context);
     void *context;
-    /* A target that cannot be reached is no failure: the unit is made all the
-     * same, and not known yet (port_unit_known).  One that refuses us is. */
+    /* A target that cannot be reached, or refuses us, is no failure: the unit
+     * is made all the same, and not known yet (port_unit_known). */
     bool may_be_away;
     char *out_text;             /* why it failed, or is away */
     size_t text_max;
@@ -114,6 +114,7 @@ struct port_unit_info {
     uint64_t cleaning_asks;     /* ... that say CLEANING REQUESTED */
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
     bool away;                  /* there is no way to it now */
+    bool refused;               /* ... for its target lets us not in */
     bool shared;                /* others may be told of changes in our place */
     bool frozen;                /* the queue */
     unsigned queued;            /* requests in it */

@@ -314,6 +314,7 @@ port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
     info.commands = hba.commands;
     info.locked = hba.prevented;
     info.away = hba.away;
+    info.refused = hba.refused;
     info.shared = hba.shared;
     info.last_answer_ms =
         __atomic_load_n(&unit->last_answer_ms, __ATOMIC_RELAXED);

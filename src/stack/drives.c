@@ -161,6 +161,7 @@ drive_look(struct drive *drive)
                                &count, sizeof count, SL_OVERRIDE_VERIFY_VOLUME,
                                NULL);
     __atomic_store_n(&drive->found, status, __ATOMIC_RELEASE);
+    drive_tell_refused(drive);
     if (!__atomic_load_n(&drive->service->looking, __ATOMIC_ACQUIRE))
         return; /* at the start, all are */
     if (status == STATUS_NO_MEDIA_IN_DEVICE ||

@@ -157,13 +157,34 @@ tell_away(struct drive *drive, const char *why, bool no_way)
 
 /* What its port says of it. */
 static void
-tell_not_there(struct drive *drive)
+tell_not_there(struct drive *drive, bool refused)
 {
     char why[sizeof drive->late_why];
 
     port_unit_why(drive->pdo, why, sizeof why);
     tell_away(drive, why[0] != '\0' ? why : "it is not there",
-              drive->config.port == RI_PORT_ISCSI);
+              drive->config.port == RI_PORT_ISCSI && !refused);
+}
+
+static void
+forget_why(struct drive *drive)
+{
+    pthread_mutex_lock(&late_lock);
+    drive->late_why[0] = '\0';
+    drive->late_no_way = false;
+    pthread_mutex_unlock(&late_lock);
+}
+
+void
+drive_tell_refused(struct drive *drive)
+{
+    struct port_unit_info unit;
+
+    port_unit_info(drive->pdo, &unit);
+    if (unit.refused)
+        tell_not_there(drive, true);
+    else if (!unit.away)
+        forget_why(drive);
 }
 
 static const char *
@@ -255,10 +276,7 @@ begin_late(struct drive *drive, struct ri_error *out_error)
 static void
 arrived(struct drive *drive)
 {
-    pthread_mutex_lock(&late_lock);
-    drive->late_why[0] = '\0';
-    drive->late_no_way = false;
-    pthread_mutex_unlock(&late_lock);
+    forget_why(drive);
     __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,
                      __ATOMIC_RELAXED);
     event_send(drive->service, "drive", drive->config.name, "", 0,
@@ -283,7 +301,7 @@ drive_is_there(struct drive *drive)
     }
     port_unit_info(drive->pdo, &unit);
     if (unit.away) {
-        tell_not_there(drive);
+        tell_not_there(drive, unit.refused);
         InterlockedExchange(&drive->beginning, 0);
         return false; /* its port says when it comes */
     }

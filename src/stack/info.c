@@ -45,6 +45,41 @@ fill_real(struct drive *drive, struct volume *volume, struct ri_drive_info *out)
     out->write_protected = info.read_only;
 }
 
+static void
+why_not_yet(struct drive *drive, char *out_text, size_t text_max)
+{
+    char why[RI_TEXT_MAX / 2];
+    struct port_unit_info unit;
+
+    drive_why_away(drive, why, sizeof why);
+    port_unit_info(drive->pdo, &unit);
+    snprintf(out_text, text_max,
+             drive->config.port == RI_PORT_SG
+                 ? "it was not there since the service began (%s); it is taken "
+                   "when it comes"
+             : unit.refused
+                 ? "its target lets us not in (%s); it is tried again, later "
+                   "and later, every 64 s at last"
+                 : "its target could not be reached since the service began "
+                   "(%s); it is tried again every few seconds",
+             why);
+}
+
+/* It was there, and will be asked when it is again. */
+static void
+why_now(struct drive *drive, const struct port_unit_info *unit, char *text,
+        size_t text_max)
+{
+    size_t len = strlen(text);
+    char why[RI_TEXT_MAX / 2];
+
+    port_unit_why(drive->pdo, why, sizeof why);
+    snprintf(text + len, text_max - len,
+             unit->refused ? "; its target lets us not in now (%s)"
+                           : "; it is away now (%s)",
+             why[0] != '\0' ? why : "it is not there");
+}
+
 /* What is believed of the drive's announcements, and why. */
 static void
 fill_evidence(struct drive *drive, struct ri_drive_info *out)
@@ -64,16 +99,7 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
 
     if (drive_fdo(drive) == NULL) {
         snprintf(out->changes, sizeof out->changes, "unknown");
-        char why[RI_TEXT_MAX / 2];
-
-        drive_why_away(drive, why, sizeof why);
-        snprintf(out->changes_why, sizeof out->changes_why,
-                 drive->config.port == RI_PORT_SG
-                     ? "it was not there since the service began (%s); it is "
-                       "taken when it comes"
-                     : "its target could not be reached since the service "
-                       "began (%s); it is tried again every few seconds",
-                 why);
+        why_not_yet(drive, out->changes_why, sizeof out->changes_why);
         return;
     }
     class_evidence(drive->fdo, &seen);
@@ -91,7 +117,9 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
                  "times",
                  seen.came_silently, seen.sizes);
     port_unit_info(drive->pdo, &unit);
-    if (seen.asked)
+    if (unit.away)
+        why_now(drive, &unit, out->changes_why, sizeof out->changes_why);
+    else if (seen.asked)
         snprintf(out->changes_why + strlen(out->changes_why),
                  sizeof out->changes_why - strlen(out->changes_why), "%s",
                  unit.shared ? "; the kernel's driver has it, too, and may be "

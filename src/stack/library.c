@@ -248,18 +248,20 @@ NTSTATUS
 library_robot_begin(struct library_unit *unit)
 {
     char why[sizeof unit->late_why] = "";
+    struct port_unit_info seen;
     bool no_way = false;
     NTSTATUS status;
 
     if (unit->fdo != NULL)
         return STATUS_SUCCESS;
+    port_unit_info(unit->pdo, &seen);
     status = port_unit_identify(unit->pdo);
     if (NT_SUCCESS(status))
         status = start_stack(unit, unit->late_parameters, why, sizeof why);
     else
         port_unit_why(unit->pdo, why, sizeof why);
     no_way = why[0] != '\0' && !port_unit_known(unit->pdo) &&
-             unit->config.port == RI_PORT_ISCSI;
+             unit->config.port == RI_PORT_ISCSI && !seen.refused;
     if (!NT_SUCCESS(status) && why[0] == '\0')
         snprintf(why, sizeof why, "%s", status_name(status));
     tell_late(unit, why, no_way);

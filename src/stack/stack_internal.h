@@ -141,6 +141,8 @@ bool drive_can_be_used(struct drive *drive);
 /* What it complained about last, "K/ASC/ASCQ words", RI_TEXT_MAX; "": nothing. */
 void drive_sense(const struct drive *drive, char *out_text);
 void drive_why_away(struct drive *drive, char *out_text, size_t text_max);
+/* One that was there: its target lets us not in any more, or does again. */
+void drive_tell_refused(struct drive *drive);
 
 /* drives.c */
 /* As far as it is known. */

@@ -16,7 +16,7 @@ import time
 import pytest
 
 from house import MIB, REINSERT, SLOW, Fio, bytes_at, steady, until, volumes
-from tgt import Target
+from tgt import NAME, Target
 
 HEAD = 8 * MIB
 
@@ -449,8 +449,69 @@ def test_chap_secret_from_a_file(serve, target, media, tmp_path):
     assert "correct-horse" not in shown
 
 
+REFUSED = {
+    "secret": "(0201): it does not take this chap-user and its secret",
+    "none": "(0201): it asks for chap-user and chap-secret",
+    "name": "(0203): there is no target of this name",
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_P4_P7_login_refused__away_and_why__others_work(
+        serve, target, media, tmp_path, why):
+    """What the target says is in the log and in the status, no secret is."""
+    target.add(1, media.a)
+    if why != "name":
+        target.chap = ("archive", "correct-horse-99")
+    target.start()
+    secret = tmp_path / "secret"
+    secret.write_text("correct-horse-17\n")
+    secret.chmod(0o600)
+    keys = {"chap_user": "archive", "chap_secret": str(secret)}
+    refused = drive(target, 1, **(keys if why == "secret" else {}))
+    if why == "name":
+        refused["url"] = refused["url"].replace(":t1/", ":t2/")
+    s = serve({"d1": refused, "d2": {"medium": media.b}})
+    s.mounted("ARCHIVE-B")
+    seen = s.drives()["d1"]
+    assert seen["state"] == "away"
+    assert "lets us not in" in seen["changes_why"]
+    assert REFUSED[why] in seen["changes_why"]
+    until(lambda: REFUSED[why] in s.stderr(), "a line of the log")
+    with open(f"/proc/{s.process.pid}/cmdline", encoding="utf-8") as cmdline:
+        shown = cmdline.read() + s.run("status", "--json").stdout + s.stderr()
+    assert "correct-horse" not in shown
+    # Somebody mends it at the target.
+    if why == "name":
+        target.admin("--op", "new", "--mode", "target", "--tid", "2",
+                     "-T", NAME.replace(":t1", ":t2"))
+        target.admin("--op", "new", "--mode", "logicalunit", "--tid", "2",
+                     "--lun", "1", "-b", str(media.a))
+        target.admin("--op", "bind", "--mode", "target", "--tid", "2",
+                     "-I", "ALL")
+    else:
+        target.admin("--op", "unbind", "--mode", "account", "--tid", "1",
+                     "--user", "archive")
+    s.mounted("ARCHIVE-A", seconds=40)
+    assert "away" not in s.drives()["d1"]["changes_why"]
+
+
+def test_P7_login_refused_later__told_while_it_lasts(one, target):
+    """It let us in at first."""
+    s, _ = one
+    target.chap = ("archive", "correct-horse-99")
+    target.restart()
+    until(lambda: "(0201): it asks for chap-user" in s.stderr(),
+          "a line of the log", 30)
+    seen = s.drives()["d1"]
+    assert seen["state"] == "away" and "(0201)" in seen["changes_why"]
+    target.admin("--op", "unbind", "--mode", "account", "--tid", "1",
+                 "--user", "archive")
+    s.mounted("ARCHIVE-A", seconds=40)
+    assert "(0201)" not in s.drives()["d1"]["changes_why"]
+
+
 @pytest.mark.parametrize("change, say", [
-    ({"url": "iscsi://127.0.0.1:{port}/iqn.2026-11.nobody/1"}, "nobody"),
     ({"url": "iscsi://a%b@127.0.0.1/x/1"}, "chap-user"),
     ({"url": "nonsense"}, "line|url"),
     ({"medium": "/dev/null"}, "emulated"),

@@ -121,6 +121,9 @@ deliver(struct link *link, struct order *order)
     }
     if (order->kind == NOP)
         link->nops = 0;
+    if (order->kind == LOGIN && !order->good)
+        snprintf(link->error, sizeof link->error,
+                 "Failed to log in to target. Status: a fault(%u)", response);
     order_free(order);
     if (done != NULL)
         done((struct iscsi_context *) link, status, &response, context);
@@ -177,7 +180,7 @@ __wrap_iscsi_create_context(const char *name)
     (void) name;
     for (int i = 0; i < LINKS; i++)
         if (!links[i].used) {
-            links[i] = (struct link){ .used = true };
+            links[i] = (struct link){ .used = true, .error = "a fault" };
             return (struct iscsi_context *) &links[i];
         }
     return NULL;
@@ -305,8 +308,7 @@ const char *__wrap_iscsi_get_error(struct iscsi_context *);
 const char *
 __wrap_iscsi_get_error(struct iscsi_context *iscsi)
 {
-    (void) iscsi;
-    return "a fault";
+    return link_of(iscsi)->error;
 }
 
 int __wrap_iscsi_get_fd(struct iscsi_context *);
@@ -353,13 +355,25 @@ __wrap_iscsi_connect_async(struct iscsi_context *iscsi, const char *portal,
     return 0;
 }
 
+/* What is no command. */
+static struct order *
+send_between(struct link *link, enum order_kind kind, iscsi_command_cb done,
+             void *context)
+{
+    struct order *order = order_new(link, kind, done, context);
+
+    if (inject_now())
+        target_go_wrong_between(order);
+    target_wake();
+    return order;
+}
+
 int __wrap_iscsi_login_async(struct iscsi_context *, iscsi_command_cb, void *);
 int
 __wrap_iscsi_login_async(struct iscsi_context *iscsi, iscsi_command_cb done,
                          void *context)
 {
-    order_new(link_of(iscsi), LOGIN, done, context);
-    target_wake();
+    send_between(link_of(iscsi), LOGIN, done, context);
     return 0;
 }
 
@@ -382,8 +396,7 @@ __wrap_iscsi_nop_out_async(struct iscsi_context *iscsi, iscsi_command_cb done,
     (void) data;
     (void) len;
     link->nops++;
-    order_new(link, NOP, done, context);
-    target_wake();
+    send_between(link, NOP, done, context);
     return 0;
 }
 
@@ -433,10 +446,9 @@ __wrap_iscsi_task_mgmt_abort_task_async(struct iscsi_context *iscsi,
 {
     struct link *link = link_of(iscsi);
     struct order *other = order_of(link, task);
-    struct order *order = order_new(link, ABORT_TASK, done, context);
+    struct order *order = send_between(link, ABORT_TASK, done, context);
 
     order->which = other != NULL ? other->number : 0;
-    target_wake();
     return 0;
 }
 
@@ -453,8 +465,7 @@ __wrap_iscsi_task_mgmt_async(struct iscsi_context *iscsi, int lun,
     (void) what;
     (void) tag;
     (void) number;
-    order_new(link_of(iscsi), RESET, done, context);
-    target_wake();
+    send_between(link_of(iscsi), RESET, done, context);
     return 0;
 }
 
@@ -477,6 +488,7 @@ __wrap_iscsi_service(struct iscsi_context *iscsi, int events)
 {
     struct link *link = link_of(iscsi);
     struct order *order;
+    bool found;
 
     if (events == POLLOUT) {
         link->queued = false;
@@ -484,7 +496,11 @@ __wrap_iscsi_service(struct iscsi_context *iscsi, int events)
     }
     if (link->connecting) {
         link->connecting = false;
-        link->connected(iscsi, SCSI_STATUS_GOOD, NULL, link->context);
+        found = !inject_now();
+        if (!found)
+            fault_note("drive %d: its portal cannot be reached", link->d);
+        link->connected(iscsi, found ? SCSI_STATUS_GOOD : SCSI_STATUS_ERROR,
+                        NULL, link->context);
     }
     while (!link->dead && (order = next_answer(link)) != NULL) {
         deliver(link, order);

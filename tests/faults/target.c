@@ -123,6 +123,8 @@ is_left_behind(const struct order *order, const void *d)
 static void
 log_in(struct order *order)
 {
+    /* RFC 7143, 11.13.5: ours, and the target's. */
+    static const uint32_t reasons[] = { 0x0201, 0x0203, 0x0300, 0x0301 };
     struct end *end = &ends[order->d];
     struct vscsi_nexus *before = end->nexus;
     struct order *left;
@@ -130,6 +132,7 @@ log_in(struct order *order)
     order->state = AT_WORK;
     if (end->refusals > 0) {
         end->refusals--;
+        order->response = reasons[chance(sizeof reasons / sizeof reasons[0])];
         answer(order);
         return;
     }
@@ -185,6 +188,12 @@ reset_unit(struct order *order)
     order->state = AT_WORK;
     order->good = true;
     order->response = ISCSI_TMR_FUNC_COMPLETE;
+    if (inject_now()) {
+        fault_note("drive %d: a reset is refused", order->d);
+        order->response = ISCSI_TMR_FUNC_REJECTED;
+        answer(order);
+        return;
+    }
     while ((other = order_any(is_unfinished, &order->d)) != NULL) {
         other->loses_answer = true;
         if (other->state == SENT && other->link == NULL)
@@ -309,6 +318,32 @@ target_go_wrong(struct order *order)
         lose_session(order->link);
         break;
     }
+}
+
+void
+target_go_wrong_between(struct order *order)
+{
+    static const char *const kinds[] = {
+        [LOGIN] = "a login",
+        [NOP] = "a sign of life",
+        [ABORT_TASK] = "an abort",
+        [RESET] = "a reset",
+    };
+    static const char *const words[] = {
+        "the session is lost before it",
+        "the session is lost after it",
+        "its answer is lost",
+        "the target stops",
+    };
+    unsigned what = (unsigned) chance(sizeof words / sizeof words[0]);
+
+    fault_note("drive %d: %s: %s", order->d, kinds[order->kind], words[what]);
+    if (what == 0)
+        lose_session(order->link);
+    else if (what == 3)
+        stop_target(order->d);
+    order->loses_session = what == 1;
+    order->loses_answer = what == 2;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

@@ -24,6 +24,7 @@ struct link {
     unsigned nops;
     iscsi_command_cb connected;
     void *context;
+    char error[80]; /* what libiscsi says of it */
 };
 
 /* Something that the target is to do. */
@@ -41,7 +42,7 @@ struct order {
     struct scsi_task *task;
     struct vscsi_command command;
     uint8_t *data;
-    uint32_t response; /* of task management */
+    uint32_t response; /* of task management; why a login is refused */
     bool good, loses_session, loses_answer, lies_residual, lies_sense;
 };
 
@@ -69,5 +70,7 @@ void target_wake(void);
 void target_wait(uint64_t ms);
 /* Something that a network, or a target, does wrong with it. */
 void target_go_wrong(struct order *order);
+/* ... and with a login, a sign of life, or task management. */
+void target_go_wrong_between(struct order *order);
 
 #endif

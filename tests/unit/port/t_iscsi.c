@@ -8,6 +8,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+/* Before ntddk.h, whose macros are libiscsi's constants. */
+#include "port/iscsi.h"
+
 #include "support.h"
 
 #include <sys/socket.h>
@@ -861,15 +864,72 @@ burst__closed_after_its_unit_is_gone__does_nothing(void **state)
     burst_end(BURST_REQUESTS);
 }
 
+/* RFC 7143, 11.13.5. */
 static void
-refused__is_an_error_even_so(void **state)
+login_refused__away_with_the_reason__there_when_it_is_let_in(void **state)
+{
+    static const struct {
+        unsigned status;
+        const char *says;
+    } refusals[] = {
+        { 0x0201, "(0201): it asks for chap-user" },
+        { 0x0202, "(0202): it lets in other initiators" },
+        { 0x0203, "(0203): there is no target of this name" },
+        { 0x0301, "(0301): it does not serve now" },
+        { 0x02FF, "(02FF): it does not say why" },
+    };
+    struct port_unit_info info;
+    struct wire *wire = *state;
+
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        __atomic_store_n(&wire->target.refuse, refusals[i].status,
+                         __ATOMIC_RELEASE);
+        assert_int_equal(add_unit(wire, true), STATUS_SUCCESS);
+        assert_non_null(strstr(wire->text, TARGET_NAME));
+        assert_non_null(strstr(wire->text, refusals[i].says));
+        assert_false(port_unit_known(wire->pdo));
+        port_unit_info(wire->pdo, &info);
+        assert_true(info.away && info.refused);
+        __atomic_store_n(&wire->target.refuse, 0, __ATOMIC_RELEASE);
+        UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
+        port_unit_info(wire->pdo, &info);
+        assert_false(info.refused);
+        assert_int_equal(port_unit_identify(wire->pdo), STATUS_SUCCESS);
+        port_remove_unit(wire->pdo);
+    }
+    wire->pdo = NULL;
+}
+
+/* For whoever cannot do without it, it is a failure. */
+static void
+login_refused__needed_now__is_an_error(void **state)
 {
     struct wire *wire = *state;
 
-    wire->target.refuse = true;
-    assert_int_equal(add_unit(wire, true), STATUS_DEVICE_NOT_CONNECTED);
-    assert_non_null(strstr(wire->text, TARGET_NAME));
+    wire->target.refuse = 0x0203;
+    assert_int_equal(add_unit(wire, false), STATUS_DEVICE_NOT_CONNECTED);
+    assert_non_null(strstr(wire->text, "no target of this name"));
     wire->pdo = NULL;
+}
+
+static void
+login_status__is_what_the_text_ends_with(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        iscsi_login_status("Failed to log in to target. Status: Authentication "
+                           "failure(513)"),
+        0x0201);
+    assert_int_equal(iscsi_login_status("Failed to log in to target. It did "
+                                        "not return CHAP_N during SECNEG."),
+                     0);
+    assert_int_equal(iscsi_login_status("iscsi_service_reconnect (513)"), 0);
+    assert_int_equal(iscsi_login_status("log in (513"), 0);
+    assert_int_equal(iscsi_login_status("log in (99999)"), 0);
+    assert_int_equal(iscsi_login_status(""), 0);
+    assert_true(iscsi_login_is_ours(0x0201) && iscsi_login_is_ours(0x020B));
+    assert_false(iscsi_login_is_ours(0x0301) || iscsi_login_is_ours(0x0101) ||
+                 iscsi_login_is_ours(0));
 }
 
 int
@@ -899,7 +959,9 @@ main(void)
         WIRED(burst__its_thread_waits__is_sent_before),
         WIRED(burst__closed_after_its_unit_is_gone__does_nothing),
         WIRED(units_changed__one_tells__all_are_looked_at),
-        ALONE(refused__is_an_error_even_so),
+        ALONE(login_refused__away_with_the_reason__there_when_it_is_let_in),
+        ALONE(login_refused__needed_now__is_an_error),
+        cmocka_unit_test(login_status__is_what_the_text_ends_with),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

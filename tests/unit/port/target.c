@@ -152,6 +152,7 @@ login(struct target *target, const struct pdu *in)
 {
     static const char keys[] = "TargetPortalGroupTag=1\0HeaderDigest=None\0"
                                "DataDigest=None\0AuthMethod=None";
+    unsigned refuse = __atomic_load_n(&target->refuse, __ATOMIC_ACQUIRE);
     uint8_t head[48];
 
     reply_head(head, in, 0x23);
@@ -159,10 +160,10 @@ login(struct target *target, const struct pdu *in)
     memcpy(head + 8, in->head + 8, 6);
     head[15] = 1;
     target->command_sn = get32(in->head + 24);
-    if (target->refuse) {
+    if (refuse != 0) {
         head[1] = 0;
-        head[36] = 2; /* initiator error, not found */
-        head[37] = 3;
+        head[36] = (uint8_t) (refuse >> 8); /* class, detail */
+        head[37] = (uint8_t) refuse;
         target_send(target, head, NULL, 0);
         return;
     }

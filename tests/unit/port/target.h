@@ -39,7 +39,7 @@ struct target {
     /* Atomic.  True: it is answered, or will not be.  On the target's thread. */
     bool (*command)(struct target *target, const struct pdu *in);
     void *context;
-    bool refuse;                /* logins: "target not found" */
+    unsigned refuse;            /* atomic: logins, with this status; 0: not */
     bool deaf;                  /* atomic: nothing is answered from now on */
     int port;                   /* of 127.0.0.1; 0: any, kept afterwards */
 
