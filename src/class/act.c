@@ -385,10 +385,10 @@ class_act(class_device *dev, PSCSI_REQUEST_BLOCK srb,
           (void *) dev->fdo, srb->Cdb[0], srb->SrbStatus, decision.sense.key,
           decision.sense.asc, decision.sense.ascq, decision.text);
     if (decision.sense_valid && decision.sense.key == SCSI_SENSE_NOT_READY)
-        class_evidence_sense(dev, &decision.sense);
+        class_evidence_sense(dev, &decision.sense, srb->QueueSortKey);
     act_on(dev, srb, decision.act);
     if (decision.sense_valid && decision.sense.key == SCSI_SENSE_UNIT_ATTENTION)
-        class_evidence_sense(dev, &decision.sense);
+        class_evidence_sense(dev, &decision.sense, srb->QueueSortKey);
     if (info != NULL && info->ClassError != NULL)
         info->ClassError(dev->fdo, srb, &out->status, &out->retry);
     if (dev->ext->ScanForSpecialFlags & CLASS_SPECIAL_FUA_NOT_SUPPORTED)

@@ -70,6 +70,10 @@ struct class_mcd {
     BOOLEAN told;               /* a change was, since it was ready */
     BOOLEAN empty;              /* it said that it has no medium, since then */
     BOOLEAN announced;          /* ... and that it has a new one */
+    BOOLEAN hasty;              /* called silent; who was told may not have said
+                                 * so yet */
+    ULONG hasty_attention;      /* ... by this number, if it was */
+    enum class_belief hasty_belief; /* ... and this is believed again */
     struct class_evidence evidence;
 };
 
@@ -370,10 +374,13 @@ NTSTATUS NTAPI class_read_capacity(class_device *dev, PIRP irp);
 ULONG NTAPI class_sane_block(const class_device *dev, ULONG bytes);
 
 /* evidence.c: what the drive announces */
+/* Would it be taken for silent if it were ready now? */
+BOOLEAN NTAPI class_evidence_owed(class_device *dev);
 /* TEST UNIT READY succeeded; before anybody is told so. */
 VOID NTAPI class_evidence_ready(class_device *dev);
+/* `number`: the drive's attention number with that answer, 0: not known. */
 VOID NTAPI class_evidence_sense(class_device *dev,
-                                const struct class_sense *sense);
+                                const struct class_sense *sense, ULONG number);
 /* An event of GESN told of a new medium. */
 VOID NTAPI class_evidence_event(class_device *dev);
 /* It knows how to tell events of its medium, and has told none yet. */

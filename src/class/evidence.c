@@ -60,13 +60,17 @@ class_evidence_has_events(class_device *dev)
     KeReleaseSpinLock(&dev->mcd.lock, irql);
 }
 
+/* `late`: a UNIT ATTENTION that came behind this answer was counted already. */
 static void
-not_ready_locked(struct class_mcd *mcd, UCHAR asc, UCHAR ascq)
+not_ready_locked(struct class_mcd *mcd, UCHAR asc, UCHAR ascq, BOOLEAN late)
 {
     if (asc == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE) {
         if (!mcd->empty)
             mcd->evidence.left++;
-        mcd->empty = mcd->out = TRUE;
+        mcd->empty = TRUE;
+        if (late)
+            return;
+        mcd->out = TRUE;
         mcd->told = FALSE;
     } else if (asc == SCSI_ADSENSE_LUN_NOT_READY) {
         if (ascq == SCSI_SENSEQ_BECOMING_READY)
@@ -76,28 +80,6 @@ not_ready_locked(struct class_mcd *mcd, UCHAR asc, UCHAR ascq)
             mcd->out = TRUE;
     }
 }
-
-VOID NTAPI
-class_evidence_sense(class_device *dev, const struct class_sense *sense)
-{
-    struct class_mcd *mcd = &dev->mcd;
-    KIRQL irql;
-
-    if (!dev->removable || (sense->key != SCSI_SENSE_NOT_READY &&
-                            sense->key != SCSI_SENSE_UNIT_ATTENTION))
-        return;
-    KeAcquireSpinLock(&mcd->lock, &irql);
-    if (sense->key == SCSI_SENSE_NOT_READY ||
-        sense->asc == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE) {
-        not_ready_locked(mcd, sense->asc, sense->ascq);
-    } else if (sense->asc == SCSI_ADSENSE_MEDIUM_CHANGED) {
-        mcd->evidence.attentions++;
-        mcd->announced = TRUE;
-    }
-    KeReleaseSpinLock(&mcd->lock, irql);
-}
-
-/* --- what it did -------------------------------------------------------------- */
 
 /* mcd.lock held.  Whoever carries out the commands is told with each. */
 static void
@@ -112,6 +94,49 @@ believe_locked(class_device *dev, enum class_belief belief)
         InterlockedAnd(flags, ~CLASS_SRB_ANNOUNCES);
 }
 
+/* mcd.lock held.  By the command that the number came with.  It may be counted
+ * already, and the drive been seen ready, by somebody who was faster. */
+static void
+announced_locked(class_device *dev, ULONG number)
+{
+    struct class_mcd *mcd = &dev->mcd;
+
+    mcd->evidence.attentions++;
+    if (!mcd->hasty || number == 0 ||
+        (LONG) (number - mcd->hasty_attention) > 0) {
+        mcd->announced = TRUE;
+        return;
+    }
+    mcd->hasty = FALSE;
+    mcd->evidence.came_silently--;
+    believe_locked(dev, mcd->hasty_belief == CLASS_NOT_KNOWN
+                            ? CLASS_ANNOUNCES
+                            : mcd->hasty_belief);
+}
+
+VOID NTAPI
+class_evidence_sense(class_device *dev, const struct class_sense *sense,
+                     ULONG number)
+{
+    ULONG counted = __atomic_load_n(&dev->attention, __ATOMIC_ACQUIRE);
+    struct class_mcd *mcd = &dev->mcd;
+    KIRQL irql;
+
+    if (!dev->removable || (sense->key != SCSI_SENSE_NOT_READY &&
+                            sense->key != SCSI_SENSE_UNIT_ATTENTION))
+        return;
+    KeAcquireSpinLock(&mcd->lock, &irql);
+    if (sense->key == SCSI_SENSE_NOT_READY ||
+        sense->asc == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE)
+        not_ready_locked(mcd, sense->asc, sense->ascq,
+                         number != 0 && (LONG) (counted - number) > 0);
+    else if (sense->asc == SCSI_ADSENSE_MEDIUM_CHANGED)
+        announced_locked(dev, number);
+    KeReleaseSpinLock(&mcd->lock, irql);
+}
+
+/* --- what it did -------------------------------------------------------------- */
+
 /* mcd.lock held.  It is ready: was that announced? */
 static void
 learn_locked(class_device *dev)
@@ -119,16 +144,34 @@ learn_locked(class_device *dev)
     struct class_mcd *mcd = &dev->mcd;
 
     if (mcd->out) {
+        mcd->hasty = FALSE;
         mcd->evidence.came_silently++;
         believe_locked(dev, CLASS_SILENT);
     } else if (mcd->announced && mcd->evidence.belief == CLASS_NOT_KNOWN) {
         believe_locked(dev, CLASS_ANNOUNCES);
     } else if (mcd->empty && !mcd->announced) {
-        /* The count was of something else: a lost session, a reset. */
+        /* The count was of something else, a lost session or a reset; or
+         * whoever was told has not said so yet. */
+        mcd->hasty = TRUE;
+        mcd->hasty_attention =
+            __atomic_load_n(&dev->attention, __ATOMIC_ACQUIRE);
+        mcd->hasty_belief = mcd->evidence.belief;
         mcd->evidence.came_silently++;
         believe_locked(dev, CLASS_SILENT);
     }
     mcd->empty = mcd->announced = mcd->told = FALSE;
+}
+
+BOOLEAN NTAPI
+class_evidence_owed(class_device *dev)
+{
+    BOOLEAN owed;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&dev->mcd.lock, &irql);
+    owed = dev->mcd.out;
+    KeReleaseSpinLock(&dev->mcd.lock, irql);
+    return owed;
 }
 
 /*

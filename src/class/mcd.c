@@ -301,6 +301,25 @@ ask_events(struct class_request *request, BOOLEAN ready)
     return NEXT_SEND;
 }
 
+/* It is ready, and nobody has said so yet; or somebody took the announcement
+ * from the drive this very moment: then the port knows more than we do, and
+ * refuses a command with our number.  Ask once more, with it. */
+static BOOLEAN
+ask_for_sure(struct class_request *request, NTSTATUS status)
+{
+    BOOLEAN sure = (request->flags & REQ_STAMPED) != 0;
+    BOOLEAN again =
+        sure ? SRB_STATUS(request->srb.SrbStatus) == SRB_STATUS_REQUEST_FLUSHED
+             : NT_SUCCESS(status) && class_evidence_owed(request->dev);
+
+    request->flags &= ~REQ_STAMPED;
+    if (!again || ++request->stage >= POLL_REPEATS)
+        return FALSE;
+    request->flags |= REQ_STAMPED;
+    test_ready(request);
+    return TRUE;
+}
+
 static enum class_next
 ready_finish(struct class_request *request, NTSTATUS status)
 {
@@ -311,6 +330,8 @@ ready_finish(struct class_request *request, NTSTATUS status)
         class_parse_sense(request->sense, request->srb.SenseInfoBufferLength,
                           &sense);
 
+    if (ask_for_sure(request, status))
+        return NEXT_SEND;
     if (!valid || sense.key != SCSI_SENSE_UNIT_ATTENTION)
         class_gesn_settle(dev);
     if (NT_SUCCESS(status)) {

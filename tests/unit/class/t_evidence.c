@@ -10,6 +10,8 @@
 
 #include "harness.h"
 
+#include "class/class_internal.h"
+
 static struct class_evidence
 evidence_of(struct rig *rig)
 {
@@ -96,6 +98,128 @@ loaded_without_a_word__counted(void **state)
     assert_int_equal(check(rig, &count), STATUS_SUCCESS);
     assert_true(count > before);
     assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
+}
+
+/* What a command on another thread brings, as late as threads can be. */
+static void
+late_word(struct rig *rig, UCHAR key, UCHAR asc, ULONG number)
+{
+    const struct class_sense sense = { .key = key, .asc = asc };
+
+    class_evidence_sense(class_dev(rig->fdo), &sense, number);
+}
+
+static ULONG
+number_of(struct rig *rig)
+{
+    return __atomic_load_n(&class_dev(rig->fdo)->attention, __ATOMIC_ACQUIRE);
+}
+
+/* The attention was counted, and the drive seen ready, before the thread that
+ * got it says what it was. */
+static void
+announcement_is_told_late__drive_is_not_called_silent(void **state)
+{
+    struct rig *rig = *state;
+    ULONG number;
+
+    rig_settle(rig);
+    number = number_of(rig);
+    late_word(rig, SCSI_SENSE_NOT_READY, SCSI_ADSENSE_NO_MEDIA_IN_DEVICE,
+              number);
+    class_note_attention(class_dev(rig->fdo), number + 1);
+    class_evidence_ready(class_dev(rig->fdo));
+    late_word(rig, SCSI_SENSE_UNIT_ATTENTION, SCSI_ADSENSE_MEDIUM_CHANGED,
+              number + 1);
+    assert_int_equal(evidence_of(rig).belief, CLASS_ANNOUNCES);
+    assert_int_equal(evidence_of(rig).attentions, 1);
+    assert_int_equal(evidence_of(rig).came_silently, 0);
+}
+
+/* What is announced later is another medium: that one was not. */
+static void
+P1__next_announcement__does_not_excuse_the_silence_before(void **state)
+{
+    struct rig *rig = *state;
+    ULONG number;
+
+    rig_settle(rig);
+    number = number_of(rig);
+    late_word(rig, SCSI_SENSE_NOT_READY, SCSI_ADSENSE_NO_MEDIA_IN_DEVICE,
+              number);
+    /* A reset, and then ready. */
+    class_note_attention(class_dev(rig->fdo), number + 1);
+    class_evidence_ready(class_dev(rig->fdo));
+    class_note_attention(class_dev(rig->fdo), number + 2);
+    late_word(rig, SCSI_SENSE_UNIT_ATTENTION, SCSI_ADSENSE_MEDIUM_CHANGED,
+              number + 2);
+    class_evidence_ready(class_dev(rig->fdo));
+    assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
+    assert_int_equal(evidence_of(rig).came_silently, 1);
+}
+
+/* An answer of before the announcement is looked at after it. */
+static void
+empty_is_told_late__announced_and_counted_once(void **state)
+{
+    struct rig *rig = *state;
+    ULONG number, count;
+
+    rig_settle(rig);
+    number = number_of(rig);
+    count = rig_count(rig);
+    class_note_attention(class_dev(rig->fdo), number + 1);
+    late_word(rig, SCSI_SENSE_UNIT_ATTENTION, SCSI_ADSENSE_MEDIUM_CHANGED,
+              number + 1);
+    late_word(rig, SCSI_SENSE_NOT_READY, SCSI_ADSENSE_NO_MEDIA_IN_DEVICE,
+              number);
+    class_evidence_ready(class_dev(rig->fdo));
+    assert_int_equal(evidence_of(rig).belief, CLASS_ANNOUNCES);
+    assert_int_equal(rig_count(rig), count + 1);
+}
+
+/* ... but one of after it is a medium that has left, again. */
+static void
+P1__empty_again__what_comes_without_a_word_is_counted(void **state)
+{
+    struct rig *rig = *state;
+    ULONG number, count;
+
+    rig_settle(rig);
+    number = number_of(rig);
+    count = rig_count(rig);
+    class_note_attention(class_dev(rig->fdo), number + 1);
+    late_word(rig, SCSI_SENSE_UNIT_ATTENTION, SCSI_ADSENSE_MEDIUM_CHANGED,
+              number + 1);
+    late_word(rig, SCSI_SENSE_NOT_READY, SCSI_ADSENSE_NO_MEDIA_IN_DEVICE,
+              number + 1);
+    class_evidence_ready(class_dev(rig->fdo));
+    assert_int_equal(evidence_of(rig).belief, CLASS_SILENT);
+    assert_int_equal(rig_count(rig), count + 2);
+}
+
+/* A poll finds the drive ready while the announcement is on its way to somebody
+ * else; who asks with a number learns of it. */
+static void
+ready_before_the_announcement_is_known__asked_again(void **state)
+{
+    static const struct answer ready = { .opcode = SCSIOP_TEST_UNIT_READY,
+                                         .times = 1,
+                                         .srb_status = SRB_STATUS_SUCCESS };
+    struct rig *rig = *state;
+    ULONG count;
+
+    rig_settle(rig);
+    count = rig_count(rig);
+    late_word(rig, SCSI_SENSE_NOT_READY, SCSI_ADSENSE_NO_MEDIA_IN_DEVICE,
+              number_of(rig));
+    spy_answer(rig, &ready);
+    rig_swap(rig, 1);
+    assert_true(EVENTUALLY(evidence_of(rig).attentions == 1));
+    rig_settle(rig);
+    assert_int_equal(evidence_of(rig).belief, CLASS_ANNOUNCES);
+    assert_int_equal(evidence_of(rig).came_silently, 0);
+    assert_int_equal(rig_count(rig), count + 1);
 }
 
 /* Of the last command that was no poll. */
@@ -194,6 +318,12 @@ main(void)
         TEST(P1__out_and_in_without_a_word__counted_before_ready_is_told,
              rig_disk),
         TEST(loaded_without_a_word__counted, rig_disk),
+        TEST(announcement_is_told_late__drive_is_not_called_silent, rig_disk),
+        TEST(P1__next_announcement__does_not_excuse_the_silence_before,
+             rig_disk),
+        TEST(empty_is_told_late__announced_and_counted_once, rig_disk),
+        TEST(P1__empty_again__what_comes_without_a_word_is_counted, rig_disk),
+        TEST(ready_before_the_announcement_is_known__asked_again, rig_disk),
         TEST(P1__port__is_told_of_drives_that_announce_and_of_no_others,
              rig_disk),
         TEST(drive_with_media_events__is_taken_to_announce_for_now, rig_cdrom),
