@@ -195,7 +195,9 @@ fs_volume_info(struct volume *volume, struct fs_volume_info *out_info)
     info.duplicate = volume->duplicate;
     info.dismounted = volume->gone != STATUS_SUCCESS;
     info.replays = volume->replays;
-    info.changed_elsewhere = volume->changed_elsewhere;
+    /* What a look has found is not said before it has settled. */
+    info.changed_elsewhere =
+        volume->changed_elsewhere || volume->state == VOL_CHANGED;
     KeReleaseSpinLock(&volume->lock, irql);
     info.unflushed_bytes = fs_unflushed_bytes(volume);
     *out_info = info;

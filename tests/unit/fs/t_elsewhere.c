@@ -354,6 +354,57 @@ P4__one_of_two_clones__carried_from_a_silent_drive__is_itself(void **state)
     assert_ptr_equal(info_of(second).drive, e->fdo);
 }
 
+/* Whoever asks is told the one thing as long as the state says so. */
+static BOOLEAN
+is_said_to_be_changed(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+                      NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    struct fs_volume_info info = info_of(used);
+
+    (void) irp;
+    (void) at;
+    (void) out_status;
+    (void) out_information;
+    if (info.state == VOL_CHANGED && !info.changed_elsewhere)
+        __atomic_add_fetch(&watch->number, 1, __ATOMIC_RELAXED);
+    return FALSE;
+}
+
+/* Else a request went round between "it is back" and "another one is there". */
+static void
+P4__changed_elsewhere__looked_at_beside_its_clone__stays_so_meanwhile(
+    void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("beside", "BESIDE", "A000004C");
+    struct volume *clone;
+
+    put_in(d, path);
+    used = mount(d);
+    put_in(e, image_copy("beside_too", path));
+    clone = mount(e);
+    assert_ptr_not_equal(clone, used);
+    memset(buffer, 'b', sizeof buffer);
+    assert_int_equal(write_volume(used, 2 * AT, buffer, 4096), STATUS_SUCCESS);
+    assert_int_equal(flush_volume(used), STATUS_SUCCESS);
+    assert_int_equal(write_volume(clone, 3 * AT, buffer, 4096), STATUS_SUCCESS);
+    assert_int_equal(flush_volume(clone), STATUS_SUCCESS);
+    pull_out(d);
+    pull_out(e);
+    fs_media_gone(e->fdo);
+    image_poke(path, 2 * AT, "elsewhere", 9);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+    __atomic_store_n(&d->watch.before, is_said_to_be_changed, __ATOMIC_RELEASE);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+    assert_int_equal(d->watch.number, 0);
+}
+
 static void *
 lose_later(void *volume)
 {
@@ -1018,6 +1069,9 @@ main(void)
              rig_three_disks),
         TEST(P8__its_clone_is_about_to_be_compared__its_own_medium_waits,
              rig_cached_disks),
+        TEST(
+            P4__changed_elsewhere__looked_at_beside_its_clone__stays_so_meanwhile,
+            rig_disks),
         TEST(P5__flush_that_is_in_the_drive__given_up_meanwhile__fails,
              rig_cached_disk),
         TEST(P5__flush_that_is_in_the_drive__given_up_and_wanted_again__fails,
