@@ -3,7 +3,7 @@
  *
  * Everything that a client sends is checked here; what does not fit ends the
  * session, which is a close of the tape.  Replies are sent together where
- * requests came together.
+ * requests came together, and before a request waits for its tape.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -259,6 +259,17 @@ is_socket(int fd)
     return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
 }
 
+/* A record that waits keeps nobody from hearing of those before it.  A client
+ * that is gone is seen when the call has ended. */
+static void
+before_wait(void *context)
+{
+    struct serving *s = context;
+
+    if (s->out_len != 0)
+        (void) flush(s);
+}
+
 static bool
 open_tape(struct serving *s, struct ri_service *service,
           const struct tape_request *request, const char *name, int signal_fd)
@@ -277,6 +288,7 @@ open_tape(struct serving *s, struct ri_service *service,
     rc = ri_tape_open(service, s->session->drive, &how, &s->tape, &error);
     if (rc != 0)
         return refuse(s, rc, error.text);
+    ri_tape_before_waits(s->tape, before_wait, s);
     tape_server_opened(s->session, s->tape, signal_fd);
     return reply(s, &out, NULL, 0) && flush(s);
 }

@@ -127,6 +127,13 @@ int ri_tape_status(struct ri_tape *tape, struct mtget *out_get,
  * or a person brings it; it lies at its beginning then. */
 int ri_tape_next(struct ri_tape *tape, const char *next, bool blank,
                  struct ri_tape_result *out_result);
+/*
+ * Called before a call of the session waits for its tape, or looks for its place
+ * again, which may take long: on that call's thread, at any time in it, once or
+ * more.  Of the session it may call ri_tape_give_back alone.  NULL: nobody.
+ */
+void ri_tape_before_waits(struct ri_tape *tape, void (*waits)(void *context),
+                          void *context);
 /* The call that is under way, and each later one, fails with -ECANCELED. */
 void ri_tape_cancel(struct ri_tape *tape);
 /* The call that is under way fails with -EINTR if it waits for its tape, or as

@@ -200,6 +200,7 @@ tape_begin(struct drive *drive, struct ri_error *out_error)
         .unflushed_limit = service->tape_unflushed_bytes,
         .recovery_dir = service->recovery_dir,
         .real = drive->device == NULL,
+        .here = drive->config.port == RI_PORT_SG,
     };
 
     struct tape_unit *tape = NULL;

@@ -30,9 +30,22 @@ struct op {
     int needs;
     NTSTATUS(*run)
     (struct ri_tape *tape, int64_t count, struct ri_tape_result *result);
+    const char *commands; /* of the drive, that it takes; or NULL */
 };
 
 /* --- moving --------------------------------------------------------------- */
+
+/* A drive without LOCATE is led there. */
+static NTSTATUS
+move_once(struct ri_tape *tape, ULONG method, int64_t offset)
+{
+    NTSTATUS status = tape_port_move(&tape->port, method, offset);
+
+    if (method != TAPE_LOGICAL_BLOCK || !tape_status_is_refusal(status))
+        return status;
+    tape->no_locate = true;
+    return place_walk(tape, (uint64_t) offset);
+}
 
 /* Sent again after the tape is back at the place that it starts from. */
 static NTSTATUS
@@ -42,7 +55,7 @@ move(struct ri_tape *tape, ULONG method, int64_t offset)
     int tries = 0;
 
     for (;;) {
-        status = tape_port_move(&tape->port, method, offset);
+        status = move_once(tape, method, offset);
         if (!tape_status_is_loss(status) ||
             (status == STATUS_IO_DEVICE_ERROR && ++tries > HARD_TRIES))
             return status;
@@ -148,6 +161,30 @@ op_bsfm(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
     return NT_SUCCESS(status) ? space_files(tape, 1, 1, result) : status;
 }
 
+/* One that tells no place may count marks as blocks (tgt): whether it has passed
+ * some, nobody knows, but so many objects they are. */
+static void
+find_out_uncounted(struct ri_tape *tape, const struct tape_place *from,
+                   int64_t passed)
+{
+    tape->place = (struct tape_place){ -1, -1, -1, 0 };
+    tape->no_locate = true;
+    if (passed != 0 && from->object >= 0 && from->object <= UINT32_MAX)
+        tape->place.object = from->object + passed;
+}
+
+/* One that counts nothing may have come to the end of the data by the last
+ * block that was meant, and says no more of it: is it so? */
+static NTSTATUS
+end_exactly(struct ri_tape *tape, int64_t object)
+{
+    int64_t at = -1;
+
+    if (!NT_SUCCESS(tape_port_where(&tape->port, &at)) || at >= 0)
+        return STATUS_NO_DATA_DETECTED;
+    return place_walk(tape, (uint64_t) object);
+}
+
 /* Objects tell how many blocks were passed, whatever stopped it. */
 static NTSTATUS
 space_blocks(struct ri_tape *tape, int64_t count, int sign,
@@ -163,6 +200,12 @@ space_blocks(struct ri_tape *tape, int64_t count, int sign,
     if (count == 0)
         return STATUS_SUCCESS;
     status = move(tape, TAPE_SPACE_RELATIVE_BLOCKS, sign * count);
+    if (NT_SUCCESS(status) && sign < 0 && from.object >= 0 &&
+        from.object < count)
+        status = STATUS_BEGINNING_OF_MEDIA; /* tgt does not say so */
+    if (status == STATUS_NO_DATA_DETECTED && from.object >= 0 &&
+        from.object <= UINT32_MAX)
+        status = end_exactly(tape, from.object + count);
     mark = status == STATUS_FILEMARK_DETECTED;
     if (mark && file >= 0)
         file += sign;
@@ -173,7 +216,9 @@ space_blocks(struct ri_tape *tape, int64_t count, int sign,
     block = from.block >= 0 ? from.block + sign * done : -1;
     if (mark)
         block = sign > 0 ? 0 : -1;
-    if (tape->place.object != 0 && tape->state == SESSION_READY)
+    if (tape->place.object < 0 && !mark && tape->state == SESSION_READY)
+        find_out_uncounted(tape, &from, NT_SUCCESS(status) ? sign * count : 0);
+    else if (tape->place.object != 0 && tape->state == SESSION_READY)
         tape->place.block = block;
     result->left = count - done;
     tell(tape, status, result);
@@ -236,6 +281,7 @@ static NTSTATUS
 write_marks(struct ri_tape *tape, int64_t count, bool immediate,
             struct ri_tape_result *result)
 {
+    int64_t from = tape->place.file;
     NTSTATUS status;
 
     if (count < 0 || count > COUNT_MAX)
@@ -243,7 +289,10 @@ write_marks(struct ri_tape *tape, int64_t count, bool immediate,
     if (count == 0)
         return session_sync(tape);
     status = session_marks(tape, (uint32_t) count, immediate);
-    result->left = NT_SUCCESS(status) ? 0 : count;
+    if (NT_SUCCESS(status))
+        result->left = 0;
+    else
+        count_files(tape, from, count, 1, result);
     result->end_of_tape = status == STATUS_EOM_OVERFLOW;
     return status;
 }
@@ -441,10 +490,10 @@ op_partition(struct ri_tape *tape, int64_t count, struct ri_tape_result *result)
 /* --- the table ------------------------------------------------------------ */
 
 static const struct op ops[] = {
-    { MTFSF, SYNC, op_fsf },
-    { MTBSF, FINISH, op_bsf },
-    { MTFSR, SYNC, op_fsr },
-    { MTBSR, SYNC, op_bsr },
+    { MTFSF, SYNC, op_fsf, "SPACE" },
+    { MTBSF, FINISH, op_bsf, "SPACE" },
+    { MTFSR, SYNC, op_fsr, "SPACE" },
+    { MTBSR, SYNC, op_bsr, "SPACE" },
     { MTWEOF, WRITES, op_weof },
     { MTWEOFI, WRITES, op_weofi },
     { MTREW, FINISH | ABSOLUTE, op_rewind },
@@ -452,11 +501,11 @@ static const struct op ops[] = {
     { MTUNLOAD, FINISH | ABSOLUTE, op_unload },
     { MTLOAD, FINISH | NO_TAPE, op_load },
     { MTRETEN, FINISH | ABSOLUTE, op_retension },
-    { MTBSFM, FINISH, op_bsfm },
-    { MTFSFM, SYNC, op_fsfm },
-    { MTEOM, SYNC | ABSOLUTE, op_end },
-    { MTERASE, SYNC | WRITES, op_erase },
-    { MTSEEK, FINISH | ABSOLUTE, op_seek },
+    { MTBSFM, FINISH, op_bsfm, "SPACE" },
+    { MTFSFM, SYNC, op_fsfm, "SPACE" },
+    { MTEOM, SYNC | ABSOLUTE, op_end, "SPACE to the end of data" },
+    { MTERASE, SYNC | WRITES, op_erase, "ERASE" },
+    { MTSEEK, FINISH | ABSOLUTE, op_seek, "LOCATE, and SPACE instead of it" },
     { MTSETBLK, SYNC | NO_TAPE, op_block },
     { MTSETDENSITY, SYNC | NO_TAPE, op_density },
     { MTSETDRVBUFFER, SYNC | NO_TAPE, op_buffering },
@@ -548,6 +597,17 @@ is_count(int mt_op, int64_t count)
                            : count >= INT32_MIN && count <= INT32_MAX;
 }
 
+/* What it would take. */
+static void
+say_what_it_lacks(const struct ri_tape *tape, const struct op *op,
+                  struct ri_tape_result *result)
+{
+    if (op->commands != NULL)
+        snprintf(result->text, sizeof result->text,
+                 "drive %s: it cannot do that: it lacks or refuses %s",
+                 tape->unit->name, op->commands);
+}
+
 /* What ends a motion early is an error of it. */
 int
 ri_tape_op(struct ri_tape *tape, int mt_op, int64_t count,
@@ -567,6 +627,8 @@ ri_tape_op(struct ri_tape *tape, int mt_op, int64_t count,
         status = STATUS_INVALID_PARAMETER;
     else
         status = run_op(tape, op, count, out_result);
+    if (op != NULL && tape_status_is_refusal(status))
+        say_what_it_lacks(tape, op, out_result);
     return session_end(tape, out_result, status);
 }
 

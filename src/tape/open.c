@@ -297,6 +297,14 @@ tape_session_drive(struct ri_tape *tape, char *out_drive)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
+void
+ri_tape_before_waits(struct ri_tape *tape, void (*waits)(void *context),
+                     void *context)
+{
+    tape->waits = waits;
+    tape->waits_context = context;
+}
+
 /* --- cancel, close -------------------------------------------------------- */
 
 void

@@ -415,6 +415,33 @@ ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
 
 /* --- marks ---------------------------------------------------------------- */
 
+/* There was no room for all of them; those that are there count.  How many they
+ * are, the drive has to know: else where it lies, nobody does. */
+static void
+count_marks(struct ri_tape *tape, uint32_t count)
+{
+    int64_t from = tape->place.object, at = -1, file;
+
+    tape->full = true;
+    (void) tape_port_where(&tape->port, &at);
+    if (at < 0 && tape->place.file >= 0) {
+        file = tape_port_file(&tape->port);
+        at = file >= 0 ? from + file - tape->place.file : -1;
+    }
+    if (at < 0 && count == 1)
+        at = from;
+    if (at <= from || at > from + count) {
+        take_back(tape, 0);
+        if (at != from)
+            tape->place = (struct tape_place){ -1, -1, -1, 0 };
+        return;
+    }
+    tape->kept.items[tape->kept.count - 1].objects = (uint64_t) (at - from);
+    tape->in_flight = 0;
+    tape->mark_owed = false;
+    advance_marks(tape, (uint64_t) (at - from));
+}
+
 NTSTATUS
 session_marks(struct ri_tape *tape, uint32_t count, bool immediate)
 {
@@ -435,6 +462,10 @@ session_marks(struct ri_tape *tape, uint32_t count, bool immediate)
     if (is_write_loss(status)) {
         status = after_failure(tape, status, &tries);
         immediate = true; /* they are there; whether safely, nobody said */
+    }
+    if (status == STATUS_EOM_OVERFLOW) {
+        count_marks(tape, count);
+        return status;
     }
     if (!NT_SUCCESS(status) && status != STATUS_END_OF_MEDIA) {
         take_back(tape, 0);

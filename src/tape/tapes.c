@@ -146,6 +146,13 @@ tape_status_is_absence(NTSTATUS status)
     return false;
 }
 
+bool
+tape_status_is_refusal(NTSTATUS status)
+{
+    return status == STATUS_INVALID_DEVICE_REQUEST ||
+           status == STATUS_NOT_IMPLEMENTED;
+}
+
 int
 tape_status_errno(NTSTATUS status)
 {

@@ -59,6 +59,8 @@ struct tape_unit_config {
                                  * synchronised before it is acknowledged */
     const char *recovery_dir;   /* "": nothing is kept in files; copied */
     bool real;
+    bool here;                  /* plugged into this machine: one that is away
+                                 * was unplugged */
 };
 
 struct tape_unit *tape_unit_new(const struct tape_unit_config *config);

@@ -12,6 +12,7 @@
 #include "tapes/tapes.h"
 
 #define LOOK_MS 1000            /* a session that waits looks so often */
+#define LOOK_MAX_MS 30000       /* ... reads what it could not read, at least */
 
 /* --- a session's state: session_state.c ----------------------------------- */
 
@@ -66,7 +67,7 @@ struct tape_unit {
     PDEVICE_OBJECT device;      /* borrowed */
     uint64_t limit;
     char recovery_dir[RI_PATH_MAX];
-    bool real;
+    bool real, here;
     KEVENT turn;                /* signalled: nobody's */
 
     /* tapes.lock */
@@ -130,6 +131,8 @@ struct ri_tape {
 
     bool after_mark, at_end, full;      /* for MTIOCGET */
     char unsafe[RI_TEXT_MAX];   /* what this call has to say of that, or "" */
+    void (*waits)(void *context);       /* told before a wait; or NULL */
+    void *waits_context;
 
     /* the question */
     VPB vpb;
@@ -140,6 +143,8 @@ struct ri_tape {
     bool raised;
     bool looked_at;             /* what is in it was looked at, and refused */
     bool fresh;                 /* ... by the last look */
+    uint64_t pause_ms;          /* it could not be read: how long it is left */
+    uint64_t read_again_ms;     /* ... alone, and until when */
 
     /* atomic */
     LONG references;            /* the client, who is told of the VPB */
@@ -180,6 +185,8 @@ void tapes_event(const struct tape_unit *unit,
 bool tape_status_is_loss(NTSTATUS status);
 /* ... and there is no use in looking at once again. */
 bool tape_status_is_absence(NTSTATUS status);
+/* The drive does not have what it was asked for. */
+bool tape_status_is_refusal(NTSTATUS status);
 int tape_status_errno(NTSTATUS status);
 /* For people, behind "drive D: ". */
 const char *tape_status_words(NTSTATUS status);
@@ -243,6 +250,10 @@ void session_unref(struct ri_tape *tape);
 
 /* --- place.c -------------------------------------------------------------- */
 
+/* To a number that the drive would count, without LOCATE: from the beginning,
+ * over blocks and marks.  Success, STATUS_NO_DATA_DETECTED, what the drive says;
+ * then nobody knows where it is. */
+NTSTATUS place_walk(struct ri_tape *tape, uint64_t object);
 /* Before the first write of a run: what lies before the place is learnt. */
 NTSTATUS place_learn(struct ri_tape *tape);
 /* The tape in the session's drive: is it the one, and its place the place?  What

@@ -34,6 +34,7 @@ tape_unit_new(const struct tape_unit_config *config)
     unit->device = config->device;
     unit->limit = config->unflushed_limit;
     unit->real = config->real;
+    unit->here = config->here;
     unit->state = STATUS_NO_MEDIA_IN_DEVICE;
     unit->place = (struct tape_place){ -1, -1, -1, 0 };
     KeInitializeEvent(&unit->turn, SynchronizationEvent, TRUE);

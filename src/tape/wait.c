@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/status.h"
 
 #define ANSWER_MS 10000 /* a person's wish is waited for so long */
@@ -106,6 +107,15 @@ set_reason(struct ri_tape *tape, NTSTATUS reason)
     KeReleaseSpinLock(&tapes.lock, irql);
 }
 
+/* As people see it: of a target it is the network's matter. */
+static NTSTATUS
+reason_told(const struct ri_tape *tape, NTSTATUS reason)
+{
+    return reason == STATUS_DEVICE_NOT_CONNECTED && tape->unit->here
+               ? STATUS_DEVICE_DOES_NOT_EXIST
+               : reason;
+}
+
 /* The drive that the question is about. */
 static void
 set_drive(struct ri_tape *tape)
@@ -172,6 +182,29 @@ kind_of(NTSTATUS reason)
 
 /* --- looking -------------------------------------------------------------- */
 
+/* A tape that cannot be read is left alone longer and longer, as long as the
+ * drive has nothing new to tell: to read it wears it, and blocks the drive. */
+static void
+leave_alone(struct ri_tape *tape, NTSTATUS found)
+{
+    if (found != STATUS_UNRECOGNIZED_MEDIA && found != STATUS_IO_DEVICE_ERROR &&
+        found != STATUS_DEVICE_DATA_ERROR && found != STATUS_IO_TIMEOUT) {
+        tape->pause_ms = 0;
+        return;
+    }
+    tape->pause_ms = tape->pause_ms == 0 ? LOOK_MS : 2 * tape->pause_ms;
+    if (tape->pause_ms > LOOK_MAX_MS)
+        tape->pause_ms = LOOK_MAX_MS;
+    tape->read_again_ms = clock_coarse_ms() + tape->pause_ms;
+}
+
+static bool
+is_left_alone(const struct ri_tape *tape)
+{
+    return tape->looked_at ||
+           (tape->pause_ms != 0 && clock_coarse_ms() < tape->read_again_ms);
+}
+
 static NTSTATUS
 look_here(struct ri_tape *tape, bool insist)
 {
@@ -185,14 +218,16 @@ look_here(struct ri_tape *tape, bool insist)
     }
     if (!NT_SUCCESS(status)) {
         tape->looked_at = false;
+        tape->pause_ms = 0;
         unit_forgets(tape->unit);
         if (tape_status_is_absence(status))
             return status;
-    } else if (tape->looked_at && !insist) {
+    } else if (is_left_alone(tape) && !insist) {
         return tape->reason;
     }
     tape->fresh = true;
     status = place_return(tape);
+    leave_alone(tape, status);
     tape->looked_at = status == STATUS_WRONG_VOLUME ||
                       status == STATUS_FILE_INVALID ||
                       status == STATUS_MEDIA_WRITE_PROTECTED;
@@ -261,6 +296,7 @@ move_to(struct ri_tape *tape, struct tape_unit *unit)
     unit_end(old);
     set_drive(tape);
     tape->looked_at = false;
+    tape->pause_ms = 0;
     if (tapes.host.released != NULL)
         tapes.host.released(tapes.host.context, old->name);
     return STATUS_SUCCESS;
@@ -375,7 +411,7 @@ say_away(struct ri_tape *tape, NTSTATUS reason)
     (void) tapes_subject(&tape->vpb, subject);
     tapes_event(tape->unit, &tape->identity, action_of(reason),
                 "%s is needed in drive %s: %s", subject, tape->unit->name,
-                tape_status_words(reason));
+                tape_status_words(reason_told(tape, reason)));
 }
 
 /* Another reason than before: the same question with other words, or another. */
@@ -399,7 +435,7 @@ new_reason(struct ri_tape *tape, NTSTATUS reason)
     set_reason(tape, reason);
     set_drive(tape);
     if (tapes.host.reason != NULL)
-        tapes.host.reason(&tape->vpb, reason);
+        tapes.host.reason(&tape->vpb, reason_told(tape, reason));
     return STATUS_SUCCESS;
 }
 
@@ -502,6 +538,8 @@ session_wait(struct ri_tape *tape, NTSTATUS reason)
     tape->looked_at = reason == STATUS_WRONG_VOLUME ||
                       reason == STATUS_FILE_INVALID ||
                       reason == STATUS_MEDIA_WRITE_PROTECTED;
+    tape->pause_ms = 0;
+    leave_alone(tape, reason);
     InterlockedExchange(&tape->use, 0);
     InterlockedExchange(&tape->try_now, 0);
     if (is_busy(reason)) {
@@ -640,7 +678,7 @@ reason_of(PVPB vpb)
     tape = find_locked(vpb);
     if (tape != NULL &&
         (tape->state == SESSION_WAITING || tape->state == SESSION_RETURNING))
-        reason = tape->reason;
+        reason = reason_told(tape, tape->reason);
     KeReleaseSpinLock(&tapes.lock, irql);
     return reason;
 }

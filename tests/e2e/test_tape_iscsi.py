@@ -34,15 +34,18 @@ def new_tape(path, mib):
 def lto(serve, clients, tmp_path):
     target = Target(tmp_path)
     target.add(1, new_tape(tmp_path / "T.img", 16), "tape")
-    target.start()
-    service = serve({"lto0": {"port": "iscsi", "url": target.url(1)}})
-    until(lambda: service.drives()["lto0"]["state"] == "ready", "the drive")
-    files = tapes.Mounted(service, tmp_path / "mnt")
-    clients.append(files)
-    files.service = service
-    files.target = target
-    yield files
-    target.kill()
+    try:
+        target.start()
+        service = serve({"lto0": {"port": "iscsi", "url": target.url(1)}})
+        until(lambda: service.drives()["lto0"]["state"] == "ready",
+              "the drive")
+        files = tapes.Mounted(service, tmp_path / "mnt")
+        clients.append(files)
+        files.service = service
+        files.target = target
+        yield files
+    finally:
+        target.kill()
 
 
 def fails(number, call, *args):
@@ -160,10 +163,72 @@ def test_mt_moves_and_says_what_there_is_not(lto):
     run("mt-st", "-f", tape, "asf", "1")
     with Tape(tape, os.O_RDONLY) as file:
         assert file.read() == b"1" * 10
-    assert run("mt-st", "-f", tape, "seek", "3", good=False).returncode != 0
+    done = run("mt-st", "-f", tape, "fsf", "9", good=False)
+    assert done.returncode != 0 and b"Input/output error" in done.stderr
+    run("mt-st", "-f", tape, "asf", "3")
     run("mt-st", "-f", tape, "eject")
     run("mt-st", "-f", tape, "load")
     assert b"BOT ONLINE" in run("mt-st", "-f", tape, "status").stdout
+
+
+def test_seek_without_locate(lto):
+    """It goes there over blocks and filemarks, and tgt counts both alike."""
+    with Tape(lto.path("nst0")) as tape:
+        for number in range(9):
+            tape.write(b"%d" % number * 100)
+            if number % 3 == 2:
+                tape.op(tapes.MTWEOF)
+    objects = [b"0", b"1", b"2", b"", b"3", b"4", b"5", b"", b"6", b"7", b"8",
+               b"", b""]             # the last is the end of the data
+    for place in random.Random(7).sample(range(13), 13):
+        run("mt-st", "-f", lto.path("nst0"), "seek", place)
+        with Tape(lto.path("nst0"), os.O_RDONLY) as tape:
+            assert tape.where() == place
+            assert tape.read()[:1] == objects[place], place
+    done = run("mt-st", "-f", lto.path("nst0"), "seek", "99", good=False)
+    assert done.returncode != 0 and b"Input/output error" in done.stderr
+
+
+def test_the_target_is_killed_behind_a_seek(lto):
+    with Tape(lto.path("nst0")) as tape:
+        for number in range(9):
+            tape.write(b"%d" % number * 100)
+            if number % 3 == 2:
+                tape.op(tapes.MTWEOF)
+        tape.op(tapes.MTSEEK, 5)
+        lto.target.restart()
+        assert tape.read() == b"4" * 100
+        lto.target.restart()
+        assert tape.read() == b"5" * 100
+        assert tape.read() == b""
+    lto.service.no_prompt()
+
+
+def test_blocks_are_passed_and_nothing_is_claimed(lto):
+    """tgt passes filemarks as if they were blocks: how many objects those were
+    is known, which file this is is not."""
+    with Tape(lto.path("nst0")) as tape:
+        for number in range(6):
+            tape.write(b"%d" % number * 100)
+            if number % 3 == 2:
+                tape.op(tapes.MTWEOF)
+        tape.op(tapes.MTREW)
+        tape.op(tapes.MTFSR, 5)
+        assert tape.where() == 5
+        assert tape.status()["file"] == tape.status()["block"] == -1
+        lto.target.restart()
+        assert tape.read() == b"4" * 100
+        tape.op(tapes.MTFSR, 2)             # exactly to the end of the data
+        assert tape.where() == 8
+        tape.op(tapes.MTREW)
+        fails(errno.EIO, tape.op, tapes.MTFSR, 9)   # they end before
+        fails(errno.EIO, tape.where)
+        tape.op(tapes.MTREW)
+        fails(errno.EIO, tape.op, tapes.MTFSF, 3)
+        assert tape.status()["file"] == -1
+        tape.op(tapes.MTREW)
+        fails(errno.EIO, tape.op, tapes.MTBSR, 2)   # the tape begins there
+    lto.service.no_prompt()
 
 
 def test_the_target_is_killed_and_comes_back(lto):

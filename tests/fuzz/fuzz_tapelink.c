@@ -115,6 +115,8 @@ struct ri_tape {
         size_t size;
     } lent[8]; /* read, and not given back */
     unsigned lent_count;
+    void (*waits)(void *context);
+    void *context;
 };
 
 static struct input answers; /* of the next tape */
@@ -128,6 +130,8 @@ answer(struct ri_tape *tape, struct ri_tape_result *out)
     };
     uint8_t how = take8(&tape->answers), flags = take8(&tape->answers);
 
+    if (flags & 128 && tape->waits != NULL)
+        tape->waits(tape->context);
     memset(out, 0, sizeof *out);
     out->filemark = flags & 1;
     out->end_of_data = flags & 2;
@@ -256,6 +260,14 @@ void
 ri_tape_cancel(struct ri_tape *tape)
 {
     __atomic_add_fetch(&tape->told, 1, __ATOMIC_SEQ_CST);
+}
+
+void
+ri_tape_before_waits(struct ri_tape *tape, void (*waits)(void *context),
+                     void *context)
+{
+    tape->waits = waits;
+    tape->context = context;
 }
 
 void

@@ -224,7 +224,9 @@ def test_a_drive_is_unplugged_while_it_writes(machine, rack, serve, loaded):
     place = rack.nodes.delete("TD001")
     machine.run("touch go")
     prompt = service.wait(lambda s: s["prompts"], 30, "a question")["prompts"]
-    assert [p["title"] for p in prompt] == ["Drive away"], prompt
+    assert [p["title"] for p in prompt] == ["Drive gone"], prompt
+    assert "cable" in prompt[0]["text"], prompt
+    assert "target" not in prompt[0]["text"], prompt
     assert not job.over()
     rack.nodes.scan(place)
     said = job.good(120)

@@ -306,6 +306,19 @@ CT148__space_over_the_beginning__told(void **state)
     assert_int_equal(information, 0);
 }
 
+/* The ends are told by their codes alone: neither a bit nor a key. */
+static void
+CT148__ends_without_a_bit__told_all_the_same(void **state)
+{
+    (void) state;
+    deck_sense(0x11, 1, 0x00, 0x00, 0x04, NO_INFO);
+    assert_status(position(TAPE_SPACE_FILEMARKS, 0, -5),
+                  STATUS_BEGINNING_OF_MEDIA);
+    deck_sense(0x11, 1, 0x00, 0x00, 0x05, NO_INFO);
+    assert_status(position(TAPE_SPACE_RELATIVE_BLOCKS, 0, 5),
+                  STATUS_NO_DATA_DETECTED);
+}
+
 static void
 CT149__write_protect__writes_erases_and_marks(void **state)
 {
@@ -633,6 +646,7 @@ main(void)
         TEST(CT146__early_warning__everything_was_written),
         TEST(CT147__volume_overflow__less_the_residual),
         TEST(CT148__space_over_the_beginning__told),
+        TEST(CT148__ends_without_a_bit__told_all_the_same),
         TEST(CT149__write_protect__writes_erases_and_marks),
         TEST(CT150__reset__no_write_until_positioned),
         TEST(CT150__reset_seen_by_another_request__the_write_is_not_sent),

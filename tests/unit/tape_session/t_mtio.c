@@ -148,6 +148,105 @@ seek_and_tell__objects(void **state)
     assert_true(rig.result.end_of_data);
 }
 
+/* As before there was LOCATE: over blocks and marks from the beginning. */
+static void
+seek__drive_without_locate__the_same_places(void **state)
+{
+    struct mtpos pos;
+    char text[128];
+
+    (void) state;
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * locate do sense 5/20/00", text,
+                                     sizeof text),
+                     0);
+    assert_result(rig_op(MTSEEK, 5), 0);
+    assert_int_equal(ri_tape_status(rig.tape, NULL, &pos, NULL), 0);
+    assert_int_equal(pos.mt_blkno, 5);
+    assert_next(4);
+    assert_result(rig_op(MTSEEK, 9), 0);
+    assert_next(7);
+    assert_result(rig_op(MTSEEK, 1), 0);
+    assert_next(1);
+    assert_result(rig_op(MTSEEK, 7), 0); /* before a mark */
+    assert_result(rig_read(data, SIZE), 0);
+    assert_true(rig.result.filemark);
+    assert_next(6);
+    assert_result(rig_op(MTSEEK, 0), 0);
+    assert_place(0, 0);
+    assert_result(rig_op(MTSEEK, 99), -EIO);
+    assert_true(rig.result.end_of_data);
+}
+
+/* One that says neither where it is, nor how far it came. */
+static void
+seek__drive_without_locate_and_position__the_same_places(void **state)
+{
+    struct mtpos pos;
+    char text[128];
+
+    (void) state;
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * locate do sense 5/20/00", text,
+                                     sizeof text),
+                     0);
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * 0x34 do sense 5/20/00", text,
+                                     sizeof text),
+                     0);
+    for (int object = 11; object >= 0; object--) {
+        assert_result(rig_op(MTSEEK, object), 0);
+        assert_int_equal(ri_tape_status(rig.tape, NULL, &pos, NULL), 0);
+        assert_int_equal(pos.mt_blkno, object);
+        if (object % 4 != 3)
+            assert_next((unsigned) (object - object / 4));
+        else
+            assert_result(rig_read(data, SIZE), 0);
+    }
+    assert_result(rig_op(MTSEEK, 99), -EIO);
+    assert_true(rig.result.end_of_data);
+}
+
+static void
+seek__drive_without_locate__the_tape_is_pulled__at_its_place(void **state)
+{
+    char text[128];
+
+    (void) state;
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * locate do sense 5/20/00", text,
+                                     sizeof text),
+                     0);
+    assert_result(rig_op(MTSEEK, 5), 0);
+    assert_next(4);
+    rig_yank(0);
+    rig_start(CALL_READ, data, SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    rig_insert(0, "T1");
+    assert_int_equal(rig_join(), 0);
+    assert_int_equal(rig.result.bytes, SIZE);
+    assert_memory_equal(data, rig_block(5, SIZE), SIZE);
+}
+
+/* What such a drive lacks is said. */
+static void
+seek__drive_without_locate_and_space__says_so(void **state)
+{
+    char text[128];
+
+    (void) state;
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * locate do sense 5/20/00", text,
+                                     sizeof text),
+                     0);
+    assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                     "at * space do sense 5/20/00", text,
+                                     sizeof text),
+                     0);
+    assert_true(rig_op(MTSEEK, 5) < 0);
+    assert_non_null(strstr(rig.result.text, "LOCATE"));
+}
+
 static void
 written_then_moved__a_filemark_behind_it(void **state)
 {
@@ -325,6 +424,64 @@ end_of_the_tape__warned__then_full__a_mark_still_fits(void **state)
     assert_true(rig.result.filemark);
 }
 
+/* st(4): mt_fileno is the number of the current file, mt_blkno the block in it,
+ * whatever an operation has come to. */
+static void
+marks_past_the_end__those_that_are_there_are_counted(void **state)
+{
+    int64_t left;
+    int rc = 0;
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    while (rc == 0)
+        rc = rig_write(rig_block(0, SIZE), SIZE);
+    assert_int_equal(rc, -ENOSPC);
+    assert_result(rig_op(MTWEOF, 2), 0);
+    assert_place(2, 0);
+    assert_result(rig_op(MTWEOF, 1000), -ENOSPC);
+    left = rig.result.left;
+    assert_in_range(left, 1, 999);
+    assert_place(2 + (1000 - left), 0);
+    assert_true(rig.result.end_of_tape);
+    assert_true(GMT_EOT(rig_get().mt_gstat));
+    /* Not one more. */
+    assert_result(rig_op(MTWEOF, 1), -ENOSPC);
+    assert_int_equal(rig.result.left, 1);
+    assert_place(2 + (1000 - left), 0);
+    /* Over so many lies the place that it was. */
+    assert_result(rig_op(MTREW, 1), 0);
+    assert_result(rig_op(MTFSF, 2 + 1000 - left), 0);
+    assert_place(2 + (1000 - left), 0);
+    assert_result(rig_read(data, SIZE), 0);
+    assert_true(rig.result.end_of_data);
+    assert_int_equal(rig_told(PROMPT_ASKED), 0);
+}
+
+/* ... and what was counted is found again. */
+static void
+marks_past_the_end__the_tape_is_pulled__at_its_place(void **state)
+{
+    struct mtget before;
+    int rc = 0;
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    while (rc == 0)
+        rc = rig_write(rig_block(0, SIZE), SIZE);
+    assert_result(rig_op(MTWEOF, 1000), -ENOSPC);
+    before = rig_get();
+    rig_yank(0);
+    rig_start(CALL_OP, NULL, MTBSF, 1);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    rig_insert(0, "T1");
+    assert_int_equal(rig_join(), 0);
+    assert_place(before.mt_fileno - 1, -1);
+    assert_string_equal(rig.kept_file, "");
+}
+
 static void
 yanked_near_the_end__full_as_before(void **state)
 {
@@ -367,6 +524,10 @@ main(void)
         FILES(blocks_before_the_beginning__an_error_there),
         FILES(end_of_data__the_file_is_known__the_block_is_not),
         FILES(seek_and_tell__objects),
+        FILES(seek__drive_without_locate__the_same_places),
+        FILES(seek__drive_without_locate_and_position__the_same_places),
+        FILES(seek__drive_without_locate__the_tape_is_pulled__at_its_place),
+        FILES(seek__drive_without_locate_and_space__says_so),
         FILES(written_then_moved__a_filemark_behind_it),
         FILES(erase__nothing_is_behind),
         FILES(marks__counted_as_files),
@@ -377,6 +538,8 @@ main(void)
         FILES(retension__at_the_beginning),
         FILES(opened_for_reading__not_written),
         SHORT(end_of_the_tape__warned__then_full__a_mark_still_fits),
+        SHORT(marks_past_the_end__those_that_are_there_are_counted),
+        SHORT(marks_past_the_end__the_tape_is_pulled__at_its_place),
         SHORT(yanked_near_the_end__full_as_before),
     };
 

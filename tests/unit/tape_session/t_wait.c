@@ -145,6 +145,34 @@ shutdown__the_call_ends(void **state)
 }
 
 static void
+count(void *context)
+{
+    InterlockedIncrement(context);
+}
+
+/* Who has results of earlier calls to tell does so before it. */
+static void
+call_that_waits__told_before_it(void **state)
+{
+    LONG told = 0;
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    ri_tape_before_waits(rig.tape, count, &told);
+    for (unsigned i = 0; i < 3; i++)
+        assert_result(rig_write(rig_block(i, SIZE), SIZE), 0);
+    assert_int_equal(InterlockedOr(&told, 0), 0);
+    rig_yank(0);
+    rig_start(CALL_WRITE, own(3), SIZE, 0);
+    rig_wait_for(PROMPT_ASKED, NULL);
+    assert_true(InterlockedOr(&told, 0) > 0);
+    rig_insert(0, "T1");
+    assert_int_equal(rig_join(), 0);
+    ri_tape_before_waits(rig.tape, NULL, NULL);
+}
+
+static void
 broker_ends_first__the_call_ends(void **state)
 {
     (void) state;
@@ -167,6 +195,70 @@ nobody_says_that_it_is_back__looked_at_within_a_second(void **state)
         clock_advance_ms(LOOK_MS);
         rig_turn();
     }
+    assert_int_equal(rig_join(), 0);
+}
+
+/* Until it is asked for no more: after how many seconds? */
+static unsigned
+seconds_until_it_is_back(void)
+{
+    unsigned seconds = 0;
+
+    for (rig_turn(); !rig_has_ended(); rig_turn()) {
+        clock_advance_ms(LOOK_MS);
+        if (++seconds > 600)
+            fail_msg("it is not looked at any more");
+    }
+    assert_int_equal(rig_join(), 0);
+    return seconds;
+}
+
+/* A tape that cannot be read, 3 reads a look: the first look when it was put in,
+ * the next ones 1, 2, 4, ..., at most 30 seconds apart. */
+static void
+unreadable(unsigned looks)
+{
+    char rule[64], text[128];
+
+    for (unsigned i = 1; i <= 3 * looks; i++) {
+        snprintf(rule, sizeof rule, "at %u read do sense 3/11/00", i);
+        assert_int_equal(
+            vscsi_fault_add(rig.drive[0].vscsi, rule, text, sizeof text), 0);
+    }
+    rig_insert(0, "T1");
+    rig_wait_for(PROMPT_CHANGED, NULL);
+}
+
+static void
+tape_that_cannot_be_read__read_again_less_and_less_often(void **state)
+{
+    (void) state;
+    wait_with_three_blocks();
+    unreadable(7);
+    /* 1 + 2 + 4 + 8 + 16 + 30 + 30; the clock may run ahead of a look. */
+    assert_true(seconds_until_it_is_back() >= 91);
+}
+
+static void
+tape_that_cannot_be_read__retry__at_once(void **state)
+{
+    (void) state;
+    wait_with_three_blocks();
+    unreadable(3);
+    while (rig_prompts() != 0 && !rig_has_ended())
+        (void) prompt_answer(rig_prompt_id(), RI_RETRY);
+    assert_int_equal(rig_join(), 0);
+}
+
+static void
+tape_that_cannot_be_read__put_in_again__at_once(void **state)
+{
+    (void) state;
+    wait_with_three_blocks();
+    unreadable(1);
+    rig_yank(0);
+    rig_wait_for(PROMPT_CHANGED, NULL);
+    rig_insert(0, "T1");
     assert_int_equal(rig_join(), 0);
 }
 
@@ -279,6 +371,63 @@ nobody_is_to_be_asked__an_error_and_position_first(void **state)
     assert_int_equal(rig_told(PROMPT_ASKED), 0);
     assert_int_equal(rig_image(rig_path("T1"), objects, 8, SIZE), 2);
     assert_int_equal(objects[0], 2);
+}
+
+/* The words fit how the drive is reached; asked so, and told so later. */
+static void
+away(bool here, const char *title, const char *advice, const char *never)
+{
+    struct ri_prompt_info prompt;
+    char text[128];
+
+    rig.drive[0].unit->here = here;
+    for (int later = 0; later < 2; later++) {
+        rig_insert(0, "T1");
+        rig_open("");
+        assert_result(rig_write(rig_block(0, SIZE), SIZE), 0);
+        if (later) {
+            rig_yank(0);
+            rig_start(CALL_WRITE, own(1), SIZE, 0);
+            rig_wait_for(PROMPT_ASKED, NULL);
+        }
+        assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
+                                         "at * any do selection-timeout", text,
+                                         sizeof text),
+                         0);
+        if (!later)
+            rig_start(CALL_WRITE, own(1), SIZE, 0);
+        else
+            clock_advance_ms(LOOK_MS);
+        rig_wait_for(later ? PROMPT_CHANGED : PROMPT_ASKED, &prompt);
+        assert_string_equal(prompt.title, title);
+        assert_non_null(strstr(prompt.text, advice));
+        assert_null(strstr(prompt.text, never));
+        vscsi_fault_clear(rig.drive[0].vscsi);
+        if (later)
+            rig_insert(0, "T1");
+        while (!rig_has_ended()) {
+            clock_advance_ms(LOOK_MS);
+            rig_turn();
+        }
+        assert_int_equal(rig_join(), 0);
+        assert_result(rig_close(), 0);
+        rig_yank(0);
+        clock_advance_ms(10000);
+    }
+}
+
+static void
+drive_of_this_machine_away__its_cable(void **state)
+{
+    (void) state;
+    away(true, "Drive gone", "cable", "target");
+}
+
+static void
+drive_of_a_target_away__the_network(void **state)
+{
+    (void) state;
+    away(false, "Target away", "network", "cable");
 }
 
 /* --- which tape ----------------------------------------------------------- */
@@ -412,13 +561,19 @@ main(void)
         TEST(interrupted__the_next_call_asks_again__nothing_is_lost),
         TEST(interrupted_while_nothing_is_under_way__no_effect),
         TEST(shutdown__the_call_ends),
+        TEST(call_that_waits__told_before_it),
         TEST(broker_ends_first__the_call_ends),
         TEST(nobody_says_that_it_is_back__looked_at_within_a_second),
+        TEST(tape_that_cannot_be_read__read_again_less_and_less_often),
+        TEST(tape_that_cannot_be_read__retry__at_once),
+        TEST(tape_that_cannot_be_read__put_in_again__at_once),
         TEST(close_while_it_is_away__asks_and_finishes),
         TEST(close_of_a_reader_while_it_is_away__asks_nobody),
         TEST(close_after_it_came_back__at_its_place),
         TEST(close_after_an_exchange__nothing_of_the_old_one_is_believed),
         TEST(nobody_is_to_be_asked__an_error_and_position_first),
+        TEST(drive_of_this_machine_away__its_cable),
+        TEST(drive_of_a_target_away__the_network),
         TEST(tape_that_is_meant__asked_for_by_the_first_call),
         TEST(tape_that_is_meant__nobody_is_to_be_asked__another_is_refused),
         TEST(next_tape__finished_unloaded_and_asked_for),

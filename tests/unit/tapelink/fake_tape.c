@@ -16,6 +16,8 @@
 
 struct ri_tape {
     bool interrupted, cancelled;
+    void (*waits)(void *context);
+    void *context;
 };
 
 struct fake_tape fake_tape;
@@ -178,6 +180,11 @@ ri_tape_open(struct ri_service *service, const char *drive,
 static int
 wait_locked(struct ri_tape *tape)
 {
+    if (tape->waits != NULL) {
+        pthread_mutex_unlock(&lock);
+        tape->waits(tape->context);
+        pthread_mutex_lock(&lock);
+    }
     seen_locked(&fake_tape.waiting);
     while (!back && !tape->interrupted && !tape->cancelled)
         pthread_cond_wait(&changed, &lock);
@@ -373,6 +380,14 @@ ri_tape_next(struct ri_tape *tape, const char *next, bool blank,
     seen_locked(&fake_tape.nexts);
     pthread_mutex_unlock(&lock);
     return rc;
+}
+
+void
+ri_tape_before_waits(struct ri_tape *tape, void (*waits)(void *context),
+                     void *context)
+{
+    tape->waits = waits;
+    tape->context = context;
 }
 
 void

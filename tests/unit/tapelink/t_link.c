@@ -184,6 +184,39 @@ stream__one_read_submitted__is_ready_in_the_end(void **state)
     tape_link_close(link, NULL);
 }
 
+/* What is done is told, though one behind it waits for its tape. */
+static void
+stream__a_record_waits__those_before_it_are_told(void **state)
+{
+    struct tape_link *link = house_open();
+    struct tape_link_done done;
+
+    (void) state;
+    fill(link, 3, 1000);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(tape_link_submit_write(link, i * 1000, 1000), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    fake_tape.away = 3;
+    for (unsigned i = 0; i < 3; i++) /* sent together */
+        assert_int_equal(tape_link_submit_read(link, i * 1000, 1000), 0);
+    (void) tape_link_ready(link);
+    assert_true(fake_tape_wait(&fake_tape.waiting, 1));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(tape_link_ready(link));
+        assert_int_equal(tape_link_reap(link, &done), 0);
+        assert_int_equal(done.rc, 0);
+        assert_int_equal(done.result.bytes, 1000);
+    }
+    assert_false(tape_link_ready(link));
+    assert_int_equal(fake_tape_count(&fake_tape.given_back), 2);
+    fake_tape_return();
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_int_equal(done.result.bytes, 1000);
+    tape_link_close(link, NULL);
+}
+
 static void
 stream__early_warning_and_full__nothing_behind_is_written(void **state)
 {
@@ -375,6 +408,7 @@ main(void)
         T(stream__read_meets_a_filemark__what_is_behind_waits_for_go_on),
         T(stream__slots_used_again_at_once__records_are_remembered_before),
         T(stream__one_read_submitted__is_ready_in_the_end),
+        T(stream__a_record_waits__those_before_it_are_told),
         T(stream__early_warning_and_full__nothing_behind_is_written),
         T(window__borrowed__data_outside_are_refused),
         T(open__busy_and_unknown__say_so),
