@@ -426,7 +426,7 @@ sg_open(void *context, void *port_unit, void **out_hba)
     unit->removable = true;
     unit->type = 0x1F;
     unit->device.fd = unit->wake_fd = unit->uevent_fd = -1;
-    unit->mounts_fd = -1;
+    sg_wait_init(&unit->wait);
     unit->max_transfer_bytes = TRANSFER_MAX;
     InitializeListHead(&unit->incoming);
     InitializeListHead(&unit->held);

@@ -60,6 +60,10 @@ struct port_sg_device {
     bool tape;                  /* a record is one command, however long */
     char node[32];              /* "sg2" */
     char devpath[512];          /* as in uevents: /devices/... */
+    /* Of one that is there and in use, though it could not be opened: the paths
+     * of its nodes, with a space between, and of who has it mounted elsewhere
+     * (/proc/N/mountinfo); or "". */
+    char used_nodes[256], used_mounts[64];
 };
 
 /*

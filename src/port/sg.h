@@ -4,7 +4,8 @@
  * A unit is one device that this process has open, and one thread, which waits
  * for commands, for their answers and for what the kernel tells of devices
  * (uevents).  hba_sg.c is the commands, sg_device.c the thread and the device's
- * coming and going, sg_answer.c what a command may be and what its end means.
+ * coming and going, sg_wait.c what tells that one in use is free again,
+ * sg_answer.c what a command may be and what its end means.
  * Everything but what is marked belongs to the thread.
  *
  * SPDX-License-Identifier: MIT
@@ -12,6 +13,7 @@
 #ifndef PORT_SG_H
 #define PORT_SG_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <scsi/sg.h>
 
@@ -29,6 +31,17 @@ struct sg_command {
     uint32_t attention;         /* the unit's when it was sent */
     bool abort;                 /* atomic: somebody wants it to end */
     uint8_t sense[SG_SENSE_MAX];
+};
+
+#define SG_WAIT_FDS 4
+
+/* All are -1 while there is nothing to wait for. */
+struct sg_wait {
+    int mounts_fd;              /* the kernel's mounts, as we see them, */
+    int swaps_fd;               /* what it swaps to, */
+    int others_fd;              /* and the mounts of who has it mounted */
+    char others[64];            /* ... by this path */
+    int nodes_fd;               /* inotify: its nodes */
 };
 
 struct sg_unit {
@@ -53,7 +66,7 @@ struct sg_unit {
 
     struct port_sg_device device;   /* fd < 0: it is away */
     bool away;                  /* atomic: the same, for others */
-    int mounts_fd;              /* ... and in use: the kernel's mounts; or -1 */
+    struct sg_wait wait;        /* ... and in use */
     uint64_t again_ms;          /* away: when it is looked for again, or 0 */
     unsigned pause_ms;          /* ... and how long after that */
     uint64_t diskseq;           /* of the block device, when last looked */
@@ -80,8 +93,8 @@ unsigned sg_sense_key(const uint8_t *sense, size_t len);
 /* What a uevent is about. */
 enum sg_uevent {
     SG_UEVENT_NOTHING,          /* of another device */
-    SG_UEVENT_ARRIVAL,          /* some SCSI device came, or a driver let go
-                                 * of one: is it ours? */
+    SG_UEVENT_ARRIVAL,          /* some SCSI device came, or a driver, device
+                                 * mapper or md let go of one: is it ours? */
     SG_UEVENT_GONE,             /* ours is gone */
     SG_UEVENT_MEDIA,            /* the kernel saw a change of ours */
     SG_UEVENT_DRIVER,           /* a driver of the kernel took ours */
@@ -92,6 +105,18 @@ bool sg_udev_settled(const char *message, size_t len);
 /* A message as the kernel sends it; devpath: of our device, or "". */
 enum sg_uevent sg_uevent_of(const char *message, size_t len,
                             const char *devpath);
+
+/* --- sg_wait.c -------------------------------------------------------------------- */
+
+void sg_wait_init(struct sg_wait *wait);
+/* After an attempt that failed; also again. */
+void sg_wait_begin(struct sg_wait *wait, const struct port_sg_device *seen);
+void sg_wait_end(struct sg_wait *wait);
+/* SG_WAIT_FDS of them, to be waited for. */
+void sg_wait_fds(const struct sg_wait *wait, struct pollfd *out_fds);
+/* ... which they were: is there a reason to try again?  Until the next begin
+ * what has told does not tell again. */
+bool sg_wait_told(struct sg_wait *wait, const struct pollfd *fds);
 
 /* --- sg_device.c ------------------------------------------------------------------ */
 

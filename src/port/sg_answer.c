@@ -269,6 +269,14 @@ takes_along(const struct uevent *event, const char *devpath)
             strcmp(event->subsystem, "scsi_generic") == 0);
 }
 
+/* Device mapper and md, of what they were made of. */
+static bool
+lets_go(const struct uevent *event)
+{
+    return strcmp(event->subsystem, "block") == 0 &&
+           is_within(event->devpath, "/devices/virtual/block");
+}
+
 /* Unit attentions behind which there may be another medium, as scsi_lib.c of
  * the kernel calls them. */
 static bool
@@ -297,6 +305,7 @@ sg_uevent_of(const char *message, size_t len, const char *devpath)
         take_field(&event, message + at);
     if (strcmp(event.action, "remove") == 0)
         return takes_along(&event, devpath) ? SG_UEVENT_GONE
+               : lets_go(&event)            ? SG_UEVENT_ARRIVAL
                                             : SG_UEVENT_NOTHING;
     if (strcmp(event.action, "add") == 0 &&
         strcmp(event.subsystem, "scsi_generic") == 0)

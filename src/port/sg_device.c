@@ -34,6 +34,7 @@
 #define UEVENT_MAX   8192
 #define KERNEL_GROUP 1 /* of NETLINK_KOBJECT_UEVENT: a mask */
 #define UDEV_GROUP   2
+#define SOON_MS      100
 #define AGAIN_MS     250
 #define AGAIN_MAX_MS 64000
 #define SETTLE_MS    8000 /* what has come has its names by then */
@@ -200,25 +201,17 @@ now_ms(void)
     return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
 }
 
-/* The kernel tells of an unmount (proc(5): mountinfo). */
-static void
-watch_mounts(struct sg_unit *unit, bool watch)
-{
-    if (watch && unit->mounts_fd < 0)
-        unit->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-    if (watch || unit->mounts_fd < 0)
-        return;
-    close(unit->mounts_fd);
-    unit->mounts_fd = -1;
-}
-
-/* Nothing tells when a process lets it go, or by when all its names are made. */
+/* Not all that has it in use tells when it lets go, and nothing tells by when
+ * all its names are made. */
 static void
 look_again(struct sg_unit *unit, int rc)
 {
     bool there = rc != -ENODEV && rc != -ENOENT && rc != -ENXIO;
 
-    watch_mounts(unit, there);
+    if (there)
+        sg_wait_begin(&unit->wait, &unit->device);
+    else
+        sg_wait_end(&unit->wait);
     unit->again_ms = 0;
     if (unit->pause_ms > (there ? AGAIN_MAX_MS : SETTLE_MS))
         return;
@@ -238,7 +231,7 @@ look_for_it(struct sg_unit *unit)
     memcpy(before, unit->why, sizeof before); /* nobody else writes it */
     rc = open_device(unit, text, sizeof text);
     if (rc == 0) {
-        watch_mounts(unit, false);
+        sg_wait_end(&unit->wait);
         changed(unit);
         return;
     }
@@ -254,6 +247,14 @@ look_for_it_anew(struct sg_unit *unit)
 {
     unit->pause_ms = AGAIN_MS;
     look_for_it(unit);
+}
+
+/* Its node is closed first, and then the device. */
+static void
+look_for_it_soon(struct sg_unit *unit)
+{
+    unit->pause_ms = AGAIN_MS;
+    unit->again_ms = now_ms() + SOON_MS;
 }
 
 /* A driver of the kernel has asked it, and taken what there was to tell. */
@@ -384,22 +385,22 @@ until_again(const struct sg_unit *unit)
 static void
 wait_for_something(struct sg_unit *unit)
 {
-    struct pollfd fds[] = {
+    struct pollfd fds[3 + SG_WAIT_FDS] = {
         { .fd = unit->wake_fd, .events = POLLIN },
         { .fd = unit->uevent_fd, .events = POLLIN },
         { .fd = unit->device.fd, .events = POLLIN },
-        { .fd = unit->mounts_fd, .events = POLLPRI },
     };
     uint64_t count;
 
+    sg_wait_fds(&unit->wait, fds + 3);
     poll(fds, ARRAYSIZE(fds), may_sleep(unit) ? until_again(unit) : 0);
     __atomic_store_n(&unit->sleeping, false, __ATOMIC_SEQ_CST);
     if (fds[0].revents & POLLIN &&
         read(unit->wake_fd, &count, sizeof count) < 0)
         TRACE(TRACE_PORT, "eventfd: %d", errno);
     take_uevents(unit);
-    if (unit->device.fd < 0 && fds[3].revents & POLLPRI)
-        look_for_it_anew(unit);
+    if (unit->device.fd < 0 && sg_wait_told(&unit->wait, fds + 3))
+        look_for_it_soon(unit);
     else if (unit->device.fd < 0 && unit->again_ms != 0 &&
              now_ms() >= unit->again_ms)
         look_for_it(unit);
@@ -472,7 +473,7 @@ close_all(struct sg_unit *unit)
         close(unit->wake_fd);
     if (unit->uevent_fd >= 0)
         close(unit->uevent_fd);
-    watch_mounts(unit, false);
+    sg_wait_end(&unit->wait);
 }
 
 /* The socket first: nothing that comes after the look is missed. */

@@ -146,6 +146,17 @@ how(const struct sg_drive *sg)
                                   : SG_ALONE;
 }
 
+/* Also of several, of which any would do. */
+static void
+tell_users(const struct sg_found *found, struct port_sg_device *out_device)
+{
+    size_t len = strlen(out_device->used_nodes);
+
+    sg_used_tells(&sg_system, found, out_device->used_nodes + len,
+                  sizeof out_device->used_nodes - len, out_device->used_mounts,
+                  sizeof out_device->used_mounts);
+}
+
 static int
 take(struct sg_drive *sg, struct sg_found *found,
      struct port_sg_device *out_device, char *out_text, size_t max)
@@ -157,11 +168,11 @@ take(struct sg_drive *sg, struct sg_found *found,
         return -ENODEV;
     }
     fd = open_node(found, out_text, max);
-    if (fd < 0)
-        return fd;
-    rc = sg_claim(&sg->claim, found, how(sg), out_text, max);
+    rc = fd < 0 ? fd : sg_claim(&sg->claim, found, how(sg), out_text, max);
     if (rc != 0) {
-        close(fd);
+        if (fd >= 0)
+            close(fd);
+        tell_users(found, out_device);
         return rc;
     }
     ask_serial(fd, found);
@@ -227,6 +238,7 @@ sg_found_open(void *context, struct port_sg_device *out_device, char *out_text,
 {
     struct sg_drive *sg = context;
 
+    out_device->used_nodes[0] = out_device->used_mounts[0] = '\0';
     return sg->match[0] != '\0'
                ? take_by_match(sg, out_device, out_text, text_max)
                : take_by_name(sg, out_device, out_text, text_max);

@@ -60,8 +60,8 @@ sg_read_line(char *out, size_t max, const char *format, ...)
 }
 
 /* The last part of what a link leads to. */
-static void
-link_name(char *out, size_t max, const char *path)
+void
+sg_link_name(char *out, size_t max, const char *path)
 {
     char target[PATH_MAX];
     ssize_t len = readlink(path, target, sizeof target - 1);
@@ -202,7 +202,7 @@ sg_describe(const struct sg_roots *roots, const char *sg,
     strcpy(found.devpath, folder + root);
     snprintf(found.hctl, sizeof found.hctl, "%s", strrchr(folder, '/') + 1);
     snprintf(path, sizeof path, "%.3000s/driver", folder);
-    link_name(found.driver, sizeof found.driver, path);
+    sg_link_name(found.driver, sizeof found.driver, path);
     snprintf(path, sizeof path, "%.3000s/block", folder);
     first_in(path, found.block, sizeof found.block);
     snprintf(path, sizeof path, "%.3000s/scsi_tape", folder);

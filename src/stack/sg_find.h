@@ -56,6 +56,8 @@ bool sg_matches(const struct sg_found *found, const char *match);
 #define SG_MATCH_MAX 640
 void sg_remember(const struct sg_found *found, char *out_match);
 
+/* The last part of what a link leads to; "" if it is none. */
+void sg_link_name(char *out, size_t max, const char *path);
 /* The first line of a file, without what ends it; "" if there is none. */
 void sg_read_line(char *out, size_t max, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -99,6 +99,39 @@ mounted_in(const struct sg_roots *roots, const struct sg_found *found,
     return rc;
 }
 
+#define NAMESPACES_MAX 64
+
+/* Each mount namespace once, by the first process that has it: containers. */
+static int
+mounted_elsewhere(const struct sg_roots *roots, const struct sg_found *found,
+                  char *out_process, char *out_text, size_t max)
+{
+    char path[PATH_MAX], seen[NAMESPACES_MAX][32];
+    DIR *dir = opendir(roots->proc);
+    struct dirent *entry;
+    size_t count = 0, n;
+    int rc = 0;
+
+    while (rc == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (!isdigit((unsigned char) entry->d_name[0]) ||
+            count == NAMESPACES_MAX)
+            continue;
+        snprintf(path, sizeof path, "%s/%s/ns/mnt", roots->proc, entry->d_name);
+        sg_link_name(seen[count], sizeof seen[count], path);
+        for (n = 0; strcmp(seen[n], seen[count]) != 0; n++)
+            ;
+        if (seen[count][0] == '\0' || n < count)
+            continue;
+        count++;
+        rc = mounted_in(roots, found, entry->d_name, out_text, max);
+        if (rc != 0)
+            snprintf(out_process, 16, "%.15s", entry->d_name);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return rc;
+}
+
 static int
 swapped_to(const struct sg_roots *roots, const struct sg_found *found,
            char *out_text, size_t max)
@@ -212,9 +245,17 @@ kept_by(const struct sg_roots *roots, const struct sg_found *found,
         char *out_text, size_t max)
 {
     int rc = mounted_in(roots, found, "self", out_text, max);
+    char process[16];
+    size_t len;
 
     if (rc == 0)
         rc = mounted_in(roots, found, "1", out_text, max);
+    if (rc == 0 &&
+        mounted_elsewhere(roots, found, process, out_text, max) != 0) {
+        len = strlen(out_text);
+        snprintf(out_text + len, max - len, " for process %s", process);
+        rc = -EBUSY;
+    }
     if (rc == 0)
         rc = swapped_to(roots, found, out_text, max);
     if (rc == 0)
@@ -229,6 +270,33 @@ sg_used_by(const struct sg_roots *roots, const struct sg_found *found,
     int rc = kept_by(roots, found, out_text, max);
 
     return rc != 0 ? rc : opened_by(roots, found, out_text, max);
+}
+
+void
+sg_used_tells(const struct sg_roots *roots, const struct sg_found *found,
+              char *out_nodes, size_t nodes_max, char *out_mounts,
+              size_t mounts_max)
+{
+    char text[256], process[16];
+    DIR *dir = opendir(roots->dev);
+    struct dirent *entry;
+    size_t len = 0;
+
+    out_nodes[0] = out_mounts[0] = '\0';
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        size_t more = strlen(roots->dev) + strlen(entry->d_name) + 2;
+
+        if (!is_node(found, entry->d_name) || len + more >= nodes_max)
+            continue;
+        snprintf(out_nodes + len, nodes_max - len, "%s/%s ", roots->dev,
+                 entry->d_name);
+        len += more;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    if (mounted_elsewhere(roots, found, process, text, sizeof text) != 0)
+        snprintf(out_mounts, mounts_max, "%s/%s/mountinfo", roots->proc,
+                 process);
 }
 
 /* --- the kernel's polling --------------------------------------------------------- */

@@ -31,6 +31,12 @@ struct sg_claim {
  * says who. */
 int sg_used_by(const struct sg_roots *roots, const struct sg_found *found,
                char *out_text, size_t max);
+/* What tells that its user lets go of it: the paths of its nodes, with a space
+ * between, and of the mounts of a process in another namespace than ours that
+ * has it mounted; or "". */
+void sg_used_tells(const struct sg_roots *roots, const struct sg_found *found,
+                   char *out_nodes, size_t nodes_max, char *out_mounts,
+                   size_t mounts_max);
 /* How often the kernel asks it for events; 0: never. */
 unsigned sg_polled_ms(const struct sg_roots *roots,
                       const struct sg_found *found);

@@ -7,6 +7,7 @@ import pathlib
 import signal
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -136,6 +137,26 @@ def test_drive_that_is_mounted_at_the_start(box, serve, media, tmp_path):
     finally:
         subprocess.run(["umount", where], check=True)
     s.mounted("ARCHIVE-A", seconds=10)
+
+
+def test_drive_whose_node_a_process_has_open(box, serve, media):
+    """Its closing is enough: long before the clock's next look."""
+    b = box()
+    b.put(1, media.a)
+    b.make(1)
+    node = f"/dev/sg{FIRST + 1}"
+    assert not os.path.exists(node)
+    try:
+        with open(node, "wb"):
+            s = serve({"d1": {"port": "sg", "match": "serial:HUX0000001"}})
+            assert f"{node} is open in process {os.getpid()}" in away(s, "d1")
+            # Looks after 0.25, 0.75, 1.75, 3.75 and 7.75 s.
+            steady(lambda: away(s, "d1"), "somebody else's", 4)
+            closed = time.monotonic()
+        s.mounted("ARCHIVE-A", seconds=10)
+        assert time.monotonic() - closed < 2 * SLOW
+    finally:
+        os.unlink(node)
 
 
 def test_what_can_be_no_drive_is_refused(box, serve, tmp_path):

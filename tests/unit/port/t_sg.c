@@ -253,6 +253,17 @@ uevents__what_they_are_about(void **state)
     assert_int_equal(
         SAYS("unbind@/x\0ACTION=unbind\0DEVPATH=" OURS "\0SUBSYSTEM=scsi", ""),
         SG_UEVENT_ARRIVAL);
+    /* Device mapper, md: what they were made of is free then. */
+    assert_int_equal(
+        SAYS("remove@/x\0ACTION=remove\0DEVPATH=/devices/virtual/block/dm-0"
+             "\0SUBSYSTEM=block",
+             ""),
+        SG_UEVENT_ARRIVAL);
+    assert_int_equal(
+        SAYS("remove@/x\0ACTION=remove\0DEVPATH=/devices/virtual/bdi/254:0"
+             "\0SUBSYSTEM=bdi",
+             ""),
+        SG_UEVENT_NOTHING);
     /* Another: a longer name, and a partition of ours. */
     assert_int_equal(SAYS("remove@/x\0ACTION=remove\0DEVPATH=" OURS
                           "1/scsi_generic/sg9\0SUBSYSTEM=scsi_generic",

@@ -261,6 +261,41 @@ used__mount_swap_holder_process__each_is_named(void **state)
     refused("/dev/sg10 is open in process 4242 (smartd)");
 }
 
+/* A container's mount, which /proc/self does not show. */
+static void
+used__mounted_in_another_namespace__named_and_what_tells_of_it(void **state)
+{
+    struct sg_found found = found_as("sg10");
+    char nodes[256], mounts[64], path[512], text[256];
+
+    (void) state;
+    put("proc/self/mountinfo", "");
+    run("for p in 41 42 43; do mkdir -p %s/proc/$p/ns; done; "
+        "ln -s 'mnt:[1]' %s/proc/41/ns/mnt; ln -s 'mnt:[2]' %s/proc/42/ns/mnt; "
+        "ln -s 'mnt:[1]' %s/proc/43/ns/mnt",
+        top, top, top, top);
+    put("proc/42/mountinfo", "29 1 8:17 / /data rw - vfat /dev/sdb1 rw\\n");
+    refused("sdb is mounted on /data for process 42");
+    put("dev/sg10", "");
+    put("dev/sdb", "");
+    put("dev/sdb1", "");
+    put("dev/sdba", "");
+    sg_used_tells(&roots, &found, nodes, sizeof nodes, mounts, sizeof mounts);
+    snprintf(path, sizeof path, "%s/proc/42/mountinfo", top);
+    assert_string_equal(mounts, path);
+    snprintf(path, sizeof path, "%s/dev/sdb1 ", top);
+    assert_non_null(strstr(nodes, path));
+    snprintf(path, sizeof path, "%s/dev/sg10 ", top);
+    assert_non_null(strstr(nodes, path));
+    assert_null(strstr(nodes, "sdba"));
+    put("proc/42/mountinfo", "");
+    assert_int_equal(sg_used_by(&roots, &found, text, sizeof text), 0);
+    /* Whole names, or none. */
+    sg_used_tells(&roots, &found, nodes, 12, mounts, sizeof mounts);
+    assert_string_equal(nodes, "");
+    assert_string_equal(mounts, "");
+}
+
 static void
 driver__polling_or_not__is_a_reason_unless_owned(void **state)
 {
@@ -464,6 +499,7 @@ main(void)
         T(matches__by_serial_path_and_kind),
         T(plugged_again__under_another_name__is_known),
         T(used__mount_swap_holder_process__each_is_named),
+        T(used__mounted_in_another_namespace__named_and_what_tells_of_it),
         T(driver__polling_or_not__is_a_reason_unless_owned),
         T(tape__by_its_nodes__found_and_its_users_named),
         T(tape__with_its_driver__is_owned_or_refused),
