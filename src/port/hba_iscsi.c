@@ -747,7 +747,7 @@ parse(const struct port_iscsi_config *config, struct iscsi_url **out_url)
     if (url == NULL)
         wrong = "is no iscsi://HOST[:PORT]/TARGET/LUN";
     else if (strchr(config->url, '@') != NULL)
-        wrong = "has a user in it, which belongs into iscsi-user and a file";
+        wrong = "has a user in it, which belongs into chap-user and a file";
     if (iscsi != NULL)
         iscsi_destroy_context(iscsi);
     if (wrong == NULL) {

@@ -81,19 +81,19 @@ config_in_library(const struct reading *r)
 
 /* --- sections ---------------------------- */
 
-/* What may be a drive's name: it appears in URLs, export names and tables. */
+/* What may be the name of a drive or a library: it appears in URLs, export names and tables. */
 static const char *
 name_fault(const char *name)
 {
     if (name[0] == '\0')
-        return "the drive has no name";
+        return "it has no name";
     if (strlen(name) > 64)
-        return "a drive's name has at most 64 bytes";
+        return "a name has at most 64 bytes";
     for (const char *p = name; *p != '\0'; p++)
         if ((unsigned char) *p <= ' ' || *p == 0x7F ||
             strchr("/:\"\\?#%", *p) != NULL)
-            return "a drive's name has no blanks, control characters or "
-                   "any of / : \" \\ ? # %";
+            return "a name has no blanks, control characters or any of / : \" "
+                   "\\ ? # %";
     return NULL;
 }
 
@@ -104,7 +104,7 @@ start_drive(struct reading *r, const char *name)
     struct ri_drive_config *drive;
 
     if (fault != NULL)
-        return config_wrong(r, "%s", fault);
+        return config_wrong(r, "drive: %s", fault);
     for (size_t i = 0; i < r->config->drive_count; i++)
         if (strcmp(r->config->drives[i].name, name) == 0)
             return config_wrong(r, "drive %s is there already, on line %u",
@@ -295,11 +295,16 @@ read_line(char *line, int max, void *stream)
         return NULL;
     r->line++;
     if (strchr(line, '\n') == NULL && !feof(r->file)) {
-        config_wrong(r, "the line is longer than %d bytes", max - 2);
+        if (strlen(line) + 1 < (size_t) max)
+            config_wrong(r, "a byte of the line is 0");
+        else
+            config_wrong(r, "the line is longer than %d bytes", max - 2);
         return NULL;
     }
     start = line + strspn(line, " \t");
     end = strchr(start, ']');
+    if (*start == '[' && end == NULL)
+        config_wrong(r, "] is missing at the end of the section's name");
     if (*start == '[' && end != NULL) {
         char name[RI_PATH_MAX];
 

@@ -179,17 +179,8 @@ set_port(struct reading *r, const char *key, const char *value)
 static int
 set_url(struct reading *r, const char *key, const char *value)
 {
-    if (strncmp(value, "iscsi://", 8) != 0)
-        return config_wrong(
-            r, "%s: \"%.100s\" is no iscsi://HOST[:PORT]/TARGET/LUN", key,
-            value);
-    /* It is shown in many places. */
-    if (strchr(value, '@') != NULL)
-        return config_wrong(r,
-                            "%s: a user and a secret do not belong here; see "
-                            "chap-user and chap-secret",
-                            key);
-    return config_text(r, key, value, this_drive(r)->url,
+    return config_iscsi_url(r, key, value) &&
+           config_text(r, key, value, this_drive(r)->url,
                        sizeof this_drive(r)->url);
 }
 
@@ -253,10 +244,16 @@ set_match(struct reading *r, const char *key, const char *value)
 static int
 set_own(struct reading *r, const char *key, const char *value)
 {
+    bool yes = false;
+
     this_drive(r)->shared = strcmp(value, "shared") == 0;
     if (this_drive(r)->shared)
         return 1;
-    return config_yes_or_no(r, key, value, &this_drive(r)->own);
+    if (!config_is_yes_or_no(value, &yes))
+        return config_wrong(r, "%s: \"%.60s\" is none of yes, no, shared", key,
+                            value);
+    this_drive(r)->own = yes;
+    return 1;
 }
 
 static int

@@ -13,6 +13,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vscsi.h>
 
 #include "stack/config_library.h"
 #include "stack/config_tape.h"
@@ -22,7 +23,7 @@ enum kind {
     YES,  /* yes or no */
     NO,   /* no or yes: the record has the opposite */
     WORD, /* one of a list; an enum */
-    TEXT,
+    PERSONALITY,
     FOLDER,    /* that is there */
     PATH,      /* absolute; it is made */
     LINE,      /* one of many */
@@ -46,7 +47,7 @@ static const struct library_key {
     bool real; /* real ones have it, too */
 } keys[] = {
     { "port", WORD, AT(port), 0, 0, port_words, true },
-    { "personality", TEXT, AT(personality), 0, RI_NAME_MAX, NULL },
+    { "personality", PERSONALITY, AT(personality), 0, RI_NAME_MAX, NULL },
     { "slots", NUMBER, AT(slots), 1, 20000, NULL },
     { "mail-slots", NUMBER, AT(mail_slots), 0, 1000, NULL },
     { "transports", NUMBER, AT(transports), 0, 16, NULL },
@@ -172,6 +173,20 @@ set_text(const struct library_key *key, const char *value, char *at,
     return true;
 }
 
+/* The library itself knows which there are. */
+static bool
+set_personality(const struct library_key *key, const char *value, char *at,
+                char *out_text, size_t text_max)
+{
+    const char *name;
+
+    for (unsigned n = 0; (name = vscsi_library_personality(n, NULL)) != NULL;
+         n++)
+        if (strcmp(name, value) == 0)
+            return set_text(key, value, at, out_text, text_max);
+    return WRONG("%s: no library is called \"%.60s\"", key->name, value);
+}
+
 static bool
 add_line(const struct library_key *key, const char *value, char **at,
          char *out_text, size_t text_max)
@@ -248,7 +263,8 @@ library_key_set(struct ri_library_config *config, const char *name,
             return set_yes(key, value, at, out_text, text_max);
         case WORD:
             return set_word(key, value, at, out_text, text_max);
-        case TEXT:
+        case PERSONALITY:
+            return set_personality(key, value, at, out_text, text_max);
         case FOLDER:
         case PATH:
             return set_text(key, value, at, out_text, text_max);

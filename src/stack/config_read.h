@@ -51,6 +51,8 @@ int config_text(struct reading *r, const char *key, const char *value,
                 char *out, size_t max);
 int config_one_of(struct reading *r, const char *key, const char *value,
                   const char *const *words, int *out);
+/* yes, no and what stands for them; false: something else, *out untouched. */
+bool config_is_yes_or_no(const char *value, bool *out);
 int config_yes_or_no(struct reading *r, const char *key, const char *value,
                      bool *out);
 int config_number(struct reading *r, const char *key, const char *value,
@@ -58,6 +60,8 @@ int config_number(struct reading *r, const char *key, const char *value,
 /* Bytes: a number, perhaps with K, M or G (1024 and its powers). */
 int config_size(struct reading *r, const char *key, const char *value,
                 uint64_t *out);
+/* iscsi://HOST[:PORT]/TARGET/LUN */
+int config_iscsi_url(struct reading *r, const char *key, const char *value);
 int config_socket_path(struct reading *r, const char *key, const char *path);
 /* To the lines that are there. */
 int config_add_line(struct reading *r, const char *key, const char *line,

@@ -174,14 +174,23 @@ config_tape_set(struct ri_tape_config *config, const char *name,
     return false;
 }
 
+/* 0: what such drives have. */
 static bool
 block_fits(const struct ri_drive_config *drive)
 {
     unsigned n = drive->block_bytes;
 
-    return drive->type == RI_TAPE
-               ? n <= CONFIG_TAPE_BLOCK_MAX
-               : n == 0 || n == 512 || n == 2048 || n == 4096;
+    switch (drive->type) {
+    case RI_TAPE:
+        return n <= CONFIG_TAPE_BLOCK_MAX;
+    case RI_CDROM:
+        return n == 0 || n == 2048;
+    case RI_FLOPPY:
+        return n == 0 || n == 512;
+    case RI_DISK:
+        break;
+    }
+    return n == 0 || n == 512 || n == 2048 || n == 4096;
 }
 
 bool
@@ -194,6 +203,10 @@ config_tape_fits(const struct ri_drive_config *drive, unsigned *out_line,
     if (!block_fits(drive) && drive->type == RI_TAPE)
         return WRONG("block-size: %u is more than %u", drive->block_bytes,
                      CONFIG_TAPE_BLOCK_MAX);
+    if (!block_fits(drive) && drive->type != RI_DISK)
+        return WRONG("block-size: %s have blocks of %u, not %u",
+                     drive->type == RI_CDROM ? "CD drives" : "floppy drives",
+                     drive->type == RI_CDROM ? 2048 : 512, drive->block_bytes);
     if (!block_fits(drive))
         return WRONG("block-size: \"%u\" is none of 512, 2048, 4096",
                      drive->block_bytes);

@@ -66,9 +66,8 @@ config_one_of(struct reading *r, const char *key, const char *value,
     return config_wrong(r, "%s: \"%.60s\" is none of %s", key, value, all);
 }
 
-int
-config_yes_or_no(struct reading *r, const char *key, const char *value,
-                 bool *out)
+bool
+config_is_yes_or_no(const char *value, bool *out)
 {
     static const char *const words[] = { "yes", "no", "true", "false", "on",
                                          "off", "1",  "0",    NULL };
@@ -76,9 +75,17 @@ config_yes_or_no(struct reading *r, const char *key, const char *value,
     for (int i = 0; words[i] != NULL; i++)
         if (strcasecmp(words[i], value) == 0) {
             *out = i % 2 == 0;
-            return 1;
+            return true;
         }
-    return config_wrong(r, "%s: \"%.60s\" is neither yes nor no", key, value);
+    return false;
+}
+
+int
+config_yes_or_no(struct reading *r, const char *key, const char *value,
+                 bool *out)
+{
+    return config_is_yes_or_no(value, out) ||
+           config_wrong(r, "%s: \"%.60s\" is neither yes nor no", key, value);
 }
 
 int
@@ -147,5 +154,58 @@ config_socket_path(struct reading *r, const char *key, const char *path)
     if (strlen(path) >= sizeof((struct sockaddr_un *) 0)->sun_path)
         return config_wrong(r, "%s: a socket's path has at most %zu bytes", key,
                             sizeof((struct sockaddr_un *) 0)->sun_path - 1);
+    return 1;
+}
+
+/* A number from low to high up to `end`. */
+static bool
+is_number(const char *text, const char *end, unsigned long low,
+          unsigned long high)
+{
+    unsigned long n = 0;
+
+    if (text == end || end - text > 5)
+        return false;
+    for (; text < end; text++) {
+        if (!isdigit((unsigned char) *text))
+            return false;
+        n = 10 * n + (unsigned long) (*text - '0');
+    }
+    return n >= low && n <= high;
+}
+
+/* A unit has a number of two bytes. */
+int
+config_iscsi_url(struct reading *r, const char *key, const char *value)
+{
+    static const char scheme[] = "iscsi://";
+    const char *host = value + sizeof scheme - 1, *port, *target, *unit;
+
+    /* It is shown in many places. */
+    if (strchr(value, '@') != NULL)
+        return config_wrong(r,
+                            "%s: a user and a secret do not belong here; see "
+                            "chap-user and chap-secret",
+                            key);
+    if (strncmp(value, scheme, sizeof scheme - 1) != 0 ||
+        (target = strchr(host, '/')) == NULL || target == host ||
+        (unit = strchr(target + 1, '/')) == NULL || unit == target + 1)
+        return config_wrong(
+            r, "%s: \"%.100s\" is no iscsi://HOST[:PORT]/TARGET/LUN", key,
+            value);
+    if (!is_number(unit + 1, unit + 1 + strcspn(unit + 1, "?"), 0, 65535))
+        return config_wrong(r,
+                            "%s: \"%.60s\" at its end is no number of a unit, "
+                            "from 0 to 65535",
+                            key, unit + 1);
+    /* Colons of an address of IPv6 are in brackets. */
+    port = host + (*host == '[' ? strcspn(host, "]/") : 0);
+    port += strcspn(port, ":/");
+    if (port == host)
+        return config_wrong(r, "%s: the host is missing", key);
+    if (port < target && !is_number(port + 1, target, 1, 65535))
+        return config_wrong(
+            r, "%s: \"%.*s\" is no port, from 1 to 65535", key,
+            (int) (target - port - 1 < 60 ? target - port - 1 : 60), port + 1);
     return 1;
 }

@@ -34,7 +34,7 @@ BAD_CONFIG = [
     ("[drive a]\ntype = disk\nmedium = /nonexistent/x.img\n", 3,
      "/nonexistent/x.img"),
     ("[drive a]\ntype = disk\n[drive a]\ntype = disk\n", None, "a"),
-    ("[drive a/b]\ntype = disk\n", 1, "a drive's name"),
+    ("[drive a/b]\ntype = disk\n", 1, "drive: a name has"),
     ("[drive ]\ntype = disk\n", 1, "no name"),
     ("[drive a]\ntype = disk\ntype = disk\n", 3, "twice"),
     ("[service]\nthis is no line\n", 2, ""),

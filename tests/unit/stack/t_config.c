@@ -103,6 +103,8 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "[drive ]\n", 1, "no name" },
         { "[drive a/b]\n", 1, "/" },
         { "[drive a b]\n", 1, "blanks" },
+        { "[drive d\ntype = disk\n", 1, "] is missing" },
+        { "[library l]\npersonality = strange\n", 2, "strange" },
         { "[drives]\n", 1, "drives" },
         { "x = 1\n", 1, "before any section" },
         { "[drive d]\ncache = warm\n", 2, "warm" },
@@ -112,7 +114,25 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "[drive d]\nmedium = /no/such/image\n", 2, "/no/such/image" },
         { "[drive d]\nload-ms = -1\n", 2, "-1" },
         { "[drive d]\nblock-size = 1024\n", 2, "none of 512, 2048, 4096" },
+        { "[drive d]\ntype = cdrom\nblock-size = 512\n", 3,
+          "CD drives have blocks of 2048, not 512" },
+        { "[drive d]\nblock-size = 4096\ntype = floppy\n", 2,
+          "floppy drives have blocks of 512, not 4096" },
         { "[drive d]\nport = iscsi\n", 1, "needs url" },
+        { "[drive d]\nport = iscsi\nurl = iscsi://\n", 3,
+          "iscsi://HOST[:PORT]/TARGET/LUN" },
+        { "[drive d]\nport = iscsi\nurl = iscsi://h/iqn.t:x\n", 3,
+          "iscsi://HOST[:PORT]/TARGET/LUN" },
+        { "[drive d]\nport = iscsi\nurl = iscsi://h/iqn.t:x/abc\n", 3,
+          "\"abc\" at its end" },
+        { "[drive d]\nport = iscsi\nurl = iscsi://h/iqn.t:x/\n", 3,
+          "\"\" at its end" },
+        { "[drive d]\nport = iscsi\nurl = iscsi://h:99999/iqn.t:x/1\n", 3,
+          "\"99999\" is no port" },
+        { "[drive d]\nport = iscsi\nurl = iscsi://h:/iqn.t:x/1\n", 3,
+          "\"\" is no port" },
+        { "[drive d]\nport = iscsi\nurl = iscsi://:3260/iqn.t:x/1\n", 3,
+          "the host is missing" },
         { "[drive d]\nurl = iscsi://h/t/1\n", 1, "need port = iscsi" },
         { "[drive d]\nport = iscsi\nurl = http://h/t/1\n", 3, "iscsi://" },
         { "[drive d]\nport = iscsi\nurl = iscsi://u%p@h/t/1\n", 3,
@@ -128,7 +148,7 @@ bad__names_the_line_and_what_is_wrong(void **state)
         { "[drive d]\nport = sg\ndevice = sg0\n", 3, "absolute" },
         { "[drive d]\nmatch = name:x\n", 2, "none of serial:TEXT" },
         { "[drive d]\nmatch = serial:\n", 2, "missing" },
-        { "[drive d]\nown = perhaps\n", 2, "neither yes nor no" },
+        { "[drive d]\nown = perhaps\n", 2, "none of yes, no, shared" },
         { "[drive d]\nown = yes\n", 1, "need port = sg" },
         { "[drive d]\nown = shared\n", 1, "need port = sg" },
         { "[drive d]\nport = sg\nmatch = path:1-2\nreadonly = yes\n", 1,
@@ -174,6 +194,47 @@ bad__names_the_line_and_what_is_wrong(void **state)
             fail_msg("case %zu: \"%s\" lacks \"%s\" or \"%s\"", i, error.text,
                      place, bad[i].says);
         assert_int_equal(config.drive_count, 0x5A5A5A5A5A5A5A5A);
+    }
+}
+
+static void
+bytes_of_0__are_not_called_a_long_line(void **state)
+{
+    static const char text[] = "[drive d]\n\0\n";
+    struct ri_config config;
+    struct ri_error error = { "" };
+    FILE *file = fopen(path, "w");
+
+    (void) state;
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, sizeof text - 1, file), sizeof text - 1);
+    fclose(file);
+    assert_int_equal(ri_config_load(path, &config, &error), -EINVAL);
+    assert_non_null(strstr(error.text, ":2: a byte of the line is 0"));
+}
+
+static void
+iscsi_urls__as_people_write_them(void **state)
+{
+    static const char *const urls[] = {
+        "iscsi://vault/iqn.2026-11.example:box/0",
+        "iscsi://127.0.0.1:3260/iqn.x:y/16383",
+        "iscsi://[::1]/iqn.x:y/1",
+        "iscsi://[fe80::1]:3261/iqn.x:y/1",
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct ri_config config;
+        struct ri_error error;
+        char text[256];
+
+        snprintf(text, sizeof text, "[drive d]\nport = iscsi\nurl = %s\n",
+                 urls[i]);
+        if (load(text, &config, &error) != 0)
+            fail_msg("%s: %s", urls[i], error.text);
+        assert_string_equal(config.drives[0].url, urls[i]);
+        ri_config_free(&config);
     }
 }
 
@@ -315,7 +376,7 @@ library__bad__names_the_line(void **state)
         { "[library a]\nstate = here\n", "is not an absolute path" },
         { "[library a]\nparameter = A\n", "is not NAME=VALUE" },
         { "[library a]\nhands = 2\n", ":2: \"hands\" is no key" },
-        { "[library a/b]\n", ":1: library: a drive's name has no blanks" },
+        { "[library a/b]\n", ":1: library: a name has no blanks" },
         { "[library a]\nmedia = /tmp\n[library a]\n", "there already, on" },
         { "[library a]\nmedia = /tmp\n[drive a-0]\ntype = disk\n",
           "a name of the library's own drives" },
@@ -431,6 +492,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good__every_key__is_taken),
         cmocka_unit_test(bad__names_the_line_and_what_is_wrong),
+        cmocka_unit_test(bytes_of_0__are_not_called_a_long_line),
+        cmocka_unit_test(iscsi_urls__as_people_write_them),
         cmocka_unit_test(registry_values__are_kept_as_lines),
         cmocka_unit_test(library__every_key__is_taken),
         cmocka_unit_test(library__real_robot__has_the_drives_that_are_named),
