@@ -133,7 +133,7 @@ const struct cli_verb cli_verb_press = {
     .args = "DRIVE",
     .summary = "Press the button of an emulated drive",
     .text = "A medium that is in use is flushed and unlocked first, as by "
-            "eject; reinsert events tells.\n",
+            "eject;\n`reinsert events` tells of it.\n",
     .options = OPT_CONTROL | OPT_JSON,
     .args_min = 1,
     .args_max = 1,

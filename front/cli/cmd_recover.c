@@ -342,7 +342,7 @@ const struct cli_verb cli_verb_recover = {
         "A recovery file holds what clients were told is written and the "
         "medium still\nlacks.  apply compares the medium with what the file "
         "was made for, and refuses\nanother one, or one that was changed "
-        "since.  A log of unflushed data (unflushed-log) is such a file as "
+        "since.  A log of\nunflushed data (unflushed-log) is such a file as "
         "well.\n",
     .options = OPT_JSON | OPT_TO | OPT_FORCE | OPT_DRY_RUN,
     .args_min = 1,

@@ -174,6 +174,20 @@ def test_the_command_line(serve, media):
     c.close()
 
 
+def test_help_fits_a_terminal():
+    verbs = json.loads(subprocess.run(
+        [REINSERT, "help", "--json"], text=True, capture_output=True,
+        check=True, timeout=20).stdout)
+    assert len(verbs) >= 15
+    for verb in [None, *[v["verb"] for v in verbs]]:
+        words = [verb, "--help"] if verb else ["--help"]
+        said = subprocess.run([REINSERT, *words], text=True, check=True,
+                              capture_output=True, timeout=20).stdout
+        assert said.startswith("usage: reinsert")
+        long = [line for line in said.split("\n") if len(line) > 80]
+        assert not long, (verb, long)
+
+
 @pytest.mark.parametrize("words,wants", [
     (["2/3A/00"], ["STATUS_NO_MEDIA_IN_DEVICE"]),
     (["6/28/00"], ["STATUS_VERIFY_REQUIRED"]),
