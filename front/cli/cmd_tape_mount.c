@@ -1,14 +1,16 @@
 /*
  * cmd_tape_mount.c - reinsert tape mount: tape drives as files
  *
- * The drives are asked for once: which becomes st0 stays so until it is
- * unmounted.  Runs as a daemon, with its words in the system's log, unless it
- * is to stay in the foreground.
+ * Which drive becomes st0 stays so until it is unmounted; those that come later
+ * are added behind the others (tape_mount_late.c), unless it was said which are
+ * meant.  Runs as a daemon, with its words in the system's log, unless it is to
+ * stay in the foreground.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "cli/cli.h"
 
+#include "cli/tape_mount_late.h"
 #include "tapefuse/tapefuse.h"
 
 #include <errno.h>
@@ -23,6 +25,7 @@
 struct mounting {
     struct cli *cli;
     json_t *reply; /* of the service; the names are in it */
+    json_t *all;   /* ... of all drives */
     const char *drives[TAPEFUSE_DRIVES_MAX];
     size_t drive_count;
     char *folder;
@@ -69,17 +72,35 @@ add_drive(struct mounting *mounting, const char *name)
     return 0;
 }
 
+/* One that is away may be a tape drive: nobody knows until it comes.  NULL: is
+ * there any? */
+static bool
+may_come(const json_t *drives, const char *name)
+{
+    const json_t *drive;
+    size_t i;
+
+    json_array_foreach(drives, i, drive)
+    {
+        if (strcmp(json_text(drive, "state"), "away") == 0 &&
+            (name == NULL || strcmp(json_text(drive, "name"), name) == 0))
+            return true;
+    }
+    return false;
+}
+
 /* Those that are named, in this order, or all. */
 static int
 choose(struct mounting *mounting)
 {
     const json_t *tapes = json_object_get(mounting->reply, "tapes"), *tape;
+    const json_t *drives = json_object_get(mounting->all, "drives");
     const struct cli *cli = mounting->cli;
     int rc = 0;
     size_t i;
 
     for (int n = 2; n < cli->arg_count && rc == 0; n++) {
-        if (!is_drive(tapes, cli->args[n])) {
+        if (!is_drive(tapes, cli->args[n]) && !may_come(drives, cli->args[n])) {
             cli_say("there is no tape drive %s", cli->args[n]);
             return CLI_FAILED;
         }
@@ -92,7 +113,7 @@ choose(struct mounting *mounting)
         if (rc == 0)
             rc = add_drive(mounting, json_text(tape, "drive"));
     }
-    if (rc == 0 && mounting->drive_count == 0) {
+    if (rc == 0 && mounting->drive_count == 0 && !may_come(drives, NULL)) {
         cli_say("the service has no tape drive");
         rc = CLI_FAILED;
     }
@@ -109,6 +130,8 @@ ask_service(struct mounting *mounting)
     if (rc != 0)
         return rc;
     rc = client_get(client, "/v1/tapes", &mounting->reply);
+    if (rc == 0)
+        rc = client_get(client, "/v1/drives", &mounting->all);
     client_close(client);
     if (rc != 0)
         return rc;
@@ -149,7 +172,13 @@ serve(struct mounting *mounting)
     if (pthread_create(&watcher, NULL, watch_signals, mounting) != 0)
         return CLI_FAILED;
     (void) pthread_detach(watcher);
+    if (mounting->cli->arg_count <= 2 &&
+        tape_mount_follow(mounting->control, mounting->fuse,
+                          mounting->cli->foreground ? say_here : say_in_log) !=
+            0)
+        return CLI_FAILED;
     error = tapefuse_serve(mounting->fuse);
+    tape_mount_unfollow();
     if (error == -ETIMEDOUT) {
         (mounting->cli->foreground ? say_here : say_in_log)(
             "a drive is still busy; the service ends what it does");
@@ -207,5 +236,6 @@ cli_tape_mount(struct cli *cli)
     free(mounting.folder);
     free(mounting.control);
     json_decref(mounting.reply);
+    json_decref(mounting.all);
     return rc;
 }

@@ -70,48 +70,84 @@ complain(struct ri_error *out_error, int error, const char *format, ...)
     return error;
 }
 
-static int
-make_drives(struct tapefuse *fuse, const struct tapefuse_config *config)
+static bool
+is_there(const struct tapefuse *fuse, const char *name)
 {
-    fuse->drives = calloc(config->drive_count, sizeof *fuse->drives);
-    if (fuse->drives == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < config->drive_count; i++) {
-        struct tf_drive *drive = &fuse->drives[i];
+    for (size_t i = 0; i < fuse->drive_count; i++)
+        if (strcmp(fuse->drives[i].name, name) == 0)
+            return true;
+    return false;
+}
 
-        drive->fuse = fuse;
-        drive->number = (unsigned) i;
-        (void) snprintf(drive->name, sizeof drive->name, "%s",
-                        config->drives[i]);
-        (void) pthread_mutex_init(&drive->lock, NULL);
-        (void) pthread_cond_init(&drive->changed, NULL);
-        fuse->drive_count++;
-        drive->buffer = malloc(TAPEFUSE_RECORD_MAX);
-        if (drive->buffer == NULL)
-            return -ENOMEM;
-    }
-    return 0;
+/* As many workers as the drives can keep busy, and two. */
+static int
+plan_workers_locked(struct tapefuse *fuse)
+{
+    unsigned drives = (unsigned) fuse->drive_count;
+    unsigned queue = WORKERS_MAX / drives - 1;
+
+    if (queue > QUEUE_MAX)
+        queue = QUEUE_MAX;
+    fuse->queue_max = queue;
+    fuse->worker_count = 2 + drives * (1 + queue);
+    if (fuse->worker_count > WORKERS_MAX)
+        fuse->worker_count = WORKERS_MAX;
+    return fuse->serving ? tf_pool_grow_locked(fuse) : 0;
 }
 
 static int
-make_window(struct tapefuse *fuse)
+add_locked(struct tapefuse *fuse, const char *name)
+{
+    size_t n = fuse->drive_count;
+    struct tf_drive *drive = &fuse->drives[n];
+
+    if (atomic_load(&fuse->stopping))
+        return -ESHUTDOWN;
+    if (is_there(fuse, name))
+        return -EEXIST;
+    if (n == TAPEFUSE_DRIVES_MAX)
+        return -E2BIG;
+    drive->buffer = malloc(TAPEFUSE_RECORD_MAX);
+    if (drive->buffer == NULL)
+        return -ENOMEM;
+    drive->fuse = fuse;
+    drive->number = (unsigned) n;
+    (void) snprintf(drive->name, sizeof drive->name, "%s", name);
+    (void) pthread_mutex_init(&drive->lock, NULL);
+    (void) pthread_cond_init(&drive->changed, NULL);
+    fuse->drive_count = n + 1; /* all of it is there now */
+    /* With fewer workers than there should be, it is slower. */
+    (void) plan_workers_locked(fuse);
+    return (int) n;
+}
+
+int
+tapefuse_add(struct tapefuse *fuse, const char *drive)
+{
+    int n;
+
+    (void) pthread_mutex_lock(&fuse->growth);
+    n = add_locked(fuse, drive);
+    (void) pthread_mutex_unlock(&fuse->growth);
+    return n;
+}
+
+/* Room for all that may come: memory that nobody touches costs nothing. */
+static int
+make_room(struct tapefuse *fuse)
 {
     size_t page = (size_t) sysconf(_SC_PAGESIZE);
-    unsigned per_drive = WORKERS_MAX / (unsigned) fuse->drive_count;
     int error;
 
-    fuse->queue_max = per_drive - 1 < QUEUE_MAX ? per_drive - 1 : QUEUE_MAX;
-    fuse->worker_count = 2 + fuse->drive_count * (1 + fuse->queue_max);
-    if (fuse->worker_count > WORKERS_MAX)
-        fuse->worker_count = WORKERS_MAX;
+    fuse->drives = calloc(TAPEFUSE_DRIVES_MAX, sizeof *fuse->drives);
+    fuse->workers = calloc(WORKERS_MAX, sizeof *fuse->workers);
+    if (fuse->drives == NULL || fuse->workers == NULL)
+        return -ENOMEM;
+    fuse->worker_count = 2;
     fuse->header_room = page;
     /* Libfuse asks the kernel for no more than it would read itself. */
     fuse->slot_bytes = page + FUSE_PAGES * page + page;
-    fuse->workers = calloc(fuse->worker_count, sizeof *fuse->workers);
-    if (fuse->workers == NULL)
-        return -ENOMEM;
-    error = tape_link_window_new(fuse->worker_count * fuse->slot_bytes,
-                                 &fuse->window);
+    error = tape_link_window_new(WORKERS_MAX * fuse->slot_bytes, &fuse->window);
     if (error == 0)
         fuse->window_base = tape_link_window_base(fuse->window);
     return error;
@@ -173,8 +209,12 @@ static int
 build(struct tapefuse *fuse, const struct tapefuse_config *config,
       struct ri_error *out_error)
 {
-    int error = make_drives(fuse, config);
+    int error = make_room(fuse), n;
 
+    for (size_t i = 0; error == 0 && i < config->drive_count; i++) {
+        n = tapefuse_add(fuse, config->drives[i]);
+        error = n < 0 && n != -EEXIST ? n : 0;
+    }
     (void) snprintf(fuse->control, sizeof fuse->control, "%s", config->control);
     fuse->say = config->say;
     fuse->folder = strdup(config->folder);
@@ -182,8 +222,6 @@ build(struct tapefuse *fuse, const struct tapefuse_config *config,
         error = -ENOMEM;
     fuse->born = time(NULL);
     choose_owner(fuse);
-    if (error == 0)
-        error = make_window(fuse);
     if (error != 0)
         return complain(out_error, error, "%s", strerror(-error));
     return mount_it(fuse, config, out_error);
@@ -196,14 +234,13 @@ tapefuse_new(const struct tapefuse_config *config, struct tapefuse **out_fuse,
     struct tapefuse *fuse;
     int error;
 
-    if (config->drive_count == 0)
-        return complain(out_error, -ENODEV, "there is no tape drive");
     if (config->drive_count > TAPEFUSE_DRIVES_MAX)
         return complain(out_error, -E2BIG, "more than %d tape drives",
                         TAPEFUSE_DRIVES_MAX);
     fuse = calloc(1, sizeof *fuse);
     if (fuse == NULL)
         return complain(out_error, -ENOMEM, "no memory");
+    (void) pthread_mutex_init(&fuse->growth, NULL);
     (void) pthread_mutex_init(&fuse->turn, NULL);
     (void) pthread_cond_init(&fuse->vacant, NULL);
     (void) pthread_mutex_init(&fuse->mouth, NULL);
@@ -239,6 +276,7 @@ tapefuse_free(struct tapefuse *fuse)
         free(fuse->drives[i].buffer);
     }
     (void) sem_destroy(&fuse->wake);
+    (void) pthread_mutex_destroy(&fuse->growth);
     (void) pthread_mutex_destroy(&fuse->turn);
     (void) pthread_cond_destroy(&fuse->vacant);
     (void) pthread_mutex_destroy(&fuse->mouth);

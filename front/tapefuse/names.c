@@ -1,8 +1,9 @@
 /*
  * names.c - the folder: st0, nst0, ..., and by-name with links by drive
  *
- * Nothing in it ever changes, so the kernel may remember it.  The files say a
- * size of 0 and take any truncation, as a device does.
+ * Nothing in it changes or goes, so the kernel may remember what it has found; it
+ * never remembers what was not there.  The files say a size of 0 and take any
+ * truncation, as a device does.
  *
  * SPDX-License-Identifier: MIT
  */

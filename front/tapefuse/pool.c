@@ -170,11 +170,10 @@ on_wake(int signal)
 }
 
 int
-tf_pool_start(struct tapefuse *fuse)
+tf_pool_grow_locked(struct tapefuse *fuse)
 {
-    struct sigaction wake = { .sa_handler = on_wake }; /* no SA_RESTART */
     sigset_t all, before;
-    int error = sigaction(WAKE_SIGNAL, &wake, NULL) == 0 ? 0 : -errno;
+    int error = 0;
 
     (void) sigfillset(&all);
     (void) sigdelset(&all, WAKE_SIGNAL);
@@ -182,12 +181,28 @@ tf_pool_start(struct tapefuse *fuse)
     for (size_t i = 0; error == 0 && i < fuse->worker_count; i++) {
         struct tf_worker *worker = &fuse->workers[i];
 
+        if (worker->started)
+            continue;
         worker->fuse = fuse;
         worker->slot = fuse->window_base + i * fuse->slot_bytes;
         error = -pthread_create(&worker->thread, NULL, work, worker);
         worker->started = error == 0;
     }
     (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+int
+tf_pool_start(struct tapefuse *fuse)
+{
+    struct sigaction wake = { .sa_handler = on_wake }; /* no SA_RESTART */
+    int error = sigaction(WAKE_SIGNAL, &wake, NULL) == 0 ? 0 : -errno;
+
+    (void) pthread_mutex_lock(&fuse->growth);
+    fuse->serving = error == 0;
+    if (error == 0)
+        error = tf_pool_grow_locked(fuse);
+    (void) pthread_mutex_unlock(&fuse->growth);
     return error;
 }
 
@@ -227,7 +242,10 @@ tf_pool_stop(struct tapefuse *fuse)
     const struct timespec tick = { 0, 10000000 };
     bool ended = false;
 
+    (void) pthread_mutex_lock(&fuse->growth); /* nothing is added any more */
     atomic_store(&fuse->stopping, true);
+    fuse->serving = false;
+    (void) pthread_mutex_unlock(&fuse->growth);
     fuse_session_exit(fuse->session);
     (void) pthread_mutex_lock(&fuse->turn);
     (void) pthread_cond_broadcast(&fuse->vacant);

@@ -22,7 +22,7 @@ struct tapefuse_config {
     const char *folder;             /* is there already */
     const char *control;            /* socket of the service */
     const char *const *drives;      /* names; the first becomes st0 */
-    size_t drive_count;
+    size_t drive_count;             /* none: they come later */
     /* What nobody else could tell; any thread, one at a time. */
     void (*say)(const char *text);
 };
@@ -42,6 +42,9 @@ int tapefuse_background(void);
  * well.
  */
 int tapefuse_serve(struct tapefuse *fuse);
+/* Another drive, which becomes the next stN; any thread, also while it serves.
+ * N, or -EEXIST, -E2BIG, -ENOMEM, -ESHUTDOWN: it ends. */
+int tapefuse_add(struct tapefuse *fuse, const char *drive);
 /* Any thread. */
 void tapefuse_stop(struct tapefuse *fuse);
 /* NULL is allowed.  Not while tapefuse_serve runs. */

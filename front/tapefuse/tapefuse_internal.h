@@ -7,7 +7,8 @@
  *
  * A drive has one session and does one call at a time; `busy` is that turn, and
  * no lock is held during it.  Lock order: a request's own lock (libfuse takes
- * it around the interrupt routines), then tf_drive.lock.  `turn` is taken alone.
+ * it around the interrupt routines), then tf_drive.lock.  `turn` is taken alone,
+ * and so is `growth`.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -83,8 +84,8 @@ struct tapefuse {
     char control[4096];
     char *folder;
     void (*say)(const char *text);
-    struct tf_drive *drives;
-    size_t drive_count;
+    struct tf_drive *drives;    /* room for all that may be */
+    _Atomic size_t drive_count; /* those that are there; under `growth` */
     uid_t owner;
     gid_t group;
     mode_t mode;                /* of the files */
@@ -94,7 +95,7 @@ struct tapefuse {
     struct tape_link_window *window;
     uint8_t *window_base;
     size_t slot_bytes, header_room;
-    unsigned queue_max;         /* calls for one drive that wait for their
+    atomic_uint queue_max;      /* calls for one drive that wait for their
                                  * turn; more are told EBUSY */
     uint64_t last_handle;       /* atomic */
 
@@ -106,8 +107,10 @@ struct tapefuse {
     uint64_t requests;          /* run so */
     bool watch_sleeps;          /* and wants to be woken */
     atomic_uint open_count;     /* drives that are open */
-    struct tf_worker *workers;
-    size_t worker_count;
+    pthread_mutex_t growth;     /* of drives, and of workers: */
+    struct tf_worker *workers;  /* WORKERS_MAX */
+    size_t worker_count;        /* as many as there should be */
+    bool serving;               /* they run */
     sem_t wake;                 /* of tapefuse_serve */
     atomic_bool stopping;
 };
@@ -190,6 +193,8 @@ bool tf_is_gone(int error);
 /* The slot of the calling worker, at the place of a record's data. */
 uint8_t *tf_slot(void);
 int tf_pool_start(struct tapefuse *fuse);
+/* With `growth`: there should be more of them.  0 or -errno. */
+int tf_pool_grow_locked(struct tapefuse *fuse);
 /* Whoever runs the same request as at the last look lets another thread read.
  * False: nothing was run since then. */
 bool tf_relieve(struct tapefuse *fuse, uint64_t *last);

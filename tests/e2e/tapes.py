@@ -39,7 +39,7 @@ def blank(path):
 class Mounted:
     """`reinsert tape mount`, in the foreground."""
 
-    def __init__(self, service, folder, *drives):
+    def __init__(self, service, folder, *drives, drive_is_there=True):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.log = self.folder + ".log"
@@ -49,7 +49,12 @@ class Mounted:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
             stderr=open(self.log, "w", encoding="utf-8"))
         self.lines = []
-        until(self.is_there, "the tape files", 10)
+        until(self.is_there if drive_is_there else self.is_mounted,
+              "the tape files", 10)
+
+    def is_mounted(self):
+        assert self.process.poll() is None, self.said()
+        return os.path.exists(os.path.join(self.folder, "by-name"))
 
     def is_there(self):
         assert self.process.poll() is None, self.said()

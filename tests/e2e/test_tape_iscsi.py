@@ -251,18 +251,55 @@ def test_the_target_is_killed_and_comes_back(lto):
 def test_target_comes_after_the_service(serve, clients, tmp_path):
     target = Target(tmp_path)
     target.add(1, new_tape(tmp_path / "T.img", 16), "tape")
-    service = serve({"lto0": {"port": "iscsi", "url": target.url(1)}})
+    service = serve({"lto0": {"port": "iscsi", "url": target.url(1)},
+                     "dat": {"type": "tape",
+                             "medium": tapes.blank(tmp_path / "a.tap")}})
     assert service.drives()["lto0"]["state"] == "away"
     done = service.run("tape", "lto0", "status")
     assert done.returncode != 0 and "No such device" in done.stderr
-    target.start()
+    early = tapes.Mounted(service, tmp_path / "early")
+    clients.append(early)
+    named = tapes.Mounted(service, tmp_path / "named", "lto0", "dat")
+    clients.append(named)
+    assert sorted(os.listdir(early.folder)) == ["by-name", "nst0", "st0"]
+    fails(errno.ENXIO, Tape, named.path("st0"))     # its name is its own
     try:
+        target.start()
         until(lambda: service.drives()["lto0"]["type"] == "tape", "the drive",
               30)
         until(lambda: service.drives()["lto0"]["state"] == "ready",
               "its tape", 10)
         files = tapes.Mounted(service, tmp_path / "mnt")
         clients.append(files)
+        with Tape(files.path("st0")) as tape:
+            tape.write(b"late" * 100)
+        with Tape(files.path("st0")) as tape:
+            assert tape.read() == b"late" * 100
+        # Whoever mounted them before has it behind the others.
+        until(lambda: os.path.exists(early.path("st1")), "its files")
+        assert os.readlink(early.path("by-name/lto0")) == "../st1"
+        with Tape(early.path("st1")) as tape:
+            assert tape.read() == b"late" * 100
+        with Tape(named.path("st0")) as tape:
+            assert tape.read() == b"late" * 100
+    finally:
+        target.kill()
+
+
+def test_the_only_drive_comes_after_its_files(serve, clients, tmp_path):
+    target = Target(tmp_path)
+    target.add(1, new_tape(tmp_path / "T.img", 16), "tape")
+    service = serve({"lto0": {"port": "iscsi", "url": target.url(1)}})
+    files = tapes.Mounted(service, tmp_path / "mnt", drive_is_there=False)
+    clients.append(files)
+    assert os.listdir(files.folder) == ["by-name"]
+    service.kill()
+    service.start()             # ... and is asked again
+    try:
+        target.start()
+        until(files.is_there, "its files", 40)
+        until(lambda: service.drives()["lto0"]["state"] == "ready",
+              "its tape", 10)
         with Tape(files.path("st0")) as tape:
             tape.write(b"late" * 100)
         with Tape(files.path("st0")) as tape:

@@ -185,6 +185,35 @@ folder__by_name__links_to_both_files(void **state)
 }
 
 static void
+folder__a_drive_that_comes_later__behind_the_others(void **state)
+{
+    char target[64] = "";
+    char name[32];
+    int fd;
+
+    (void) state;
+    assert_int_equal(access(path("st2"), F_OK), -1);
+    assert_int_equal(tapefuse_add(fuse, "lto-b"), -EEXIST);
+    assert_int_equal(tapefuse_add(fuse, "lto-c"), 2);
+    assert_int_equal(readlink(path("by-name/lto-c"), target, 63), 6);
+    assert_string_equal(target, "../st2");
+    fd = open_file("nst2", O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, pages, 1000), 1000);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(NOW(fake_drive("lto-c")->bytes), 1000);
+    /* As many as may be: each waits for its tape, and the next is not kept. */
+    for (unsigned i = 3; i < TAPEFUSE_DRIVES_MAX; i++) {
+        (void) snprintf(name, sizeof name, "more%u", i);
+        assert_int_equal(tapefuse_add(fuse, name), i);
+    }
+    assert_int_equal(tapefuse_add(fuse, "another"), -E2BIG);
+    fd = open_file("st29", O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+}
+
+static void
 folder__a_new_file__is_refused(void **state)
 {
     (void) state;
@@ -818,6 +847,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(folder__is_listed__a_pair_for_each_drive),
         CASE(folder__by_name__links_to_both_files),
+        CASE(folder__a_drive_that_comes_later__behind_the_others),
         CASE(folder__a_new_file__is_refused),
         CASE(open__second__is_busy),
         CASE(open__no_tape__only_nonblocking),
