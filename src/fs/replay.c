@@ -202,10 +202,14 @@ replay_run(void *context, ULONG64 offset, const void *data, ULONG length)
                              length);
     note_step(volume);
     if (touched) {
-        /* Whatever became of it: the states are before, and this. */
         KeAcquireSpinLock(&volume->lock, &irql);
-        witness_wrote(volume->witness, offset, data, length, volume->log.epoch,
-                      FALSE);
+        /* Refused: no flush makes it so, and a part may be there.  Cut short:
+         * the states are before, and this, for it is written again. */
+        if (is_about_the_block(status))
+            witness_not_wrote(volume->witness, offset, length);
+        else
+            witness_wrote(volume->witness, offset, data, length,
+                          volume->log.epoch, FALSE);
         KeReleaseSpinLock(&volume->lock, irql);
     }
     if (is_about_the_block(status)) {
