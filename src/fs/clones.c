@@ -4,7 +4,8 @@
  * Copies of a medium have one label and one serial number, and drift apart by
  * what is written to them.  Each volume's witness knows its own: where more than
  * one could come back, the one whose witness agrees does, and no other asks
- * whether it was changed elsewhere.
+ * whether it was changed elsewhere.  Media whose identity says nothing are told so
+ * alone.
  *
  * Context: PASSIVE_LEVEL, under the drive's DeviceLock and no other lock, for it
  * reads.
@@ -20,15 +21,25 @@
 struct clones {
     const struct identity *seen;
     struct volume *list[CLONES_MOST];
-    ULONG count, misplaced; /* in another one's place, it may be */
+    BOOLEAN untold[CLONES_MOST]; /* of those: identities cannot tell */
+    ULONG count, misplaced;      /* in another one's place, it may be */
+    ULONG untolds;
 };
+
+/* Neither says anything that the other does not. */
+static BOOLEAN
+is_untold_locked(const struct volume *volume, const struct identity *seen)
+{
+    return volume->id.unknown && seen->unknown && volume->witness != NULL &&
+           identity_compare(&volume->id, seen) == ID_CANNOT_TELL;
+}
 
 /* One that is not verified to be anywhere, with this identity. */
 static BOOLEAN
 take_clone(void *context, struct volume *volume)
 {
     struct clones *clones = context;
-    BOOLEAN same, changed;
+    BOOLEAN same, changed, untold;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
@@ -36,8 +47,13 @@ take_clone(void *context, struct volume *volume)
     same = (fs_state_away(volume->state) || changed) &&
            volume->witness != NULL &&
            identity_compare(&volume->id, clones->seen) == ID_SAME;
+    untold = fs_state_away(volume->state) &&
+             is_untold_locked(volume, clones->seen) &&
+             witness_tells(volume->witness);
     KeReleaseSpinLock(&volume->lock, irql);
-    if (same) {
+    if (same || untold) {
+        clones->untold[clones->count] = untold;
+        clones->untolds += untold;
         clones->list[clones->count++] = volume;
         clones->misplaced += changed;
     }
@@ -56,14 +72,16 @@ best_that_agrees(const struct clones *clones, PDEVICE_OBJECT target,
 
     *out_volume = NULL;
     for (ULONG i = 0; i < clones->count; i++) {
-        ULONG compared;
+        struct fs_agreement agreed;
         NTSTATUS status =
-            fs_probe_witness(clones->list[i], target, count, &compared);
+            fs_probe_witness(clones->list[i], target, count, &agreed);
 
         if (!NT_SUCCESS(status) && status != STATUS_WRONG_VOLUME)
             return status;
-        if (NT_SUCCESS(status) && compared > most) {
-            most = compared;
+        if (clones->untold[i] && agreed.telling == 0)
+            continue;
+        if (NT_SUCCESS(status) && agreed.compared > most) {
+            most = agreed.compared;
             *out_volume = clones->list[i];
         }
     }
@@ -79,7 +97,7 @@ fs_choose_clone(const struct identity *seen, PDEVICE_OBJECT target, ULONG count,
     *out_volume = NULL;
     fs_each_volume(take_clone, &clones);
     /* Of a single one that is away its return makes sure. */
-    if (clones.count + clones.misplaced < 2)
+    if (clones.count + clones.misplaced < 2 && clones.untolds == 0)
         return STATUS_SUCCESS;
     return best_that_agrees(&clones, target, count, out_volume);
 }
@@ -90,7 +108,7 @@ fs_reject_clone(struct volume *volume, const struct identity *seen,
 {
     struct clones clones = { .seen = seen };
     struct volume *best;
-    ULONG own, most;
+    struct fs_agreement own, most;
     NTSTATUS status;
 
     fs_each_volume(take_clone, &clones);
@@ -104,8 +122,27 @@ fs_reject_clone(struct volume *volume, const struct identity *seen,
         status = fs_probe_witness(best, target, count, &most);
     if (!NT_SUCCESS(status) && status != STATUS_WRONG_VOLUME)
         return status;
-    if (NT_SUCCESS(status) && own >= most)
+    if (NT_SUCCESS(status) && own.compared >= most.compared &&
+        (own.telling > 0 || most.telling == 0))
         return STATUS_SUCCESS;
     TRACE(TRACE_VERIFY, "volume %s: a clone of it is there", volume->id.label);
     return STATUS_WRONG_VOLUME;
+}
+
+NTSTATUS
+fs_told_by_witness(struct volume *volume, const struct identity *seen,
+                   PDEVICE_OBJECT target, ULONG count, BOOLEAN *out_told)
+{
+    struct fs_agreement agreed = { 0 };
+    NTSTATUS status = STATUS_SUCCESS;
+    BOOLEAN untold;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    untold = is_untold_locked(volume, seen);
+    KeReleaseSpinLock(&volume->lock, irql);
+    if (untold)
+        status = fs_probe_witness(volume, target, count, &agreed);
+    *out_told = NT_SUCCESS(status) && agreed.telling > 0;
+    return status == STATUS_WRONG_VOLUME ? STATUS_SUCCESS : status;
 }

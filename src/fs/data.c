@@ -183,6 +183,9 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     if ((own->MinorFunction & TRACKED) != 0)
         status = fs_track_done(volume, irp, status);
     irp->IoStatus.Status = status;
+    if (NT_SUCCESS(status) &&
+        !__atomic_load_n(&volume->begun, __ATOMIC_RELAXED))
+        __atomic_store_n(&volume->begun, TRUE, __ATOMIC_RELAXED);
     settle = NT_SUCCESS(status) ? (own->MinorFunction & FS_NEEDS_FLUSH) != 0
                                 : fs_outcome(status)->fate != FS_FATE_FAIL;
     end_running(volume, own->MinorFunction);

@@ -59,9 +59,10 @@ DRIVER_INITIALIZE fs_driver_entry;
 #define FS_SL_MUST_ZERO 0x40
 
 /* Told of every change of state, on the thread that made it, with no lock
- * held; must not wait for I/O. */
+ * held; must not wait for I/O.  news FALSE: it was told to be mounted in that
+ * drive already, and nothing else since. */
 typedef void fs_observer_fn(void *context, struct volume *volume,
-                            enum vol_state state);
+                            enum vol_state state, BOOLEAN news);
 void fs_set_observer(fs_observer_fn *fn, void *context);
 /* Told that a volume was found in another drive than this one, which has none
  * now, whatever is in it: it is to be looked at.  The device may be gone by
@@ -108,6 +109,14 @@ struct volume *fs_volume_on(PDEVICE_OBJECT drive);
 /* Whoever serves a volume without an open file holds it with a pin, so that
  * nobody can lock it; FALSE: somebody has. */
 BOOLEAN fs_volume_pin(struct volume *volume, BOOLEAN pin);
+
+/* Is a drive known to announce every new medium?  Of others, a medium that
+ * nothing tells from another is kept in sight while somebody has it open: it is
+ * read from more often than anybody can exchange it.  NULL: none is. */
+typedef BOOLEAN fs_announces_fn(void *context, PDEVICE_OBJECT drive);
+void fs_set_announces(fs_announces_fn *fn, void *context);
+/* Is it so just now?  Then no other medium can be in its place. */
+BOOLEAN fs_volume_in_sight(struct volume *volume);
 
 /*
  * What a volume is known by, for who keeps it while the service is not there.

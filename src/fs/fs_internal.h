@@ -46,6 +46,9 @@ struct volume {
     enum vol_state state;          /* volume_state.c alone writes it */
     NTSTATUS reason;
     NTSTATUS cause;                /* of that: what was said, exactly */
+    PDEVICE_OBJECT told_in;        /* borrowed, a name: the drive that it was
+                                    * told to be in; NULL: it is not, or has
+                                    * another name */
     PDEVICE_OBJECT real;           /* the drive; both hold a reference, for it
                                     * may be taken away */
     PDEVICE_OBJECT target;         /* top of its stack */
@@ -61,6 +64,8 @@ struct volume {
     LIST_ENTRY posted;             /* IRPs for the worker, in order */
     PIRP tried;                    /* borrowed; atomic: an answer to this one
                                     * ends a question (fs_try_one) */
+    BOOLEAN begun;                 /* atomic: something was read or written
+                                    * since it was nobody's */
     BOOLEAN worker_busy;
     BOOLEAN accept_unknown;        /* a person vouched for the medium */
     BOOLEAN read_only;
@@ -92,6 +97,7 @@ struct volume {
     NTSTATUS gone;                 /* atomic; not 0: dismounted, and for good:
                                     * what every request gets */
     LONG handles;                  /* open files, and exports */
+    ULONG64 sight_ms;              /* when it was last kept in sight; 0: not */
     PFILE_OBJECT locked_by;        /* borrowed; its cleanup unlocks */
 
     /* writes of ours to the blocks that identify the volume */
@@ -171,6 +177,8 @@ struct fs {
     fs_vacated_fn *vacated;
     void *vacated_context;
     fs_stale_fn *stale;
+    fs_announces_fn *announces;
+    void *announces_context;
     fs_tried_fn *tried;
     fs_keeper_fn *keeper;
     void *keeper_context;
@@ -449,9 +457,13 @@ void fs_wait_for_resume(struct volume *volume);
 /* Until it is not VOL_REPLAYING; its resume may not have begun. */
 void fs_wait_for_outcome(struct volume *volume);
 /* Compares, and changes nothing: STATUS_SUCCESS, it is what we knew, by so many
- * blocks; STATUS_WRONG_VOLUME; otherwise what the drive said. */
+ * blocks, of which so many are on no blank medium; STATUS_WRONG_VOLUME;
+ * otherwise what the drive said. */
+struct fs_agreement {
+    ULONG compared, telling;
+};
 NTSTATUS fs_probe_witness(struct volume *volume, PDEVICE_OBJECT target,
-                          ULONG count, ULONG *out_compared);
+                          ULONG count, struct fs_agreement *out_agreed);
 /* What the medium lacks goes to the keeper and is forgotten. */
 NTSTATUS fs_keep(struct volume *volume, NTSTATUS why);
 /* With resume_mutex held: empties the log. */
@@ -462,13 +474,24 @@ void fs_make_key(struct volume *volume);
 
 /* clones.c: of volumes with one identity that are not verified to be anywhere */
 /* The one whose witness agrees with this medium, or NULL: none, or there is
- * no choice.  Otherwise what the drive said. */
+ * no choice.  Where identities cannot tell, it has to know something of it that
+ * no blank medium has.  Otherwise what the drive said. */
 NTSTATUS fs_choose_clone(const struct identity *seen, PDEVICE_OBJECT target,
                          ULONG count, struct volume **out_volume);
 /* STATUS_WRONG_VOLUME: the medium is not what the volume knew, and is what
  * another one knows.  Otherwise as above. */
 NTSTATUS fs_reject_clone(struct volume *volume, const struct identity *seen,
                          PDEVICE_OBJECT target, ULONG count);
+
+/* TRUE: neither identity says anything, and the volume's witness does. */
+NTSTATUS fs_told_by_witness(struct volume *volume, const struct identity *seen,
+                            PDEVICE_OBJECT target, ULONG count,
+                            BOOLEAN *out_told);
+
+/* sight.c */
+/* To be done again after so many milliseconds; 0: no need. */
+ULONG fs_keep_in_sight(struct volume *volume);
+void fs_sight_soon(struct volume *volume);
 
 /* vpb.c */
 PVPB fs_new_vpb(PDEVICE_OBJECT real);

@@ -118,6 +118,7 @@ open_handle(struct volume *volume, PFILE_OBJECT file)
     if (NT_SUCCESS(status)) {
         file->FsContext = volume;
         file->FsContext2 = (PVOID) (uses << FS_HANDLE_USES);
+        fs_sight_soon(volume);
     }
     return status;
 }
@@ -143,6 +144,14 @@ fs_create(struct volume *volume, PIRP irp)
     return fs_complete(irp, status, NT_SUCCESS(status) ? FILE_OPENED : 0);
 }
 
+/* With the lock held. */
+static void
+let_go_locked(struct volume *volume)
+{
+    if (--volume->handles == 0)
+        __atomic_store_n(&volume->begun, FALSE, __ATOMIC_RELAXED);
+}
+
 static void
 unlock_vpb(struct volume *volume)
 {
@@ -162,7 +171,7 @@ fs_cleanup(struct volume *volume, PIRP irp)
 
     if (file != NULL && file->FsContext == volume) {
         KeAcquireSpinLock(&volume->lock, &irql);
-        volume->handles--;
+        let_go_locked(volume);
         unlock = volume->locked_by == file;
         if (unlock)
             volume->locked_by = NULL;
@@ -190,8 +199,12 @@ fs_volume_pin(struct volume *volume, BOOLEAN pin)
 
     KeAcquireSpinLock(&volume->lock, &irql);
     ok = !pin || volume->locked_by == NULL;
-    if (ok)
-        volume->handles += pin ? 1 : -1;
+    if (ok && pin)
+        volume->handles++;
+    else if (ok)
+        let_go_locked(volume);
     KeReleaseSpinLock(&volume->lock, irql);
+    if (ok && pin)
+        fs_sight_soon(volume);
     return ok;
 }

@@ -55,6 +55,33 @@ fs_match_locked(struct volume *volume, const struct identity *seen,
 }
 
 BOOLEAN
+fs_is_spare_locked(const struct volume *volume, const struct identity *seen,
+                   PDEVICE_OBJECT real)
+{
+    return seen->blank && volume->id.blank && volume->real == real &&
+           log_empty(&volume->log) &&
+           (volume->handles == 0 ||
+            (!__atomic_load_n(&volume->begun, __ATOMIC_RELAXED) &&
+             __atomic_load_n(&volume->running, __ATOMIC_ACQUIRE) == 0)) &&
+           (volume->witness == NULL || !witness_tells(volume->witness)) &&
+           identity_compare(&volume->id, seen) == ID_CANNOT_TELL;
+}
+
+BOOLEAN
+fs_is_spare(struct volume *volume, const struct identity *seen,
+            PDEVICE_OBJECT real)
+{
+    BOOLEAN spare;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&volume->lock, &irql);
+    spare = !fs_state_away(volume->state) && volume->state != VOL_CHANGED &&
+            fs_is_spare_locked(volume, seen, real);
+    KeReleaseSpinLock(&volume->lock, irql);
+    return spare;
+}
+
+BOOLEAN
 fs_is_this(struct volume *volume, const struct identity *seen,
            PDEVICE_OBJECT real, ULONG generation)
 {

@@ -19,6 +19,7 @@ struct medium {
     BOOLEAN write_through;
     BOOLEAN can_trim;
     BOOLEAN trim_zeroes;
+    BOOLEAN spare; /* its volume is as good as new, and this is it */
     PDEVICE_OBJECT left; /* borrowed: where its volume was before, or NULL */
     struct witness *witness; /* of what was read, if it can be written to */
     struct identity id;
@@ -58,6 +59,14 @@ BOOLEAN fs_is_still_changed(struct volume *volume, const struct identity *seen,
  * the volume was settled anew since `generation`. */
 BOOLEAN fs_is_this(struct volume *volume, const struct identity *seen,
                    PDEVICE_OBJECT real, ULONG generation);
+/* Blank media cannot be told from each other.  In this drive: a volume that
+ * nobody has open, or has read or written anything of yet, and whose medium is
+ * known to hold nothing, is as good as a new one, and any blank medium its own. */
+BOOLEAN fs_is_spare_locked(const struct volume *volume,
+                           const struct identity *seen, PDEVICE_OBJECT real);
+/* The same of one that is not away. */
+BOOLEAN fs_is_spare(struct volume *volume, const struct identity *seen,
+                    PDEVICE_OBJECT real);
 /* Has a person just said that what is in this drive is another volume? */
 BOOLEAN fs_vouched_for_another(struct volume *volume,
                                const struct identity *seen,

@@ -22,6 +22,29 @@
 
 /* --- verify ------------------------------------------------------------------ */
 
+/* By what it is known by, because nobody knows anything of it, or by what is on
+ * it.  STATUS_WRONG_VOLUME: it is not. */
+static NTSTATUS
+recognise(struct volume *volume, const struct fs_place *place,
+          struct medium *medium)
+{
+    PDEVICE_OBJECT real = place->drive.real, target = place->drive.target;
+    BOOLEAN known = fs_is_this(volume, &medium->id, real, place->generation);
+    NTSTATUS status = STATUS_SUCCESS;
+
+    if (!known)
+        known = medium->spare = fs_is_spare(volume, &medium->id, real);
+    if (!known)
+        status = fs_told_by_witness(volume, &medium->id, target, medium->count,
+                                    &known);
+    if (NT_SUCCESS(status) &&
+        (!known || fs_vouched_for_another(volume, &medium->id, real)))
+        status = STATUS_WRONG_VOLUME;
+    return NT_SUCCESS(status)
+               ? fs_reject_clone(volume, &medium->id, target, medium->count)
+               : status;
+}
+
 static NTSTATUS
 verify_in(struct volume *volume, const struct fs_place *place)
 {
@@ -42,12 +65,8 @@ verify_in(struct volume *volume, const struct fs_place *place)
         fs_medium_free(medium);
         return STATUS_SUCCESS;
     }
-    if (NT_SUCCESS(status) && !medium->unchanged &&
-        (!fs_is_this(volume, &medium->id, real, generation) ||
-         fs_vouched_for_another(volume, &medium->id, real)))
-        status = STATUS_WRONG_VOLUME;
     if (NT_SUCCESS(status) && !medium->unchanged)
-        status = fs_reject_clone(volume, &medium->id, target, medium->count);
+        status = recognise(volume, place, medium);
     if (NT_SUCCESS(status) &&
         !fs_settle_in(volume, generation, real, target, medium))
         status = STATUS_WRONG_VOLUME;
@@ -102,18 +121,13 @@ struct search {
     struct volume *spare; /* blank, like this one, and nobody's */
 };
 
-/* A drive that announces nothing is verified all the time, and blank media cannot
- * be told from each other: a volume that was lost for that, and that nobody has
- * open or has written to, is as good as a new one. */
+/* One that was lost because blank media cannot be told from each other. */
 static BOOLEAN
 is_spare_locked(const struct volume *volume, const struct search *search)
 {
-    return search->seen->blank && volume->id.blank &&
-           volume->state == VOL_ABSENT &&
-           volume->reason == STATUS_WRONG_VOLUME &&
-           volume->real == search->real && volume->handles == 0 &&
-           log_empty(&volume->log) &&
-           identity_compare(&volume->id, search->seen) == ID_CANNOT_TELL;
+    return volume->state == VOL_ABSENT &&
+           volume->reason == STATUS_WRONG_VOLUME && volume->handles == 0 &&
+           fs_is_spare_locked(volume, search->seen, search->real);
 }
 
 static void
@@ -146,6 +160,9 @@ match_one(void *context, struct volume *volume)
     KeAcquireSpinLock(&volume->lock, &irql);
     match =
         fs_match_locked(volume, search->seen, search->real, search->may_vouch);
+    /* By what is on it. */
+    if (volume == search->favourite && match == ID_CANNOT_TELL)
+        match = ID_SAME;
     there = !fs_state_away(volume->state) && volume->real != search->real;
     if (volume == search->favourite && volume->state == VOL_CHANGED)
         there = FALSE; /* another of the same identity is in its place */

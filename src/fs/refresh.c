@@ -57,6 +57,8 @@ fs_refresh(struct volume *volume)
                   strcmp(volume->id.uuid, id->uuid) != 0 ||
                   strcmp(volume->id.type, id->type) != 0;
         volume->id = *id;
+        if (renamed)
+            volume->told_in = NULL;
         __atomic_store_n(&volume->head_dirty, FALSE, __ATOMIC_RELAXED);
     }
     KeReleaseSpinLock(&volume->lock, irql);

@@ -30,7 +30,7 @@ struct resuming {
     BOOLEAN probing;        /* the volume does not learn from it */
     BOOLEAN changed_before; /* that it was changed elsewhere is no news */
     BOOLEAN flushed;        /* all that was written until then */
-    ULONG compared;
+    struct fs_agreement agreed;
 };
 
 /* --- the witness -------------------------------------------------------------- */
@@ -58,9 +58,11 @@ check_block(struct resuming *resuming, ULONG64 at, const void *block)
 
     KeAcquireSpinLock(&volume->lock, &irql);
     agrees = witness_agrees(volume->witness, at, block);
-    resuming->compared++;
+    resuming->agreed.compared++;
     if (agrees && !resuming->probing)
         witness_found(volume->witness, at, block);
+    else if (agrees)
+        resuming->agreed.telling += witness_knows(volume->witness, at, block);
     KeReleaseSpinLock(&volume->lock, irql);
     if (!agrees)
         TRACE(TRACE_VERIFY, "volume %s: changed elsewhere at %llu",
@@ -164,7 +166,8 @@ compare(struct resuming *resuming)
     status = compare_all(resuming, at, count, (UCHAR *) (at + WITNESS_MAX));
     ExFreePoolWithTag(at, FS_TAG);
     /* Of what nobody could read a word, nobody knows whether it was changed. */
-    if (NT_SUCCESS(status) && resuming->compared == 0 && !resuming->probing)
+    if (NT_SUCCESS(status) && resuming->agreed.compared == 0 &&
+        !resuming->probing)
         status = resuming->failed;
     resuming->failed = STATUS_SUCCESS;
     return status;
@@ -172,14 +175,14 @@ compare(struct resuming *resuming)
 
 NTSTATUS
 fs_probe_witness(struct volume *volume, PDEVICE_OBJECT target, ULONG count,
-                 ULONG *out_compared)
+                 struct fs_agreement *out_agreed)
 {
     struct resuming resuming = {
         .volume = volume, .target = target, .count = count, .probing = TRUE
     };
     NTSTATUS status = compare(&resuming);
 
-    *out_compared = resuming.compared;
+    *out_agreed = resuming.agreed;
     return status;
 }
 

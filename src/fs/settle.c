@@ -26,7 +26,8 @@ take_over_locked(struct volume *volume, PDEVICE_OBJECT real,
     volume->write_protected = medium->write_protected;
     volume->write_through = medium->write_through;
     volume->logging = medium->write_through && volume->log.buckets != NULL;
-    volume->vouched = volume->accept_unknown && match == ID_CANNOT_TELL;
+    volume->vouched =
+        (volume->accept_unknown || medium->spare) && match == ID_CANNOT_TELL;
     volume->vouched_changed = volume->vouched && volume->changed_elsewhere;
     volume->doubted = match == ID_CHANGED && !volume->as_it_is;
     volume->sample = NULL;
@@ -137,5 +138,6 @@ fs_finish_return(struct volume *volume, PDEVICE_OBJECT real,
     if (NT_SUCCESS(status))
         fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
     fs_refresh_soon(volume);
+    fs_sight_soon(volume);
     return STATUS_SUCCESS;
 }

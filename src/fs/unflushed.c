@@ -623,11 +623,14 @@ tend(PVOID parameter)
     struct volume *volume = parameter;
     LARGE_INTEGER due;
     BOOLEAN again;
-    ULONG ms;
+    ULONG ms, sight_ms;
     KIRQL irql;
 
     do {
         ms = fs_ending() ? 0 : tend_once(volume);
+        sight_ms = fs_ending() ? 0 : fs_keep_in_sight(volume);
+        if (sight_ms != 0 && (ms == 0 || sight_ms < ms))
+            ms = sight_ms;
         KeAcquireSpinLock(&volume->log_lock, &irql);
         again = volume->tend_again && !fs_ending();
         volume->tend_again = FALSE;

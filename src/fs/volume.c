@@ -164,6 +164,13 @@ fs_set_observer(fs_observer_fn *fn, void *context)
 }
 
 void
+fs_set_announces(fs_announces_fn *fn, void *context)
+{
+    fs.announces_context = context;
+    fs.announces = fn;
+}
+
+void
 fs_set_vacated(fs_vacated_fn *fn, void *context)
 {
     fs.vacated_context = context;

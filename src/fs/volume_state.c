@@ -193,11 +193,21 @@ fs_volume_set(struct volume *volume, ULONG generation, enum vol_state to,
 void NTAPI
 fs_volume_tell(struct volume *volume, enum vol_state state, NTSTATUS why)
 {
+    BOOLEAN news;
+    KIRQL irql;
+
     KeSetEvent(&volume->idle, 0, FALSE);
+    KeAcquireSpinLock(&volume->lock, &irql);
+    news = state != VOL_MOUNTED || volume->told_in != volume->real;
+    if (state == VOL_MOUNTED)
+        volume->told_in = volume->real;
+    else if (fs_state_away(state) || state == VOL_CHANGED)
+        volume->told_in = NULL;
+    KeReleaseSpinLock(&volume->lock, irql);
     TRACE(TRACE_FS, "volume %s: told %s (%s)", volume->id.label,
           fs_state_name(state), status_name(why));
     if (fs.observer != NULL)
-        fs.observer(fs.observer_context, volume, state);
+        fs.observer(fs.observer_context, volume, state, news);
 }
 
 BOOLEAN NTAPI

@@ -33,6 +33,13 @@ hash_block(const void *data, ULONG length)
     return hash | 1;
 }
 
+/* One byte repeated: says nothing. */
+static BOOLEAN
+is_plain(const void *data, ULONG length)
+{
+    return memcmp(data, (const UCHAR *) data + 1, length - 1) == 0;
+}
+
 static ULONG
 find(const struct witness *witness, ULONG64 at)
 {
@@ -103,7 +110,9 @@ witness_saw(struct witness *witness, ULONG64 offset, const void *data,
     if (i == witness->limit)
         return;
     witness->at[i] = offset;
-    witness->entry[i] = (struct witness_state){ .states = 1, .firm = firm };
+    witness->entry[i] = (struct witness_state){
+        .states = 1, .firm = firm, .tells = !is_plain(data, block)
+    };
     witness->entry[i].hash[0] = hash_block(data, block);
     mark_zones(witness);
 }
@@ -172,8 +181,10 @@ witness_restore(struct witness *witness, ULONG64 at, const ULONG64 *hash,
         return;
     witness->count++;
     witness->at[i] = at;
-    witness->entry[i] =
-        (struct witness_state){ .states = (UCHAR) states, .epoch = epoch };
+    /* For all that we know it tells. */
+    witness->entry[i] = (struct witness_state){ .states = (UCHAR) states,
+                                                .epoch = epoch,
+                                                .tells = TRUE };
     RtlCopyMemory(witness->entry[i].hash, hash, sizeof witness->entry[i].hash);
     mark_zones(witness);
 }
@@ -206,9 +217,12 @@ witness_wrote(struct witness *witness, ULONG64 offset, const void *data,
 
         if (inside >= length || witness->entry[i].writing == 0)
             continue;
-        if (data != NULL)
-            hash =
-                hash_block((const UCHAR *) data + inside, witness->block_bytes);
+        if (data != NULL) {
+            const UCHAR *block = (const UCHAR *) data + inside;
+
+            hash = hash_block(block, witness->block_bytes);
+            witness->entry[i].tells = !is_plain(block, witness->block_bytes);
+        }
         witness->entry[i].writing--;
         add_state(&witness->entry[i], hash, epoch, kept);
     }
@@ -254,23 +268,50 @@ witness_list(const struct witness *witness, ULONG64 *out_at)
     return count;
 }
 
-BOOLEAN
-witness_agrees(const struct witness *witness, ULONG64 at, const void *block)
+/* An entry that says what is on the medium. */
+static BOOLEAN
+is_exact(const struct witness_state *entry)
 {
-    const struct witness_state *entry;
-    ULONG i = find(witness, at);
-    ULONG64 hash;
+    return entry->states != 0 && !entry->blurred && entry->writing == 0;
+}
 
-    if (i == witness->count)
-        return TRUE;
-    entry = &witness->entry[i];
-    if (entry->states == 0 || entry->blurred || entry->writing != 0)
-        return TRUE;
-    hash = hash_block(block, witness->block_bytes);
+static BOOLEAN
+has_state(const struct witness_state *entry, ULONG64 hash)
+{
     for (ULONG n = 0; n < entry->states; n++)
         if (entry->hash[n] == hash)
             return TRUE;
     return FALSE;
+}
+
+BOOLEAN
+witness_tells(const struct witness *witness)
+{
+    for (ULONG i = 0; i < witness->count; i++)
+        if (is_exact(&witness->entry[i]) && witness->entry[i].tells)
+            return TRUE;
+    return FALSE;
+}
+
+BOOLEAN
+witness_knows(const struct witness *witness, ULONG64 at, const void *block)
+{
+    ULONG i = find(witness, at);
+
+    return i < witness->count && is_exact(&witness->entry[i]) &&
+           !is_plain(block, witness->block_bytes) &&
+           has_state(&witness->entry[i],
+                     hash_block(block, witness->block_bytes));
+}
+
+BOOLEAN
+witness_agrees(const struct witness *witness, ULONG64 at, const void *block)
+{
+    ULONG i = find(witness, at);
+
+    return i == witness->count || !is_exact(&witness->entry[i]) ||
+           has_state(&witness->entry[i],
+                     hash_block(block, witness->block_bytes));
 }
 
 void
@@ -291,4 +332,5 @@ witness_found(struct witness *witness, ULONG64 at, const void *block)
     for (; n + 1 < entry->states; n++)
         entry->hash[n] = entry->hash[n + 1];
     entry->hash[n] = hash;
+    entry->tells = !is_plain(block, witness->block_bytes);
 }

@@ -41,6 +41,7 @@ struct witness {
         BOOLEAN blurred;        /* more states than are kept */
         BOOLEAN contested;      /* two writes at once: either may be last */
         BOOLEAN firm;
+        BOOLEAN tells;          /* the last is not one byte repeated */
         BOOLEAN on_disk;        /* the head of a log on disk has it */
         BOOLEAN hot;            /* no further head is to have it */
     } entry[WITNESS_MAX];
@@ -114,6 +115,11 @@ ULONG witness_list(const struct witness *witness, ULONG64 *out_at);
  * have. */
 BOOLEAN witness_agrees(const struct witness *witness, ULONG64 at,
                        const void *block);
+/* Is there an entry that no blank medium has? */
+BOOLEAN witness_tells(const struct witness *witness);
+/* It agrees, is known exactly, and is nothing that a blank medium has. */
+BOOLEAN witness_knows(const struct witness *witness, ULONG64 at,
+                      const void *block);
 /* It agreed, and no write is under way: that state is the newest from now on.
  * The next flush keeps it, not what was written before the medium was lost. */
 void witness_found(struct witness *witness, ULONG64 at, const void *block);

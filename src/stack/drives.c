@@ -111,6 +111,20 @@ drive_look_soon(struct drive *drive)
         KeSetTimer(&drive->look_timer, now, &drive->look_dpc);
 }
 
+BOOLEAN
+drive_announces(void *context, PDEVICE_OBJECT fdo)
+{
+    struct drive *drive = drive_of(context, fdo);
+    struct class_evidence seen;
+    struct port_unit_info unit;
+
+    if (drive == NULL || drive->device != NULL)
+        return TRUE;
+    class_evidence(fdo, &seen);
+    port_unit_info(drive->pdo, &unit);
+    return seen.belief == CLASS_ANNOUNCES && !unit.shared;
+}
+
 /*
  * Somebody waits for a medium, and a drive that announces nothing may have it
  * by now: only what is on it can tell.
@@ -176,7 +190,8 @@ drive_look(struct drive *drive)
     }
     __atomic_store_n(&drive->count, count, __ATOMIC_RELAXED);
     if (may_have_it(drive)) {
-        if (fs_volume_on(drive->fdo) != NULL)
+        volume = fs_volume_on(drive->fdo);
+        if (volume != NULL && !fs_volume_in_sight(volume))
             InterlockedOr((LONG volatile *) &drive->fdo->Flags,
                           DO_VERIFY_VOLUME);
         __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,

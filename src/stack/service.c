@@ -260,7 +260,8 @@ look_at_homeless(struct ri_service *service)
 }
 
 static void
-volume_changed(void *context, struct volume *volume, enum vol_state state)
+volume_changed(void *context, struct volume *volume, enum vol_state state,
+               BOOLEAN news)
 {
     struct ri_service *service = context;
     char name[RI_NAME_MAX];
@@ -284,8 +285,9 @@ volume_changed(void *context, struct volume *volume, enum vol_state state)
         return;
     }
     if (state == VOL_MOUNTED) {
-        event_send(service, "volume", where, name, 0,
-                   "volume %s (%s) is in drive %s", name, info.type, where);
+        if (news)
+            event_send(service, "volume", where, name, 0,
+                       "volume %s (%s) is in drive %s", name, info.type, where);
         libraries_volume_changed(service, drive);
         prompt_arrived(fs_volume_vpb(volume));
         look_at_homeless(service);
@@ -380,6 +382,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     fs_set_observer(volume_changed, service);
     fs_set_vacated(drive_vacated, service);
     fs_set_stale(request_stale);
+    fs_set_announces(drive_announces, service);
     fs_set_tried(prompt_tried);
     keeper_start(service, config);
 }
@@ -495,6 +498,7 @@ ri_service_free(struct ri_service *service)
     ke_shutdown();
     fs_set_observer(NULL, NULL);
     fs_set_vacated(NULL, NULL);
+    fs_set_announces(NULL, NULL);
     io_set_harderr_port(NULL);
     io_tell_shutdown();
     fs_dismount_all();

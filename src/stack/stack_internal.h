@@ -152,6 +152,8 @@ void drive_look(struct drive *drive);
 /* The same in some seconds; for what no event will tell of. */
 /* At once, on a worker; callable where nothing may wait. */
 void drive_look_soon(struct drive *drive);
+/* For fs_set_announces; context: the service. */
+BOOLEAN drive_announces(void *context, PDEVICE_OBJECT fdo);
 void drive_look_later(struct drive *drive);
 /* A question is open: drives that would not announce its medium are looked
  * into, every second as long as there is one. */

@@ -284,6 +284,109 @@ def test_P1_P3_medium_exchanged_between_two_looks(one, media, tmp_path):
     assert reading.good(20) == b"2" * 4096
 
 
+@pytest.fixture
+def blank(serve, target, media):
+    """A service; in d1 a blank medium that nobody has written to."""
+    target.add(1, media.blank)
+    target.start()
+    s = serve({"d1": drive(target, 1)})
+    until(lambda: s.drives()["d1"]["volume"], "the blank volume")
+    assert s.drives()["d1"]["changes"] == "unknown"
+    return s
+
+
+def never_asked(service):
+    service.no_prompt()
+    return "prompt 1" not in service.stderr()
+
+
+def test_blank_medium_is_formatted_by_its_user_and_nobody_is_asked(
+        blank, media, tmp_path, clients):
+    """Half a second of silence would be enough to exchange it; and of blank
+    ones nobody could tell which it is."""
+    s, folder = blank, tmp_path / "nbd"
+    image = str(folder / "file")
+    folder.mkdir()
+    quiet(s)
+    job = subprocess.Popen(["nbdfuse", image,
+                            f"nbd+unix:///drive:d1?socket={s.nbd}"])
+    try:
+        until(lambda: os.path.exists(image), "nbdfuse", 20)
+        quiet(s)
+        with open(image, "rb") as file:
+            assert file.read(4096) == bytes(4096)
+        quiet(s)
+        volumes.tool("mkfs.ext4", "-q", "-F", "-L", "MADE", image)
+        s.mounted("MADE", seconds=10)
+        quiet(s)
+        volumes.tool("e2fsck", "-f", "-n", image)
+        assert never_asked(s)
+    finally:
+        subprocess.run(["fusermount3", "-u", "-z", str(folder)], check=False,
+                       timeout=60)
+        if job.poll() is None:
+            job.wait(20 * SLOW)
+    s.stop()
+    assert volumes.fsck(media.blank) is None
+
+
+def test_P1_blank_medium_is_told_by_what_was_written_to_it(
+        blank, media, tmp_path, clients):
+    """Slowly, without any label or file system."""
+    s, data = blank, [os.urandom(4096) for _ in range(4)]
+    mine, other = str(tmp_path / "mine.img"), str(tmp_path / "other.img")
+    c = s.client("drive:d1")
+    clients.append(c)
+    for i, part in enumerate(data):
+        c.write((3 + i) * MIB, part)
+        quiet(s)
+    c.flush()
+    assert never_asked(s)
+    until(lambda: not s.drives()["d1"]["locked"], "no lock", 10)
+    with open(mine, "wb") as file:
+        file.write(content(media.blank))
+    volumes.make_blank(other)
+    quiet(s)
+    overwrite(media.blank, other)
+    waiting = c.write_on(8 * MIB, data[0])
+    until(lambda: len(s.prompts()) == 1, "the question", 5)
+    waiting.waits(1)
+    assert content(media.blank) == content(other)
+    overwrite(media.blank, mine)
+    waiting.good(20)
+    s.no_prompt(5)
+    c.flush()
+    assert bytes_at(media.blank, 8 * MIB, 4096) == data[0]
+    assert [c.read((3 + i) * MIB, 4096) for i in range(4)] == data
+
+
+def test_P3_volume_is_told_to_be_there_once(serve, target, media, clients):
+    """However often it is looked at, because another is asked for."""
+    target.add(1, media.a)
+    target.start()
+    s = serve({"d1": drive(target, 1),
+               "d2": {"type": "disk", "medium": media.b}})
+    s.mounted("ARCHIVE-A")
+    s.mounted("ARCHIVE-B")
+    told = "volume ARCHIVE-A (ext4) is in drive d1"
+    until(lambda: told in s.stderr(), "told", 5)
+    c = s.client("ARCHIVE-B")
+    clients.append(c)
+    s.yank("d2")
+    waiting = c.read_on(0, 4096)
+    s.one_prompt("ARCHIVE-B", 3)
+    end = time.monotonic() + 3.5
+    until(lambda: time.monotonic() > end, "three looks", 10)
+    assert s.stderr().count(told) == 1
+    s.insert("d2", media.b)
+    waiting.good(20)
+    # When it was away it is told again.
+    target.update(1, "online=0")
+    s.absent("ARCHIVE-A", 10)
+    target.update(1, "online=1")
+    until(lambda: s.stderr().count(told) == 2, "told again", 20)
+
+
 def test_P7_target_comes_after_the_service(serve, target, media, clients):
     """It is away, and told as such; then it is a drive like others."""
     target.add(1, media.a)

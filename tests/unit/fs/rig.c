@@ -323,11 +323,13 @@ host_event(void *context, enum prompt_event event,
 }
 
 static void
-volume_changed(void *context, struct volume *volume, enum vol_state state)
+volume_changed(void *context, struct volume *volume, enum vol_state state,
+               BOOLEAN news)
 {
     struct fs_volume_info info;
 
     (void) context;
+    (void) news;
     fs_volume_info(volume, &info);
     if (state == VOL_MOUNTED || info.dismounted)
         prompt_arrived(fs_volume_vpb(volume));

@@ -493,32 +493,6 @@ P5__flush_that_is_in_the_drive__given_up_and_wanted_again__fails(void **state)
     assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
 }
 
-/* Verified again and again, as in a drive that announces nothing. */
-static void
-blank_media__lost_by_verifications_and_nobodys__do_not_pile_up(void **state)
-{
-    struct drive_rig *d = begin(state, 0);
-    struct volume *volume;
-
-    put_in(d, image("plain", 1024, "true"));
-    volume = mount(d);
-    for (int i = 0; i < 5; i++) {
-        set_flag(d);
-        IoVerifyVolume(d->fdo, TRUE);
-        assert_ptr_equal(mount(d), volume);
-        assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
-    }
-    assert_int_equal(volumes(), 1);
-    /* Somebody's is not given another medium. */
-    assert_true(fs_volume_pin(volume, TRUE));
-    set_flag(d);
-    IoVerifyVolume(d->fdo, TRUE);
-    assert_ptr_not_equal(mount(d), volume);
-    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
-    assert_int_equal(volumes(), 2);
-    fs_volume_pin(volume, FALSE);
-}
-
 /* --- what is remembered -------------------------------------------------------------- */
 
 /* Written, flushed, never read. */
@@ -1076,8 +1050,6 @@ main(void)
              rig_cached_disk),
         TEST(P5__flush_that_is_in_the_drive__given_up_and_wanted_again__fails,
              rig_cached_disk),
-        TEST(blank_media__lost_by_verifications_and_nobodys__do_not_pile_up,
-             rig_disk),
         TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
         TEST(witness__of_a_write_without_a_log__noticed, rig_disk),
         TEST(witness__of_metadata__noticed_without_any_request, rig_disk),

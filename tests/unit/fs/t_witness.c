@@ -206,11 +206,43 @@ zones__far_and_wide_ranges(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, fresh)
 
+static void
+blank_medium__nothing_tells__until_something_is_written(void **state)
+{
+    UCHAR zeroes[BLOCK] = { 0 }, text[BLOCK] = "text";
+
+    (void) state;
+    witness_saw(&w, 0, zeroes, BLOCK, TRUE);
+    witness_saw(&w, 4096, a, BLOCK, FALSE);
+    assert_false(witness_tells(&w));
+    assert_false(witness_knows(&w, 0, zeroes));
+    /* On the medium before or after the write. */
+    write_block(4096, text, 7, FALSE);
+    assert_true(witness_tells(&w));
+    assert_true(witness_knows(&w, 4096, text));
+    assert_false(witness_knows(&w, 4096, a));
+    assert_false(witness_knows(&w, 8192, text));
+    witness_flushed(&w, 7);
+    assert_true(witness_tells(&w));
+    /* Blank again, as it was found. */
+    write_block(4096, zeroes, 8, TRUE);
+    assert_false(witness_tells(&w));
+    assert_false(witness_knows(&w, 4096, text));
+    /* Under way: it may hold anything. */
+    write_block(4096, text, 9, TRUE);
+    assert_true(witness_writing(&w, 4096, BLOCK));
+    assert_false(witness_tells(&w));
+    assert_false(witness_knows(&w, 4096, text));
+    witness_not_wrote(&w, 4096, BLOCK);
+    assert_false(witness_tells(&w));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(seen_block__changed_elsewhere__does_not_agree),
+        TEST(blank_medium__nothing_tells__until_something_is_written),
         TEST(unflushed_write__any_state_since_the_flush_agrees),
         TEST(write_that_is_kept__only_the_new_state_agrees),
         TEST(write_that_failed__says_nothing_until_seen_again),
