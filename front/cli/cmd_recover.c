@@ -264,6 +264,24 @@ refuse(const struct cli *cli, const struct rec_fit *fit)
     return CLI_FAILED;
 }
 
+/* Of a file that is not whole it was not all that was written. */
+static int
+say_what_lacks(const char *path, bool dry_run)
+{
+    struct rec_summary sum;
+    struct rec_error error;
+
+    if (rec_check(path, &sum, &error) != 0) {
+        cli_say("recover: %s", error.text);
+        return CLI_FAILED;
+    }
+    if (sum.complete)
+        return CLI_OK;
+    cli_say("recover: %s; only what is whole %s", sum.problem,
+            dry_run ? "would be written" : "was written");
+    return CLI_MEDIUM;
+}
+
 static int
 apply(struct cli *cli)
 {
@@ -305,7 +323,7 @@ apply(struct cli *cli)
     else
         printf("%s\t%" PRIu64 "\n", cli->dry_run ? "would-write" : "written",
                bytes);
-    return CLI_OK;
+    return cli->force ? say_what_lacks(path, cli->dry_run) : CLI_OK;
 }
 
 static const struct {

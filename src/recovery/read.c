@@ -227,6 +227,20 @@ torn(struct rec_reader *r, uint64_t from, struct rec_error *error)
                     from);
 }
 
+static int
+damaged(const struct rec_reader *r, uint64_t from, const struct rec_mark *mark,
+        struct rec_error *error)
+{
+    if (mark->what == REC_WITNESS)
+        return rec_fail(error, -EBADMSG,
+                        "%s: the witness at %" PRIu64 " is damaged", r->path,
+                        from);
+    return rec_fail(error, -EBADMSG,
+                    "%s: the data of the record at %" PRIu64
+                    " (medium: %" PRIu64 " bytes at %" PRIu64 ") are damaged",
+                    r->path, from, mark->len, mark->offset);
+}
+
 /* The head of the next record is at r->at. */
 static int
 read_mark(struct rec_reader *r, struct rec_mark *mark, struct rec_error *error)
@@ -283,11 +297,7 @@ rec_next(struct rec_reader *r, struct rec_item *out_item,
         return status < 0 ? status : torn(r, from, error);
     if (rec_crc(padded > 0 ? (const void *) r->buffer : "", mark.payload) !=
         mark.payload_crc)
-        return rec_fail(error, -EBADMSG,
-                        "%s: the data of the record at %" PRIu64
-                        " (medium: %" PRIu64 " bytes at %" PRIu64
-                        ") are damaged",
-                        r->path, from, mark.len, mark.offset);
+        return damaged(r, from, &mark, error);
     if (mark.what == REC_WITNESS &&
         !witness_sound((const struct rec_witness *) r->buffer, mark.len))
         return rec_fail(error, -EBADMSG,

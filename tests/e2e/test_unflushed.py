@@ -610,6 +610,32 @@ def test_recover_apply_wants_force_for_a_medium_changed_since(two, media):
     assert model.on(media.a)
 
 
+def test_recover_apply_says_what_a_damaged_file_lacks(two, media, tmp_path):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    name = cancelled(s, c, model)
+    with open(name, "rb") as file:
+        whole = file.read()
+    short = str(tmp_path / "short.recovery")
+    with open(short, "wb") as file:
+        file.write(whole[:len(whole) * 2 // 3 | 1])     # records are even
+    before = volumes.checksum(media.a)
+    r = recover("apply", short, "--to", media.a)
+    assert r.returncode == 3 and "in the middle of the record" in r.stderr
+    assert volumes.checksum(media.a) == before
+    for words, written in (["--dry-run"], "would-write\t"), ([], "written\t"):
+        r = recover("apply", short, "--to", media.a, "--force", *words)
+        assert r.returncode == 3, "as if it had been all"
+        assert r.stdout.startswith(written)
+        assert "in the middle of the record" in r.stderr
+        assert "only what is whole" in r.stderr
+    # The whole one makes it whole.
+    r = recover("apply", name, "--to", media.a, "--force")
+    assert r.returncode == 0 and r.stderr == ""
+    assert model.on(media.a)
+
+
 def test_recover_apply_shows_its_progress_on_a_terminal_alone(two, media):
     s, c = two(flush_idle=NEVER)
     model = Model(media.a)
