@@ -27,280 +27,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/trace.h"
-
 C_ASSERT(sizeof(struct iscsi_command) <= HBA_PRIVATE_BYTES);
 
 static struct iscsi_command *
 command_of(struct hba_request *request)
 {
     return (struct iscsi_command *) request->private;
-}
-
-static struct iscsi_command *
-linked(PLIST_ENTRY entry)
-{
-    return CONTAINING_RECORD(entry, struct iscsi_command, link);
-}
-
-static uint32_t
-attention_of(const struct iscsi_unit *unit)
-{
-    return __atomic_load_n(&unit->attention, __ATOMIC_ACQUIRE);
-}
-
-/* The medium may be another one from here on, and nothing keeps it in. */
-static uint32_t
-could_have_changed(struct iscsi_unit *unit)
-{
-    __atomic_store_n(&unit->locked, false, __ATOMIC_RELEASE);
-    __atomic_store_n(&unit->prevented, false, __ATOMIC_RELEASE);
-    return __atomic_add_fetch(&unit->attention, 1, __ATOMIC_ACQ_REL);
-}
-
-/* --- answers ------------------------------------------------------------------- */
-
-static void
-finish(struct iscsi_command *command, const struct hba_answer *answer)
-{
-    hba_set_answer(command->request, answer);
-    InsertTailList(&command->unit->session->answered, &command->link);
-}
-
-/* All that one look at the socket brought is a burst: whoever waits for them
- * gets them together. */
-void
-iscsi_pass_up(PLIST_ENTRY answered)
-{
-    burst_begin(BURST_ANSWERS);
-    while (!IsListEmpty(answered))
-        hba_done(linked(RemoveHeadList(answered))->request);
-    burst_end(BURST_ANSWERS);
-}
-
-static void
-end_with(struct iscsi_command *command, uint8_t srb_status)
-{
-    finish(command, &(struct hba_answer){ .srb_status = srb_status });
-}
-
-/* As if it had not been carried out: its medium has to be looked at. */
-static void
-end_stale(struct iscsi_command *command)
-{
-    finish(command,
-           &(struct hba_answer){ .srb_status = SRB_STATUS_REQUEST_FLUSHED,
-                                 .attention = attention_of(command->unit) });
-}
-
-static unsigned
-sense_key(const uint8_t *sense, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if ((sense[0] & 0x7Fu) >= 0x72)
-        return len > 1 ? sense[1] & 0xFu : 0;
-    return len > 2 ? sense[2] & 0xFu : 0;
-}
-
-static unsigned
-sense_code(const uint8_t *sense, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if ((sense[0] & 0x7Fu) >= 0x72)
-        return len > 2 ? sense[2] : 0;
-    return len > 12 ? sense[12] : 0;
-}
-
-static unsigned
-sense_qualifier(const uint8_t *sense, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if ((sense[0] & 0x7Fu) >= 0x72)
-        return len > 3 ? sense[3] : 0;
-    return len > 13 ? sense[13] : 0;
-}
-
-/* SPC: REPORTED LUNS DATA HAS CHANGED.  One unit of a target tells it, of all. */
-static bool
-tells_of_units(const uint8_t *sense, size_t len)
-{
-    return sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION &&
-           sense_code(sense, len) == 0x3F &&
-           sense_qualifier(sense, len) == 0x0E;
-}
-
-/* A length in front of it, as the standard of iSCSI has it. */
-static const uint8_t *
-sense_of(const struct scsi_task *task, size_t *out_len)
-{
-    size_t len, there = (size_t) task->datain.size;
-
-    *out_len = 0;
-    if (task->datain.data == NULL || there < 2)
-        return NULL;
-    len = (size_t) task->datain.data[0] << 8 | task->datain.data[1];
-    *out_len = len < there - 2 ? len : there - 2;
-    if (*out_len > 255)
-        *out_len = 255;
-    return task->datain.data + 2;
-}
-
-/* A unit attention, or the first word that there is no medium: those behind it
- * may run on another one.  What cannot be read may have been one. */
-static bool
-tells_of_change(struct iscsi_unit *unit, const uint8_t *sense, size_t len)
-{
-    bool empty = sense_key(sense, len) == SCSI_SENSE_NOT_READY &&
-                 sense_code(sense, len) == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE;
-    bool left = empty && !unit->empty;
-
-    if (empty)
-        unit->empty = true;
-    return left || !hba_can_read_sense(sense, len) ||
-           sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION;
-}
-
-static void
-check_condition(struct iscsi_command *command, const struct scsi_task *task)
-{
-    struct hba_answer answer = { .srb_status = SRB_STATUS_ERROR,
-                                 .scsi_status = SCSISTAT_CHECK_CONDITION };
-    size_t len;
-
-    answer.sense = sense_of(task, &len);
-    answer.sense_len = (uint8_t) len;
-    answer.attention = command->told;
-    finish(command, &answer);
-}
-
-/* As soon as it comes, though it may be passed up behind others: what those
- * brought that the target began after it is not of the same medium. */
-static uint32_t
-hear_of_change(struct iscsi_command *command, int status)
-{
-    struct iscsi_unit *unit = command->unit;
-    const uint8_t *sense;
-    size_t len;
-
-    /* Not by us: a reset by another initiator, which ends our PREVENT, too. */
-    if (status == SCSI_STATUS_TASK_ABORTED && !command->ending)
-        return could_have_changed(unit);
-    if (status != SCSI_STATUS_CHECK_CONDITION)
-        return attention_of(unit);
-    sense = sense_of(command->task, &len);
-    if (tells_of_units(sense, len))
-        unit->session->luns_changed = true;
-    return tells_of_change(unit, sense, len) ? could_have_changed(unit)
-                                             : attention_of(unit);
-}
-
-static uint32_t
-transferred(const struct iscsi_command *command, const struct scsi_task *task)
-{
-    uint32_t wanted = command->request->srb->DataTransferLength;
-
-    if (task->residual_status != SCSI_RESIDUAL_UNDERFLOW)
-        return wanted;
-    return task->residual < wanted ? wanted - (uint32_t) task->residual : 0;
-}
-
-/* Only with a medium in the drive. */
-static bool
-needs_medium(uint8_t op)
-{
-    switch (op) {
-    case SCSIOP_TEST_UNIT_READY:
-    case SCSIOP_READ6:
-    case SCSIOP_WRITE6:
-    case SCSIOP_READ:
-    case SCSIOP_WRITE:
-    case SCSIOP_READ16:
-    case SCSIOP_WRITE16:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* PREVENT, and then something that was sent under it and found the medium that
- * it was sent for. */
-static void
-learn_lock(const struct iscsi_command *command)
-{
-    const SCSI_REQUEST_BLOCK *srb = command->request->srb;
-    struct iscsi_unit *unit = command->unit;
-    bool prevent = srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL && srb->Cdb[4] & 1;
-
-    if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL) {
-        __atomic_store_n(&unit->prevented, prevent, __ATOMIC_RELEASE);
-        if (!prevent)
-            __atomic_store_n(&unit->locked, false, __ATOMIC_RELEASE);
-    } else if (command->prevented && unit->prevented && !unit->locked &&
-               command->attention == attention_of(unit) && !unit->gap.doubt &&
-               needs_medium(srb->Cdb[0])) {
-        __atomic_store_n(&unit->locked, true, __ATOMIC_RELEASE);
-    }
-}
-
-/* What the adapter itself has to know of a command that went well. */
-static void
-learn(struct iscsi_command *command, uint32_t len)
-{
-    const SCSI_REQUEST_BLOCK *srb = command->request->srb;
-    const uint8_t *data = srb->DataBuffer;
-
-    hba_gap_good(&command->unit->gap, srb, len);
-    learn_lock(command);
-    if (srb->Cdb[0] == SCSIOP_TEST_UNIT_READY)
-        command->unit->empty = false;
-    else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1)
-        command->unit->removable = (data[1] & 0x80) != 0;
-}
-
-/* Did it run on the medium that it was meant for? */
-static bool
-is_stale(const struct iscsi_command *command)
-{
-    return command->request->srb->QueueSortKey != 0 &&
-           command->attention != attention_of(command->unit);
-}
-
-static void
-answer_command(struct iscsi_command *command, int status,
-               const struct scsi_task *task)
-{
-    uint32_t len;
-
-    switch (status) {
-    case SCSI_STATUS_GOOD:
-        if (is_stale(command)) {
-            end_stale(command);
-            return;
-        }
-        len = transferred(command, task);
-        learn(command, len);
-        finish(command, &(struct hba_answer){ .srb_status = SRB_STATUS_SUCCESS,
-                                              .transferred = len });
-        return;
-    case SCSI_STATUS_CHECK_CONDITION:
-        check_condition(command, task);
-        return;
-    case SCSI_STATUS_CANCELLED:
-    case SCSI_STATUS_ERROR:
-    case SCSI_STATUS_TIMEOUT:
-    case SCSI_STATUS_TASK_ABORTED:
-        end_with(command, __atomic_load_n(&command->abort, __ATOMIC_ACQUIRE)
-                              ? SRB_STATUS_ABORTED
-                              : SRB_STATUS_BUS_RESET);
-        return;
-    default:
-        finish(command,
-               &(struct hba_answer){ .srb_status = SRB_STATUS_ERROR,
-                                     .scsi_status = (uint8_t) status });
-    }
 }
 
 /* --- on their way --------------------------------------------------------------- */
@@ -338,7 +70,7 @@ is_behind_another(const struct iscsi_command *command)
 {
     for (PLIST_ENTRY at = command->link.Blink; at != &command->unit->sent;
          at = at->Blink)
-        if (!linked(at)->done)
+        if (!iscsi_command_at(at)->done)
             return true;
     return false;
 }
@@ -353,7 +85,7 @@ end_sent(struct iscsi_command *command)
     command->unit->session->came++;
     if (command->alone)
         command->unit->lonely = false;
-    answer_command(command, command->status, task);
+    iscsi_answer(command, command->status, task);
     scsi_free_scsi_task(task);
 }
 
@@ -364,9 +96,9 @@ end_ordered(struct iscsi_unit *unit)
     for (PLIST_ENTRY at = unit->sent.Flink, next; at != &unit->sent;
          at = next) {
         next = at->Flink;
-        if (!linked(at)->done)
+        if (!iscsi_command_at(at)->done)
             return;
-        end_sent(linked(at));
+        end_sent(iscsi_command_at(at));
     }
 }
 
@@ -379,7 +111,7 @@ task_done(struct iscsi_context *iscsi, int status, void *data, void *context)
     (void) iscsi;
     (void) data;
     command->status = status;
-    command->told = hear_of_change(command, status);
+    command->told = iscsi_hear(command, status);
     command->done = true;
     if (!command->ordered || !is_behind_another(command))
         end_sent(command);
@@ -423,14 +155,14 @@ send_command(struct iscsi_command *command)
 {
     struct iscsi_unit *unit = command->unit;
 
-    command->attention = attention_of(unit);
+    command->attention = iscsi_attention(unit);
     command->prevented = unit->prevented;
     command->ordered = can_leave(unit);
     command->task = make_task(command);
     if (command->task == NULL) {
         command->request->srb->InternalStatus =
             (ULONG) STATUS_INSUFFICIENT_RESOURCES;
-        end_with(command, SRB_STATUS_INTERNAL_ERROR);
+        iscsi_end_with(command, SRB_STATUS_INTERNAL_ERROR);
         return;
     }
     InsertTailList(&unit->sent, &command->link);
@@ -444,7 +176,7 @@ send_command(struct iscsi_command *command)
     unit->session->in_flight--;
     unit->lonely = false;
     scsi_free_scsi_task(command->task);
-    end_with(command, SRB_STATUS_BUS_RESET);
+    iscsi_end_with(command, SRB_STATUS_BUS_RESET);
 }
 
 static bool
@@ -458,7 +190,8 @@ static bool
 is_idle(const struct iscsi_unit *unit)
 {
     for (PLIST_ENTRY at = unit->sent.Flink; at != &unit->sent; at = at->Flink)
-        if (linked(at)->request->srb->Cdb[0] != SCSIOP_TEST_UNIT_READY)
+        if (iscsi_command_at(at)->request->srb->Cdb[0] !=
+            SCSIOP_TEST_UNIT_READY)
             return false;
     return true;
 }
@@ -472,13 +205,13 @@ is_wanted(struct iscsi_command *command)
     uint32_t meant = srb->QueueSortKey;
 
     if (can_leave(unit) && hba_gap_passed(&unit->gap, srb, is_idle(unit)))
-        could_have_changed(unit);
+        iscsi_could_have_changed(unit);
     if (__atomic_load_n(&command->abort, __ATOMIC_ACQUIRE))
-        end_with(command, SRB_STATUS_ABORTED);
-    else if (meant != 0 && meant != attention_of(unit))
-        end_stale(command);
+        iscsi_end_with(command, SRB_STATUS_ABORTED);
+    else if (meant != 0 && meant != iscsi_attention(unit))
+        iscsi_end_stale(command);
     else if (unit->session->state != ISCSI_UP)
-        end_with(command, SRB_STATUS_SELECTION_TIMEOUT);
+        iscsi_end_with(command, SRB_STATUS_SELECTION_TIMEOUT);
     else
         return true;
     return false;
@@ -489,7 +222,7 @@ static void
 send_held(struct iscsi_unit *unit)
 {
     while (!IsListEmpty(&unit->held)) {
-        struct iscsi_command *command = linked(unit->held.Flink);
+        struct iscsi_command *command = iscsi_command_at(unit->held.Flink);
 
         command->alone = goes_alone(unit, command->request->srb);
         if (unit->session->state == ISCSI_UP && !may_go(unit, command))
@@ -513,8 +246,8 @@ static struct iscsi_command *
 find_ending(const struct iscsi_unit *unit)
 {
     for (PLIST_ENTRY at = unit->sent.Flink; at != &unit->sent; at = at->Flink)
-        if (linked(at)->ending && !linked(at)->done)
-            return linked(at);
+        if (iscsi_command_at(at)->ending && !iscsi_command_at(at)->done)
+            return iscsi_command_at(at);
     return NULL;
 }
 
@@ -554,9 +287,9 @@ static struct iscsi_command *
 find_aborted(PLIST_ENTRY list)
 {
     for (PLIST_ENTRY at = list->Flink; at != list; at = at->Flink)
-        if (__atomic_load_n(&linked(at)->abort, __ATOMIC_ACQUIRE) &&
-            !linked(at)->ending && !linked(at)->done)
-            return linked(at);
+        if (__atomic_load_n(&iscsi_command_at(at)->abort, __ATOMIC_ACQUIRE) &&
+            !iscsi_command_at(at)->ending && !iscsi_command_at(at)->done)
+            return iscsi_command_at(at);
     return NULL;
 }
 
@@ -568,7 +301,7 @@ end_aborted(struct iscsi_unit *unit)
 
     while ((command = find_aborted(&unit->held)) != NULL) {
         RemoveEntryList(&command->link);
-        end_with(command, SRB_STATUS_ABORTED);
+        iscsi_end_with(command, SRB_STATUS_ABORTED);
     }
     /* Whether it was carried out is not known; its owner is told so. */
     while (iscsi != NULL && (command = find_aborted(&unit->sent)) != NULL) {
@@ -589,8 +322,8 @@ static struct iscsi_command *
 find_running(const struct iscsi_unit *unit)
 {
     for (PLIST_ENTRY at = unit->sent.Flink; at != &unit->sent; at = at->Flink)
-        if (!linked(at)->ending && !linked(at)->done)
-            return linked(at);
+        if (!iscsi_command_at(at)->ending && !iscsi_command_at(at)->done)
+            return iscsi_command_at(at);
     return NULL;
 }
 
@@ -600,7 +333,7 @@ do_reset(struct iscsi_unit *unit)
     struct iscsi_context *iscsi = unit->session->iscsi;
     struct iscsi_command *command;
 
-    could_have_changed(unit);
+    iscsi_could_have_changed(unit);
     if (iscsi == NULL)
         return;
     while ((command = find_running(unit)) != NULL)
@@ -628,7 +361,7 @@ iscsi_unit_look(struct iscsi_unit *unit)
 void
 iscsi_unit_lost(struct iscsi_unit *unit)
 {
-    could_have_changed(unit);
+    iscsi_could_have_changed(unit);
     send_held(unit);
     unit->turned(unit->context);
 }
@@ -637,7 +370,7 @@ void
 iscsi_unit_over(struct iscsi_unit *unit)
 {
     while (!IsListEmpty(&unit->sent)) {
-        struct iscsi_command *command = linked(unit->sent.Flink);
+        struct iscsi_command *command = iscsi_command_at(unit->sent.Flink);
 
         if (!command->done)
             command->status = SCSI_STATUS_CANCELLED;

@@ -3,8 +3,9 @@
  *
  * A session is one connection to one target and one thread, shared by the
  * units (LUNs) that are used of it.  iscsi_session.c is the connection and the
- * thread, hba_iscsi.c the units and their commands.  Everything but what is
- * marked belongs to whoever has the seat.
+ * thread, iscsi_login.c why there is none, hba_iscsi.c the units and their
+ * commands, iscsi_answer.c what answers mean.  Everything but what is marked
+ * belongs to whoever has the seat.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -146,10 +147,36 @@ const char *iscsi_login_words(unsigned status, bool has_user);
 /* It stays so until somebody changes something. */
 bool iscsi_login_is_ours(unsigned status);
 
-/* --- hba_iscsi.c: called in the session's seat ---------------------------------- */
+/* --- iscsi_answer.c: called in the session's seat -------------------------------- */
 
+static inline struct iscsi_command *
+iscsi_command_at(PLIST_ENTRY entry)
+{
+    return CONTAINING_RECORD(entry, struct iscsi_command, link);
+}
+
+static inline uint32_t
+iscsi_attention(const struct iscsi_unit *unit)
+{
+    return __atomic_load_n(&unit->attention, __ATOMIC_ACQUIRE);
+}
+
+/* The medium may be another one from here on, and nothing keeps it in. */
+uint32_t iscsi_could_have_changed(struct iscsi_unit *unit);
+/* It ends with this, without an answer. */
+void iscsi_end_with(struct iscsi_command *command, uint8_t srb_status);
+/* ... as if it had not been carried out: its medium has to be looked at. */
+void iscsi_end_stale(struct iscsi_command *command);
+/* As soon as an answer comes: what it tells of the medium; the number then. */
+uint32_t iscsi_hear(struct iscsi_command *command, int status);
+/* When it is its turn: the command ends with it. */
+void iscsi_answer(struct iscsi_command *command, int status,
+                  const struct scsi_task *task);
 /* Completes commands that were answered.  The thread, outside its seat. */
 void iscsi_pass_up(PLIST_ENTRY answered);
+
+/* --- hba_iscsi.c: called in the session's seat ---------------------------------- */
+
 /* A command that was taken from `incoming`. */
 void iscsi_unit_start(struct iscsi_command *command);
 /* Aborts and resets that are wanted. */
