@@ -178,19 +178,22 @@ set_failure(struct port_request *request, const struct hba_answer *answer)
           answer->attention);
 }
 
-bool
-hba_can_read_sense(const uint8_t *sense, size_t len)
+/* SPC: fixed format 70h and 71h, with descriptors 72h and 73h. */
+struct hba_sense
+hba_read_sense(const uint8_t *sense, size_t len)
 {
-    switch (len > 0 ? sense[0] & 0x7Fu : 0) {
-    case 0x70:
-    case 0x71:
-        return len > 2;
-    case 0x72:
-    case 0x73:
-        return len > 1;
-    default:
-        return false;
-    }
+    bool fixed = len > 0 && (sense[0] & 0x7E) == 0x70;
+    bool descriptors = len > 0 && (sense[0] & 0x7E) == 0x72;
+    size_t key = fixed ? 2 : 1, asc = fixed ? 12 : 2;
+    struct hba_sense out = { false, 0, 0, 0 };
+
+    if ((!fixed && !descriptors) || key >= len)
+        return out;
+    out.readable = true;
+    out.key = sense[key] & 0x0F;
+    out.asc = asc < len ? sense[asc] : 0;
+    out.ascq = asc + 1 < len ? sense[asc + 1] : 0;
+    return out;
 }
 
 void

@@ -109,9 +109,13 @@ void hba_gap_good(struct hba_gap *gap, const SCSI_REQUEST_BLOCK *srb,
 bool hba_gap_passed(struct hba_gap *gap, const SCSI_REQUEST_BLOCK *srb,
                     bool idle);
 
-/* Do sense data get as far as their key?  What does not may have been a unit
- * attention. */
-bool hba_can_read_sense(const uint8_t *sense, size_t len);
+/* Sense data of either format; 0 for what is not in them.  Those that cannot be
+ * read as far as their key may have been a unit attention. */
+struct hba_sense {
+    bool readable;
+    uint8_t key, asc, ascq;
+};
+struct hba_sense hba_read_sense(const uint8_t *sense, size_t len);
 
 /* Stores the answer in the SRB.  From submit, or right before hba_done. */
 void hba_set_answer(struct hba_request *request,

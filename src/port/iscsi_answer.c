@@ -54,43 +54,14 @@ iscsi_end_stale(struct iscsi_command *command)
                                  .attention = iscsi_attention(command->unit) });
 }
 
-static unsigned
-sense_key(const uint8_t *sense, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if ((sense[0] & 0x7Fu) >= 0x72)
-        return len > 1 ? sense[1] & 0xFu : 0;
-    return len > 2 ? sense[2] & 0xFu : 0;
-}
-
-static unsigned
-sense_code(const uint8_t *sense, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if ((sense[0] & 0x7Fu) >= 0x72)
-        return len > 2 ? sense[2] : 0;
-    return len > 12 ? sense[12] : 0;
-}
-
-static unsigned
-sense_qualifier(const uint8_t *sense, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if ((sense[0] & 0x7Fu) >= 0x72)
-        return len > 3 ? sense[3] : 0;
-    return len > 13 ? sense[13] : 0;
-}
-
 /* SPC: REPORTED LUNS DATA HAS CHANGED.  One unit of a target tells it, of all. */
 static bool
 tells_of_units(const uint8_t *sense, size_t len)
 {
-    return sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION &&
-           sense_code(sense, len) == 0x3F &&
-           sense_qualifier(sense, len) == 0x0E;
+    struct hba_sense says = hba_read_sense(sense, len);
+
+    return says.key == SCSI_SENSE_UNIT_ATTENTION && says.asc == 0x3F &&
+           says.ascq == 0x0E;
 }
 
 /* A length in front of it, as the standard of iSCSI has it. */
@@ -114,14 +85,14 @@ sense_of(const struct scsi_task *task, size_t *out_len)
 static bool
 tells_of_change(struct iscsi_unit *unit, const uint8_t *sense, size_t len)
 {
-    bool empty = sense_key(sense, len) == SCSI_SENSE_NOT_READY &&
-                 sense_code(sense, len) == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE;
+    struct hba_sense says = hba_read_sense(sense, len);
+    bool empty = says.key == SCSI_SENSE_NOT_READY &&
+                 says.asc == SCSI_ADSENSE_NO_MEDIA_IN_DEVICE;
     bool left = empty && !unit->empty;
 
     if (empty)
         unit->empty = true;
-    return left || !hba_can_read_sense(sense, len) ||
-           sense_key(sense, len) == SCSI_SENSE_UNIT_ATTENTION;
+    return left || !says.readable || says.key == SCSI_SENSE_UNIT_ATTENTION;
 }
 
 static void

@@ -88,7 +88,6 @@ bool sg_command_known(const uint8_t *cdb, uint8_t cdb_len, uint8_t type);
 void sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer);
 /* Can something have happened to the medium that no sense data will tell? */
 bool sg_answer_doubtful(const struct sg_io_hdr *hdr);
-unsigned sg_sense_key(const uint8_t *sense, size_t len);
 
 /* What a uevent is about. */
 enum sg_uevent {

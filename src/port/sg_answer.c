@@ -133,16 +133,6 @@ static const uint8_t by_host[] = {
     [0x0F] = SRB_STATUS_SELECTION_TIMEOUT,      /* DID_TRANSPORT_FAILFAST */
 };
 
-unsigned
-sg_sense_key(const uint8_t *sense, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if ((sense[0] & 0x7Fu) >= 0x72)
-        return len > 1 ? sense[1] & 0xFu : 0;
-    return len > 2 ? sense[2] & 0xFu : 0;
-}
-
 /* What a device that lies about its residual brought: nothing. */
 static uint32_t
 transferred(const struct sg_io_hdr *hdr)
@@ -186,10 +176,10 @@ sg_answer_doubtful(const struct sg_io_hdr *hdr)
 {
     size_t len =
         hdr->sb_len_wr < hdr->mx_sb_len ? hdr->sb_len_wr : hdr->mx_sb_len;
+    struct hba_sense says = hba_read_sense(hdr->sbp, len);
 
     if (hdr->status == SCSISTAT_CHECK_CONDITION)
-        return !hba_can_read_sense(hdr->sbp, len) ||
-               sg_sense_key(hdr->sbp, len) == SCSI_SENSE_UNIT_ATTENTION;
+        return !says.readable || says.key == SCSI_SENSE_UNIT_ATTENTION;
     switch (hdr->host_status) {
     case 0x00: /* DID_OK */
     case 0x02: /* DID_BUS_BUSY */
