@@ -71,7 +71,8 @@ tape_job_failed(struct tape_job *job, const char *what, int rc,
 
     snprintf(job->why, sizeof job->why, "%s: %s", what,
              text[0] != '\0' ? text : strerror(-rc));
-    if (rc == -EINTR && tape_job_stopped(job))
+    /* What was on its way was cancelled by us, and by nobody's answer. */
+    if ((rc == -EINTR || rc == -ECANCELED) && tape_job_stopped(job))
         return 128 + SIGINT;
     cli_say("%s: %s", job->drive, job->why);
     return tape_job_stopped(job) ? 128 + SIGINT : exit_code(rc);

@@ -497,6 +497,25 @@ def test_read__interrupted__ends(deck):
         assert job.wait(10 * SLOW) == 130
 
 
+def test_read__interrupted_between_filemarks__no_answer_is_blamed(deck):
+    d = deck()
+    d.s.eject("st0")
+    marks = d.image("MARKS")
+    with open(marks, "wb") as file:
+        file.truncate(8 * MIB)          # a filemark is four bytes of 0
+    d.s.insert("st0", marks)
+    env = dict(os.environ, REINSERT_CONTROL=d.s.control)
+    with subprocess.Popen([REINSERT, "tape", "st0", "read", "--all"], env=env,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as job:
+        until(lambda: d.s.call("GET", "/v1/tapes")["tapes"][0]["file"] > 99,
+              "a hundred files", 10)
+        job.send_signal(signal.SIGINT)
+        assert job.wait(10 * SLOW) == 130
+        said = job.stderr.read()
+    assert b"interrupted" in said and b"cancel" not in said
+
+
 def test_second_session__busy(deck):
     d = deck()
     job = d.job("st0", "write")
