@@ -181,7 +181,7 @@ transfer(struct serving *s, const struct tape_request *request)
     s->holding = false;
     rc = request->op == TAPE_READ
              ? ri_tape_read_lent(s->tape, data, request->size, &result)
-             : ri_tape_write(s->tape, data, request->size, &result);
+             : ri_tape_write_lent(s->tape, data, request->size, &result);
     if (ends_stream(rc, &result)) {
         s->holding = true;
         s->held = request->group;

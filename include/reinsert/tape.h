@@ -104,17 +104,20 @@ int ri_tape_close(struct ri_tape *tape, struct ri_tape_result *out_result);
  */
 int ri_tape_read(struct ri_tape *tape, void *data, size_t size,
                  struct ri_tape_result *out_result);
+int ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
+                  struct ri_tape_result *out_result);
 /*
- * As ri_tape_read, for records in a row.  What was read has to stay as it is
- * until ri_tape_give_back, or until any other call of the session: the last
+ * The same for records in a row.  Their data have to stay as they are until
+ * ri_tape_give_back, or until any call of the session but these two: the last
  * few records are remembered, to find the place again, and those before them
- * cost nothing then.
+ * cost nothing then; what was written is copied only if the drive has not put
+ * it on the tape by then.
  */
 int ri_tape_read_lent(struct ri_tape *tape, void *data, size_t size,
                       struct ri_tape_result *out_result);
+int ri_tape_write_lent(struct ri_tape *tape, const void *data, size_t size,
+                       struct ri_tape_result *out_result);
 void ri_tape_give_back(struct ri_tape *tape);
-int ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
-                  struct ri_tape_result *out_result);
 /* MTRESET to MTMKPART of <sys/mtio.h>, those that the drive has; -ENOSYS. */
 int ri_tape_op(struct ri_tape *tape, int mt_op, int64_t count,
                struct ri_tape_result *out_result);

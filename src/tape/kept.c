@@ -160,16 +160,12 @@ kept_add(struct kept *kept, uint64_t number, uint32_t block, const void *data,
         .block = block,
         .length = (uint32_t) length,
         .data = data,
+        .room = take_room(kept, length),
     };
-    uint8_t *copy = take_room(kept, length);
 
-    if (copy != NULL) {
-        memcpy(copy, data, length);
-        item.data = copy;
-    }
     if (!add(kept, &item))
         return false;
-    if (copy != NULL)
+    if (item.room != NULL)
         kept->used += length;
     return true;
 }
@@ -184,7 +180,7 @@ kept_add_marks(struct kept *kept, uint64_t number, uint64_t count)
     return add(kept, &item);
 }
 
-/* Only the last item can be the caller's own. */
+/* Only the last item can be without room. */
 bool
 kept_borrows(const struct kept *kept)
 {
@@ -193,19 +189,35 @@ kept_borrows(const struct kept *kept)
     if (kept->count == 0)
         return false;
     last = &kept->items[kept->count - 1];
-    return last->kind == OBJECT_BLOCK &&
-           (kept->arena == NULL || last->data < kept->arena ||
-            last->data >= kept->arena + kept->limit);
+    return last->kind == OBJECT_BLOCK && last->room == NULL;
+}
+
+bool
+kept_lent(const struct kept *kept)
+{
+    return kept->own < kept->count;
+}
+
+void
+kept_own(struct kept *kept)
+{
+    for (; kept->own < kept->count; kept->own++) {
+        struct kept_item *item = &kept->items[kept->own];
+
+        if (item->room == NULL)
+            continue; /* marks, or it is on the tape before anybody goes on */
+        memcpy(item->room, item->data, item->length);
+        item->data = item->room;
+    }
 }
 
 void
 kept_cut(struct kept *kept, size_t length)
 {
     struct kept_item *last = &kept->items[kept->count - 1];
-    bool own = last->kind == OBJECT_BLOCK && !kept_borrows(kept);
 
     kept->bytes -= last->length - length;
-    if (own)
+    if (last->room != NULL)
         kept->used -= last->length - length;
     last->length = (uint32_t) length;
     if (last->kind == OBJECT_BLOCK) {
@@ -215,6 +227,8 @@ kept_cut(struct kept *kept, size_t length)
     }
     if (length == 0)
         kept->count--;
+    if (kept->own > kept->count)
+        kept->own = kept->count;
 }
 
 void
@@ -240,7 +254,7 @@ kept_settle(struct kept *kept, struct trail *trail)
 void
 kept_drop(struct kept *kept)
 {
-    kept->count = 0;
+    kept->count = kept->own = 0;
     kept->used = 0;
     kept->bytes = kept->blocks = 0;
 }

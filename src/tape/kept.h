@@ -3,7 +3,8 @@
  *          lies before its place
  *
  * Items are in the order of the tape, from `safe` on: all before that is on the
- * tape for certain.  Their data lie in an arena that a synchronisation empties.
+ * tape for certain.  The data of the last ones may still be the caller's; those
+ * of all others lie in an arena that a synchronisation empties.
  * The trail is what is known of the last objects before a place.
  *
  * Pure memory; the owner's thread alone.
@@ -64,6 +65,7 @@ struct kept_item {
     uint32_t block;             /* bytes; 0: one block of any length */
     uint32_t length;            /* bytes of data, at most */
     const uint8_t *data;        /* in the arena, or the caller's own */
+    uint8_t *room;              /* in the arena; NULL: there is none */
 };
 
 struct kept {
@@ -73,6 +75,7 @@ struct kept {
     uint64_t bytes, blocks;     /* of data in items */
     struct kept_item *items;
     size_t count, room;
+    size_t own;                 /* the first items, whose data are no caller's */
 };
 
 void kept_init(struct kept *kept, uint64_t limit);
@@ -80,14 +83,19 @@ void kept_free(struct kept *kept);
 /* Can a record be added without a synchronisation before it? */
 bool kept_fits(const struct kept *kept, size_t length);
 /*
- * Adds a record, or marks (data NULL, count).  The data are copied if there is
- * room; else the item names the caller's own, and kept_borrows is true until it
- * has gone.  False: no memory.
+ * Adds a record, or marks (data NULL, count).  The data stay the caller's until
+ * kept_own, which has room for them already; without such room kept_borrows is
+ * true until the item has gone.  False: no memory.
  */
 bool kept_add(struct kept *kept, uint64_t number, uint32_t block,
               const void *data, size_t length);
 bool kept_add_marks(struct kept *kept, uint64_t number, uint64_t count);
 bool kept_borrows(const struct kept *kept);
+/* Are there data that kept_own would copy? */
+bool kept_lent(const struct kept *kept);
+/* All data are copied that are still the caller's, if there is room; never
+ * fails. */
+void kept_own(struct kept *kept);
 /* The last item was not written, or only its first bytes were. */
 void kept_cut(struct kept *kept, size_t length);
 /* All is on the tape: the trail knows the last of it, nothing is kept. */

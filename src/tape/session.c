@@ -15,6 +15,8 @@
 #include "base/status.h"
 
 #define HARD_TRIES 2 /* of a command that fails for no good reason */
+/* From so many bytes on it is looked whether they have to be kept at all. */
+#define LOOK_BYTES (1u << 20)
 
 /* --- begin and end of a call ---------------------------------------------- */
 
@@ -39,7 +41,7 @@ session_stopped(struct ri_tape *tape)
                                               : STATUS_SUCCESS;
 }
 
-/* Data that reads have lent are still there. */
+/* Data that were lent are still there. */
 static int
 begin(struct ri_tape *tape, struct ri_tape_result *result)
 {
@@ -53,6 +55,7 @@ begin(struct ri_tape *tape, struct ri_tape_result *result)
 int
 session_begin(struct ri_tape *tape, struct ri_tape_result *result)
 {
+    kept_own(&tape->kept);
     trail_hash(&tape->trail);
     return begin(tape, result);
 }
@@ -218,16 +221,41 @@ session_sync(struct ri_tape *tape)
     return STATUS_SUCCESS;
 }
 
+/* Has the drive put all on the tape that it was given? */
+static bool
+is_on_tape(struct ri_tape *tape)
+{
+    tape->buffers = tape_port_buffered(&tape->port) != 0;
+    return !tape->buffers && NT_SUCCESS(tape_port_ready(&tape->port));
+}
+
 /* As much is kept as may be.  A drive that has put all of it on the tape already
  * need not stop for it. */
 static NTSTATUS
 make_room(struct ri_tape *tape)
 {
-    if (tape_port_buffered(&tape->port) != 0 ||
-        !NT_SUCCESS(tape_port_ready(&tape->port)))
+    if (!is_on_tape(tape))
         return session_sync(tape);
     settled(tape);
     return STATUS_SUCCESS;
+}
+
+/*
+ * What was lent goes back.  Of a drive that holds nothing in its buffer nothing
+ * need be kept, so it is asked before much is copied; one that does hold some is
+ * not asked again before there is no room left.
+ */
+static void
+give_back(struct ri_tape *tape)
+{
+    if (kept_lent(&tape->kept) && tape->kept.bytes >= LOOK_BYTES &&
+        !tape->buffers && tape->in_flight == 0 &&
+        tape->state == SESSION_READY && is_on_tape(tape)) {
+        settled(tape);
+        session_show(tape);
+    }
+    kept_own(&tape->kept);
+    trail_hash(&tape->trail);
 }
 
 /* The tape is known by what is written first on it. */
@@ -387,10 +415,10 @@ write_next(struct ri_tape *tape, const void *data, size_t size,
 }
 
 int
-ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
-              struct ri_tape_result *out_result)
+ri_tape_write_lent(struct ri_tape *tape, const void *data, size_t size,
+                   struct ri_tape_result *out_result)
 {
-    int rc = session_begin(tape, out_result);
+    int rc = begin(tape, out_result);
     NTSTATUS status;
 
     if (rc != 0)
@@ -411,6 +439,16 @@ ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
             status = STATUS_SUCCESS;
     }
     return session_end(tape, out_result, status);
+}
+
+int
+ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
+              struct ri_tape_result *out_result)
+{
+    int rc = ri_tape_write_lent(tape, data, size, out_result);
+
+    give_back(tape);
+    return rc;
 }
 
 /* --- marks ---------------------------------------------------------------- */
@@ -623,7 +661,7 @@ ri_tape_read_lent(struct ri_tape *tape, void *data, size_t size,
 void
 ri_tape_give_back(struct ri_tape *tape)
 {
-    trail_hash(&tape->trail);
+    give_back(tape);
 }
 
 int

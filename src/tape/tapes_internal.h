@@ -120,6 +120,8 @@ struct ri_tape {
     struct tape_place safe_place;       /* ... as files and blocks, too */
     uint64_t run;               /* ... where this run of writes began */
     bool no_locate;             /* the drive cannot, or does not count */
+    bool buffers;               /* when it was asked last it had not yet put all
+                                 * on the tape */
     struct kept kept;
     struct trail trail;         /* before `safe`; reading: before the place */
     unsigned in_flight;         /* items of kept that nobody acknowledged */

@@ -437,7 +437,7 @@ simh_flush(struct simh *simh)
     uint32_t sense;
 
     if (simh->buffered == 0)
-        return cut_image(simh);
+        return simh->cut ? cut_image(simh) : 0; /* the window is true */
     sense = write_all(simh, &all, 1);
     if (sense == 0) {
         simh->buffered = 0;

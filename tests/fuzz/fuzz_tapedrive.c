@@ -127,7 +127,9 @@ ask_one(struct input *plan, struct ri_tape *tape)
         ri_tape_give_back(tape);
         break;
     case 1:
-        error = ri_tape_write(tape, buffer, size, &result);
+        error = what & 4 ? ri_tape_write_lent(tape, buffer, size, &result)
+                         : ri_tape_write(tape, buffer, size, &result);
+        ri_tape_give_back(tape);
         break;
     case 2:
         error = ri_tape_op(tape, what >> 2, (int16_t) (size - 1), &result);
@@ -149,7 +151,7 @@ use(struct input *plan, unsigned asks, PDEVICE_OBJECT pdo)
 {
     struct tape_unit_config config = { .name = "fuzz",
                                        .device = IoGetAttachedDevice(pdo),
-                                       .unflushed_limit = 1 << 20,
+                                       .unflushed_limit = 2 << 20,
                                        .recovery_dir = "" };
     struct ri_tape_how how = { .fail_without = true };
     struct tape_unit *unit = tape_unit_new(&config);

@@ -113,7 +113,7 @@ struct ri_tape {
     struct {
         void *data;
         size_t size;
-    } lent[8]; /* read, and not given back */
+    } lent[8]; /* and not given back */
     unsigned lent_count;
     void (*waits)(void *context);
     void *context;
@@ -160,13 +160,22 @@ touch(void *data, size_t size, bool write)
         (void) (at[0] + at[size - 1] + at[size / 2]);
 }
 
-/* Every call but a lent read looks at what was lent, so it must be there. */
+/* Every call that lends nothing looks at what was lent, so it must be there. */
 void
 ri_tape_give_back(struct ri_tape *tape)
 {
     for (; tape->lent_count > 0; tape->lent_count--)
         touch(tape->lent[tape->lent_count - 1].data,
               tape->lent[tape->lent_count - 1].size, false);
+}
+
+static void
+lend(struct ri_tape *tape, void *data, size_t size)
+{
+    if (tape->lent_count == 8)
+        ri_tape_give_back(tape);
+    tape->lent[tape->lent_count].data = data;
+    tape->lent[tape->lent_count++].size = size;
 }
 
 int
@@ -207,22 +216,19 @@ ri_tape_read_lent(struct ri_tape *tape, void *data, size_t size,
 
     touch(data, size, true);
     out_result->bytes = rc == 0 ? size : 0;
-    if (tape->lent_count == 8)
-        ri_tape_give_back(tape);
-    tape->lent[tape->lent_count].data = data;
-    tape->lent[tape->lent_count++].size = size;
+    lend(tape, data, size);
     return rc;
 }
 
 int
-ri_tape_write(struct ri_tape *tape, const void *data, size_t size,
-              struct ri_tape_result *out_result)
+ri_tape_write_lent(struct ri_tape *tape, const void *data, size_t size,
+                   struct ri_tape_result *out_result)
 {
     int rc = answer(tape, out_result);
 
-    ri_tape_give_back(tape);
-    touch((void *) data, size, false);
+    touch((void *) (uintptr_t) data, size, false);
     out_result->bytes = rc == 0 ? size : 0;
+    lend(tape, (void *) (uintptr_t) data, size);
     return rc;
 }
 

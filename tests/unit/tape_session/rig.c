@@ -451,6 +451,10 @@ run_call(void *context)
     case CALL_WRITE:
         running.rc = rig_write(running.data, running.size);
         break;
+    case CALL_WRITE_LENT:
+        running.rc = ri_tape_write_lent(rig.tape, running.data, running.size,
+                                        &rig.result);
+        break;
     case CALL_OP:
         running.rc = rig_op((int) running.size, running.count);
         break;

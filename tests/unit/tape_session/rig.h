@@ -84,6 +84,7 @@ enum rig_call {
     CALL_READ,
     CALL_READ_LENT,
     CALL_WRITE,
+    CALL_WRITE_LENT,
     CALL_OP,
     CALL_NEXT,
     CALL_CLOSE

@@ -26,18 +26,27 @@ end(void **state)
 }
 
 static void
-records__copied_as_long_as_they_fit(void **state)
+records__their_owners_until_they_are_copied(void **state)
 {
     uint8_t mine[400];
 
     (void) state;
     memcpy(mine, rig_block(1, 400), 400);
     assert_true(kept_fits(&kept, 400));
+    assert_false(kept_lent(&kept));
     assert_true(kept_add(&kept, 0, 0, mine, 400));
+    assert_ptr_equal(kept.items[0].data, mine);
+    assert_true(kept_lent(&kept));
+    kept_own(&kept);
+    assert_false(kept_lent(&kept));
     memset(mine, 0, sizeof mine);
     assert_memory_equal(kept.items[0].data, rig_block(1, 400), 400);
     assert_false(kept_borrows(&kept));
-    assert_true(kept_add(&kept, 1, 0, mine, 400));
+    assert_true(kept_add_marks(&kept, 1, 1));
+    assert_true(kept_add(&kept, 2, 0, mine, 400));
+    kept_own(&kept);
+    assert_memory_equal(kept.items[0].data, rig_block(1, 400), 400);
+    assert_memory_equal(kept.items[2].data, mine, 400);
     assert_false(kept_fits(&kept, 400));
     assert_true(kept_fits(&kept, 200));
     assert_int_equal(kept.bytes, 800);
@@ -73,6 +82,33 @@ last_one_not_written__room_comes_back(void **state)
     assert_int_equal(kept.count, 0);
     assert_int_equal(kept.used, 0);
     assert_int_equal(kept.bytes, 0);
+}
+
+/* The next one has its place, whether it had been copied or not. */
+static void
+last_one_not_written__copied_or_not__the_next_takes_its_place(void **state)
+{
+    (void) state;
+    for (unsigned copied = 0; copied < 2; copied++) {
+        uint8_t mine[3][300];
+
+        for (unsigned i = 0; i < 3; i++)
+            memcpy(mine[i], rig_block(i, 300), 300);
+        assert_true(kept_add(&kept, 0, 0, mine[0], 300));
+        assert_true(kept_add(&kept, 1, 0, mine[1], 300));
+        if (copied)
+            kept_own(&kept);
+        kept_cut(&kept, 0);
+        assert_true(kept_add(&kept, 1, 0, mine[2], 300));
+        assert_true(kept_lent(&kept));
+        kept_own(&kept);
+        memset(mine, 0xEE, sizeof mine);
+        assert_memory_equal(kept.items[0].data, rig_block(0, 300), 300);
+        assert_memory_equal(kept.items[1].data, rig_block(2, 300), 300);
+        assert_int_equal(kept.used, 600);
+        kept_drop(&kept);
+        assert_false(kept_lent(&kept));
+    }
 }
 
 static void
@@ -200,9 +236,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        KEPT(records__copied_as_long_as_they_fit),
+        KEPT(records__their_owners_until_they_are_copied),
         KEPT(record_longer_than_all_room__the_callers_own),
         KEPT(last_one_not_written__room_comes_back),
+        KEPT(last_one_not_written__copied_or_not__the_next_takes_its_place),
         KEPT(settled__the_trail_has_the_last_objects),
         KEPT(trail_with_a_gap__only_what_is_behind_it),
         KEPT(trail_of_lent_data__hashed__the_data_are_free),

@@ -31,7 +31,7 @@ static unsigned char bytes[FAKE_BYTES];
 static unsigned count, at;
 static bool back;
 
-/* Read, and not given back. */
+/* Read or written, and not given back. */
 static struct lent {
     const void *data, *record;
     size_t size;
@@ -278,18 +278,32 @@ add_locked(const void *data, size_t size)
     return 0;
 }
 
+/* The last record was lent. */
+static int
+note_lent(const void *data, int rc, const struct ri_tape_result *result)
+{
+    pthread_mutex_lock(&lock);
+    if (rc == 0 && result->bytes > 0 && lent_count < FAKE_RECORDS)
+        lent[lent_count++] =
+            (struct lent){ data, bytes + starts[at - 1], result->bytes };
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
 int
 ri_tape_read_lent(struct ri_tape *tape, void *data, size_t size,
                   struct ri_tape_result *out_result)
 {
-    int rc = ri_tape_read(tape, data, size, out_result);
+    return note_lent(data, ri_tape_read(tape, data, size, out_result),
+                     out_result);
+}
 
-    pthread_mutex_lock(&lock);
-    if (rc == 0 && out_result->bytes > 0 && lent_count < FAKE_RECORDS)
-        lent[lent_count++] =
-            (struct lent){ data, bytes + starts[at - 1], out_result->bytes };
-    pthread_mutex_unlock(&lock);
-    return rc;
+int
+ri_tape_write_lent(struct ri_tape *tape, const void *data, size_t size,
+                   struct ri_tape_result *out_result)
+{
+    return note_lent(data, ri_tape_write(tape, data, size, out_result),
+                     out_result);
 }
 
 void

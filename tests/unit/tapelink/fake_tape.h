@@ -23,7 +23,7 @@ extern struct fake_tape {
     bool slow_close;            /* closing waits for fake_tape_return */
     /* what was seen; read it with fake_tape_count */
     unsigned opened, closed, interrupted, cancelled, waiting, ops, nexts;
-    unsigned given_back;        /* records read that were lent, of them ... */
+    unsigned given_back;        /* records that were lent, of them ... */
     unsigned spoilt;            /* ... those that had been changed by then */
     int last_op;
     int64_t last_count;

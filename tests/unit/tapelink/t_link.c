@@ -158,8 +158,41 @@ stream__slots_used_again_at_once__records_are_remembered_before(void **state)
         assert_int_equal(base[done.offset + size - 1], 7);
         memset(base + done.offset, 0, size);
     }
+    assert_int_equal(fake_tape_count(&fake_tape.given_back), 2 * 130);
+    assert_int_equal(fake_tape_count(&fake_tape.spoilt), 0);
+    tape_link_close(link, NULL);
+}
+
+/* What was written is the service's no more when the client is told of it. */
+static void
+stream__written_from_slots_used_again_at_once__none_is_spoilt(void **state)
+{
+    struct tape_link *link = house_open();
+    size_t room, slots = 40, size = 60000, next = 0;
+    unsigned char *base = tape_link_buffer(link, &room);
+    struct tape_link_done done;
+
+    (void) state;
+    for (size_t i = 0; i < 130; i++) {
+        for (; next < 130 && next < i + slots; next++) {
+            memset(base + next % slots * size, (int) next, size);
+            assert_int_equal(
+                tape_link_submit_write(link, next % slots * size, size), 0);
+        }
+        assert_int_equal(tape_link_reap(link, &done), 0);
+        assert_int_equal(done.result.bytes, size);
+        memset(base + done.offset, 0xEE, size);
+    }
     assert_int_equal(fake_tape_count(&fake_tape.given_back), 130);
     assert_int_equal(fake_tape_count(&fake_tape.spoilt), 0);
+    for (unsigned i = 0; i < 130; i++) {
+        const unsigned char *record = fake_tape_record(i, &room);
+
+        assert_non_null(record);
+        assert_int_equal(room, size);
+        assert_int_equal(record[0], i);
+        assert_int_equal(record[size - 1], i);
+    }
     tape_link_close(link, NULL);
 }
 
@@ -407,6 +440,7 @@ main(void)
         T(stream__as_many_as_may_be__in_order),
         T(stream__read_meets_a_filemark__what_is_behind_waits_for_go_on),
         T(stream__slots_used_again_at_once__records_are_remembered_before),
+        T(stream__written_from_slots_used_again_at_once__none_is_spoilt),
         T(stream__one_read_submitted__is_ready_in_the_end),
         T(stream__a_record_waits__those_before_it_are_told),
         T(stream__early_warning_and_full__nothing_behind_is_written),
