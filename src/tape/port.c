@@ -266,12 +266,13 @@ tape_port_file(const struct tape_port *port)
 /* READ POSITION, short form: unless position or count are not known (PERR, LOLU,
  * LOCU). */
 int64_t
-tape_port_buffered(const struct tape_port *port)
+tape_port_buffered(const struct tape_port *port, int64_t object)
 {
     static const UCHAR cdb[10] = { 0x34 };
     struct pass pass;
 
-    if (pass_in(port, &pass, cdb, sizeof cdb, 20) < 20 || pass.data[0] & 0x26)
+    if (pass_in(port, &pass, cdb, sizeof cdb, 20) < 20 || pass.data[0] & 0x26 ||
+        (int64_t) big(pass.data + 4, 4) != object)
         return -1;
     return (int64_t) big(pass.data + 13, 3);
 }

@@ -46,8 +46,9 @@ NTSTATUS tape_port_where(const struct tape_port *port, int64_t *out_object);
 
 /* By pass-through.  Filemarks before the place, or -1: it does not say. */
 int64_t tape_port_file(const struct tape_port *port);
-/* Objects that are in the drive's buffer and not on the tape, or -1. */
-int64_t tape_port_buffered(const struct tape_port *port);
+/* Objects that are in the drive's buffer and not on the tape; -1: it does not
+ * say, or does not lie before this object. */
+int64_t tape_port_buffered(const struct tape_port *port, int64_t object);
 /* A text of the cartridge's memory, trimmed; "" if it has none. */
 void tape_port_memory(const struct tape_port *port, USHORT attribute,
                       char *out_text, ULONG max);

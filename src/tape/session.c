@@ -221,11 +221,12 @@ session_sync(struct ri_tape *tape)
     return STATUS_SUCCESS;
 }
 
-/* Has the drive put all on the tape that it was given? */
+/* Has the drive put all on the tape that it was given?  One that has lost its
+ * buffer has lost its place, too, and nothing came between. */
 static bool
 is_on_tape(struct ri_tape *tape)
 {
-    tape->buffers = tape_port_buffered(&tape->port) != 0;
+    tape->buffers = tape_port_buffered(&tape->port, tape->place.object) != 0;
     return !tape->buffers && NT_SUCCESS(tape_port_ready(&tape->port));
 }
 
@@ -243,14 +244,15 @@ make_room(struct ri_tape *tape)
 /*
  * What was lent goes back.  Of a drive that holds nothing in its buffer nothing
  * need be kept, so it is asked before much is copied; one that does hold some is
- * not asked again before there is no room left.
+ * not asked again before there is no room left.  In the middle of a call nobody
+ * is asked: there may be more to find out than that.
  */
 static void
 give_back(struct ri_tape *tape)
 {
     if (kept_lent(&tape->kept) && tape->kept.bytes >= LOOK_BYTES &&
-        !tape->buffers && tape->in_flight == 0 &&
-        tape->state == SESSION_READY && is_on_tape(tape)) {
+        !tape->buffers && tape->state == SESSION_READY &&
+        !InterlockedOr(&tape->running, 0) && is_on_tape(tape)) {
         settled(tape);
         session_show(tape);
     }

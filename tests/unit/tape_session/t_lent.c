@@ -249,6 +249,41 @@ much_lent__deferred_error_when_it_is_asked__written_again(void **state)
     assert_blocks("T1", MUCH + 1, LARGE);
 }
 
+static void
+give_back_and_spoil(void *context)
+{
+    unsigned *count = context;
+
+    ++*count;
+    give_back();
+}
+
+/* The drive has lost what its buffer held, and says so to a command of ours: in
+ * the middle of that call its empty buffer proves nothing. */
+static void
+much_lent__buffer_lost__given_back_before_the_wait__written_again(void **state)
+{
+    unsigned count = 0, n = 0;
+
+    (void) state;
+    rig_insert(0, "T1");
+    rig_open("");
+    ri_tape_before_waits(rig.tape, give_back_and_spoil, &count);
+    for (; n < MUCH + 2; n++)
+        lend(n, LARGE);
+    vscsi_reset(rig.drive[0].vscsi);
+    assert_result(rig_op(MTWEOF, 0), 0);
+    assert_true(count != 0);
+    for (; n < 2 * MUCH + 4; n++)
+        lend(n, LARGE);
+    vscsi_reset(rig.drive[0].vscsi);
+    give_back();
+    give_back();
+    lend(n++, LARGE);
+    assert_result(rig_close(), 0);
+    assert_blocks("T1", n, LARGE);
+}
+
 /* Each record given back at once, as of a client that waits for each. */
 static void
 much_written__the_drive_holds_nothing__kept_up_to_what_is_asked_for(
@@ -303,6 +338,8 @@ main(void)
             much_lent__exchanged_before_it_is_asked__the_other_is_not_written),
         TEST_LARGE_SAFE(
             much_lent__deferred_error_when_it_is_asked__written_again),
+        TEST_LARGE(
+            much_lent__buffer_lost__given_back_before_the_wait__written_again),
         TEST_LARGE_SAFE(
             much_written__the_drive_holds_nothing__kept_up_to_what_is_asked_for),
     };
