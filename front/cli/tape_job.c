@@ -23,6 +23,8 @@
 
 #include "cli/crc32c.h"
 
+#define AGAIN_NS 50000000
+
 uint64_t
 tape_now_ns(void)
 {
@@ -103,33 +105,46 @@ struct signal_start {
     pthread_t main_thread;
 };
 
+static void
+stop(struct tape_job *job)
+{
+    int before = atomic_fetch_add(&job->stop, 1), null;
+
+    /* Whatever is read of the input from now on is its end. */
+    null = job->writes ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        close(null);
+    }
+    if (before == 0)
+        tape_link_interrupt(job->link);
+    else
+        tape_link_cancel(job->link);
+}
+
+/* What wakes the main thread may come just before it begins to wait, for room
+ * in its output: so it comes again and again. */
 static void *
 take_signals(void *context)
 {
+    static const struct timespec again = { .tv_nsec = AGAIN_NS };
     struct signal_start start = *(struct signal_start *) context;
     struct tape_job *job = start.job;
     sigset_t set;
-    int number, null;
+    int number = 0;
 
     free(context);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGUSR2);
-    while (sigwait(&set, &number) == 0 && number != SIGUSR2) {
-        int before = atomic_fetch_add(&job->stop, 1);
-
-        /* Whatever is read of the input from now on is its end. */
-        null = job->writes ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
-        if (null >= 0) {
-            dup2(null, STDIN_FILENO);
-            close(null);
-        }
-        if (before == 0)
-            tape_link_interrupt(job->link);
-        else
-            tape_link_cancel(job->link);
-        pthread_kill(start.main_thread, SIGUSR1);
+    while (number != SIGUSR2) {
+        number = tape_job_stopped(job) ? sigtimedwait(&set, NULL, &again)
+                                       : sigwaitinfo(&set, NULL);
+        if (number == SIGINT || number == SIGTERM)
+            stop(job);
+        if (number != SIGUSR2 && tape_job_stopped(job))
+            pthread_kill(start.main_thread, SIGUSR1);
     }
     return NULL;
 }

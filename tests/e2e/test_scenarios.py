@@ -487,7 +487,8 @@ def test_S28_another_cartridge_is_in_the_drive(vault):
     assert v.agree()[("drive", 0)] == "LTO005L6"
     assert v.library()["stray"] == 2
     # It was found out before anybody could listen.
-    assert any("LTO005L6" in text for text in v.events("moved"))
+    until(lambda: any("LTO005L6" in text for text in v.events("moved")),
+          "what was found out")
     # Slot 5 is where it was last seen; the entry of slot 3 is gone.
     assert "(Storage Element 5 Loaded)" in drive_line(v)
     v.good("unload")

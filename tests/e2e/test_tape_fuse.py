@@ -442,10 +442,10 @@ def answered_by_hand(files):
 class Program:
     """tar under way."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, stdin=subprocess.DEVNULL):
         self.process = subprocess.Popen(
-            [str(w) for w in words], stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True)
+            [str(w) for w in words], stdin=stdin, stderr=subprocess.PIPE,
+            text=True)
 
     def running(self):
         return self.process.poll() is None
@@ -464,6 +464,21 @@ class Program:
             self.process.kill()
         self.process.wait()
         self.process.stderr.close()
+        if self.process.stdin:
+            self.process.stdin.close()
+
+
+def fed_dd(path):
+    """dd that has written a MiB, and goes on as it is fed: what it does next
+    depends on nobody's speed."""
+    program = Program("dd", f"of={path}", "bs=64k", "iflag=fullblock",
+                      stdin=subprocess.PIPE)
+    feed(program, 16)
+    return program
+
+
+def feed(program, records):
+    os.write(program.process.stdin.fileno(), bytes(records * 64 * KIB))
 
 
 def grown_to(path, size):
@@ -564,26 +579,35 @@ def test_only_its_own_file_waits_and_a_killed_program_ends(
 
 
 def test_a_signal_does_not_end_a_session(lto, clients):
-    program = Program("dd", "if=/dev/zero", f"of={lto.path('nst0')}",
-                      "bs=64k", "count=400")
+    program = fed_dd(lto.path("nst0"))
     clients.append(program)
     until(grown_to(lto.media["lto0"], MIB), "a MiB on the tape")
     lto.service.yank("lto0")
+    feed(program, 1)
     until(lambda: answered_by_hand(lto), "a question")
     for _ in range(3):
         program.process.send_signal(signal.SIGUSR1)     # dd tells how far
-        steady(program.running, "dd", 0.05)
+        line = b""
+        while b"copied" not in line:
+            line = os.read(program.process.stderr.fileno(), 4096)
+        # It writes again, and so it is asked again.
+        until(lambda: answered_by_hand(lto), "the question")
+        assert program.running()
     lto.service.insert("lto0", lto.media["lto0"])
+    until(lambda: not lto.service.prompts(), "the tape")
+    feed(program, 100)
+    program.process.stdin.close()
+    program.process.stdin = None
     program.good()
-    assert len(tapefile.read(lto.media["lto0"])) == 401
+    assert len(tapefile.read(lto.media["lto0"])) == 118
 
 
 def test_cancel_is_an_error(lto, clients):
-    program = Program("dd", "if=/dev/zero", f"of={lto.path('nst0')}",
-                      "bs=64k", "count=4000")
+    program = fed_dd(lto.path("nst0"))
     clients.append(program)
     until(grown_to(lto.media["lto0"], MIB), "a MiB on the tape")
     lto.service.yank("lto0")
+    feed(program, 1)
     question = until(lambda: answered_by_hand(lto), "a question")
     lto.service.answer(question, "cancel")
     _, said = program.process.communicate(timeout=20 * SLOW)

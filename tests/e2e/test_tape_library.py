@@ -277,7 +277,7 @@ def test_S29_another_cartridge_comes_and_is_not_written_on(rack, turn):
 def test_a_busy_machine_at_the_end_loses_nothing(rack):
     """The processor is elsewhere for a while, in the middle of the end: that is
     no reason to end by force what still has data to keep."""
-    r = rack(drives=2, move_ms=1500)
+    r = rack(drives=2, fault="at 2 move do delay 600000")
     r.do("load", source=1, drive=0)
     tape = r.open(0)
     tape.write(b"kept" * 100)

@@ -213,7 +213,8 @@ def test_S28_another_cartridge_is_in_the_drive(vault):
     v.write({label: (*at[:2], -1) for label, at in raw.items()})
     v.up()
     assert v.agree()[("drive", 0)] == "LTO005L6"
-    assert any("LTO005L6" in text for text in v.events("moved"))
+    until(lambda: any("LTO005L6" in text for text in v.events("moved")),
+          "what was found out")
     assert "(Storage Element 5 Loaded)" in drive_line(v)
     # Nothing that was known of the one is said of the other.
     until(lambda: tape_info(v)["tape"] == "LTO005L6", "what is in the drive")
