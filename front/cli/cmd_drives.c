@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "probe/drives.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,11 +36,14 @@ service_row(const json_t *drive)
     const char *state = json_text(drive, "state");
 
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:b}", "name",
-        json_text(drive, "name"), "where", "service", "type",
-        json_text(drive, "type"), "vendor", "", "product",
-        json_is_true(json_object_get(drive, "real")) ? "" : "emulated",
-        "serial", "", "medium",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:b}",
+        "name", json_text(drive, "name"), "where", "service", "address",
+        json_text(drive, "address"), "type", json_text(drive, "type"), "vendor",
+        json_text(drive, "vendor"), "product",
+        json_is_true(json_object_get(drive, "real"))
+            ? json_text(drive, "product")
+            : "emulated",
+        "serial", json_text(drive, "serial"), "medium",
         strcmp(state, "ready") == 0   ? "present"
         : strcmp(state, "empty") == 0 ? "none"
                                       : state,
@@ -75,6 +79,40 @@ drives_of_service(struct cli *cli, json_t *rows)
     return rc;
 }
 
+/* TARGET/LUN, which is the same by whichever portal. */
+static const char *
+unit_of(const char *url)
+{
+    const char *slashes = strstr(url, "://");
+    const char *unit = slashes != NULL ? strchr(slashes + 3, '/') : NULL;
+
+    return unit != NULL ? unit : "";
+}
+
+/* What the service has of a portal. */
+static void
+tell_who_has(json_t *rows)
+{
+    json_t *row, *other;
+    char text[RI_NAME_MAX + 32];
+    size_t i, n;
+
+    json_array_foreach(rows, i, row)
+    {
+        const char *unit = unit_of(json_text(row, "name"));
+
+        json_array_foreach(rows, n, other)
+        {
+            if (unit[0] == '\0' ||
+                strcmp(unit, unit_of(json_text(other, "address"))) != 0)
+                continue;
+            snprintf(text, sizeof text, "the service, as %s",
+                     json_text(other, "name"));
+            json_object_set_new(row, "held_by", json_string(text));
+        }
+    }
+}
+
 /* Targets that do not let us in. */
 static void
 say_problems(const json_t *rows)
@@ -105,6 +143,7 @@ run(struct cli *cli)
             cli_say("%s", text);
             rc = CLI_FAILED;
         }
+    tell_who_has(rows);
     say_problems(rows);
     if (cli->json)
         print_json(all);

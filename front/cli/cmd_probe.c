@@ -5,6 +5,7 @@
  */
 #include "cli/cli.h"
 #include "probe/examine.h"
+#include "probe/look.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -138,6 +139,11 @@ run(struct cli *cli)
 
     if (link_open(cli->args[0], &link, text, sizeof text) != 0) {
         cli_say("%s", text);
+        return CLI_FAILED;
+    }
+    if (!look_is_there(&link)) {
+        link_close(&link);
+        cli_say("%s: there is no such unit", cli->args[0]);
         return CLI_FAILED;
     }
     report = examine(cli->args[0], &link, &host, cli->guided);

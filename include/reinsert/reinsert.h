@@ -169,7 +169,12 @@ void ri_service_free(struct ri_service *service);
 struct ri_drive_info {
     char name[RI_NAME_MAX];
     enum ri_drive_type type;
-    char state[32];             /* "ready", "empty", "open", "not ready" */
+    char state[32];             /* "ready", "empty", "open", "not ready"; real
+                                 * drives: "away" */
+    char address[RI_PATH_MAX];  /* real drives: url, device or match, as
+                                 * configured; or "" */
+    char vendor[16], product[24];   /* as the drive says; "": not yet */
+    char serial[128];           /* ... or it has none */
     char medium[RI_PATH_MAX];   /* emulated drives: the image, or "" */
     char volume[RI_NAME_MAX];   /* export name of the volume in it, or "" */
     char tape[RI_NAME_MAX];     /* tape drives: name of the tape in it, or "" */

@@ -134,6 +134,9 @@ NTSTATUS port_unit_identify(PDEVICE_OBJECT pdo);
 void port_unit_why(PDEVICE_OBJECT pdo, char *out_text, size_t text_max);
 /* As the unit gave it (page 80h); "" if it has none, or has not been there. */
 const char *port_unit_serial(PDEVICE_OBJECT pdo);
+/* As its INQUIRY data have them, without blanks behind; "" before. */
+void port_unit_names(PDEVICE_OBJECT pdo, char out_vendor[9],
+                     char out_product[17]);
 /* Peripheral device type: DIRECT_ACCESS_DEVICE, ...; of one that is known. */
 UCHAR port_unit_type(PDEVICE_OBJECT pdo);
 /* <= DISPATCH. */

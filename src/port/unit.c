@@ -301,6 +301,29 @@ port_unit_serial(PDEVICE_OBJECT pdo)
     return __atomic_load_n(&unit->known, __ATOMIC_ACQUIRE) ? unit->serial : "";
 }
 
+/* What is no text is a question mark. */
+static void
+take_name(char *out_text, const UCHAR *from, size_t len)
+{
+    while (len > 0 && (from[len - 1] == ' ' || from[len - 1] == '\0'))
+        len--;
+    for (size_t i = 0; i < len; i++)
+        out_text[i] = from[i] >= ' ' && from[i] < 0x7F ? (char) from[i] : '?';
+    out_text[len] = '\0';
+}
+
+void
+port_unit_names(PDEVICE_OBJECT pdo, char out_vendor[9], char out_product[17])
+{
+    const struct port_unit *unit = unit_of(pdo);
+
+    out_vendor[0] = out_product[0] = '\0';
+    if (!__atomic_load_n(&unit->known, __ATOMIC_ACQUIRE))
+        return;
+    take_name(out_vendor, unit->inquiry.VendorId, 8);
+    take_name(out_product, unit->inquiry.ProductId, 16);
+}
+
 void
 port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
 {

@@ -18,6 +18,10 @@
  * command is sent: whoever has the drive would miss its unit attentions.
  */
 void drives_of_machine(const char *root, json_t *rows);
+/* Lines of a configuration for a node of a drive of this machine, below `root`,
+ * whose serial number is this, or "". */
+void drives_options(const char *root, const char *node, const char *serial,
+                    json_t *lines);
 /* 0, or -errno and a sentence.  HOST[:PORT]. */
 int drives_of_portal(const char *portal, json_t *rows, char *out_text,
                      size_t text_max);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "probe/drives.h"
 #include "probe/look.h"
 
 #define SPEED_READS 64
@@ -384,6 +385,7 @@ believe(struct examination *e, const char *device)
 {
     const json_t *changes = find_finding(e, "changes");
     json_t *options = json_object_get(e->report, "options");
+    const char *user = getenv("REINSERT_ISCSI_USER");
     char line[600];
     const char *text;
 
@@ -407,10 +409,19 @@ believe(struct examination *e, const char *device)
         json_array_append_new(options, json_string("port = iscsi"));
         snprintf(line, sizeof line, "url = %s", device);
     } else {
-        json_array_append_new(options, json_string("port = sg"));
-        snprintf(line, sizeof line, "device = %s", device);
+        drives_options("", device,
+                       json_string_value(json_object_get(
+                           json_object_get(e->report, "identity"), "serial")),
+                       options);
+        return;
     }
     json_array_append_new(options, json_string(line));
+    if (strcmp(e->link->kind, "iscsi") == 0 && user != NULL) {
+        snprintf(line, sizeof line, "chap-user = %.200s", user);
+        json_array_append_new(options, json_string(line));
+        json_array_append_new(
+            options, json_string("chap-secret = a file with the secret in it"));
+    }
 }
 
 json_t *

@@ -104,6 +104,15 @@ look_inquiry(const struct link *link, int page, uint8_t *out, uint8_t len)
 }
 
 bool
+look_is_there(const struct link *link)
+{
+    uint8_t reply[36];
+
+    return look_inquiry(link, -1, reply, sizeof reply) < 5 ||
+           (reply[0] >> 5 == 0 && (reply[0] & 0x1F) != 0x1F);
+}
+
+bool
 look_read(const struct link *link, const struct medium_seen *medium,
           uint64_t first, uint32_t blocks, void *out, struct cdb *out_cdb)
 {

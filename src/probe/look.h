@@ -25,6 +25,9 @@ int look_inquiry(const struct link *link, int page, uint8_t *out, uint8_t len);
 /* Blocks from `first` on; at most 1 MiB. */
 bool look_read(const struct link *link, const struct medium_seen *medium,
                uint64_t first, uint32_t blocks, void *out, struct cdb *out_cdb);
+/* False: it says that there is no such unit (SPC-4, Standard INQUIRY data:
+ * peripheral qualifier). */
+bool look_is_there(const struct link *link);
 /* "disk", "cdrom", "tape", "changer", "other" */
 const char *look_type(uint8_t peripheral);
 /* Adds vendor, product, revision, type, removable, serial, medium,

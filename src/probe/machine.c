@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,4 +366,68 @@ drives_of_machine(const char *root, json_t *rows)
         free(list[i]);
     }
     free(list);
+}
+
+/* --- what to say in a configuration ------------------------------------------------------ */
+
+/* Where the SCSI device of a node is; false: it has none. */
+static bool
+device_of(const char *root, const char *node, char *out_path)
+{
+    static const char *const classes[] = { "scsi_generic", "block", "scsi_tape",
+                                           "scsi_changer" };
+    char path[PATH_BYTES], real[PATH_MAX];
+    const char *name;
+
+    name = strrchr(realpath(node, real) != NULL ? real : node, '/');
+    name = name != NULL ? name + 1 : node;
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        snprintf(path, sizeof path, "%s/sys/class/%s/%.200s/device", root,
+                 classes[i], name);
+        if (realpath(path, out_path) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* As `match` takes it: of the USB device that it is in, else its own. */
+static void
+usb_serial(char *device, const char *serial, char *out_text, size_t max)
+{
+    char *slash;
+
+    snprintf(out_text, max, "%s", serial);
+    while ((slash = strrchr(device, '/')) != NULL) {
+        char text[128];
+
+        *slash = '\0';
+        if (read_number(device, "idVendor") < 0)
+            continue;
+        read_text(device, "serial", text, sizeof text);
+        if (text[0] != '\0')
+            snprintf(out_text, max, "%s", text);
+        return;
+    }
+}
+
+void
+drives_options(const char *root, const char *node, const char *serial,
+               json_t *lines)
+{
+    char device[PATH_MAX] = "", driver[PATH_MAX + 8], number[128];
+    char line[PATH_BYTES];
+
+    json_array_append_new(lines, json_string("port = sg"));
+    (void) device_of(root, node, device);
+    snprintf(driver, sizeof driver, "%s/driver", device);
+    snprintf(line, sizeof line, "device = %s", node);
+    /* One that may be unplugged has another name when it comes back. */
+    if (strstr(device, "/usb") != NULL) {
+        usb_serial(device, serial, number, sizeof number);
+        if (number[0] != '\0')
+            snprintf(line, sizeof line, "match = serial:%s", number);
+    }
+    json_array_append_new(lines, json_string(line));
+    if (device[0] != '\0' && access(driver, F_OK) == 0)
+        json_array_append_new(lines, json_string("own = yes"));
 }

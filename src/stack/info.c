@@ -29,9 +29,15 @@ fill_real(struct drive *drive, struct volume *volume, struct ri_drive_info *out)
         { STATUS_DEVICE_NOT_CONNECTED, "away" },
         { STATUS_DEVICE_DOES_NOT_EXIST, "away" },
     };
+    const struct ri_drive_config *config = &drive->config;
     NTSTATUS found = __atomic_load_n(&drive->found, __ATOMIC_ACQUIRE);
     struct fs_volume_info info;
     const char *word = "not ready";
+
+    snprintf(out->address, sizeof out->address, "%s",
+             config->port == RI_PORT_ISCSI ? config->url
+             : config->device[0] != '\0'   ? config->device
+                                           : config->match);
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (words[i].status == found)
@@ -149,6 +155,18 @@ drive_sense(const struct drive *drive, char *out_text)
                  sense.asc, sense.ascq, sense.text);
 }
 
+/* Some are at the end of a field of blanks. */
+static void
+take_serial(const char *serial, char *out_text, size_t max)
+{
+    size_t len;
+
+    serial += strspn(serial, " ");
+    for (len = strlen(serial); len > 0 && serial[len - 1] == ' ';)
+        len--;
+    snprintf(out_text, max, "%.*s", (int) len, serial);
+}
+
 static void
 fill_drive(struct ri_service *service, struct drive *drive,
            struct ri_drive_info *out)
@@ -175,6 +193,8 @@ fill_drive(struct ri_service *service, struct drive *drive,
         if (!fs_state_away(info.state) && info.drive == fdo)
             volume_name(service, volume, out->volume);
     }
+    port_unit_names(drive->pdo, out->vendor, out->product);
+    take_serial(port_unit_serial(drive->pdo), out->serial, sizeof out->serial);
     drive_sense(drive, out->sense);
     if (state.medium) {
         out->block_bytes = state.block_bytes;

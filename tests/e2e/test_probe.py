@@ -67,6 +67,32 @@ def test_drives_of_the_service(serve, media):
         "disk", "ARCHIVE-A", "the service")
 
 
+def test_drives__who_has_what_of_a_portal(serve, target, media):
+    """The service's drive says who it is, and the portal's who has it."""
+    target.add(1, media.a)
+    target.add(2, media.b)
+    target.start()
+    s = serve({"d1": {"port": "iscsi", "url": target.url(1)}})
+    s.mounted("ARCHIVE-A")
+    rows = {r["name"]: r for r in json.loads(run(
+        "drives", "--json", "--control", s.control, "--discover",
+        f"127.0.0.1:{target.port}"))["drives"]}
+    assert rows[target.url(1)]["held_by"] == "the service, as d1"
+    assert rows[target.url(2)]["held_by"] == ""
+    mine = rows["d1"]
+    assert (mine["address"], mine["vendor"], mine["product"],
+            mine["serial"]) == (target.url(1), "IET", "VIRTUAL-DISK", "D001")
+
+
+def test_probe_of_a_unit_that_a_target_does_not_have(target, media):
+    target.add(1, media.a)
+    target.start()
+    done = subprocess.run([house.REINSERT, "probe", target.url(9)], text=True,
+                          capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "there is no such unit" in done.stderr
+
+
 def test_portal_that_is_not_there_is_named():
     done = subprocess.run([house.REINSERT, "drives", "--discover",
                            "127.0.0.1:1"], text=True, capture_output=True,
@@ -93,6 +119,7 @@ def test_chap__what_is_asked_for_is_said__and_where_it_comes_from(target,
     assert target.url(1) in done.stdout and done.stderr == ""
     report = json.loads(run("probe", "--json", target.url(1), env=env))
     assert report["identity"]["serial"] == "D001"
+    assert "chap-user = archive" in report["options"]
     assert "REINSERT_ISCSI_SECRET" in run("probe", "--help")
 
 

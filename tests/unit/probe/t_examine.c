@@ -285,6 +285,38 @@ machine__tape_drive__any_of_its_nodes_is_open(void **state)
     json_decref(rows);
 }
 
+static void
+options__a_stick_by_its_serial__a_driver_is_taken_out_of_the_way(void **state)
+{
+    json_t *lines = json_array();
+    char path[512], from[512];
+
+    (void) state;
+    put("sys/devices/usb1/1-2/idVendor", "0951\n");
+    put("sys/devices/usb1/1-2/serial", "4C530001\n");
+    put("sys/devices/usb1/1-2/host3/3:0:0:0/driver/bind", "");
+    put("sys/class/scsi_generic/sg30/dev", "21:30\n");
+    snprintf(from, sizeof from, "%s/sys/class/scsi_generic/sg30/device",
+             folder);
+    snprintf(path, sizeof path, "%s/sys/devices/usb1/1-2/host3/3:0:0:0",
+             folder);
+    assert_int_equal(symlink(path, from), 0);
+    drives_options(folder, "/dev/sg30", "OWN", lines);
+    assert_int_equal(json_array_size(lines), 3);
+    assert_string_equal(json_string_value(json_array_get(lines, 1)),
+                        "match = serial:4C530001");
+    assert_string_equal(json_string_value(json_array_get(lines, 2)),
+                        "own = yes");
+    json_array_clear(lines);
+    /* Built in, and nobody's. */
+    put("sys/class/scsi_generic/sg31/device/type", "5\n");
+    drives_options(folder, "/dev/sg31", "OWN", lines);
+    assert_int_equal(json_array_size(lines), 2);
+    assert_string_equal(json_string_value(json_array_get(lines, 1)),
+                        "device = /dev/sg31");
+    json_decref(lines);
+}
+
 /* --- a drive that boasts ---------------------------------------------------------------- */
 
 /* A removable disk with a medium of 4294901761 blocks of 4294967295 bytes. */
@@ -365,6 +397,8 @@ main(void)
         cmocka_unit_test(sense__both_formats_and_nonsense),
         cmocka_unit_test(machine__removable_drives_and_their_holders),
         cmocka_unit_test(machine__tape_drive__any_of_its_nodes_is_open),
+        cmocka_unit_test(
+            options__a_stick_by_its_serial__a_driver_is_taken_out_of_the_way),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
