@@ -139,7 +139,7 @@ driver_for(struct libraries *libraries, PDEVICE_OBJECT pdo,
            PDRIVER_OBJECT *out_driver)
 {
     static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
-    const struct mcd_driver *row = mcd_driver_for(pdo);
+    const struct fdo_choice *row = mcd_driver_for(pdo);
     size_t n = row != NULL ? (size_t) (row - mcd_drivers) : MCD_DRIVERS_MAX;
     NTSTATUS status = STATUS_SUCCESS;
 

@@ -49,7 +49,7 @@ NTSTATUS
 tape_driver_for(struct ri_service *service, PDEVICE_OBJECT pdo,
                 PDRIVER_OBJECT *out_driver)
 {
-    const struct minitape_driver *row = minitape_driver_for(pdo);
+    const struct fdo_choice *row = minitape_driver_for(pdo);
     static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
     size_t n =
         row != NULL ? (size_t) (row - minitape_drivers) : TAPE_DRIVERS_MAX;

@@ -202,7 +202,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct input plan = { data, data + bytes };
-    const struct minitape_driver *row;
+    const struct fdo_choice *row;
     PDEVICE_OBJECT pdo;
     NTSTATUS status;
     unsigned asks;

@@ -40,12 +40,6 @@ static const struct smc_sense_row meanings[] = {
     { NULL, 0x5, 0x53, 0x83, STATUS_IO_DEVICE_ERROR, FALSE },
 };
 
-static ULONG NTAPI
-ChangerAdditionalExtensionSize(VOID)
-{
-    return sizeof(struct smc);
-}
-
 static NTSTATUS NTAPI
 ChangerInitialize(PDEVICE_OBJECT DeviceObject)
 {
@@ -60,34 +54,13 @@ ChangerError(PDEVICE_OBJECT DeviceObject, PSCSI_REQUEST_BLOCK Srb,
               Retry);
 }
 
-static NTSTATUS NTAPI
-ChangerPerformDiagnostics(PDEVICE_OBJECT DeviceObject,
-                          PWMI_CHANGER_PROBLEM_DEVICE_ERROR ChangerDeviceError)
-{
-    return smc_perform_diagnostics(DeviceObject, ChangerDeviceError);
-}
-
 NTSTATUS NTAPI
 mcd_reinsert_entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     MCD_INIT_DATA data;
 
-    RtlZeroMemory(&data, sizeof data);
-    data.InitDataSize = sizeof data;
-    data.ChangerAdditionalExtensionSize = ChangerAdditionalExtensionSize;
+    smc_fill(&data);
     data.ChangerInitialize = ChangerInitialize;
     data.ChangerError = ChangerError;
-    data.ChangerPerformDiagnostics = ChangerPerformDiagnostics;
-    data.ChangerGetParameters = smc_get_parameters;
-    data.ChangerGetStatus = smc_get_status;
-    data.ChangerGetProductData = smc_get_product_data;
-    data.ChangerSetAccess = smc_set_access;
-    data.ChangerGetElementStatus = smc_get_element_status;
-    data.ChangerInitializeElementStatus = smc_initialize_element_status;
-    data.ChangerSetPosition = smc_set_position;
-    data.ChangerExchangeMedium = smc_exchange_medium;
-    data.ChangerMoveMedium = smc_move_medium;
-    data.ChangerReinitializeUnit = smc_reinitialize_unit;
-    data.ChangerQueryVolumeTags = smc_query_volume_tags;
     return ChangerClassInitialize(DriverObject, RegistryPath, &data);
 }

@@ -127,6 +127,11 @@ BOOLEAN smc_refused(const struct smc_command *command, UCHAR asc);
 /* Takes away what a refusal disproves. */
 void smc_lose(struct smc *smc, ULONG features0);
 
+/* --- a miniclass driver's routines (smc_query.c) ---------------------------- */
+
+/* All but ChangerInitialize and ChangerError, which need tables. */
+void smc_fill(PMCD_INIT_DATA data);
+
 /* --- facts (smc_facts.c) --------------------------------------------------- */
 
 /* PASSIVE.  Asks the device what it is and can; a ChangerInitialize. */
@@ -213,8 +218,6 @@ NTSTATUS NTAPI smc_get_status(PDEVICE_OBJECT fdo, PIRP irp);
 NTSTATUS NTAPI smc_get_product_data(PDEVICE_OBJECT fdo, PIRP irp);
 NTSTATUS NTAPI smc_set_access(PDEVICE_OBJECT fdo, PIRP irp);
 NTSTATUS NTAPI smc_initialize_element_status(PDEVICE_OBJECT fdo, PIRP irp);
-NTSTATUS smc_perform_diagnostics(PDEVICE_OBJECT fdo,
-                                 PWMI_CHANGER_PROBLEM_DEVICE_ERROR out);
 /* Of a ChangerError: the first row that matches has its way. */
 void smc_error(PDEVICE_OBJECT fdo, PSCSI_REQUEST_BLOCK srb,
                const struct smc_sense_row *rows, ULONG count,

@@ -238,9 +238,8 @@ problem_of(const struct fdo_sense *sense)
 }
 
 /* A problem that is found is an answer, no failure. */
-NTSTATUS
-smc_perform_diagnostics(PDEVICE_OBJECT fdo,
-                        PWMI_CHANGER_PROBLEM_DEVICE_ERROR out)
+static NTSTATUS NTAPI
+perform_diagnostics(PDEVICE_OBJECT fdo, PWMI_CHANGER_PROBLEM_DEVICE_ERROR out)
 {
     struct smc_command command = { 0 };
     NTSTATUS status;
@@ -295,4 +294,32 @@ smc_error(PDEVICE_OBJECT fdo, PSCSI_REQUEST_BLOCK srb,
             *retry = rows[i].retry;
             return;
         }
+}
+
+/* --- all of them ---------------------------------------------------------------- */
+
+static ULONG NTAPI
+extension_size(VOID)
+{
+    return sizeof(struct smc);
+}
+
+void
+smc_fill(PMCD_INIT_DATA data)
+{
+    RtlZeroMemory(data, sizeof *data);
+    data->InitDataSize = sizeof *data;
+    data->ChangerAdditionalExtensionSize = extension_size;
+    data->ChangerPerformDiagnostics = perform_diagnostics;
+    data->ChangerGetParameters = smc_get_parameters;
+    data->ChangerGetStatus = smc_get_status;
+    data->ChangerGetProductData = smc_get_product_data;
+    data->ChangerSetAccess = smc_set_access;
+    data->ChangerGetElementStatus = smc_get_element_status;
+    data->ChangerInitializeElementStatus = smc_initialize_element_status;
+    data->ChangerSetPosition = smc_set_position;
+    data->ChangerExchangeMedium = smc_exchange_medium;
+    data->ChangerMoveMedium = smc_move_medium;
+    data->ChangerReinitializeUnit = smc_reinitialize_unit;
+    data->ChangerQueryVolumeTags = smc_query_volume_tags;
 }

@@ -6,23 +6,16 @@
 #ifndef MINITAPE_TABLE_H
 #define MINITAPE_TABLE_H
 
-#include <wdm.h>
-
-struct minitape_driver {
-    const char *name;           /* of the driver: \Driver\NAME, its service */
-    const char *vendor;         /* as INQUIRY data begin; NULL: any */
-    const char *product;
-    PDRIVER_INITIALIZE entry;
-};
+#include "fdo/choose.h"
 
 /* The last row fits every tape drive. */
-extern const struct minitape_driver minitape_drivers[];
+extern const struct fdo_choice minitape_drivers[];
 extern const size_t minitape_driver_count;
 
 /* PASSIVE.  The driver for the tape drive at a port's physical device object:
  * the first row that fits its INQUIRY data.  NULL: it is none, or does not
  * say. */
-const struct minitape_driver *minitape_driver_for(PDEVICE_OBJECT pdo);
+const struct fdo_choice *minitape_driver_for(PDEVICE_OBJECT pdo);
 
 DRIVER_INITIALIZE minitape_ssc_entry, minitape_reinsert_entry;
 

@@ -714,7 +714,7 @@ notified(PVOID structure, PVOID context)
 NTSTATUS
 robot_try_start(PDRIVER_OBJECT driver)
 {
-    const struct mcd_driver *row = mcd_driver_for(robot.pdo);
+    const struct fdo_choice *row = mcd_driver_for(robot.pdo);
     NTSTATUS status;
 
     assert_non_null(row);

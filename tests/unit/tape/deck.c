@@ -288,7 +288,7 @@ deck_new(void **state)
 NTSTATUS
 deck_start(PDRIVER_OBJECT driver)
 {
-    const struct minitape_driver *row = minitape_driver_for(deck.pdo);
+    const struct fdo_choice *row = minitape_driver_for(deck.pdo);
     NTSTATUS status;
 
     assert_non_null(row);

@@ -205,7 +205,7 @@ new_drive(unsigned n, bool loses)
     struct tape_unit_config unit = { 0 };
     struct vscsi_config config = { .type = VSCSI_TAPE };
     struct rig_drive *drive = &rig.drive[n];
-    const struct minitape_driver *row;
+    const struct fdo_choice *row;
     static unsigned number;
     char name[32];
 
