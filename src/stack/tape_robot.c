@@ -209,8 +209,9 @@ choose_drive(struct tape_robot *robot, const struct errand *errand,
             tape_drive_busy(drive))
             continue;
         own = strcmp(drive->config.name, errand->wanted.drive) == 0;
-        if (!own && (found >= 0 || at->full || at->unknown))
-            continue;
+        if (!own &&
+            (errand->wanted.any || found >= 0 || at->full || at->unknown))
+            continue; /* a session takes any tape in its own drive alone */
         found = (int) at->number;
         *out_full = at->full || at->unknown;
         if (own)
@@ -313,13 +314,13 @@ wait_a_moment(struct tape_robot *robot)
 
 /* The session's own drive is one of this library's. */
 static bool
-has_its_drive(const struct tape_robot *robot, const struct errand *errand)
+has_its_drive(const struct tape_robot *robot, const struct tapes_wanted *wanted)
 {
     const struct library_unit *unit = robot->unit;
 
     for (unsigned n = 0; n < unit->config.drive_count; n++)
         if (unit->drives[n] != NULL &&
-            strcmp(unit->drives[n]->config.name, errand->wanted.drive) == 0)
+            strcmp(unit->drives[n]->config.name, wanted->drive) == 0)
             return true;
     return false;
 }
@@ -360,7 +361,7 @@ bring(struct tape_robot *robot, const struct errand *errand,
         snprintf(out_text, RI_TEXT_MAX,
                  "every drive of library %s that could take it is in use",
                  robot->unit->config.name);
-        return has_its_drive(robot, errand) ? -EAGAIN : rc;
+        return has_its_drive(robot, &errand->wanted) ? -EAGAIN : rc;
     }
     if (full)
         rc = command(robot, RI_LIB_UNLOAD, drive, 0, out_text);
@@ -525,6 +526,8 @@ ask_one(struct tape_robot *robot, PVPB vpb, const struct tapes_wanted *wanted)
     struct errand *errand, copy;
     BOOLEAN able = FALSE;
 
+    if (wanted->any && !has_its_drive(robot, wanted))
+        return FALSE; /* who is content with any takes it nowhere else */
     pthread_mutex_lock(&robot->lock);
     errand = robot->stopping ? NULL : take_errand_locked(robot, vpb, wanted);
     if (errand != NULL)

@@ -690,7 +690,8 @@ general_status(const struct ri_tape *tape, bool online, bool protected)
     bits |= GMT_ONLINE(~0L);
     if (tape->place.object == 0)
         bits |= GMT_BOT(~0L);
-    if (tape->after_mark || tape->mark_hit)
+    if (tape->after_mark || tape->mark_hit ||
+        (tape->place.file > 0 && tape->place.block == 0))
         bits |= GMT_EOF(~0L);
     if (tape->at_end)
         bits |= GMT_EOD(~0L);

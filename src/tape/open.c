@@ -74,12 +74,13 @@ session_take_tape(struct ri_tape *tape)
     /* Of a drive that does not count, what we counted ourselves. */
     tape->no_locate = tape->no_locate || (at < 0 && place.object > UINT32_MAX);
     if (at >= 0 && place.object != at)
-        place = (struct tape_place){ at, -1, -1, 0 };
+        place = (struct tape_place){ at, -1, -1, 0, false };
     if (at == 0)
         place.file = place.block = 0;
     if (lost)
-        place = (struct tape_place){ -1, -1, -1, 0 };
+        place = (struct tape_place){ -1, -1, -1, 0, false };
     session_placed(tape, place.object, place.file, place.block);
+    tape->at_end = place.at_end;
     session_set_state(tape, SESSION_READY);
     if (lost)
         session_set_state(tape, SESSION_ADRIFT);
@@ -112,6 +113,7 @@ leave(struct ri_tape *tape)
     struct tape_unit *unit = tape->unit;
     KIRQL irql;
 
+    tape->place.at_end = tape->at_end;
     if (tape->state == SESSION_READY)
         unit_knows(unit, &tape->identity, &tape->place);
     /* What the broker remembers of this session's questions is none of the
@@ -120,7 +122,7 @@ leave(struct ri_tape *tape)
         tapes.host.arrived(&tape->vpb);
     KeAcquireSpinLock(&tapes.lock, &irql);
     if (tape->state != SESSION_READY)
-        unit->place = (struct tape_place){ -1, -1, -1, 0 };
+        unit->place = (struct tape_place){ -1, -1, -1, 0, false };
     unit->session = NULL;
     RemoveEntryList(&tape->link);
     KeReleaseSpinLock(&tapes.lock, irql);

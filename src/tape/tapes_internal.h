@@ -54,6 +54,7 @@ struct tape_place {
     int64_t object;             /* number of the next one; -1: not known */
     int64_t file, block;        /* as struct mtget */
     int ends;                   /* zero reads at the end of data so far */
+    bool at_end;                /* of a tape that was left: the data end there */
 };
 
 /*

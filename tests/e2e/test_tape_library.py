@@ -26,12 +26,13 @@ def label_block(name):
 class Rack:
     """Eight slots; empty tapes LTO001L6 to LTO006L6 in slots 1 to 6."""
 
-    def __init__(self, serve, tmp_path, drives=1, labels=LABELS, **keys):
+    def __init__(self, serve, tmp_path, drives=1, labels=LABELS, others=None,
+                 **keys):
         self.media = tmp_path / "media"
         self.media.mkdir()
         for label in labels:
             (self.media / f"{label}.tap").touch()
-        self.service = serve({}, libraries={"rack": dict(
+        self.service = serve(others or {}, libraries={"rack": dict(
             media=self.media, state=tmp_path / "state", slots=8,
             mail_slots=1, drives=drives, drive_type="tape",
             min_residence=0, **keys)})
@@ -272,6 +273,30 @@ def test_S29_another_cartridge_comes_and_is_not_written_on(rack, turn):
     for label in LABELS:
         if label != "LTO004L6":
             assert not r.on_tape(label)
+
+
+def test_a_blank_tape_for_a_drive_outside_is_a_persons_matter(
+        serve, tmp_path):
+    """A session that is content with any tape takes it in its own drive alone,
+    where no robot reaches: a person is asked at once, and nothing is moved."""
+    (tmp_path / "out.tap").touch()
+    (tmp_path / "next.tap").touch()
+    r = Rack(serve, tmp_path,
+             others={"out": {"type": "tape", "medium": tmp_path / "out.tap"}})
+    tape = Tape(r.service, "out")
+    tape.write(b"one" * 100)
+    asked = Later(tape.next, "", blank=True)
+    text = until(lambda: [p["text"] for p in r.service.prompts()],
+                 "the question")
+    assert text == ["A blank tape is needed in drive out, which is empty. "
+                    "Put it in."]
+    assert all(at[0] == "slot" for at in r.where().values())
+    r.service.insert("out", tmp_path / "next.tap")
+    asked.result()
+    tape.write(b"two" * 100)
+    tape.close()
+    assert objects(tmp_path / "next.tap")[0] == b"two" * 100
+    assert all(at[0] == "slot" for at in r.where().values())
 
 
 def test_a_busy_machine_at_the_end_loses_nothing(rack):

@@ -131,6 +131,38 @@ end_of_data__the_file_is_known__the_block_is_not(void **state)
     assert_next(9);
 }
 
+/* Who opens it next sees what is there: `mt fsf; mt status`. */
+static void
+left_behind_a_mark_and_at_the_end__told_to_the_next(void **state)
+{
+    struct mtget is;
+
+    (void) state;
+    assert_result(rig_op(MTFSF, 2), 0);
+    assert_result(rig_close(), 0);
+    rig_open("");
+    is = rig_get();
+    assert_true(GMT_EOF(is.mt_gstat));
+    assert_false(GMT_EOD(is.mt_gstat));
+    assert_result(rig_op(MTEOM, 1), 0);
+    assert_result(rig_close(), 0);
+    rig_open("");
+    is = rig_get();
+    assert_true(GMT_EOD(is.mt_gstat));
+    assert_place(3, -1);
+    assert_result(rig_op(MTREW, 1), 0);
+    is = rig_get();
+    assert_false(GMT_EOF(is.mt_gstat));
+    assert_false(GMT_EOD(is.mt_gstat));
+    assert_result(rig_close(), 0);
+    rig_yank(0);
+    rig_insert(0, "T1");
+    rig_open("");
+    is = rig_get();
+    assert_false(GMT_EOF(is.mt_gstat));
+    assert_false(GMT_EOD(is.mt_gstat));
+}
+
 static void
 seek_and_tell__objects(void **state)
 {
@@ -350,6 +382,7 @@ locked__not_unloaded__unlocked__unloaded(void **state)
     (void) state;
     assert_result(rig_op(MTLOCK, 1), 0);
     assert_result(rig_op(MTOFFL, 1), -EIO);
+    assert_non_null(strstr(rig.result.text, "locked"));
     assert_true(rig_is_in(0));
     assert_result(rig_op(MTUNLOCK, 1), 0);
     assert_result(rig_op(MTOFFL, 1), 0);
@@ -523,6 +556,7 @@ main(void)
         FILES(blocks__spaced__stopped_by_a_mark),
         FILES(blocks_before_the_beginning__an_error_there),
         FILES(end_of_data__the_file_is_known__the_block_is_not),
+        FILES(left_behind_a_mark_and_at_the_end__told_to_the_next),
         FILES(seek_and_tell__objects),
         FILES(seek__drive_without_locate__the_same_places),
         FILES(seek__drive_without_locate_and_position__the_same_places),
