@@ -5,24 +5,23 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vscsi.h>
 
 #include "stack/config_library.h"
+#include "stack/config_read.h"
 #include "stack/config_tape.h"
 
 enum kind {
     NUMBER,
-    YES,  /* yes or no */
-    NO,   /* no or yes: the record has the opposite */
-    WORD, /* one of a list; an enum */
+    YES,    /* yes or no */
+    NO,     /* no or yes: the record has the opposite */
+    ONE_OF, /* one of a list; an enum */
     PERSONALITY,
     FOLDER,    /* that is there */
     PATH,      /* absolute; it is made */
@@ -46,7 +45,7 @@ static const struct library_key {
     const char *const *words;
     bool real; /* real ones have it, too */
 } keys[] = {
-    { "port", WORD, AT(port), 0, 0, port_words, true },
+    { "port", ONE_OF, AT(port), 0, 0, port_words, true },
     { "personality", PERSONALITY, AT(personality), 0, RI_NAME_MAX, NULL },
     { "slots", NUMBER, AT(slots), 1, 20000, NULL },
     { "mail-slots", NUMBER, AT(mail_slots), 0, 1000, NULL },
@@ -54,8 +53,8 @@ static const struct library_key {
     { "drives", NUMBER, AT(drive_count), 1, 32, NULL },
     { "media", FOLDER, AT(media), 0, RI_PATH_MAX, NULL },
     { "state", PATH, AT(state), 0, RI_PATH_MAX, NULL, true },
-    { "drive-type", WORD, AT(drive.type), 0, 0, type_words },
-    { "drive-cache", WORD, AT(drive.cache), 0, 0, cache_words },
+    { "drive-type", ONE_OF, AT(drive.type), 0, 0, type_words },
+    { "drive-cache", ONE_OF, AT(drive.cache), 0, 0, cache_words },
     { "drive-readonly", YES, AT(drive.readonly), 0, 0, NULL },
     { "drive-load-ms", NUMBER, AT(drive.load_ms), 0, 3600000, NULL },
     { "drive-block-size", NUMBER, AT(drive.block_bytes), 0,
@@ -103,32 +102,21 @@ static bool
 set_number(const struct library_key *key, const char *value, void *at,
            char *out_text, size_t text_max)
 {
-    unsigned long n;
-    char *end;
-
-    errno = 0;
-    n = strtoul(value, &end, 10);
-    if (!isdigit((unsigned char) value[0]) || *end != '\0' || errno != 0 ||
-        n < key->low || n > key->high)
-        return WRONG("%s: \"%.60s\" is no number from %u to %u", key->name,
-                     value, key->low, key->high);
-    *(unsigned *) at = (unsigned) n;
-    return true;
+    return config_is_number(value, key->low, key->high, at) ||
+           WRONG("%s: \"%.60s\" is no number from %u to %u", key->name, value,
+                 key->low, key->high);
 }
 
 static bool
 set_yes(const struct library_key *key, const char *value, bool *at,
         char *out_text, size_t text_max)
 {
-    static const char *const words[] = { "yes", "no", "true", "false", "on",
-                                         "off", "1",  "0",    NULL };
+    bool yes;
 
-    for (int i = 0; words[i] != NULL; i++)
-        if (strcasecmp(words[i], value) == 0) {
-            *at = (i % 2 == 0) == (key->kind == YES);
-            return true;
-        }
-    return WRONG("%s: \"%.60s\" is neither yes nor no", key->name, value);
+    if (!config_is_yes_or_no(value, &yes))
+        return WRONG("%s: \"%.60s\" is neither yes nor no", key->name, value);
+    *at = yes == (key->kind == YES);
+    return true;
 }
 
 static bool
@@ -261,7 +249,7 @@ library_key_set(struct ri_library_config *config, const char *name,
         case YES:
         case NO:
             return set_yes(key, value, at, out_text, text_max);
-        case WORD:
+        case ONE_OF:
             return set_word(key, value, at, out_text, text_max);
         case PERSONALITY:
             return set_personality(key, value, at, out_text, text_max);

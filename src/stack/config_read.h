@@ -55,6 +55,13 @@ int config_one_of(struct reading *r, const char *key, const char *value,
 bool config_is_yes_or_no(const char *value, bool *out);
 int config_yes_or_no(struct reading *r, const char *key, const char *value,
                      bool *out);
+/* Out is untouched where it is none. */
+bool config_is_number(const char *value, unsigned low, unsigned high,
+                      unsigned *out);
+/* Bytes: a number, perhaps with one of the units, 1024 and its powers.
+ * 0; -EINVAL: no size; -ERANGE: more than max. */
+int config_is_size(const char *value, const char *units, uint64_t max,
+                   uint64_t *out);
 int config_number(struct reading *r, const char *key, const char *value,
                   unsigned max, unsigned *out);
 /* Bytes: a number, perhaps with K, M or G (1024 and its powers). */

@@ -8,13 +8,12 @@
  */
 #include "stack/config_tape.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <vscsi.h>
+
+#include "stack/config_read.h"
 
 enum kind {
     SIZE,   /* bytes, perhaps with K, M, G or T */
@@ -54,27 +53,18 @@ static bool
 set_size(const struct tape_key *key, const char *value, uint64_t *at,
          char *out_text, size_t text_max)
 {
-    static const char units[] = "KMGT";
-    unsigned long long n;
-    const char *unit;
-    unsigned shift = 0;
-    char *end;
+    uint64_t bytes = 0;
+    int rc = config_is_size(value, "KMGT", key->high, &bytes);
 
-    errno = 0;
-    n = strtoull(value, &end, 10);
-    if (*end != '\0' && (unit = strchr(units, *end)) != NULL) {
-        shift = 10 * (unsigned) (unit - units + 1);
-        end++;
-    }
-    if (!isdigit((unsigned char) value[0]) || *end != '\0')
+    if (rc == -EINVAL)
         return WRONG("%s: \"%.60s\" is no size, as 65536, 512K, 64M or 1G",
                      name_of(key), value);
-    if (errno != 0 || n > key->high >> shift)
+    if (rc != 0)
         return WRONG("%s: \"%.60s\" is too large", name_of(key), value);
-    if (n << shift < key->low)
+    if (bytes < key->low)
         return WRONG("%s: \"%.60s\" is too small; at least %llu", name_of(key),
                      value, (unsigned long long) key->low);
-    *at = n << shift;
+    *at = bytes;
     return true;
 }
 
@@ -82,33 +72,24 @@ static bool
 set_number(const struct tape_key *key, const char *value, unsigned *at,
            char *out_text, size_t text_max)
 {
-    unsigned long n;
-    char *end;
-
-    errno = 0;
-    n = strtoul(value, &end, 10);
-    if (!isdigit((unsigned char) value[0]) || *end != '\0' || errno != 0 ||
-        n < key->low || n > key->high)
-        return WRONG("%s: \"%.60s\" is no number from %llu to %llu",
-                     name_of(key), value, (unsigned long long) key->low,
-                     (unsigned long long) key->high);
-    *at = (unsigned) n;
-    return true;
+    return config_is_number(value, (unsigned) key->low, (unsigned) key->high,
+                            at) ||
+           WRONG("%s: \"%.60s\" is no number from %llu to %llu", name_of(key),
+                 value, (unsigned long long) key->low,
+                 (unsigned long long) key->high);
 }
 
 static bool
 set_no(const struct tape_key *key, const char *value, bool *at, char *out_text,
        size_t text_max)
 {
-    static const char *const words[] = { "yes", "no", "true", "false", "on",
-                                         "off", "1",  "0",    NULL };
+    bool yes;
 
-    for (int i = 0; words[i] != NULL; i++)
-        if (strcasecmp(words[i], value) == 0) {
-            *at = i % 2 != 0;
-            return true;
-        }
-    return WRONG("%s: \"%.60s\" is neither yes nor no", name_of(key), value);
+    if (!config_is_yes_or_no(value, &yes))
+        return WRONG("%s: \"%.60s\" is neither yes nor no", name_of(key),
+                     value);
+    *at = !yes;
+    return true;
 }
 
 /* The drive itself knows which there are. */

@@ -88,29 +88,34 @@ config_yes_or_no(struct reading *r, const char *key, const char *value,
            config_wrong(r, "%s: \"%.60s\" is neither yes nor no", key, value);
 }
 
-int
-config_number(struct reading *r, const char *key, const char *value,
-              unsigned max, unsigned *out)
+bool
+config_is_number(const char *value, unsigned low, unsigned high, unsigned *out)
 {
-    char *end;
     unsigned long n;
+    char *end;
 
     errno = 0;
     n = strtoul(value, &end, 10);
     if (!isdigit((unsigned char) value[0]) || *end != '\0' || errno != 0 ||
-        n > max)
-        return config_wrong(r, "%s: \"%.60s\" is no number from 0 to %u", key,
-                            value, max);
+        n < low || n > high)
+        return false;
     *out = (unsigned) n;
-    return 1;
+    return true;
 }
 
-/* Bytes: a number, perhaps with K, M or G (1024 and its powers). */
 int
-config_size(struct reading *r, const char *key, const char *value,
-            uint64_t *out)
+config_number(struct reading *r, const char *key, const char *value,
+              unsigned max, unsigned *out)
 {
-    static const char units[] = "KMG";
+    return config_is_number(value, 0, max, out) ||
+           config_wrong(r, "%s: \"%.60s\" is no number from 0 to %u", key,
+                        value, max);
+}
+
+int
+config_is_size(const char *value, const char *units, uint64_t max,
+               uint64_t *out)
+{
     unsigned long long n;
     const char *unit;
     unsigned shift = 0;
@@ -123,13 +128,24 @@ config_size(struct reading *r, const char *key, const char *value,
         end++;
     }
     if (!isdigit((unsigned char) value[0]) || *end != '\0')
+        return -EINVAL;
+    if (errno != 0 || n > max >> shift)
+        return -ERANGE;
+    *out = (uint64_t) n << shift;
+    return 0;
+}
+
+int
+config_size(struct reading *r, const char *key, const char *value,
+            uint64_t *out)
+{
+    int rc = config_is_size(value, "KMG", (uint64_t) SIZE_MAX >> 24, out);
+
+    if (rc == -EINVAL)
         return config_wrong(
             r, "%s: \"%.60s\" is no size, as 65536, 512K, 64M or 1G", key,
             value);
-    if (errno != 0 || n > (uint64_t) SIZE_MAX >> 24 >> shift)
-        return config_wrong(r, "%s: \"%.60s\" is too large", key, value);
-    *out = (uint64_t) n << shift;
-    return 1;
+    return rc == 0 || config_wrong(r, "%s: \"%.60s\" is too large", key, value);
 }
 
 int

@@ -11,7 +11,6 @@
 #include "changer/changer_internal.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "changer/changer.h"
 
@@ -115,32 +114,6 @@ changer_unload(PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
 }
 
-/* \DosDevices\ChangerN for \Device\ChangerN: made, or taken away. */
-static NTSTATUS
-link_name(ULONG number, BOOLEAN make)
-{
-    UNICODE_STRING device, dos;
-    ANSI_STRING ansi;
-    NTSTATUS status;
-    char text[48];
-
-    snprintf(text, sizeof text, "\\DosDevices\\Changer%u", (unsigned) number);
-    RtlInitAnsiString(&ansi, text);
-    status = RtlAnsiStringToUnicodeString(&dos, &ansi, TRUE);
-    if (!NT_SUCCESS(status))
-        return status;
-    snprintf(text, sizeof text, "\\Device\\Changer%u", (unsigned) number);
-    RtlInitAnsiString(&ansi, text);
-    status = RtlAnsiStringToUnicodeString(&device, &ansi, TRUE);
-    if (NT_SUCCESS(status)) {
-        status = make ? IoCreateSymbolicLink(&dos, &device)
-                      : IoDeleteSymbolicLink(&dos);
-        RtlFreeUnicodeString(&device);
-    }
-    RtlFreeUnicodeString(&dos);
-    return status;
-}
-
 static NTSTATUS NTAPI
 changer_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
 {
@@ -164,7 +137,7 @@ changer_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     KeInitializeEvent(&data->motion, SynchronizationEvent, TRUE);
     ext->CommonExtension.DriverData = (PUCHAR) data + CHANGER_DATA_BYTES;
     /* Whoever needs the name finds the device by its interface otherwise. */
-    (void) link_name(ext->DeviceNumber, TRUE);
+    (void) fdo_dos_name("Changer", ext->DeviceNumber, TRUE);
     return STATUS_SUCCESS;
 }
 
@@ -242,7 +215,7 @@ changer_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
     PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
 
     if (Type == IRP_MN_REMOVE_DEVICE)
-        (void) link_name(ext->DeviceNumber, FALSE);
+        (void) fdo_dos_name("Changer", ext->DeviceNumber, FALSE);
     return fdo_remove(DeviceObject, Type);
 }
 

@@ -180,3 +180,28 @@ fdo_complete(PDEVICE_OBJECT fdo, PIRP irp, NTSTATUS status,
     ClassReleaseRemoveLock(fdo, irp);
     return status;
 }
+
+NTSTATUS
+fdo_dos_name(const char *stem, ULONG number, BOOLEAN make)
+{
+    UNICODE_STRING device, dos;
+    ANSI_STRING ansi;
+    NTSTATUS status;
+    char text[48];
+
+    snprintf(text, sizeof text, "\\DosDevices\\%s%u", stem, (unsigned) number);
+    RtlInitAnsiString(&ansi, text);
+    status = RtlAnsiStringToUnicodeString(&dos, &ansi, TRUE);
+    if (!NT_SUCCESS(status))
+        return status;
+    snprintf(text, sizeof text, "\\Device\\%s%u", stem, (unsigned) number);
+    RtlInitAnsiString(&ansi, text);
+    status = RtlAnsiStringToUnicodeString(&device, &ansi, TRUE);
+    if (NT_SUCCESS(status)) {
+        status = make ? IoCreateSymbolicLink(&dos, &device)
+                      : IoDeleteSymbolicLink(&dos);
+        RtlFreeUnicodeString(&device);
+    }
+    RtlFreeUnicodeString(&dos);
+    return status;
+}

@@ -34,6 +34,8 @@ NTSTATUS fdo_add(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo,
 NTSTATUS fdo_start(PDEVICE_OBJECT fdo);
 /* PASSIVE.  The rest of a CLASS_REMOVE_DEVICE. */
 NTSTATUS fdo_remove(PDEVICE_OBJECT fdo, UCHAR type);
+/* PASSIVE.  \DosDevices\STEMn for \Device\STEMn: made, or taken away. */
+NTSTATUS fdo_dos_name(const char *stem, ULONG number, BOOLEAN make);
 /* PASSIVE.  The time limit: from the registry, else this. */
 void fdo_set_timeout(PDEVICE_OBJECT fdo, ULONG otherwise_s);
 /* <= DISPATCH.  Completes a control code and lets go of the remove lock.

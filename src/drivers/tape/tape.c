@@ -13,7 +13,6 @@
 
 #include <initguid.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #define TAPE_TIMEOUT_S 180  /* of reads and writes: a stop and a start */
 #define LOOKS_MAX      8    /* unit attentions at an open */
@@ -142,32 +141,6 @@ TapeDebugPrint(ULONG DebugPrintLevel, PCCHAR DebugMessage, ...)
 
 /* --- life ------------------------------------------------------------------- */
 
-/* \DosDevices\TapeN for \Device\TapeN: made, or taken away. */
-static NTSTATUS
-link_name(ULONG number, BOOLEAN make)
-{
-    UNICODE_STRING device, dos;
-    ANSI_STRING ansi;
-    NTSTATUS status;
-    char text[48];
-
-    snprintf(text, sizeof text, "\\DosDevices\\Tape%u", (unsigned) number);
-    RtlInitAnsiString(&ansi, text);
-    status = RtlAnsiStringToUnicodeString(&dos, &ansi, TRUE);
-    if (!NT_SUCCESS(status))
-        return status;
-    snprintf(text, sizeof text, "\\Device\\Tape%u", (unsigned) number);
-    RtlInitAnsiString(&ansi, text);
-    status = RtlAnsiStringToUnicodeString(&device, &ansi, TRUE);
-    if (NT_SUCCESS(status)) {
-        status = make ? IoCreateSymbolicLink(&dos, &device)
-                      : IoDeleteSymbolicLink(&dos);
-        RtlFreeUnicodeString(&device);
-    }
-    RtlFreeUnicodeString(&dos);
-    return status;
-}
-
 static NTSTATUS NTAPI
 tape_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
 {
@@ -190,7 +163,7 @@ tape_add_device(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     data->mini = IoGetDriverObjectExtension(DriverObject, TAPE_KEY);
     ext->CommonExtension.DriverData = data->mini_ext;
     /* Whoever needs the name finds the device by its interface otherwise. */
-    (void) link_name(ext->DeviceNumber, TRUE);
+    (void) fdo_dos_name("Tape", ext->DeviceNumber, TRUE);
     return STATUS_SUCCESS;
 }
 
@@ -262,7 +235,7 @@ tape_remove(PDEVICE_OBJECT DeviceObject, UCHAR Type)
     PFUNCTIONAL_DEVICE_EXTENSION ext = DeviceObject->DeviceExtension;
 
     if (Type == IRP_MN_REMOVE_DEVICE)
-        (void) link_name(ext->DeviceNumber, FALSE);
+        (void) fdo_dos_name("Tape", ext->DeviceNumber, FALSE);
     return fdo_remove(DeviceObject, Type);
 }
 
