@@ -45,23 +45,30 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def receive(sock, count):
+    """So many bytes: with a time limit MSG_WAITALL does not wait for all."""
+    data = b""
+    while len(data) < count:
+        part = sock.recv(count - len(data))
+        if not part:
+            raise ConnectionError("the server closed the connection")
+        data += part
+    return data
+
+
 def nbd_open(path, name):
     """A connection in transmission phase, or None: no such export."""
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(10)
     sock.connect(path)
-    sock.recv(18, socket.MSG_WAITALL)
+    receive(sock, 18)
     data = name.encode()
     data = struct.pack(">I", len(data)) + data + b"\0\0"
     sock.sendall(struct.pack(">I", 3) + b"IHAVEOPT" +
                  struct.pack(">II", 7, len(data)) + data)
     while True:
-        reply = sock.recv(20, socket.MSG_WAITALL)
-        if len(reply) < 20:
-            return None
-        kind, length = struct.unpack(">12xII", reply)
-        if length:
-            sock.recv(length, socket.MSG_WAITALL)
+        kind, length = struct.unpack(">12xII", receive(sock, 20))
+        receive(sock, length)
         if kind == 1:
             return sock
         if kind >= 1 << 31:
@@ -212,7 +219,7 @@ def idle_cpu(server, seconds):
     """Share of one CPU with a connected client that does nothing."""
     sock = nbd_open(server.path, server.export)
     sock.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, 1, 0, 4096))
-    sock.recv(16 + 4096, socket.MSG_WAITALL)
+    receive(sock, 16 + 4096)
     time.sleep(0.1)
     before = server.cpu()
     time.sleep(seconds)

@@ -3,13 +3,15 @@
 # iscsi.py - our iSCSI drives beside qemu-nbd with QEMU's iSCSI driver, and
 # beside a loop over libiscsi that does nothing else; one tgtd for all three
 #
-# Each cell is the median of several runs, the three taking turns.  Only ratios
-# mean anything: target, server and client share the processors.  Below, what a
-# request costs all of them together, which is what remains comparable when
-# others use the machine as well.
+# Many short runs, the three taking turns, each time in another order; a ratio
+# is the median of those of the turns, for what is measured within seconds is
+# disturbed alike.  Only ratios mean anything: target, server and client share
+# the processors.  Below, what a request costs all of them together, which is
+# what remains comparable when others use the machine as well.
 #
 # SPDX-License-Identifier: MIT
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -24,6 +26,7 @@ sys.path[:0] = [os.path.join(TOP, "tests", "e2e"), os.path.join(TOP, "tools")]
 from tgt import Target  # noqa: E402
 
 WANTED = {"qemu-nbd": 1.2, "libiscsi": 0.9}
+WARM_SECONDS = 0.3
 ROWS = (("randread", "4 KiB random read, QD32"),
         ("randwrite", "4 KiB random write, QD32"))
 
@@ -64,20 +67,46 @@ def load(words, pids):
 
 
 def measure(args, servers, target, mode):
-    tail = [mode, "4096", "32", str(args.seconds)]
-    runs = {name: (lambda s=s: load([args.nbdload, "unix:" + s.path, s.export,
-                                     *tail], [s.process.pid,
-                                              target.process.pid]))
-            for name, s in servers.items()}
-    runs["libiscsi"] = lambda: load([args.loop, target.url(3), *tail],
-                                    [target.process.pid])
+    """For each peer a list of (rate, cost), one for each turn."""
+    tail = [mode, "4096", "32"]
+    runs = {name: (lambda seconds, s=s: load(
+        [args.nbdload, "unix:" + s.path, s.export, *tail, str(seconds)],
+        [s.process.pid, target.process.pid])) for name, s in servers.items()}
+    runs["libiscsi"] = lambda seconds: load(
+        [args.loop, target.url(3), *tail, str(seconds)], [target.process.pid])
+    for run in runs.values():
+        run(WARM_SECONDS)
     samples = {name: [] for name in runs}
-    names = list(runs)
+    orders = list(itertools.permutations(runs))
     for turn in range(args.runs):
-        for name in names[turn % 3:] + names[:turn % 3]:
-            samples[name].append(runs[name]())
-    return [{name: statistics.median(one[n] for one in list_)
-             for name, list_ in samples.items()} for n in (0, 1)]
+        for name in orders[turn % len(orders)]:
+            samples[name].append(runs[name](args.seconds))
+    return samples
+
+
+def compare(samples, name, n):
+    """How much better ours is, in the middle and at both ends: by rate (0), by
+    cost (1)."""
+    pairs = [(mine[n], other[n])
+             for mine, other in zip(samples["ours"], samples[name])]
+    ratios = sorted(b / a if n else a / b for a, b in pairs)
+    return statistics.median(ratios), ratios[0], ratios[-1]
+
+
+def print_row(text, samples):
+    """True: what is wanted was reached."""
+    good, names = True, ("ours", *WANTED)
+    for n, head in ((0, text), (1, "  us of processor each")):
+        middles = [statistics.median(one[n] for one in samples[name])
+                   for name in names]
+        cells = "".join(f"{middle:>10.{n}f}" for middle in middles)
+        for name, wanted in WANTED.items():
+            middle, low, high = compare(samples, name, n)
+            mark = "!" if n == 0 and middle < wanted else " "
+            good &= mark == " "
+            cells += f"  {middle:>5.2f}{mark} {f'({low:.2f}-{high:.2f})':13}"
+        print(f"{head:26}{cells.rstrip()}", flush=True)
+    return good
 
 
 def main():
@@ -85,8 +114,8 @@ def main():
     parser.add_argument("--server", required=True)
     parser.add_argument("--nbdload", required=True)
     parser.add_argument("--loop", required=True)
-    parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.7)
+    parser.add_argument("--runs", type=int, default=12)
     parser.add_argument("--size", type=int, default=256 << 20)
     args = parser.parse_args()
     good = True
@@ -101,26 +130,17 @@ def main():
         try:
             servers["ours"] = start_ours(args, folder, target.url(1))
             servers["qemu-nbd"] = start_qemu(folder, target.url(2))
-            print(f"{'':28}{'ours':>9}{'qemu-nbd':>10}{'libiscsi':>10}"
-                  "  ours/qemu-nbd  ours/libiscsi")
+            head = "".join(f"{name:>10}" for name in ("ours", *WANTED))
+            head += "".join(f"  {'ours/' + name:20}" for name in WANTED)
+            print(" " * 26 + head.rstrip())
             for mode, text in ROWS:
-                got, cpu = measure(args, servers, target, mode)
-                ratios = {n: got["ours"] / got[n] for n in WANTED}
-                marks = {n: f"{r:.2f}" + (" " if r >= WANTED[n] else " !")
-                         for n, r in ratios.items()}
-                good &= all(r >= WANTED[n] for n, r in ratios.items())
-                print(f"{text:28}{got['ours']:>9.0f}{got['qemu-nbd']:>10.0f}"
-                      f"{got['libiscsi']:>10.0f}  {marks['qemu-nbd']:>13}"
-                      f"  {marks['libiscsi']:>13}")
-                print(f"{'  us of processor each':28}{cpu['ours']:>9.1f}"
-                      f"{cpu['qemu-nbd']:>10.1f}{cpu['libiscsi']:>10.1f}"
-                      f"  {cpu['qemu-nbd'] / cpu['ours']:>12.2f} "
-                      f"  {cpu['libiscsi'] / cpu['ours']:>12.2f}", flush=True)
+                good &= print_row(text, measure(args, servers, target, mode))
         finally:
             for server in servers.values():
                 server.stop()
             target.kill()
-    print("wanted: " + ", ".join(f"{r} of {n}" for n, r in WANTED.items()))
+    print("wanted: " + ", ".join(f"{r} of {n}" for n, r in WANTED.items()) +
+          f"; medians of {args.runs} turns (and the lowest and highest)")
     return 0 if good else 1
 
 

@@ -251,7 +251,8 @@ is_out_full(struct nbd_conn *conn)
     if (conn->out.bytes >= OUT_SEND_BYTES && !conn->out.blocked &&
         reply_send(conn) < 0)
         return false; /* the next send finds the same error */
-    return conn->out.ready != NULL || conn->out.bytes >= OUT_STALL_BYTES;
+    return (conn->out.ready != NULL && !conn->out.lent) ||
+           conn->out.bytes >= OUT_STALL_BYTES;
 }
 
 static int

@@ -5,7 +5,8 @@
  * said, and receives again.  With nothing to do it polls the socket for some
  * microseconds, as long as that keeps paying off, and then sleeps in poll(2).
  * Waiting requests are completed on other threads by request_done(); a thread
- * that completes many sends their replies, if ours sleeps (answer_burst).
+ * that completes many sends their replies, if ours sleeps (answer_burst), which
+ * may go on meanwhile.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -215,16 +216,26 @@ take_finished(struct nbd_conn *conn, bool answer)
     }
 }
 
-/* In the seat.  FALSE: the thread has to look. */
+/* FALSE: more than others should do, or than they may. */
 static bool
-answer_now(struct nbd_conn *conn)
+queue_few(struct nbd_conn *conn)
 {
     if (!conn->running || conn->stalled || conn->disc || conn->out.blocked ||
         atomic_load_explicit(&conn->stop, memory_order_relaxed))
         return false;
     take_finished(conn, true);
-    return conn->out.bytes <= BURST_BYTES && conn->out.ready == NULL &&
-           reply_send(conn) == 0 && !conn->out.blocked;
+    return conn->out.bytes <= BURST_BYTES &&
+           (conn->out.ready == NULL || conn->out.lent);
+}
+
+/* In the seat, which it leaves.  FALSE: the thread has to look. */
+static bool
+answer_now(struct nbd_conn *conn)
+{
+    if (queue_few(conn))
+        return reply_send_outside(conn);
+    pthread_mutex_unlock(&conn->seat);
+    return false;
 }
 
 /* The end of a burst of answers, on the thread that brought them.  What they
@@ -238,10 +249,8 @@ answer_burst(struct ri_after *after)
     bool answered = false;
 
     atomic_store(&conn->burst_of, 0);
-    if (pthread_mutex_trylock(&conn->seat) == 0) {
+    if (pthread_mutex_trylock(&conn->seat) == 0)
         answered = answer_now(conn);
-        pthread_mutex_unlock(&conn->seat);
-    }
     if (!answered)
         tell(conn);
     atomic_fetch_sub(&conn->completing, 1);
@@ -323,7 +332,8 @@ sleep_on(struct nbd_conn *conn, short events, int timeout_ms)
     int count = 0;
 
     atomic_store(&conn->sleeping, true);
-    if (atomic_load(&conn->finished) == NULL) {
+    if (atomic_load(&conn->finished) == NULL &&
+        !reply_has_returned(&conn->out)) {
         pthread_mutex_unlock(&conn->seat);
         count = poll(polls, 2, timeout_ms);
         pthread_mutex_lock(&conn->seat);
@@ -590,6 +600,7 @@ static void
 wind_up(struct nbd_conn *conn, bool in_order)
 {
     conn->running = false;
+    reply_await(conn);
     if (in_order)
         linger(conn);
     close(conn->fd);

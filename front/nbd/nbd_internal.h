@@ -5,8 +5,8 @@
  * and every field of struct nbd_conn but those that are marked shared.  A
  * request that waits is completed by whoever completes it with request_done(),
  * which only puts it on the connection's finished stack.  If the thread sleeps,
- * who completed a burst of requests takes its seat and sends their replies;
- * else it wakes the thread.
+ * who completed a burst of requests takes its seat and sends their replies,
+ * leaving the seat while the socket takes them; else it wakes the thread.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -93,6 +93,13 @@ struct nbd_out {
     struct nbd_request *ready, **ready_end; /* completed, not yet in iov */
     size_t arena_used;
     uint8_t arena[OUT_ARENA_BYTES];
+    /* Another thread sends iov[first] and on, outside the seat: they stay as
+     * they are, and what completes meanwhile is put into ready.  When the
+     * socket has taken them it says how many bytes, or -errno, and then that it
+     * is done with them. */
+    bool lent;
+    ssize_t lent_sent;
+    atomic_bool returned;
 };
 
 void reply_init(struct nbd_out *out);
@@ -100,6 +107,13 @@ void reply_init(struct nbd_out *out);
 void reply_add(struct nbd_conn *conn, struct nbd_request *request);
 /* Sends what the socket takes.  -1: the client is gone. */
 int reply_send(struct nbd_conn *conn);
+/* The same by another thread than the connection's.  Called in the seat, and
+ * leaves it before the socket is used.  FALSE: the thread has to look. */
+bool reply_send_outside(struct nbd_conn *conn);
+/* What another thread has sent is to be looked at, by reply_send(). */
+bool reply_has_returned(const struct nbd_out *out);
+/* Until no other thread uses the socket. */
+void reply_await(struct nbd_conn *conn);
 /* Recycles everything that was to be sent. */
 void reply_drop(struct nbd_conn *conn);
 int nbd_wire_errno(int error);

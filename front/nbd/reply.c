@@ -4,7 +4,9 @@
  * Completed requests are queued in order.  The reply to a read is sent from the
  * request's own buffer (the header fits before the data); short replies are
  * gathered in a small arena.  Everything goes out with as few system calls as
- * the socket allows, and never blocks.  Runs on the connection's thread.
+ * the socket allows, and never blocks.  Runs in the connection's seat; only
+ * while the socket takes the replies of a burst that others complete is it free:
+ * the client, whom the first of them wakes, gives new requests at once.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,6 +15,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -275,7 +278,7 @@ reply_add(struct nbd_conn *conn, struct nbd_request *request)
 {
     struct nbd_out *out = &conn->out;
 
-    if (out->ready == NULL && has_space(out)) {
+    if (out->ready == NULL && !out->lent && has_space(out)) {
         encode(conn, request);
         return;
     }
@@ -307,32 +310,103 @@ recycle_sent(struct nbd_conn *conn, size_t sent)
     out->arena_used = 0;
 }
 
+/* Returns the bytes that the socket took, or -errno. */
+static ssize_t
+send_pieces(const struct nbd_conn *conn)
+{
+    const struct nbd_out *out = &conn->out;
+    struct msghdr message = { 0 };
+    ssize_t sent;
+
+    message.msg_iov = (struct iovec *) &out->iov[out->first];
+    message.msg_iovlen = out->count - out->first;
+    do
+        sent = sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent >= 0 ? sent : -errno;
+}
+
+/* 0: go on; 1: not now; -1: the client is gone. */
+static int
+settle(struct nbd_conn *conn, ssize_t sent)
+{
+    if (sent >= 0) {
+        recycle_sent(conn, (size_t) sent);
+        return 0;
+    }
+    if (sent != -EAGAIN && sent != -EWOULDBLOCK)
+        return -1;
+    conn->out.blocked = true;
+    return 1;
+}
+
 int
 reply_send(struct nbd_conn *conn)
 {
     struct nbd_out *out = &conn->out;
+    int result = 0;
 
     out->blocked = false;
-    for (;;) {
-        struct msghdr message = { 0 };
-        ssize_t sent;
-
+    if (out->lent) {
+        if (!atomic_load(&out->returned))
+            return 0; /* who sends takes care of the rest */
+        out->lent = false;
+        result = settle(conn, out->lent_sent);
+    }
+    while (result == 0) {
         if (out->first == out->count && out->ready != NULL)
             encode_ready(conn);
         if (out->first == out->count)
             return 0;
-        message.msg_iov = &out->iov[out->first];
-        message.msg_iovlen = out->count - out->first;
-        sent = sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent >= 0) {
-            recycle_sent(conn, (size_t) sent);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            out->blocked = true;
-            return 0;
-        } else if (errno != EINTR) {
-            return -1;
-        }
+        result = settle(conn, send_pieces(conn));
     }
+    return result < 0 ? -1 : 0;
+}
+
+bool
+reply_has_returned(const struct nbd_out *out)
+{
+    return out->lent && atomic_load(&out->returned);
+}
+
+void
+reply_await(struct nbd_conn *conn)
+{
+    struct nbd_out *out = &conn->out;
+
+    while (out->lent && !atomic_load(&out->returned))
+        sched_yield(); /* it does not block */
+    if (out->lent)
+        settle(conn, out->lent_sent);
+    out->lent = false;
+}
+
+/*
+ * While it sends, the thread may have the seat.  Then it finds the outcome
+ * before it sleeps, or is told of it: it sets `sleeping` and looks, here it is
+ * set down and then looked whether it sleeps.
+ */
+bool
+reply_send_outside(struct nbd_conn *conn)
+{
+    struct nbd_out *out = &conn->out;
+    bool done;
+
+    if (out->lent || out->first == out->count) {
+        pthread_mutex_unlock(&conn->seat);
+        return true; /* who sends takes care of it */
+    }
+    out->lent = true;
+    atomic_store(&out->returned, false);
+    pthread_mutex_unlock(&conn->seat);
+    out->lent_sent = send_pieces(conn);
+    atomic_store(&out->returned, true);
+    if (pthread_mutex_trylock(&conn->seat) != 0)
+        return false;
+    done = reply_send(conn) == 0 && !out->blocked && !conn->stalled &&
+           !conn->disc && !atomic_load(&conn->stop);
+    pthread_mutex_unlock(&conn->seat);
+    return done;
 }
 
 void

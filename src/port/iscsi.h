@@ -73,7 +73,7 @@ struct iscsi_session {
     char error[256];            /* why it is down */
 
     unsigned in_flight;         /* commands that were sent, of all units */
-    unsigned came;              /* answers, since the last nap */
+    unsigned came;              /* answers, since it looked last */
     long nap_ns;
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */

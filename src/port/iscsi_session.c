@@ -2,7 +2,8 @@
  * iscsi_session.c - a session with an iSCSI target, and its thread
  *
  * The thread sends what arrives in `incoming`, all of it in one go, and takes
- * in answers, all that are there, before it sleeps again.  Commands of a burst
+ * in answers, all that are there, before it sleeps again; while they keep
+ * coming, for a set time, so that many are there.  Commands of a burst
  * are sent by the thread that gave them, if the session's sleeps: it takes the
  * seat meanwhile, and nobody has to be woken.  libiscsi's own way
  * of connecting anew, which sends again what was on its way, is off: after a
@@ -307,41 +308,61 @@ send_burst(struct iscsi_session *session)
            iscsi_which_events(session->iscsi) & POLLOUT;
 }
 
+/* So that about half of what is on its way has been answered after it. */
+static void
+choose_nap(struct iscsi_session *session, unsigned came)
+{
+    unsigned of = session->in_flight + came;
+
+    if (came < of * 3 / 8 && session->nap_ns < NAP_MAX_NS)
+        session->nap_ns *= 2;
+    else if (came > of * 5 / 8 && session->nap_ns > NAP_MIN_NS)
+        session->nap_ns /= 2;
+}
+
 /*
  * A target that is busy with many commands answers more of them in a moment,
  * and more are given to us: taken together they cost less, on both sides.  So
- * when there is something to do, wait for a share of what is on its way; the
- * target has work meanwhile.
+ * while answers keep coming nobody waits for the next, which would have the
+ * target wake us for it: they are looked for after a nap; the target has work
+ * meanwhile.  Not while it does not take what we have for it.
  */
+static bool
+may_nap(struct iscsi_session *session)
+{
+    unsigned came = session->came;
+    bool empty;
+
+    session->came = 0;
+    if (came == 0 || session->in_flight < NAP_WINDOW ||
+        session->state != ISCSI_UP ||
+        iscsi_which_events(session->iscsi) & POLLOUT)
+        return false;
+    choose_nap(session, came);
+    pthread_mutex_lock(&session->lock);
+    empty = IsListEmpty(&session->incoming);
+    pthread_mutex_unlock(&session->lock);
+    return empty && IsListEmpty(&session->answered);
+}
+
 static void
 nap(struct iscsi_session *session)
 {
     struct timespec moment = { .tv_nsec = session->nap_ns };
-    unsigned came = session->came, many = session->in_flight;
 
-    session->came = 0;
-    if (many < NAP_WINDOW)
-        return;
-    if (came < many / 8 && session->nap_ns < NAP_MAX_NS)
-        session->nap_ns *= 2;
-    else if (came > many / 2 && session->nap_ns > NAP_MIN_NS)
-        session->nap_ns /= 2;
     pthread_mutex_unlock(&session->seat);
     clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
     pthread_mutex_lock(&session->seat);
 }
 
-static void
-wait_and_serve(struct iscsi_session *session, int timeout_ms)
+/* Until there is something to do.  Returns what the connection is ready for. */
+static short
+sleep_on(struct iscsi_session *session, int timeout_ms)
 {
     struct pollfd fds[2] = { { .fd = session->wake_fd, .events = POLLIN },
                              { .fd = -1 } };
     uint64_t count;
 
-    if (session->ended || !send_queued(session)) {
-        go_down(session, "the session ended");
-        return; /* answers are to be passed up, and the time is another */
-    }
     if (session->iscsi != NULL) {
         fds[1].fd = iscsi_get_fd(session->iscsi);
         fds[1].events = (short) iscsi_which_events(session->iscsi);
@@ -352,14 +373,29 @@ wait_and_serve(struct iscsi_session *session, int timeout_ms)
     poll(fds, 2, timeout_ms);
     __atomic_store_n(&session->sleeping, false, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&session->seat);
-    nap(session);
     if (fds[0].revents & POLLIN &&
         read(session->wake_fd, &count, sizeof count) < 0)
         TRACE(TRACE_PORT, "eventfd: %d", errno);
+    return fds[1].revents;
+}
+
+static void
+wait_and_serve(struct iscsi_session *session, int timeout_ms)
+{
+    short ready = POLLIN;
+
+    if (session->ended || !send_queued(session)) {
+        go_down(session, "the session ended");
+        return; /* answers are to be passed up, and the time is another */
+    }
+    if (may_nap(session))
+        nap(session);
+    else
+        ready = sleep_on(session, timeout_ms);
     if (session->iscsi == NULL)
         return;
-    if (session->ended || (fds[1].revents != 0 &&
-                           iscsi_service(session->iscsi, fds[1].revents) < 0))
+    if (session->ended ||
+        (ready != 0 && iscsi_service(session->iscsi, ready) < 0))
         go_down(session, "the session ended");
     else if (session->next_ms == 0)
         go_down(session, "login");

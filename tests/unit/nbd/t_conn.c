@@ -6,6 +6,9 @@
 #include "client.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -136,6 +139,163 @@ waiting_reads__completed_in_a_burst__data_arrive(void **state)
     }
     free(data);
     close(fd);
+}
+
+/* --- replies sent by who completes, while requests come in ---------------- */
+
+#define PIECE 16384u
+
+struct releaser {
+    pthread_t thread;
+    struct ri_service *service;
+    atomic_bool stop;
+};
+
+static void *
+release_all(void *context)
+{
+    struct releaser *releaser = context;
+
+    while (!atomic_load(&releaser->stop)) {
+        fake_release(releaser->service, 0, 0);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void
+begin_releasing(struct releaser *releaser, struct bench *bench)
+{
+    releaser->service = bench->service;
+    atomic_init(&releaser->stop, false);
+    assert_int_equal(
+        pthread_create(&releaser->thread, NULL, release_all, releaser), 0);
+}
+
+static void
+end_releasing(struct releaser *releaser)
+{
+    atomic_store(&releaser->stop, true);
+    pthread_join(releaser->thread, NULL);
+}
+
+/* Three of four wait; each cookie has its piece, and each piece its value. */
+static uint64_t
+place_of(uint64_t cookie)
+{
+    return (cookie % 4 == 3 ? 0 : HOLD) + cookie % 64 * PIECE;
+}
+
+static uint8_t
+value_of(uint64_t cookie)
+{
+    return (uint8_t) (cookie % 64 + (cookie % 4 == 3 ? 1 : 101));
+}
+
+static void
+fill_pieces(struct bench *bench)
+{
+    uint8_t data[PIECE];
+
+    for (unsigned i = 0; i < 64; i++) {
+        memset(data, value_of(i), sizeof data);
+        assert_int_equal(
+            pwrite(bench->service->fd, data, sizeof data, (off_t) place_of(i)),
+            sizeof data);
+    }
+}
+
+static void
+ask_for(int fd, uint64_t cookie)
+{
+    client_request(fd, 0, NBD_CMD_READ, cookie, place_of(cookie), PIECE);
+}
+
+static void
+waiting_reads__more_asked_for_while_they_are_sent__each_gets_its_own(
+    void **state)
+{
+    struct bench *bench = *state;
+    const unsigned depth = 24, total = 3000;
+    struct releaser releaser;
+    uint8_t data[PIECE];
+    uint32_t error;
+    int fd;
+
+    hold(bench);
+    fill_pieces(bench);
+    fd = client_open(bench, "A", false);
+    begin_releasing(&releaser, bench);
+    for (unsigned i = 0; i < depth; i++)
+        ask_for(fd, i);
+    for (unsigned i = 0; i < total; i++) {
+        uint64_t cookie = client_any(fd, &error);
+
+        assert_int_equal(error, 0);
+        client_receive(fd, data, sizeof data);
+        assert_int_equal(data[0], value_of(cookie));
+        assert_int_equal(data[PIECE - 1], value_of(cookie));
+        if (i + depth < total)
+            ask_for(fd, i + depth);
+    }
+    end_releasing(&releaser);
+    close(fd);
+    assert_true(fake_await_opens(bench->service, 0));
+}
+
+static void
+client_vanishes__replies_being_sent_by_another__all_ends(void **state)
+{
+    struct bench *bench = *state;
+    struct releaser releaser;
+    uint8_t data[PIECE];
+    uint32_t error;
+
+    hold(bench);
+    begin_releasing(&releaser, bench);
+    for (unsigned round = 0; round < 100; round++) {
+        int fd = client_open(bench, "A", false);
+
+        for (unsigned i = 0; i < 16; i++)
+            ask_for(fd, i);
+        for (unsigned i = 0; i < round % 8; i++) {
+            client_any(fd, &error);
+            client_receive(fd, data, sizeof data);
+        }
+        close(fd);
+        assert_true(fake_await_opens(bench->service, 0));
+    }
+    end_releasing(&releaser);
+}
+
+/* What was asked for before it is answered; then the server closes. */
+static void
+disconnect__replies_being_sent_by_another__answered_then_closed(void **state)
+{
+    struct bench *bench = *state;
+    struct releaser releaser;
+    uint8_t data[PIECE];
+    uint32_t error;
+
+    hold(bench);
+    fill_pieces(bench);
+    begin_releasing(&releaser, bench);
+    for (unsigned round = 0; round < 50; round++) {
+        int fd = client_open(bench, "A", false);
+
+        for (unsigned i = 0; i < 16; i++)
+            ask_for(fd, i);
+        client_request(fd, 0, NBD_CMD_DISC, 99, 0, 0);
+        for (unsigned i = 0; i < 16; i++) {
+            uint64_t cookie = client_any(fd, &error);
+
+            client_receive(fd, data, sizeof data);
+            assert_int_equal(data[PIECE - 1], value_of(cookie));
+        }
+        client_expect_end(fd);
+        close(fd);
+    }
+    end_releasing(&releaser);
 }
 
 static void
@@ -345,6 +505,11 @@ main(void)
         WITH_BENCH(thousand_waiting__same_connection__goes_on),
         WITH_BENCH(waiting_read__completed_on_another_thread__data_arrive),
         WITH_BENCH(waiting_reads__completed_in_a_burst__data_arrive),
+        WITH_BENCH(
+            waiting_reads__more_asked_for_while_they_are_sent__each_gets_its_own),
+        WITH_BENCH(client_vanishes__replies_being_sent_by_another__all_ends),
+        WITH_BENCH(
+            disconnect__replies_being_sent_by_another__answered_then_closed),
         WITH_BENCH(client_vanishes__64_waiting__all_cancelled),
         WITH_BENCH(client_vanishes__requests_that_ignore_cancel__awaited),
         WITH_BENCH(disc__requests_waiting__answered_before_the_end),
