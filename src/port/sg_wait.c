@@ -3,8 +3,9 @@
  *
  * The kernel tells of unmounts and of the end of a swap (proc(5)), inotify of
  * who closes one of its nodes, whichever name or mount of devtmpfs that was
- * opened by, and of rights to it that are others.  Nodes are watched after each attempt: our own closing of them is
- * no news.  Everything else has no event here but the clock's.
+ * opened by, and of rights to it that are others.  Nodes are watched after each
+ * attempt: our own closing of them is no news.  Everything else has no event
+ * here but the clock's.
  *
  * Context: the unit's thread.
  *
