@@ -17,192 +17,11 @@
 #include "base/status.h"
 #include "base/trace.h"
 
-#define TRIES_MAX  6        /* of a drive that has news again and again */
-#define READS_MAX  3        /* of a block that cannot be read */
-#define LOOK_BYTES 65536u   /* of a block that nobody knows */
-#define STEP_MAX   0x7FFFFF /* what a drive counts in one command */
+#define TRIES_MAX  6      /* of a drive that has news again and again */
+#define READS_MAX  3      /* of a block that cannot be read */
+#define LOOK_BYTES 65536u /* of a block that nobody knows */
 
-/* --- objects read --------------------------------------------------------- */
-
-static bool
-scratch(struct ri_tape *tape, size_t bytes)
-{
-    uint8_t *more;
-
-    if (tape->scratch_bytes >= bytes)
-        return true;
-    more = realloc(tape->scratch, bytes);
-    if (more == NULL)
-        return false;
-    tape->scratch = more;
-    tape->scratch_bytes = bytes;
-    return true;
-}
-
-/* The next object; no success: there is none, or the drive has something else
- * to say. */
-static NTSTATUS
-read_object(struct ri_tape *tape, uint32_t room, struct tape_object *out)
-{
-    uint32_t want = tape->block_bytes != 0 ? tape->block_bytes : room;
-    ULONG bytes = 0;
-    NTSTATUS status;
-
-    if (want == 0)
-        want = 1;
-    if (!scratch(tape, want))
-        return STATUS_INSUFFICIENT_RESOURCES;
-    status =
-        tape_port_transfer(&tape->port, FALSE, tape->scratch, want, &bytes);
-    out->kind = OBJECT_BLOCK;
-    out->length = bytes;
-    out->room = 0;
-    out->hash = 0;
-    out->lent = NULL;
-    switch (status) {
-    case STATUS_SUCCESS:
-        break;
-    case STATUS_BUFFER_OVERFLOW:
-        out->room = want;
-        break;
-    case STATUS_FILEMARK_DETECTED:
-        out->kind = OBJECT_MARK;
-        out->length = 0;
-        return STATUS_SUCCESS;
-    case STATUS_INVALID_BLOCK_LENGTH:
-        out->kind = OBJECT_BAD;
-        out->length = 0;
-        return STATUS_SUCCESS;
-    default:
-        return status;
-    }
-    out->hash = block_hash(tape->scratch, bytes);
-    return STATUS_SUCCESS;
-}
-
-/* --- going there ---------------------------------------------------------- */
-
-/* The place that everything is counted from: of a writer the last safe one. */
-static const struct tape_place *
-anchor(const struct ri_tape *tape)
-{
-    return tape->writing ? &tape->safe_place : &tape->place;
-}
-
-/* One block on.  A drive that comes to the end of the data by the last one says
- * so, as if there had been none (tgt, which counts nothing): it lies there. */
-static NTSTATUS
-pass_block(struct ri_tape *tape, bool last)
-{
-    NTSTATUS status =
-        tape_port_move(&tape->port, TAPE_SPACE_RELATIVE_BLOCKS, 1);
-    int64_t at = 0;
-
-    if (status != STATUS_NO_DATA_DETECTED || !last)
-        return status;
-    (void) tape_port_where(&tape->port, &at);
-    return at < 0 ? STATUS_SUCCESS : status;
-}
-
-/* ... or one mark. */
-static NTSTATUS
-pass_object(struct ri_tape *tape, bool last)
-{
-    NTSTATUS status = pass_block(tape, last);
-
-    return status == STATUS_FILEMARK_DETECTED ? STATUS_SUCCESS : status;
-}
-
-/*
- * Behind so many objects, all of which are blocks, or some of which were marks:
- * one that stops at a mark, as a drive should, says where that was; else it is
- * led over them one by one.  One that counts marks as blocks (tgt) passes them
- * without a word, and comes to the same place.
- */
-static NTSTATUS
-pass_objects(struct ri_tape *tape, int64_t *done, int64_t end, int64_t most)
-{
-    int64_t left = end - *done - 1, step = left < most ? left : most, at = -1;
-    NTSTATUS status;
-
-    if (step <= 1) {
-        status = pass_object(tape, left == 0);
-        *done += NT_SUCCESS(status);
-        return status;
-    }
-    status = tape_port_move(&tape->port, TAPE_SPACE_RELATIVE_BLOCKS, step);
-    if (status == STATUS_FILEMARK_DETECTED) {
-        status = tape_port_where(&tape->port, &at);
-        if (at <= *done || at > *done + step)
-            return NT_SUCCESS(status) || !tape_status_is_loss(status)
-                       ? STATUS_FILEMARK_DETECTED
-                       : status;
-        *done = at;
-        return STATUS_SUCCESS;
-    }
-    if (NT_SUCCESS(status))
-        *done += step;
-    return status;
-}
-
-NTSTATUS
-place_walk(struct ri_tape *tape, uint64_t object)
-{
-    int64_t most = STEP_MAX, done = 0;
-    NTSTATUS status = tape_port_move(&tape->port, TAPE_REWIND, 0);
-
-    while (NT_SUCCESS(status) && done < (int64_t) object) {
-        status = pass_objects(tape, &done, (int64_t) object, most);
-        if (status != STATUS_FILEMARK_DETECTED)
-            continue;
-        most = 1; /* it is behind a mark, and does not tell which */
-        done = 0;
-        status = tape_port_move(&tape->port, TAPE_REWIND, 0);
-    }
-    return status;
-}
-
-/* By files and blocks from the beginning, as before there was LOCATE. */
-static NTSTATUS
-walk_to(struct ri_tape *tape, uint64_t object)
-{
-    const struct tape_place *from = anchor(tape);
-    int64_t way = (int64_t) object - from->object, block = from->block;
-    NTSTATUS status;
-
-    if (from->object >= 0 && from->object <= UINT32_MAX &&
-        (from->file < 0 || block < 0 || block + way < 0))
-        return place_walk(tape, object);
-    if (from->object < 0 || from->file < 0 || block < 0 || block + way < 0)
-        return STATUS_FILE_INVALID;
-    if (way < 0)
-        block += way;
-    status = tape_port_move(&tape->port, TAPE_REWIND, 0);
-    if (NT_SUCCESS(status))
-        status = tape_port_move(&tape->port, TAPE_SPACE_FILEMARKS, from->file);
-    if (NT_SUCCESS(status) && block > 1)
-        status =
-            tape_port_move(&tape->port, TAPE_SPACE_RELATIVE_BLOCKS, block - 1);
-    if (NT_SUCCESS(status) && block > 0)
-        status = pass_block(tape, way <= 0);
-    for (; way > 0 && NT_SUCCESS(status); way--)
-        status = pass_object(tape, way == 1);
-    return status;
-}
-
-static NTSTATUS
-go_to(struct ri_tape *tape, uint64_t object)
-{
-    NTSTATUS status;
-
-    if (tape->no_locate)
-        return walk_to(tape, object);
-    status = tape_port_move(&tape->port, TAPE_LOGICAL_BLOCK, (LONGLONG) object);
-    if (!tape_status_is_refusal(status))
-        return status;
-    tape->no_locate = true;
-    return walk_to(tape, object);
-}
+/* --- learning -------------------------------------------------------------- */
 
 /* What is before the place, so that it can be found again. */
 NTSTATUS
@@ -218,7 +37,7 @@ place_learn(struct ri_tape *tape)
     if (!NT_SUCCESS(status) && status != STATUS_FILEMARK_DETECTED)
         return status;
     object.number = (uint64_t) tape->place.object - 1;
-    status = read_object(tape, LOOK_BYTES, &object);
+    status = place_read(tape, LOOK_BYTES, &object);
     if (status == STATUS_DEVICE_DATA_ERROR) {
         object.kind = OBJECT_BAD;
         status = STATUS_SUCCESS;
@@ -228,7 +47,7 @@ place_learn(struct ri_tape *tape)
     if (!NT_SUCCESS(status))
         return status;
     if (at >= 0 && at != tape->place.object && !tape->no_locate)
-        return go_to(tape, (uint64_t) tape->place.object);
+        return place_go_to(tape, (uint64_t) tape->place.object);
     trail_add(&tape->trail, &object);
     return STATUS_SUCCESS;
 }
@@ -267,7 +86,7 @@ read_trail(struct ri_tape *tape)
 {
     const struct trail *trail = &tape->trail;
     uint64_t end = tape->writing ? tape->safe : (uint64_t) tape->place.object;
-    int64_t blocks = anchor(tape)->block;
+    int64_t blocks = place_anchor(tape)->block;
     struct tape_object found;
     unsigned skip = 0;
     NTSTATUS status;
@@ -277,14 +96,14 @@ read_trail(struct ri_tape *tape)
     /* Walking, there is no way back over a filemark. */
     if (tape->no_locate && blocks >= 0 && trail->count > blocks)
         skip = trail->count - (unsigned) blocks;
-    status = go_to(tape, end - (trail->count - skip));
+    status = place_go_to(tape, end - (trail->count - skip));
     for (unsigned i = skip; i < trail->count && NT_SUCCESS(status); i++) {
         const struct tape_object *wanted = &trail->objects[i];
 
-        status = read_object(
+        status = place_read(
             tape, wanted->room != 0 ? wanted->room : wanted->length, &found);
         if (status == STATUS_DEVICE_DATA_ERROR && wanted->kind == OBJECT_BAD)
-            status = go_to(tape, wanted->number + 1);
+            status = place_go_to(tape, wanted->number + 1);
         else if (NT_SUCCESS(status) && !is_object(wanted, &found))
             status = STATUS_FILE_INVALID;
     }
@@ -326,7 +145,7 @@ compare_marks(struct ri_tape *tape, const struct kept_item *item,
     NTSTATUS status = STATUS_SUCCESS;
 
     for (*out_done = 0; *out_done < item->objects; ++*out_done) {
-        status = read_object(tape, LOOK_BYTES, &found);
+        status = place_read(tape, LOOK_BYTES, &found);
         if (!NT_SUCCESS(status))
             return status;
         if (found.kind != OBJECT_MARK)
@@ -349,7 +168,7 @@ compare_item(struct ri_tape *tape, const struct kept_item *item,
     *out_done = 0;
     if (item->kind == OBJECT_MARK)
         return compare_marks(tape, item, out_done);
-    if (!scratch(tape, item->length))
+    if (!place_scratch(tape, item->length))
         return STATUS_INSUFFICIENT_RESOURCES;
     status = tape_port_transfer(&tape->port, FALSE, tape->scratch, item->length,
                                 &bytes);
@@ -405,9 +224,9 @@ look_for_stray(struct ri_tape *tape, uint64_t at)
 
     if (stray->number != at)
         return STATUS_FILE_INVALID;
-    status = go_to(tape, at);
+    status = place_go_to(tape, at);
     if (NT_SUCCESS(status))
-        status = read_object(tape, room, &found);
+        status = place_read(tape, room, &found);
     if (NT_SUCCESS(status) && !is_object(stray, &found))
         status = STATUS_FILE_INVALID;
     return as_changed(status);
@@ -441,7 +260,7 @@ static NTSTATUS
 look_behind(struct ri_tape *tape)
 {
     struct tape_object found;
-    NTSTATUS status = read_object(tape, LOOK_BYTES, &found);
+    NTSTATUS status = place_read(tape, LOOK_BYTES, &found);
 
     if (status == STATUS_NO_DATA_DETECTED || status == STATUS_END_OF_MEDIA)
         return STATUS_SUCCESS;
@@ -464,7 +283,7 @@ end_behind_kept(struct ri_tape *tape)
         return status;
     status = may_write(tape, status, end);
     if (NT_SUCCESS(status))
-        status = go_to(tape, end - 1);
+        status = place_go_to(tape, end - 1);
     if (NT_SUCCESS(status))
         status = write_item(tape, last, last->objects - 1);
     return status;
@@ -483,7 +302,7 @@ end_behind_safe(struct ri_tape *tape)
     if (NT_SUCCESS(status))
         return status;
     status = may_write(tape, status, tape->safe);
-    return NT_SUCCESS(status) ? go_to(tape, tape->safe) : status;
+    return NT_SUCCESS(status) ? place_go_to(tape, tape->safe) : status;
 }
 
 static NTSTATUS
@@ -502,7 +321,7 @@ settle_kept(struct ri_tape *tape)
                 continue;
             status = may_write(tape, status, item->number + done);
             if (NT_SUCCESS(status))
-                status = go_to(tape, item->number + done);
+                status = place_go_to(tape, item->number + done);
             missing = NT_SUCCESS(status);
             if (!missing)
                 break;

@@ -251,12 +251,34 @@ NTSTATUS session_ready(struct ri_tape *tape);
 struct ri_tape *session_ref(PVPB vpb);
 void session_unref(struct ri_tape *tape);
 
-/* --- place.c -------------------------------------------------------------- */
+/* --- walk.c --------------------------------------------------------------- */
 
+/* tape->scratch has room for so much. */
+bool place_scratch(struct ri_tape *tape, size_t bytes);
+/* The next object; no success: there is none, or the drive has something else to
+ * say.  room: for a block of any length. */
+NTSTATUS place_read(struct ri_tape *tape, uint32_t room,
+                    struct tape_object *out);
+/* The place that everything is counted from: of a writer the last safe one. */
+const struct tape_place *place_anchor(const struct ri_tape *tape);
+NTSTATUS place_go_to(struct ri_tape *tape, uint64_t object);
 /* To a number that the drive would count, without LOCATE: from the beginning,
  * over blocks and marks.  Success, STATUS_NO_DATA_DETECTED, what the drive says;
  * then nobody knows where it is. */
 NTSTATUS place_walk(struct ri_tape *tape, uint64_t object);
+
+/* --- op_move.c: operations, as the table of op.c has them ------------------ */
+
+typedef NTSTATUS tape_op_fn(struct ri_tape *tape, int64_t count,
+                            struct ri_tape_result *result);
+tape_op_fn op_fsf, op_bsf, op_fsfm, op_bsfm, op_fsr, op_bsr, op_rewind, op_end,
+    op_seek;
+/* result->left: how many of `count` files from `from` on the place is short of. */
+void op_count_files(struct ri_tape *tape, int64_t from, int64_t count, int sign,
+                    struct ri_tape_result *result);
+
+/* --- place.c -------------------------------------------------------------- */
+
 /* Before the first write of a run: what lies before the place is learnt. */
 NTSTATUS place_learn(struct ri_tape *tape);
 /* The tape in the session's drive: is it the one, and its place the place?  What
@@ -277,6 +299,11 @@ void place_give_up(struct ri_tape *tape, NTSTATUS why);
 NTSTATUS session_wait(struct ri_tape *tape, NTSTATUS reason);
 void session_wake_all(void);
 DRIVER_INITIALIZE tapes_driver_entry;
+
+/* --- asked.c -------------------------------------------------------------- */
+
+/* As people see it: of a target it is the network's matter. */
+NTSTATUS session_reason(const struct ri_tape *tape, NTSTATUS reason);
 
 /* --- keep.c --------------------------------------------------------------- */
 
