@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/crc32c.h"
+#include "tapelink/crc32c.h"
 
 #define AGAIN_NS 50000000
 
@@ -327,12 +327,17 @@ tape_job_op(struct tape_job *job, int mt_op, int64_t count, const char *what)
 
 /* --- counting --------------------------------------------------------------------------- */
 
+bool
+tape_job_sums(const struct tape_job *job, bool in_set)
+{
+    return in_set || job->cli->json || !job->cli->quiet;
+}
+
 uint32_t
 tape_job_sum(const struct tape_job *job, bool in_set, const void *data,
              size_t size)
 {
-    return in_set || job->cli->json || !job->cli->quiet ? crc32c(0, data, size)
-                                                        : 0;
+    return tape_job_sums(job, in_set) ? crc32c(0, data, size) : 0;
 }
 
 void

@@ -73,8 +73,10 @@ int tape_job_refuse(struct tape_job *job, int code, const char *format, ...)
 /* MTWEOF and its kin; an exit code. */
 int tape_job_op(struct tape_job *job, int mt_op, int64_t count,
                 const char *what);
-/* Of a record.  It costs as much as a third of all the rest, so it is made when
- * it is told in the end, or goes into the record of a set; else 0. */
+/* Are there checksums?  They cost something, so they are made when they are told
+ * in the end, or go into the record of a set. */
+bool tape_job_sums(const struct tape_job *job, bool in_set);
+/* Of a record; 0 if there are none. */
 uint32_t tape_job_sum(const struct tape_job *job, bool in_set, const void *data,
                       size_t size);
 /* Adds a record with its checksum to part. */

@@ -20,6 +20,14 @@
 #define DEFAULT_RECORD (1u << 20)
 #define PIPE_SIZE      (1 << 20)
 
+/* Where it lies, and its checksum if the service has made it. */
+struct record {
+    const unsigned char *data;
+    size_t size;
+    bool summed;
+    uint32_t sum;
+};
+
 struct reader {
     struct tape_job job;
     uint64_t next, oldest;      /* slot numbers, submitted and to be reaped */
@@ -27,20 +35,20 @@ struct reader {
     bool lost;                  /* the service */
     bool holds;                 /* the last block may be padded: it is kept
                                  * back until its length is known */
-    const unsigned char *held;
-    size_t held_size;
+    struct record held;
     struct tape_set_mark mark; /* the last one read */
 };
 
 /* --- output ---------------------------------------- */
 
 static int
-put(struct reader *r, const unsigned char *data, size_t size)
+put(struct reader *r, const struct record *record)
 {
     size_t done = 0;
 
-    while (done < size) {
-        ssize_t n = write(STDOUT_FILENO, data + done, size - done);
+    while (done < record->size) {
+        ssize_t n =
+            write(STDOUT_FILENO, record->data + done, record->size - done);
 
         if (n < 0 && errno == EINTR && !tape_job_stopped(&r->job))
             continue;
@@ -52,23 +60,25 @@ put(struct reader *r, const unsigned char *data, size_t size)
         }
         done += (size_t) n;
     }
-    tape_job_count(&r->job, tape_job_sum(&r->job, r->mark.part > 0, data, size),
-                   size);
+    tape_job_count(&r->job,
+                   record->summed ? record->sum
+                                  : tape_job_sum(&r->job, r->mark.part > 0,
+                                                 record->data, record->size),
+                   record->size);
     return 0;
 }
 
 /* A record that was read; it stays where it is until the next one. */
 static int
-deliver(struct reader *r, const unsigned char *data, size_t size)
+deliver(struct reader *r, const struct record *record)
 {
     int rc = 0;
 
     if (!r->holds)
-        return put(r, data, size);
-    if (r->held_size > 0)
-        rc = put(r, r->held, r->held_size);
-    r->held = data;
-    r->held_size = size;
+        return put(r, record);
+    if (r->held.size > 0)
+        rc = put(r, &r->held);
+    r->held = *record;
     return rc;
 }
 
@@ -123,7 +133,10 @@ reap(struct reader *r)
     if (done.rc != 0 && !done.result.end_of_data)
         return read_failed(r, done.rc, &done.result);
     if (done.result.bytes > 0)
-        rc = deliver(r, r->job.window + done.offset, done.result.bytes);
+        rc = deliver(r, &(struct record){ .data = r->job.window + done.offset,
+                                          .size = done.result.bytes,
+                                          .summed = done.summed,
+                                          .sum = done.sum });
     /* With data before it the mark is met, and reported, by the same read. */
     r->filemark |= done.result.filemark;
     r->end_of_data |= done.result.end_of_data;
@@ -142,6 +155,7 @@ stream(struct reader *r)
 
     r->filemark = r->end_of_data = false;
     r->next = r->oldest = 0;
+    tape_link_want_sums(r->job.link, tape_job_sums(&r->job, r->mark.part > 0));
     tape_link_go_on(r->job.link); /* a mark that was read alone held it, too */
     while (rc == 0 && !r->filemark && !r->end_of_data &&
            !tape_job_stopped(&r->job)) {
@@ -233,14 +247,16 @@ same_sum(const struct tape_set_sum *a, const struct tape_set_sum *b)
 static int
 let_go(struct reader *r, uint64_t bytes)
 {
-    size_t size = r->held_size;
+    struct record record = r->held;
 
-    r->held_size = 0;
-    if (size == 0 || bytes <= r->job.part.bytes)
+    r->held.size = 0;
+    if (record.size == 0 || bytes <= r->job.part.bytes)
         return 0;
-    if (bytes - r->job.part.bytes < size)
-        size = (size_t) (bytes - r->job.part.bytes);
-    return put(r, r->held, size);
+    if (bytes - r->job.part.bytes < record.size) {
+        record.size = (size_t) (bytes - r->job.part.bytes);
+        record.summed = false;
+    }
+    return put(r, &record);
 }
 
 /* The record behind the data.  *out_last: no part follows.  Without one the
@@ -410,7 +426,8 @@ read_plain(struct reader *r, bool begun, size_t bytes)
 
     tape_job_name(&r->job);
     if (bytes > 0)
-        rc = put(r, r->job.mark_room, bytes);
+        rc =
+            put(r, &(struct record){ .data = r->job.mark_room, .size = bytes });
     for (; rc == 0 && done < files && !r->end_of_data; done++) {
         uint64_t before = r->job.part.records;
 

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/crc32c.h"
+#include "tapelink/crc32c.h"
 
 #define BLOCK      512
 #define TEXT_MAX   2048

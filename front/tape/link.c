@@ -37,6 +37,7 @@ struct tape_link {
     bool own_window;
     int broken; /* 0, or -errno for all that follows */
     uint32_t group;
+    bool sums; /* are wanted of reads */
     struct on_its_way ring[TAPE_LINK_PENDING];
     unsigned first, pending;
     uint8_t in[IN_BYTES]; /* [in_at, in_end) */
@@ -468,6 +469,8 @@ submit(struct tape_link *link, bool write, size_t offset, size_t size)
     unsigned at = (link->first + link->pending) % TAPE_LINK_PENDING;
     int rc;
 
+    if (!write && link->sums)
+        request.flags = TAPE_WANT_SUM;
     if (size > RI_TAPE_RECORD_MAX || offset > link->window->size ||
         size > link->window->size - offset)
         return -EINVAL;
@@ -492,6 +495,12 @@ int
 tape_link_submit_read(struct tape_link *link, size_t offset, size_t size)
 {
     return submit(link, false, offset, size);
+}
+
+void
+tape_link_want_sums(struct tape_link *link, bool want)
+{
+    link->sums = want;
 }
 
 int
@@ -519,10 +528,16 @@ tape_link_reap(struct tape_link *link, struct tape_link_done *out_done)
         .rc = reply.rc,
         .offset = at.offset,
         .size = at.size,
+        .summed = !at.write && (reply.flags & TAPE_SUMMED) != 0 &&
+                  reply.bytes <= at.size,
     };
     if (reply.bytes > at.size)
         reply.bytes = at.size;
     tape_result_unpack(&reply, extra, &out_done->result);
+    if (out_done->summed) {
+        out_done->sum = (uint32_t) reply.left;
+        out_done->result.left = 0;
+    }
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tapelink/crc32c.h"
 #include "tapelink/serve_internal.h"
 
 #define IN_BYTES  16384
@@ -21,6 +22,8 @@
 /* Replies are sent when the data that they tell of are so many bytes, ... */
 #define TOGETHER_BYTES (1u << 20)
 #define TOGETHER       32 /* ... or so many records, at most */
+/* What is longer has left the cache by the time that it could be summed. */
+#define SUM_MAX (256u << 10)
 
 _Static_assert(IN_BYTES >= sizeof(struct tape_request) + TAPE_EXTRA_MAX,
                "fits");
@@ -163,6 +166,23 @@ ends_stream(int rc, const struct ri_tape_result *result)
            result->early_warning || result->end_of_tape;
 }
 
+/* A read's answer, with the checksum if it was asked for and is worth it. */
+static bool
+reply_read(struct serving *s, const struct tape_request *request,
+           const uint8_t *data, int rc, const struct ri_tape_result *result)
+{
+    struct tape_reply out = { .op = request->op, .rc = rc };
+
+    tape_result_pack(result, &out);
+    if (request->flags & TAPE_WANT_SUM && rc == 0 && result->bytes > 0 &&
+        result->bytes <= SUM_MAX && result->bytes <= request->size) {
+        out.flags |= TAPE_SUMMED;
+        out.left = crc32c(0, data, result->bytes);
+    }
+    return reply(s, &out, result->text,
+                 strnlen(result->text, sizeof result->text));
+}
+
 static bool
 transfer(struct serving *s, const struct tape_request *request)
 {
@@ -186,7 +206,8 @@ transfer(struct serving *s, const struct tape_request *request)
         s->holding = true;
         s->held = request->group;
     }
-    return reply_result(s, request->op, rc, &result);
+    return request->op == TAPE_READ ? reply_read(s, request, data, rc, &result)
+                                    : reply_result(s, request->op, rc, &result);
 }
 
 static bool

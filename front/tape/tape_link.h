@@ -75,6 +75,12 @@ void *tape_link_buffer(const struct tape_link *link, size_t *out_size);
  * on their way as may be; -EINVAL: not in the window, or too long. */
 int tape_link_submit_write(struct tape_link *link, size_t offset, size_t size);
 int tape_link_submit_read(struct tape_link *link, size_t offset, size_t size);
+/*
+ * Are checksums wanted of what is read from now on?  The service makes them
+ * while the data are in the cache of its processor, from where another one would
+ * have to fetch them; of long records it makes none.
+ */
+void tape_link_want_sums(struct tape_link *link, bool want);
 
 struct tape_link_done {
     bool write;
@@ -82,6 +88,8 @@ struct tape_link_done {
                                  * stream; rc is -ECANCELED */
     int rc;                     /* as ri_tape_read and ri_tape_write */
     size_t offset, size;        /* as submitted */
+    bool summed;                /* read: sum is the CRC-32C of its bytes */
+    uint32_t sum;
     struct ri_tape_result result;
 };
 

@@ -33,7 +33,7 @@ enum tape_wire_op {
     TAPE_OPEN = 1,              /* code: version; count: size of the status, 0:
                                  * not asked for; flags: how; the name of the
                                  * tape behind it */
-    TAPE_READ,                  /* offset, size */
+    TAPE_READ,                  /* offset, size; flags: sum */
     TAPE_WRITE,                 /* offset, size */
     TAPE_OP,                    /* code: MT...; count */
     TAPE_STATUS,                /* struct tape_wire_status behind the reply */
@@ -41,12 +41,13 @@ enum tape_wire_op {
     TAPE_CLOSE,                 /* the last one */
 };
 
-/* Of TAPE_OPEN and TAPE_NEXT. */
+/* Of TAPE_OPEN, TAPE_NEXT and TAPE_READ. */
 #define TAPE_HOW_WRITE          0x01u
 #define TAPE_HOW_NO_TAPE_NEEDED 0x02u
 #define TAPE_HOW_REWIND         0x04u
 #define TAPE_HOW_FAIL_WITHOUT   0x08u
 #define TAPE_NEXT_BLANK         0x10u
+#define TAPE_WANT_SUM           0x20u
 
 struct tape_request {
     uint16_t op;
@@ -65,6 +66,7 @@ struct tape_request {
 #define TAPE_END_OF_TAPE   0x08u
 #define TAPE_BEGINNING     0x10u
 #define TAPE_SKIPPED       0x20u
+#define TAPE_SUMMED        0x40u        /* left: CRC-32C of what was read */
 
 struct tape_reply {
     uint16_t op;

@@ -163,6 +163,63 @@ stream__slots_used_again_at_once__records_are_remembered_before(void **state)
     tape_link_close(link, NULL);
 }
 
+/* Made by the service when they are asked for, of what came. */
+static void
+stream__sums_asked_for__those_of_what_was_read(void **state)
+{
+    struct tape_link *link = house_open();
+    size_t room;
+    unsigned char *base = tape_link_buffer(link, &room);
+    struct tape_link_done done;
+
+    (void) state;
+    memcpy(base, "123456789", 9);
+    memset(base + 100, 0, 32);
+    assert_int_equal(tape_link_write(link, base, 9, NULL), 0);
+    assert_int_equal(tape_link_write(link, base + 100, 32, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTWEOF, 1, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    for (unsigned asked = 0; asked < 2; asked++) {
+        tape_link_want_sums(link, asked != 0);
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(tape_link_submit_read(link, i * 100, 100), 0);
+        for (size_t i = 0; i < 4; i++) {
+            assert_int_equal(tape_link_reap(link, &done), 0);
+            assert_int_equal(done.summed, asked != 0 && i < 2);
+            assert_int_equal(done.result.left, 0);
+            if (!done.summed)
+                continue;
+            assert_int_equal(done.result.bytes, i == 0 ? 9 : 32);
+            /* RFC 3720, B.4, and the check value of CRC-32C */
+            assert_int_equal(done.sum, i == 0 ? 0xE3069283 : 0x8A9136AA);
+        }
+        tape_link_go_on(link);
+        assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    }
+    tape_link_close(link, NULL);
+}
+
+/* Of long ones it is left to the client. */
+static void
+stream__sums_asked_for__of_a_long_record__none(void **state)
+{
+    struct tape_link *link = house_open();
+    size_t room, size = 300 << 10;
+    unsigned char *base = tape_link_buffer(link, &room);
+    struct tape_link_done done;
+
+    (void) state;
+    memset(base, 1, size);
+    assert_int_equal(tape_link_write(link, base, size, NULL), 0);
+    assert_int_equal(tape_link_op(link, MTREW, 1, NULL), 0);
+    tape_link_want_sums(link, true);
+    assert_int_equal(tape_link_submit_read(link, 0, size), 0);
+    assert_int_equal(tape_link_reap(link, &done), 0);
+    assert_int_equal(done.result.bytes, size);
+    assert_false(done.summed);
+    tape_link_close(link, NULL);
+}
+
 /* What was written is the service's no more when the client is told of it. */
 static void
 stream__written_from_slots_used_again_at_once__none_is_spoilt(void **state)
@@ -440,6 +497,8 @@ main(void)
         T(stream__as_many_as_may_be__in_order),
         T(stream__read_meets_a_filemark__what_is_behind_waits_for_go_on),
         T(stream__slots_used_again_at_once__records_are_remembered_before),
+        T(stream__sums_asked_for__those_of_what_was_read),
+        T(stream__sums_asked_for__of_a_long_record__none),
         T(stream__written_from_slots_used_again_at_once__none_is_spoilt),
         T(stream__one_read_submitted__is_ready_in_the_end),
         T(stream__a_record_waits__those_before_it_are_told),
