@@ -11,6 +11,8 @@ kernel.
 
     bench/tape.py REINSERT [MIB] [ROUNDS]
 
+What it finds goes to bench/results/tape.md as well.
+
 SPDX-License-Identifier: MIT
 """
 import os
@@ -24,6 +26,24 @@ REINSERT = os.path.abspath(sys.argv[1])
 SIZE_MIB = int(sys.argv[2]) if len(sys.argv) > 2 else 512
 ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 7
 TICK = os.sysconf("SC_CLK_TCK")
+RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results",
+                       "tape.md")
+said = []
+
+
+def say(line):
+    print(line, flush=True)
+    said.append(line)
+
+
+def save():
+    with open(RESULTS, "w", encoding="ascii") as file:
+        file.write("# Speed of `reinsert tape`\n\n"
+                   f"An emulated drive, {SIZE_MIB} MiB on tmpfs, "
+                   f"{os.cpu_count()} processors, medians of {ROUNDS} "
+                   "alternating runs; load of the machine when it ended: "
+                   f"{os.getloadavg()[1]:.1f}.\n\n```\n"
+                   + "".join(f"{line}\n" for line in said) + "```\n")
 
 
 def service_cpu(pid):
@@ -131,7 +151,7 @@ def report(record, turns):
         rate = SIZE_MIB / clock[row]
         pipe = clock["cat | cat"] / clock[row]
         dd = clock[beside] / clock[row]
-        print(f"{row:12} {record:>4}: {rate:6.0f} MiB/s "
+        say(f"{row:12} {record:>4}: {rate:6.0f} MiB/s "
               f"({cpu[row]:.2f} s of processors), {pipe:.2f} of a pipe "
               f"({'met' if pipe >= 0.5 else 'missed'}: 0.5), {dd:.2f} of dd "
               f"({'met' if dd >= 1 / 1.2 else 'missed'}: 0.83; "
@@ -144,7 +164,7 @@ KIB = {"10K": 10, "64K": 64, "1M": 1024}
 def report_files(record, turns):
     for row, beside in (("dd to nst0", "write"), ("dd from nst0", "read")):
         if row not in turns[0]:
-            print(f"{row}: no /dev/fuse, or not root")
+            say(f"{row}: no /dev/fuse, or not root")
             continue
         records = SIZE_MIB * 1024 / KIB[record]
         clock, cpu = (statistics.median(t[row][i] for t in turns)
@@ -152,7 +172,7 @@ def report_files(record, turns):
         more = [(clock, cpu)[i] - statistics.median(t[beside][i]
                                                     for t in turns)
                 for i in range(2)]
-        print(f"{row:12} {record:>4}: {SIZE_MIB / clock:6.0f} MiB/s, a record "
+        say(f"{row:12} {record:>4}: {SIZE_MIB / clock:6.0f} MiB/s, a record "
               f"{more[0] / records * 1e6:+.0f} us, of processors "
               f"{more[1] / records * 1e6:+.0f} us, beside `reinsert tape "
               f"{beside}`")
@@ -169,6 +189,7 @@ def main():
                 if record != "10K":     # of tar and dd, for the files alone
                     report(record, turns)
                 report_files(record, turns)
+            save()
         finally:
             bench.end()
 
