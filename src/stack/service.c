@@ -19,6 +19,7 @@
 #include "ke/ke.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
+#include "stack/sg.h"
 #include "stack/stack_internal.h"
 #include "stack/tape_drive.h"
 #include "tapes/tapes.h"
@@ -419,6 +420,7 @@ ri_service_start(const struct ri_config *config,
         free(service);
         return ri_fail(out_error, -ENOMEM, "out of memory");
     }
+    sg_begin();
     status = load_drivers(service, config);
     if (!NT_SUCCESS(status))
         rc = ri_fail(out_error, -EIO, "the drivers cannot be loaded: %s",

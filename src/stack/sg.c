@@ -285,6 +285,12 @@ sg_turned(void *context)
 
 /* --- life ---------------------------------------------------------------------------- */
 
+void
+sg_begin(void)
+{
+    sg_restore(&sg_system, NOTES);
+}
+
 NTSTATUS
 sg_unit(struct ri_service *service, const struct sg_use *use,
         struct sg_drive **out_sg, PDEVICE_OBJECT *out_pdo)
@@ -302,7 +308,6 @@ sg_unit(struct ri_service *service, const struct sg_use *use,
     snprintf(sg->claim.note, sizeof sg->claim.note, NOTES "/%s%s",
              use->robot ? "library:" : "", use->config->name);
     snprintf(sg->match, sizeof sg->match, "%s", use->config->match);
-    sg_restore(&sg_system, NOTES);
     return port_add_sg(
         service->port,
         &(struct port_sg_config){ .open = sg_found_open,

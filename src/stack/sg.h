@@ -22,6 +22,9 @@ struct sg_use {
     size_t text_max;
 };
 
+/* What a service that was killed took from the kernel's drivers is given back.
+ * Before any drive is taken. */
+void sg_begin(void);
 /* The unit, and what finds it, which the caller frees, also after a failure. */
 NTSTATUS sg_unit(struct ri_service *service, const struct sg_use *use,
                  struct sg_drive **out_sg, PDEVICE_OBJECT *out_pdo);

@@ -185,6 +185,20 @@ held_by(const struct sg_roots *roots, const struct sg_found *found,
     return rc;
 }
 
+/* The name of a node, of whose path another root or mount namespace may have
+ * more in front: "/newroot/dev/sr0".  NULL: it is none. */
+static const char *
+node_in(const char *path)
+{
+    const char *name = NULL;
+
+    while ((path = strstr(path, "/dev/")) != NULL) {
+        path += strlen("/dev/");
+        name = path;
+    }
+    return name;
+}
+
 static bool
 process_has_it(const char *folder, const struct sg_found *found, char *out_node,
                size_t max)
@@ -192,6 +206,7 @@ process_has_it(const char *folder, const struct sg_found *found, char *out_node,
     char path[PATH_MAX], target[PATH_MAX];
     DIR *dir = opendir(folder);
     struct dirent *entry;
+    const char *name;
     bool has = false;
 
     while (!has && dir != NULL && (entry = readdir(dir)) != NULL) {
@@ -202,9 +217,10 @@ process_has_it(const char *folder, const struct sg_found *found, char *out_node,
         if (len <= 0)
             continue;
         target[len] = '\0';
-        has = strncmp(target, "/dev/", 5) == 0 && is_node(found, target + 5);
+        name = node_in(target);
+        has = name != NULL && is_node(found, name);
         if (has)
-            snprintf(out_node, max, "%.63s", target);
+            snprintf(out_node, max, "/dev/%.57s", name);
     }
     if (dir != NULL)
         closedir(dir);

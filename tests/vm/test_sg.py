@@ -112,6 +112,36 @@ def test_who_else_would_be_told_is_named(guest):
     assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
 
 
+def test_who_lets_go_of_a_drive_is_heard_of(guest, serve):
+    """A mount that only another namespace sees, then a process."""
+    node = guest.run("ls /sys/class/scsi_generic/*/device/block | grep sr"
+                     ).strip()
+    go = guest.path("go")
+    other = guest.begin(
+        "mkdir -p /mnt/sg; exec unshare -m sh -c "
+        f"'mount -o ro /dev/{node} /mnt/sg && echo mounted $$; "
+        f"while [ ! -e {go} ]; do sleep 0.2; done; exec 3</dev/{node}; "
+        "umount /mnt/sg && echo open; "
+        f"while [ -e {go} ]; do sleep 0.2; done; exec 3<&-; sleep 1000'")
+    until(lambda: "mounted" in other.output, "a mount", 20)
+    assert node not in guest.run("cat /proc/mounts")
+    service = serve("letgo", owned(cd=ALL["cd"]))
+    service.wait(lambda s: f"{node} is mounted on /mnt/sg for process" in
+                 s["drives"][0]["changes_why"], 20, "who has it")
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+    with open(go, "w", encoding="utf-8"):
+        pass
+    until(lambda: "open" in other.output, "an open node", 20)
+    service.wait(lambda s: f"/dev/{node} is open in process" in
+                 s["drives"][0]["changes_why"], 20, "who has it")
+    os.unlink(go)
+    service.mounted("SG-CD")
+    service.stop()
+    guest.run(f"kill {other.output.split()[1]}")
+    other.wait()
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+
+
 class Client:
     """The guest's kernel, with one volume of the service."""
 
@@ -345,7 +375,10 @@ def test_a_killed_service_leaves_a_note(guest, serve):
     assert drivers(guest) == ["0", "0", "5"]
     service.start()
     service.mounted("SG-HD")
-    service.stop()
+    service.kill()
+    assert drivers(guest) == ["0", "0", "5"]
+    # ... also one that has no such drives.
+    serve("sgother", {"d": {"type": "disk"}})
     assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
     assert guest.run("ls /run/reinsert/own") == ""
 

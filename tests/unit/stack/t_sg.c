@@ -259,6 +259,9 @@ used__mount_swap_holder_process__each_is_named(void **state)
         top);
     put("proc/4242/comm", "smartd\\n");
     refused("/dev/sg10 is open in process 4242 (smartd)");
+    /* One whose root is another than ours. */
+    run("ln -sfn /newroot/dev/sdb1 %s/proc/4242/fd/5", top);
+    refused("/dev/sdb1 is open in process 4242 (smartd)");
 }
 
 /* A container's mount, which /proc/self does not show. */
