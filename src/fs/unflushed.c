@@ -372,13 +372,15 @@ witness_done(struct volume *volume, PIRP irp, BOOLEAN known, ULONG epoch,
     KeReleaseSpinLock(&volume->lock, irql);
 }
 
-/* No write was below us when the read was sent, and none was sent since. */
+/* No write was below us when the read was sent, and none was sent since.  One
+ * that failed, perhaps only to be sent again, leaves its turn to the next. */
 static void
-sample_done(struct volume *volume, PIRP irp, BOOLEAN known)
+sample_done(struct volume *volume, PIRP irp, BOOLEAN good)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
     ULONG64 offset = (ULONG64) own->Parameters.Read.ByteOffset.QuadPart;
     const void *data = fs_data_of(irp);
+    BOOLEAN known = TRUE;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->log_lock, &irql);
@@ -389,8 +391,10 @@ sample_done(struct volume *volume, PIRP irp, BOOLEAN known)
     KeAcquireSpinLock(&volume->lock, &irql);
     if (volume->sample == irp) {
         volume->sample = NULL;
-        if (known && data != NULL && volume->witness != NULL &&
-            volume->generation == fs_sent_generation(irp))
+        if (!good)
+            volume->asked = volume->sample_every;
+        else if (known && data != NULL && volume->witness != NULL &&
+                 volume->generation == fs_sent_generation(irp))
             witness_saw(volume->witness, offset, data, volume->block_bytes,
                         FALSE);
     }

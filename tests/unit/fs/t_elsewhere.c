@@ -545,6 +545,29 @@ witness__of_a_write_without_a_log__noticed(void **state)
     assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
 }
 
+/* It was sent twice: the first time the drive told of a new medium. */
+static void
+witness__of_a_read_that_had_to_wait_for_the_verification__noticed(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("wread", "WREAD", "A000006F");
+    struct volume *volume;
+
+    image_poke(path, 2 * AT, "as it was", 9);
+    put_in(d, path);
+    volume = mount(d);
+    fault(d, "at 1 read do sense 6/28/00");
+    assert_int_equal(read_volume(volume, 2 * AT, buffer, 4096), STATUS_SUCCESS);
+    assert_memory_equal(buffer, "as it was", 9);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    pull_out(d);
+    image_poke(path, 2 * AT, "elsewhere", 9);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+}
+
 /* Only just mounted, and the end of the first FAT is what is different. */
 static void
 witness__of_metadata__noticed_without_any_request(void **state)
@@ -1052,6 +1075,8 @@ main(void)
              rig_cached_disk),
         TEST(witness__of_a_flushed_write__noticed, rig_cached_disk),
         TEST(witness__of_a_write_without_a_log__noticed, rig_disk),
+        TEST(witness__of_a_read_that_had_to_wait_for_the_verification__noticed,
+             rig_disk),
         TEST(witness__of_metadata__noticed_without_any_request, rig_disk),
         TEST(witness__compared__one_pass_neighbours_in_one_read,
              rig_cached_disk),
