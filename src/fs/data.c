@@ -3,20 +3,16 @@
  *
  * A request goes down on the thread that brought it.  When the answer is that
  * something about the medium must be settled first, the request is posted to
- * the volume's worker, where the one decision is made (decide): verify and send
- * again, put the question to a person, or fail.
+ * the volume's worker (posted.c).
  *
  * Context: fs_data at <= APC_LEVEL; the completion routine at <= DISPATCH_LEVEL
- * posts only.  One worker per volume runs at a time.
+ * posts only.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "fs/fs_internal.h"
 
 #include <ntddstor.h>
-
-#include "base/status.h"
-#include "base/trace.h"
 
 /*
  * The number that a request carries: in the location for the drive the media
@@ -43,8 +39,8 @@ fs_sent_generation(PIRP irp)
     return own->Parameters.Read.Key;
 }
 
-static NTSTATUS NTAPI
-finish(PIRP irp, NTSTATUS status)
+NTSTATUS NTAPI
+fs_finish(PIRP irp, NTSTATUS status)
 {
     PDEVICE_OBJECT device = IoGetCurrentIrpStackLocation(irp)->DeviceObject;
 
@@ -55,9 +51,8 @@ finish(PIRP irp, NTSTATUS status)
     return STATUS_PENDING;
 }
 
-/* What a recursive request completes with. */
-static NTSTATUS NTAPI
-recursive_status(PIRP irp, NTSTATUS status)
+NTSTATUS NTAPI
+fs_recursive_status(PIRP irp, NTSTATUS status)
 {
     UCHAR marks = IoGetCurrentIrpStackLocation(irp)->MinorFunction;
     ULONG_PTR top = (marks & FS_FROM_CACHE) != 0 ? FSRTL_CACHE_TOP_LEVEL_IRP
@@ -113,7 +108,7 @@ fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason)
     PDEVICE_OBJECT real = __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE);
 
     if (fs_ending())
-        return finish(irp, STATUS_SYSTEM_SHUTDOWN);
+        return fs_finish(irp, STATUS_SYSTEM_SHUTDOWN);
     IoMarkIrpPending(irp);
     if (__atomic_load_n(&volume->tried, __ATOMIC_RELAXED) == irp)
         fs_try_none(irp);
@@ -197,7 +192,7 @@ data_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
                    ? STATUS_MORE_PROCESSING_REQUIRED
                    : STATUS_SUCCESS;
     if ((own->MinorFunction & FS_RECURSIVE) != 0 && !NT_SUCCESS(status)) {
-        irp->IoStatus.Status = recursive_status(irp, status);
+        irp->IoStatus.Status = fs_recursive_status(irp, status);
         irp->IoStatus.Information = 0;
         return STATUS_SUCCESS;
     }
@@ -283,10 +278,8 @@ build_next(struct volume *volume, PIRP irp, ULONG count, BOOLEAN through)
     IoSetCompletionRoutine(irp, data_done, volume, TRUE, TRUE, TRUE);
 }
 
-/* Is it away only because the medium would not take what it lacks?  Whoever
- * asks for it finds out whether the tab was changed. */
-static BOOLEAN
-lacks_writes(struct volume *volume)
+BOOLEAN
+fs_lacks_writes(struct volume *volume)
 {
     BOOLEAN yes;
     KIRQL irql;
@@ -306,12 +299,12 @@ hold_back(struct volume *volume, PIRP irp, NTSTATUS status, BOOLEAN settled)
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
 
     if (!settled && (own->MinorFunction & FS_RECURSIVE) == 0 &&
-        lacks_writes(volume))
+        fs_lacks_writes(volume))
         status = STATUS_VERIFY_REQUIRED;
     if ((own->MinorFunction & FS_RECURSIVE) != 0) {
         if (IoIsErrorUserInduced(status) && irp->Tail.Overlay.Thread != NULL)
             IoSetHardErrorOrVerifyDevice(irp, volume->vpb->RealDevice);
-        return finish(irp, recursive_status(irp, status));
+        return fs_finish(irp, fs_recursive_status(irp, status));
     }
     if (fs_is_gone(status))
         return fs_wait_for_medium(volume, irp, status);
@@ -323,7 +316,7 @@ hold_back(struct volume *volume, PIRP irp, NTSTATUS status, BOOLEAN settled)
     case FS_ASK:
         return fs_wait_for_medium(volume, irp, status);
     default:
-        return finish(irp, status);
+        return fs_finish(irp, status);
     }
 }
 
@@ -387,7 +380,7 @@ send_down(struct volume *volume, PIRP irp, BOOLEAN settled)
     }
     if (fs_on_disk() && modifies(irp, own) && fs_log_stale(volume)) {
         KeReleaseSpinLock(&volume->lock, irql);
-        return finish(irp, STATUS_IO_DEVICE_ERROR);
+        return fs_finish(irp, STATUS_IO_DEVICE_ERROR);
     }
     if (fs_on_disk() && fs_intent_due_locked(volume, irp)) {
         KeReleaseSpinLock(&volume->lock, irql);
@@ -419,10 +412,8 @@ fs_send_first(struct volume *volume, PIRP irp)
     send_down(volume, irp, FALSE);
 }
 
-/* Before a flush is acknowledged we know the volume by what it is now: a new
- * label must not make it a stranger. */
-static BOOLEAN
-needs_refresh(struct volume *volume, PIRP irp)
+BOOLEAN
+fs_needs_refresh(struct volume *volume, PIRP irp)
 {
     return IoGetCurrentIrpStackLocation(irp)->MajorFunction ==
                IRP_MJ_FLUSH_BUFFERS &&
@@ -472,8 +463,8 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
     if (is_transfer(irp)) {
         status = check_range(volume, own);
         if (!NT_SUCCESS(status))
-            return finish(irp, status);
-    } else if (top == NULL && needs_refresh(volume, irp)) {
+            return fs_finish(irp, status);
+    } else if (top == NULL && fs_needs_refresh(volume, irp)) {
         /* The worker reads the identity again, then sends it: for that it must
          * not count as sent under this generation, nor under one given up. */
         set_key(own, fs_volume_generation(volume) + 1);
@@ -482,182 +473,4 @@ fs_data(PDEVICE_OBJECT device, PIRP irp)
         return STATUS_PENDING;
     }
     return send_down(volume, irp, FALSE);
-}
-
-/* --- the decision ---------------------------------------------------------------------- */
-
-/* Verifies the volume in its drive; afterwards its state says what came out.
- * FALSE: that took long, and the request has gone its own way. */
-static BOOLEAN
-verify_now(struct volume *volume, PIRP irp, ULONG generation)
-{
-    if (!fs_on_device(volume)) {
-        fs_volume_change(volume, generation, VOL_ABSENT, STATUS_WRONG_VOLUME);
-        return TRUE;
-    }
-    if (fs_state_away(fs_volume_state(volume)) ||
-        fs_volume_state(volume) == VOL_CHANGED ||
-        fs_volume_generation(volume) != generation)
-        return TRUE;
-    fs_set_verify(volume);
-    fs_watch_begin(volume, irp);
-    fs_perform_verify(volume, (PIRP) FSRTL_FSP_TOP_LEVEL_IRP, FALSE);
-    return fs_watch_end(volume);
-}
-
-/* The question is put; but if the volume was settled since the request was sent,
- * what it is about may be over: then whoever waits is told once more. */
-static void
-ask_about(struct volume *volume, PIRP irp, NTSTATUS status, ULONG generation)
-{
-    fs_wait_for_medium(volume, irp, status);
-    if (fs_volume_generation(volume) != generation && fs_volume_mounted(volume))
-        fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
-}
-
-enum verdict { SEND_AGAIN, VERIFY_FIRST, MARK_ABSENT, ASK, FAIL };
-
-/*
- * Pure: what to do about a request that came back with status.  The table's
- * fate, refined by what is known of the volume: it may have been settled since
- * the request was sent.
- */
-static enum verdict
-decide(NTSTATUS status, BOOLEAN settled_since, BOOLEAN on_device)
-{
-    enum fs_fate fate = fs_outcome(status)->fate;
-
-    /* The drive holds another volume now: the error was about that one. */
-    if (fate == FS_FATE_RECHECK && !on_device)
-        fate = FS_FATE_VERIFY;
-    if (settled_since && fate != FS_FATE_FAIL)
-        return SEND_AGAIN;
-    switch (fate) {
-    case FS_FATE_VERIFY:
-        return VERIFY_FIRST;
-    case FS_FATE_AWAY:
-    case FS_FATE_GONE:
-        return MARK_ABSENT;
-    case FS_FATE_ASK:
-        return ASK;
-    default:
-        return FAIL;
-    }
-}
-
-/* The drive's own choice of device to verify is not to be relied on: ours is
- * the volume's.  It must not stay behind. */
-static void
-clear_device_to_verify(PIRP irp)
-{
-    PETHREAD thread = irp->Tail.Overlay.Thread;
-
-    if (thread == NULL || IoGetDeviceToVerify(thread) == NULL)
-        thread = PsGetCurrentThread();
-    if (IoGetDeviceToVerify(thread) != NULL)
-        IoSetDeviceToVerify(thread, NULL);
-}
-
-static void
-settle(struct volume *volume, PIRP irp)
-{
-    PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
-    UCHAR major = own->MajorFunction;
-    NTSTATUS status = irp->IoStatus.Status;
-    ULONG generation = fs_volume_generation(volume);
-    BOOLEAN settled, cancelled;
-    enum vol_state state;
-
-    clear_device_to_verify(irp);
-    cancelled = __atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST);
-    if (fs_ending() || cancelled) {
-        finish(irp, cancelled ? STATUS_CANCELLED : STATUS_SYSTEM_SHUTDOWN);
-        return;
-    }
-    if (major == IRP_MJ_CREATE || major == IRP_MJ_FILE_SYSTEM_CONTROL) {
-        fs_settle_control(volume, irp);
-        return;
-    }
-    if ((own->MinorFunction & FS_NEEDS_FLUSH) != 0) {
-        status = fs_flush_for(volume, irp);
-        if (NT_SUCCESS(status))
-            fs_note_tried(volume, irp, status);
-        if (NT_SUCCESS(status) && fs_commit_flushed(volume, irp))
-            return;
-        if (NT_SUCCESS(status)) {
-            irp->IoStatus.Status = status;
-            IoCompleteRequest(irp, IO_DISK_INCREMENT);
-            return;
-        }
-        if ((own->MinorFunction & FS_RECURSIVE) != 0) {
-            finish(irp, recursive_status(irp, status));
-            return;
-        }
-        /* If it goes down again, it does so from the start. */
-        own->MinorFunction &= (UCHAR) ~FS_NEEDS_FLUSH;
-    }
-    /* Another thread may be at it, which is waited for here, or in verify_now:
-     * the worker does not spin. */
-    if (fs_volume_state(volume) == VOL_REPLAYING)
-        fs_wait_for_resume(volume);
-    /* It was in the drive when a person gave the volume up: a flush that went on
-     * later would promise what is in a file. */
-    if (fs_given_up(volume, irp, &status)) {
-        finish(irp, status);
-        return;
-    }
-    state = fs_volume_state(volume);
-    settled = generation != fs_sent_generation(irp) ||
-              (state != VOL_MOUNTED && state != VOL_VERIFYING);
-    if (needs_refresh(volume, irp))
-        fs_refresh(volume);
-    if (status == STATUS_VERIFY_REQUIRED && lacks_writes(volume)) {
-        fs_watch_begin(volume, irp);
-        fs_perform_verify(volume, (PIRP) FSRTL_FSP_TOP_LEVEL_IRP, FALSE);
-        if (fs_watch_end(volume))
-            send_down(volume, irp, TRUE);
-        return;
-    }
-    switch (decide(status, settled, fs_on_device(volume))) {
-    case VERIFY_FIRST:
-        if (verify_now(volume, irp, generation))
-            send_down(volume, irp, TRUE);
-        break;
-    case MARK_ABSENT:
-        fs_volume_lose(volume, generation, fs_absent_reason(status), status);
-        send_down(volume, irp, TRUE);
-        break;
-    case SEND_AGAIN:
-        send_down(volume, irp, TRUE);
-        break;
-    case ASK:
-        ask_about(volume, irp, status, generation);
-        break;
-    case FAIL:
-        finish(irp, status);
-        break;
-    }
-}
-
-/* While an eject is under way, requests stay posted; it runs them at its end. */
-void
-fs_run_posted(struct volume *volume)
-{
-    KIRQL irql;
-
-    for (;;) {
-        PIRP irp = NULL;
-
-        KeAcquireSpinLock(&volume->lock, &irql);
-        if (!IsListEmpty(&volume->posted) &&
-            (volume->state != VOL_EJECTING || fs_ending()))
-            irp = CONTAINING_RECORD(RemoveHeadList(&volume->posted), IRP,
-                                    Tail.Overlay.ListEntry);
-        else
-            volume->worker_busy = FALSE;
-        KeReleaseSpinLock(&volume->lock, irql);
-        if (irp == NULL)
-            return;
-        settle(volume, irp);
-    }
 }

@@ -357,8 +357,21 @@ NTSTATUS fs_flush_device(PDEVICE_OBJECT target, const ULONG *count);
  * registers each time. */
 NTSTATUS NTAPI fs_data(PDEVICE_OBJECT device, PIRP irp);
 void NTAPI fs_post(struct volume *volume, PIRP irp);
+/* Completes it, without information; STATUS_PENDING, for whoever sent it knows
+ * it as pending. */
+NTSTATUS NTAPI fs_finish(PIRP irp, NTSTATUS status);
+/* What a recursive request completes with. */
+NTSTATUS NTAPI fs_recursive_status(PIRP irp, NTSTATUS status);
+/* Is it away only because the medium would not take what it lacks?  Whoever
+ * asks for it finds out whether the tab was changed. */
+BOOLEAN fs_lacks_writes(struct volume *volume);
+/* Before a flush is acknowledged we know the volume by what it is now: a new
+ * label must not make it a stranger. */
+BOOLEAN fs_needs_refresh(struct volume *volume, PIRP irp);
 NTSTATUS NTAPI fs_wait_for_medium(struct volume *volume, PIRP irp, NTSTATUS reason);
+/* posted.c */
 void fs_run_posted(struct volume *volume);
+/* data.c */
 /* A request that has waited, as its volume is now. */
 void fs_send_again(struct volume *volume, PIRP irp);
 
@@ -407,7 +420,14 @@ typedef BOOLEAN fs_range_fn(void *context, ULONG64 offset, ULONG64 length);
 BOOLEAN fs_each_range(struct volume *volume, PIRP irp, fs_range_fn *fn,
                       void *context);
 const void *fs_data_of(PIRP irp);
+
+/* tend.c */
+void fs_tend_init(struct volume *volume);
 void fs_tend_soon(struct volume *volume);
+/* With log_lock held; again: once more if it runs already. */
+void fs_tend_soon_locked(struct volume *volume, BOOLEAN again);
+/* At the end: its medium may leave. */
+void fs_allow_removal(struct volume *volume);
 
 /* What a volume is recognised by, in the head of its log on disk. */
 struct fs_known {
