@@ -288,7 +288,7 @@ def test_the_button_of_a_drive_in_use_flushes_unlocks_and_opens(two, media):
     assert reply.returncode == 0, reply.stderr
     s.absent("ARCHIVE-A", 10)
     until(lambda: s.drives()["left"]["state"] == "empty", "open")
-    assert "flushed and opened" in s.stderr()
+    until(lambda: "flushed and opened" in s.stderr(), "said", 5)
     assert unflushed(s) == 0
     assert model.on(media.a)
     assert not files(s)
