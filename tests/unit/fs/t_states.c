@@ -6,6 +6,9 @@
  */
 #include "rig.h"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 #include "base/clock.h"
 
 #define AT (4ul << 20)
@@ -139,6 +142,70 @@ check__what_must_not_be__is_seen(void **state)
     assert_false(fs_volume_check(volume));
     free(volume);
 }
+
+#ifndef NDEBUG
+/* In a process of its own. */
+static void
+assert_stopped(enum vol_state from, enum vol_state to, NTSTATUS why,
+               void (*spoil)(struct volume *volume))
+{
+    struct rlimit none = { 0, 0 };
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        struct volume *volume = calloc(1, sizeof *volume);
+
+        setrlimit(RLIMIT_CORE, &none);
+        fclose(stderr);
+        KeInitializeEvent(&volume->not_replaying, NotificationEvent, TRUE);
+        dress(volume, to);
+        volume->state = from;
+        spoil(volume);
+        _exit(fs_volume_move_locked(volume, to, why, FALSE));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
+        fail_msg("%s -> %s: not stopped", fs_state_name(from),
+                 fs_state_name(to));
+}
+
+static void
+leave(struct volume *volume)
+{
+    (void) volume;
+}
+
+static void
+fill(struct volume *volume)
+{
+    volume->log.pages = 1;
+}
+
+static void
+take_off(struct volume *volume)
+{
+    volume->real = volume->target = NULL;
+}
+
+static void
+believe(struct volume *volume)
+{
+    volume->changed_elsewhere = FALSE;
+}
+
+/* An arrow there is, into a state whose promise is broken. */
+static void
+setter__invariant_does_not_hold__debug_build_stops(void **state)
+{
+    (void) state;
+    assert_stopped(VOL_ABSENT, VOL_MOUNTED, STATUS_NO_MEDIA_IN_DEVICE, leave);
+    assert_stopped(VOL_VERIFYING, VOL_MOUNTED, STATUS_SUCCESS, take_off);
+    assert_stopped(VOL_MOUNTED, VOL_ABSENT, STATUS_SUCCESS, leave);
+    assert_stopped(VOL_ABSENT, VOL_CANCELLED, STATUS_NO_MEDIA_IN_DEVICE, fill);
+    assert_stopped(VOL_REPLAYING, VOL_CHANGED, STATUS_WRONG_VOLUME, believe);
+}
+#endif
 
 static void
 arrows__printed__each_with_who_and_when(void **state)
@@ -524,6 +591,129 @@ restored__absent(void **state)
     WENT(VOL_UNMOUNTED, VOL_ABSENT);
 }
 
+/* --- what is no arrow does not happen, whoever tries -------------------------------- */
+
+/* Only who is away is given up; only who was given up is wanted again. */
+static void
+mounted__given_up_or_wanted__stays_mounted_and_keeps_its_log(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    struct volume *volume = mounted_dirty(d, FAT("stay", "STAY", "C0000010"));
+    ULONG generation = fs_volume_generation(volume);
+
+    fs_wanted(volume);
+    fs_give_up(volume, STATUS_NO_MEDIA_IN_DEVICE);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    assert_int_equal(fs_volume_generation(volume), generation);
+    assert_int_equal(read_volume(volume, AT, seen, 4096), STATUS_SUCCESS);
+    assert_memory_equal(seen, buffer, 4096);
+}
+
+/* Nothing on its way to an absent volume makes it verify, eject or replay. */
+static void
+absent__requests_and_an_eject__stays_absent(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("away", "AWAY", "C0000011");
+    struct volume *volume = mounted_dirty(d, path);
+    struct req req;
+
+    gone(d);
+    req_start(&req, volume, IRP_MJ_WRITE, AT, buffer, 4096);
+    the_prompt();
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    fs_eject(d->fdo, NULL);
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    assert_false(req_is_done(&req));
+    assert_int_equal(info_of(volume).unflushed_bytes, 4096);
+    put_in(d, path);
+    answer(RI_RETRY);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+}
+
+/* Neither a request nor a retry lets it be used; it is not given up while its
+ * medium is there, and keeps what it lacks until then. */
+static void
+changed__requests__it_stays_that_and_nothing_is_written(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("chg", "CHG", "C0000012");
+    struct volume *volume = mounted_dirty(d, path);
+    struct req req;
+
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(read_volume(volume, 2 * AT, seen, 4096),
+                         STATUS_SUCCESS);
+    pull_out(d);
+    image_poke(path, 2 * AT, "elsewhere", 9);
+    put_in(d, path);
+    verify(d);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    req_start(&req, volume, IRP_MJ_WRITE, AT + 65536, buffer, 4096);
+    the_prompt();
+    fs_wanted(volume);
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    answer(RI_RETRY);
+    the_prompt();
+    assert_int_equal(fs_volume_state(volume), VOL_CHANGED);
+    assert_int_equal(info_of(volume).unflushed_bytes, 4096);
+    answer(RI_CANCEL);
+    req_end(&req);
+    pull_out(d);
+    assert_not_on_medium(path, AT, buffer, 4096);
+    assert_not_on_medium(path, AT + 65536, buffer, 4096);
+}
+
+/* For good: whatever comes later, also its medium. */
+static void
+dismounted__everything_tried__stays_that(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("over", "OVER", "C0000013");
+    struct volume *volume = mounted_dirty(d, path);
+
+    assert_int_equal(fs_dismount(volume, STATUS_VOLUME_DISMOUNTED),
+                     STATUS_SUCCESS);
+    fs_give_up(volume, STATUS_NO_MEDIA_IN_DEVICE);
+    fs_wanted(volume);
+    fs_use_as_it_is(volume);
+    fs_volume_lose(volume, fs_volume_generation(volume),
+                   STATUS_NO_MEDIA_IN_DEVICE, STATUS_NO_MEDIA_IN_DEVICE);
+    fs_media_gone(d->fdo);
+    for (int to = 0; to < VOL_STATES; to++)
+        assert_false(fs_volume_change(volume, fs_volume_generation(volume), to,
+                                      STATUS_SUCCESS));
+    gone(d);
+    put_in(d, path);
+    assert_ptr_not_equal(mount(d), volume);
+    assert_int_equal(fs_volume_state(volume), VOL_DISMOUNTED);
+    assert_int_equal(read_volume(volume, AT, seen, 4096),
+                     STATUS_VOLUME_DISMOUNTED);
+}
+
+/* Who decided before the volume was settled anew decides nothing. */
+static void
+late_word_about_another_drive__void(void **state)
+{
+    struct drive_rig *d = begin(state, 0), *e = begin(state, 1);
+    const char *path = FAT("late", "LATE", "C0000014");
+    struct volume *volume = mounted_dirty(d, path);
+    ULONG before = fs_volume_generation(volume);
+
+    pull_out(d);
+    put_in(e, path);
+    assert_ptr_equal(mount(e), volume);
+    fs_volume_lose(volume, before, STATUS_NO_MEDIA_IN_DEVICE,
+                   STATUS_NO_MEDIA_IN_DEVICE);
+    assert_false(fs_volume_change(volume, before, VOL_VERIFYING,
+                                  STATUS_VERIFY_REQUIRED));
+    fs_media_gone(d->fdo);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    assert_ptr_equal(info_of(volume).drive, e->fdo);
+    assert_int_equal(read_volume(volume, AT, seen, 4096), STATUS_SUCCESS);
+    assert_memory_equal(seen, buffer, 4096);
+}
+
 /* The last: all of them together. */
 static void
 arrows__each_has_been_taken(void **state)
@@ -551,6 +741,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matrix__every_pair__allowed_or_refused_as_documented),
         cmocka_unit_test(check__what_must_not_be__is_seen),
+#ifndef NDEBUG
+        cmocka_unit_test(setter__invariant_does_not_hold__debug_build_stops),
+#endif
         cmocka_unit_test(arrows__printed__each_with_who_and_when),
         TEST(life__in_and_out, rig_cached_disk),
         TEST(eject__opens__does_not__is_overtaken, rig_cached_disk),
@@ -559,6 +752,13 @@ main(void)
         TEST(dismount__from_each_state, rig_cached_disk),
         TEST(disc__cannot_be_written_to__nothing_to_replay, rig_cdrom),
         TEST(restored__absent, rig_cached_disk),
+        TEST(mounted__given_up_or_wanted__stays_mounted_and_keeps_its_log,
+             rig_cached_disk),
+        TEST(absent__requests_and_an_eject__stays_absent, rig_cached_disk),
+        TEST(changed__requests__it_stays_that_and_nothing_is_written,
+             rig_cached_disk),
+        TEST(dismounted__everything_tried__stays_that, rig_cached_disk),
+        TEST(late_word_about_another_drive__void, rig_cached_disks),
         cmocka_unit_test(arrows__each_has_been_taken),
     };
 
