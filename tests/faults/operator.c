@@ -176,8 +176,12 @@ answer(const struct ri_prompt_info *prompt, enum ri_answer how)
           (unsigned long long) prompt->id, prompt->reason, rc);
     if (how == RI_USE && rc == 0 && m >= 0)
         model_used(m);
-    if (how == RI_CANCEL && rc == 0 && prompt->waiting > 0 &&
-        world->errors == failed)
+    if (how != RI_CANCEL || rc != 0 || prompt->waiting == 0)
+        return;
+    /* Whoever sent it may not have come back from that yet. */
+    for (int i = 0; i < 10 && world->errors == failed; i++)
+        baton_sleep_ms(10);
+    if (world->errors == failed)
         fail("cancelled", "prompt %llu, and none of the %u requests failed",
              (unsigned long long) prompt->id, prompt->waiting);
 }
