@@ -3,9 +3,11 @@
  *
  * What src/fs, src/class and src/vscsi do between them, at the grain of one
  * command: any step of anybody may come between two steps of anybody else.
- * A medium has one block; its content is the number of the write that made it,
- * so "newer" is "larger".  The drive has a volatile cache, and a hand may take
- * the medium out or put another in between any two steps.  The states are those
+ * A medium has BLOCKS blocks (1 or 2), written in turn; the content of one is the
+ * number of the write that made it, so "newer" is "larger".  The drive has a
+ * volatile cache, and a hand may take the medium out or put another in between
+ * any two steps; with two blocks, any of them may have got out of the cache
+ * before.  The states are those
  * of src/fs/volume_state.c, and each change of them is looked up in its table,
  * src/fs/arrows.def, which is included here.
  *
@@ -56,6 +58,9 @@
 #ifndef DISMOUNTS
 #define DISMOUNTS 0
 #endif
+#ifndef BLOCKS
+#define BLOCKS 1
+#endif
 #ifndef MUTANT
 #define MUTANT 0
 #endif
@@ -64,13 +69,24 @@
 #define B     1 /* another */
 #define EMPTY 2
 
+#if BLOCKS > 1
+#define EACH(inlined) inlined(0); inlined(1)
+#define ALL(macro)    (macro(0) && macro(1))
+#define ANY(macro)    (macro(0) || macro(1))
+#else
+#define EACH(inlined) inlined(0)
+#define ALL(macro)    macro(0)
+#define ANY(macro)    macro(0)
+#endif
+#define DISK(m, b) disk[(m) * BLOCKS + (b)]
+
 /* --- the drive ------------------------------------------------------------- */
 
 byte inside = A;
 bool changed;           /* a unit attention waits to be told */
 byte attention;         /* how many were told */
-byte disk[2];           /* what each medium holds */
-byte cache;             /* volatile; 0: nothing */
+byte disk[2 * BLOCKS];  /* what each medium holds */
+byte cache[BLOCKS];     /* volatile; 0: nothing */
 
 /* --- the class driver -------------------------------------------------------- */
 
@@ -85,8 +101,8 @@ mtype = { VOL_UNMOUNTED, VOL_MOUNTED, VOL_VERIFYING, VOL_EJECTING, VOL_ABSENT,
 mtype state = VOL_MOUNTED;
 byte verified_count;    /* under which the volume was verified */
 byte generation;
-byte log;               /* the newest write that is not flushed; 0: none */
-byte log_epoch, epoch = 1;
+byte log[BLOCKS];       /* the newest write that is not flushed; 0: none */
+byte log_epoch[BLOCKS], epoch = 1;
 bool wanted;            /* somebody waits for the worker */
 bool asked;             /* the prompt is open */
 bool cancelled;         /* ... and was answered so */
@@ -94,13 +110,13 @@ bool timed_out;         /* the prompt of a write that a drive did not answer */
 bool as_it_is;          /* a person takes the medium whatever was changed */
 byte uses;              /* how often */
 byte running;           /* requests below the volume */
-byte record, record_epoch;  /* the log on disk: what it holds; 0: nothing */
+byte record[BLOCKS], record_epoch[BLOCKS];  /* the log on disk; 0: nothing */
 byte covered;           /* the last epoch that a flush did: to be told to it */
 bool mount_mutex;
 byte life;              /* of the service: moves when it is killed */
 byte kept;              /* recovery files that were written, */
 bool resuming;          /* resume_mutex is held: nobody gives up meanwhile */
-byte in_file;           /* the newest write that is in one */
+byte in_file[BLOCKS];   /* the newest write that is in one */
 bool keeping;           /* resume_mutex: of who writes one */
 
 /* The one setter: what is no arrow of the table does not happen. */
@@ -120,8 +136,8 @@ inline move(to) {
 
 /* --- what the clients were told ------------------------------------------------- */
 
-byte acknowledged;
-byte flushed;
+byte acknowledged[BLOCKS];
+byte flushed[BLOCKS];
 bool foreign;           /* another machine wrote to A since we knew it */
 
 mtype = { OK, NOT_READY, CHANGED, STALE, TIMEOUT };
@@ -129,37 +145,65 @@ mtype = { OK, NOT_READY, CHANGED, STALE, TIMEOUT };
 /* A killed service does nothing more. */
 #define ALIVE (mine == life)
 
-#define CONTENT (cache != 0 -> cache : disk[inside])
+#define CONTENT(b) (cache[b] != 0 -> cache[b] : DISK(inside, b))
 
 /* P8: what a flush promised is on the medium, at every moment. */
-inline write_out() {
+inline write_out_one(b) {
     if
-    :: cache != 0 -> disk[inside] = cache; cache = 0
+    :: cache[b] != 0 -> DISK(inside, b) = cache[b]; cache[b] = 0
     :: else
     fi;
-    assert((foreign || disk[A] >= flushed) && disk[B] == 0)
+    assert((foreign || DISK(A, b) >= flushed[b]) && DISK(B, b) == 0)
+}
+
+inline write_out() {
+    EACH(write_out_one)
+}
+
+/* The medium leaves. */
+inline lose_one(b) {
+#if BLOCKS > 1
+    if
+    :: cache[b] != 0 -> write_out_one(b)
+    :: true
+    fi;
+#endif
+    cache[b] = 0
 }
 
 /* What the medium lacks goes into a file, and is no longer promised.  What a log
  * on disk has of it is void with the next step, or else after a crash. */
+inline keep_one(b) {
+    in_file[b] = (log[b] > in_file[b] -> log[b] : in_file[b]);
+    log[b] = 0;
+    acknowledged[b] =
+        (DISK(A, b) < acknowledged[b] -> DISK(A, b) : acknowledged[b])
+}
+
 inline keep() {
     kept++;
     keeping = true;
-    in_file = (log > in_file -> log : in_file);
-    log = 0;
-    acknowledged = (disk[A] < acknowledged -> disk[A] : acknowledged)
+    EACH(keep_one)
 }
 
 /* A batch to the log on disk says first what a flush has covered. */
-inline tell_of_flush() {
+inline tell_of_one(b) {
     if
-    :: MUTANT != 10 && record_epoch <= covered -> record = 0
+    :: MUTANT != 10 && record_epoch[b] <= covered -> record[b] = 0
     :: else
     fi
 }
 
+inline tell_of_flush() {
+    EACH(tell_of_one)
+}
+
+inline void_one(b) {
+    record[b] = 0
+}
+
 inline end_keep() {
-    record = 0;
+    EACH(void_one);
     keeping = false
 }
 
@@ -192,7 +236,7 @@ proctype hand() {
         atomic {
             acts++;
             if
-            :: inside != EMPTY -> inside = EMPTY; cache = 0
+            :: inside != EMPTY -> EACH(lose_one); inside = EMPTY
             :: inside == EMPTY -> inside = A; changed = true
             :: inside == EMPTY -> inside = B; changed = true
             :: inside != A && elsewhere < ELSEWHERE ->
@@ -205,7 +249,8 @@ proctype hand() {
     /* In the end the right medium is in the drive. */
     atomic {
         if
-        :: inside != A -> inside = A; cache = 0; changed = true
+        :: inside == B -> EACH(lose_one); inside = A; changed = true
+        :: inside == EMPTY -> inside = A; changed = true
         :: else
         fi
     }
@@ -260,6 +305,8 @@ inline wait_for_volume(key, born, failed) {
     od
 }
 
+#define PLACE (next % BLOCKS)
+
 proctype writer() {
     byte next = 1, key, born, stamp, used, timeouts, mine;
     mtype answer;
@@ -293,7 +340,7 @@ again:
                 if
                 :: answer == OK ->
                     assert(inside == A);            /* P1 */
-                    cache = next
+                    cache[PLACE] = next
                 :: answer == NOT_READY ->
                     running--;
                     if
@@ -320,12 +367,12 @@ again:
                (state == VOL_MOUNTED || state == VOL_EJECTING ||
                 state == VOL_VERIFYING) && generation == born) ->
                 if
-                :: MUTANT != 4 -> log = next; log_epoch = epoch
+                :: MUTANT != 4 -> log[PLACE] = next; log_epoch[PLACE] = epoch
                 :: else
                 fi;
                 answer = (LOGDISK && MUTANT != 9 -> CHANGED : OK);
                 if
-                :: answer == OK -> acknowledged = next; next++
+                :: answer == OK -> acknowledged[PLACE] = next; next++
                 :: else
                 fi
             :: else -> answer = STALE           /* sent again */
@@ -341,11 +388,14 @@ again:
             :: mine == life ->
                 tell_of_flush();
                 if
-                :: log == next -> record = next; record_epoch = log_epoch
+                :: log[PLACE] == next ->
+                    record[PLACE] = next;
+                    record_epoch[PLACE] = log_epoch[PLACE]
                 :: else
                 fi;
-                acknowledged = (log == next || disk[A] >= next || foreign
-                                    -> next : acknowledged);
+                acknowledged[PLACE] =
+                    (log[PLACE] == next || DISK(A, PLACE) >= next || foreign
+                         -> next : acknowledged[PLACE]);
                 next++
             :: else
             fi
@@ -357,8 +407,25 @@ next_one: skip
 
 /* --- the flusher -------------------------------------------------------------------- */
 
+inline promise_one(b) {
+    promise[b] = acknowledged[b]
+}
+
+inline covered_one(b) {
+    assert(foreign || DISK(A, b) >= promise[b]);    /* P8 */
+    if
+    :: MUTANT == 6 || log_epoch[b] <= sealed -> log[b] = 0
+    :: else
+    fi
+}
+
+inline flushed_one(b) {
+    flushed[b] = (promise[b] > flushed[b] && !foreign -> promise[b]
+                                                      : flushed[b])
+}
+
 proctype flusher() {
-    byte n = 0, key, born, stamp, promise, sealed, mine;
+    byte n = 0, key, born, stamp, sealed, mine, promise[BLOCKS];
     mtype answer;
 
     do
@@ -367,7 +434,7 @@ proctype flusher() {
         :: atomic {
             state == VOL_MOUNTED && !must_verify ->
             key = verified_count; born = generation; mine = life;
-            promise = acknowledged; running++;
+            EACH(promise_one); running++;
             sealed = epoch; epoch++; break }
         :: OVER -> goto end_of_flusher
         :: atomic { state == VOL_CANCELLED -> move(VOL_ABSENT); asked = true }
@@ -393,11 +460,7 @@ proctype flusher() {
             if
             :: answer == OK && (MUTANT == 5 || (generation == born &&
                    mine == life && !must_verify)) ->
-                assert(foreign || disk[A] >= promise);  /* P8 */
-                if
-                :: MUTANT == 6 || log_epoch <= sealed -> log = 0
-                :: else
-                fi;
+                EACH(covered_one);
                 covered = sealed
             :: else -> answer = STALE
             fi
@@ -406,7 +469,7 @@ proctype flusher() {
         atomic {
             if
             :: answer == OK && mine == life ->
-                flushed = (promise > flushed && !foreign -> promise : flushed);
+                EACH(flushed_one);
                 tell_of_flush()
             :: else
             fi
@@ -419,16 +482,23 @@ end_of_flusher: skip
 
 /* --- a reader: what it sees is what was acknowledged -------------------------------- */
 
+#define UNREAD(b) (acknowledged[b] == 0)
+#define LOST(b)   (CONTENT(b) < before[b])
+
+inline before_one(b) {
+    before[b] = acknowledged[b]
+}
+
 proctype reader() {
-    byte key, stamp, before, mine, files;
+    byte key, stamp, mine, files, before[BLOCKS];
     mtype answer;
 
 end:
     do
     :: OVER -> break
-    :: atomic { state == VOL_MOUNTED && !must_verify && acknowledged > 0 ->
+    :: atomic { state == VOL_MOUNTED && !must_verify && !ALL(UNREAD) ->
         mine = life; files = kept;
-        key = verified_count; before = acknowledged };
+        key = verified_count; EACH(before_one) };
         stamp = known_attention;
         if
         :: key != count -> break
@@ -440,7 +510,7 @@ end:
                     assert(inside == A);                /* P1 */
                     assert(foreign || uses > 0 || files != kept ||
                            (!LOGDISK && mine != life) ||
-                           CONTENT >= before)           /* P2 */
+                           !ANY(LOST))                  /* P2 */
                 :: else
                 fi
             };
@@ -451,8 +521,46 @@ end:
 
 /* --- the volume's worker: verify, replay, settle ------------------------------------ */
 
+inline replay_one(b) {
+    if
+    :: replayed[b] != 0 && MUTANT != 7 && answer == OK &&
+       (MUTANT != 13 || b == 0) ->
+        atomic {
+            if
+            :: !ALIVE || OVER || seen != count -> answer = STALE
+            :: else ->
+                begin_command(stamp, answer);
+                if
+                :: answer == OK ->
+                    assert(inside == A);            /* P1 */
+                    assert(!foreign);               /* P6 */
+                    assert(replayed[b] > in_file[b]);   /* P5 */
+                    cache[b] = replayed[b]
+                :: else
+                fi
+            fi
+        }
+    :: else
+    fi
+}
+
+inline take_one(b) {
+    replayed[b] = log[b]
+}
+
+inline settle_one(b) {
+    log[b] = 0;
+    record[b] = 0
+}
+
+inline accept_one(b) {
+    flushed[b] = 0
+}
+
+#define NOTHING(b) (replayed[b] == 0)
+
 proctype worker() {
-    byte stamp, seen, replayed, born, mine;
+    byte stamp, seen, born, mine, replayed[BLOCKS];
     mtype answer;
 
 end:
@@ -514,7 +622,7 @@ end:
                 goto none
             :: else
             fi;
-            replayed = log
+            EACH(take_one)
         };
         if
         :: answer != OK -> goto absent
@@ -522,22 +630,8 @@ end:
         fi;
         /* Replay, then flush. */
         if
-        :: replayed != 0 && MUTANT != 7 ->
-            atomic {
-                if
-                :: !ALIVE || OVER || seen != count -> answer = STALE
-                :: else ->
-                    begin_command(stamp, answer);
-                    if
-                    :: answer == OK ->
-                        assert(inside == A);            /* P1 */
-                        assert(!foreign);               /* P6 */
-                        assert(replayed > in_file);     /* P5 */
-                        cache = replayed
-                    :: else
-                    fi
-                fi
-            };
+        :: !ALL(NOTHING) && MUTANT != 7 ->
+            EACH(replay_one);
             if
             :: answer != OK -> goto absent
             :: else
@@ -571,10 +665,11 @@ end:
                 goto none
             :: else
             fi;
-            log = 0;
-            record = 0;
+            EACH(settle_one);
             if
-            :: as_it_is -> foreign = false; as_it_is = false; flushed = 0
+            :: as_it_is ->
+                foreign = false; as_it_is = false;
+                EACH(accept_one)
             :: else
             fi;
             verified_count = seen;
@@ -634,6 +729,13 @@ end:
 
 /* --- an eject, by command or by the drive's button -------------------------------------- */
 
+inline forget_one(b) {
+    if
+    :: log_epoch[b] <= sealed -> log[b] = 0; record[b] = 0
+    :: else
+    fi
+}
+
 proctype ejector() {
     byte n = 0, key, born, stamp, sealed, mine;
     mtype answer;
@@ -660,15 +762,16 @@ end:
         };
         atomic {
             if
-            :: answer == OK && mine == life && generation == born &&
-               log_epoch <= sealed -> log = 0; record = 0
+            :: answer == OK && mine == life && generation == born ->
+                EACH(forget_one)
             :: else
             fi
         };
         /* The drive opens. */
         atomic {
             if
-            :: answer == OK && mine == life -> inside = EMPTY; cache = 0
+            :: answer == OK && mine == life && inside != EMPTY ->
+                EACH(lose_one); inside = EMPTY
             :: else
             fi;
             if
@@ -772,6 +875,21 @@ proctype other() {
 
 /* --- kill -9, and start again ------------------------------------------------------------- */
 
+inline restart_one(b) {
+    /* A log that a recovery file is made of was given up. */
+    record[b] = (MUTANT != 11 && record[b] <= in_file[b] -> 0 : record[b]);
+    log[b] = (LOGDISK -> record[b] : 0);
+    log_epoch[b] = epoch;
+    record_epoch[b] = epoch
+}
+
+inline power_cut_one(b) {
+    acknowledged[b] =
+        (DISK(A, b) < acknowledged[b] -> DISK(A, b) : acknowledged[b])
+}
+
+#define UNLOGGED(b) (log[b] == 0)
+
 proctype crash() {
     byte n = 0;
 
@@ -790,21 +908,15 @@ proctype crash() {
             must_verify = false;
             wanted = true;
             keeping = false;
-            /* A log that a recovery file is made of was given up. */
-            record = (MUTANT != 11 && record <= in_file -> 0 : record);
-            log = (LOGDISK -> record : 0);
-            log_epoch = epoch;
-            record_epoch = epoch;
+            EACH(restart_one);
             covered = 0;
             if
-            :: log != 0 -> move(VOL_ABSENT)     /* known from its log */
+            :: !ALL(UNLOGGED) -> move(VOL_ABSENT)     /* known from its log */
             :: else
             fi;
             if
             :: LOGDISK
-            :: else ->
-                acknowledged = (disk[A] < acknowledged -> disk[A]
-                                                       : acknowledged)
+            :: else -> EACH(power_cut_one)
             fi
         }
     :: n == CRASHES -> break
