@@ -541,28 +541,59 @@ fs_set_stale(fs_stale_fn *fn)
     fs.stale = fn;
 }
 
-static void
-want_as_it_is(struct volume *volume, BOOLEAN yes)
+/* What a volume was known by, until it is used as it is now. */
+struct known_by {
+    struct identity id;
+    struct witness witness;
+    BOOLEAN has_witness;
+};
+
+/* FALSE: somebody else is at it. */
+static BOOLEAN
+want_as_it_is(struct volume *volume, struct known_by *out_before)
 {
+    BOOLEAN mine;
     KIRQL irql;
 
     KeAcquireSpinLock(&volume->lock, &irql);
-    volume->as_it_is = yes;
-    if (yes)
+    mine = !volume->as_it_is;
+    if (mine) {
+        volume->as_it_is = TRUE;
         volume->taken_as_it_is = FALSE;
+        out_before->id = volume->id;
+        out_before->has_witness = volume->witness != NULL;
+        if (out_before->has_witness)
+            out_before->witness = *volume->witness;
+    }
     KeReleaseSpinLock(&volume->lock, irql);
+    return mine;
 }
 
-/* It may be gone again by now: what was taken stays taken. */
+/*
+ * It may be gone again by now: what was taken stays taken.  What was not is
+ * asked about again, so that the look at it must not have changed what the
+ * volume is known by.  FALSE: it was not taken.
+ */
 static BOOLEAN
-was_taken(struct volume *volume)
+settle_as_it_is(struct volume *volume, BOOLEAN there,
+                const struct known_by *before)
 {
     BOOLEAN taken;
     KIRQL irql;
 
+    /* Nobody is comparing it with what it is known by. */
+    KeWaitForSingleObject(&volume->resume_mutex, Executive, KernelMode, FALSE,
+                          NULL);
     KeAcquireSpinLock(&volume->lock, &irql);
-    taken = volume->taken_as_it_is;
+    taken = there || volume->taken_as_it_is;
+    if (!taken) {
+        volume->id = before->id;
+        if (before->has_witness && volume->witness != NULL)
+            *volume->witness = before->witness;
+    }
+    volume->as_it_is = FALSE;
     KeReleaseSpinLock(&volume->lock, irql);
+    KeReleaseMutex(&volume->resume_mutex, FALSE);
     return taken;
 }
 
@@ -580,16 +611,21 @@ count_use(struct volume *volume, int by)
 NTSTATUS
 fs_use_as_it_is(struct volume *volume)
 {
-    NTSTATUS status = fs_keep(volume, STATUS_WRONG_VOLUME);
+    struct known_by *before =
+        ExAllocatePoolWithTag(NonPagedPool, sizeof *before, FS_TAG);
+    NTSTATUS status = before != NULL ? fs_keep(volume, STATUS_WRONG_VOLUME)
+                                     : STATUS_INSUFFICIENT_RESOURCES;
 
-    if (!NT_SUCCESS(status))
-        return status;
-    want_as_it_is(volume, TRUE);
-    count_use(volume, 1);
-    if (!fs_try_again(volume) && !was_taken(volume)) {
-        status = STATUS_WRONG_VOLUME;
-        count_use(volume, -1);
+    if (NT_SUCCESS(status) && !want_as_it_is(volume, before))
+        status = STATUS_DEVICE_BUSY;
+    if (NT_SUCCESS(status)) {
+        count_use(volume, 1);
+        if (!settle_as_it_is(volume, fs_try_again(volume), before)) {
+            status = STATUS_WRONG_VOLUME;
+            count_use(volume, -1);
+        }
     }
-    want_as_it_is(volume, FALSE);
+    if (before != NULL)
+        ExFreePoolWithTag(before, FS_TAG);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "rig.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "base/clock.h"
 
@@ -823,6 +824,79 @@ use__asked_of_it_as_it_was__fails_and_is_not_carried_out(void **state)
     assert_not_on_medium(path, 3 * AT + 4096, buffer, 4096);
 }
 
+static struct {
+    pthread_t thread;
+    struct drive_rig *drive;
+    sem_t held;
+    BOOLEAN begun;
+} loser;
+
+/* It is there, and gone before anybody could go on. */
+static void *
+lose_before_it_is_there(void *unused)
+{
+    (void) unused;
+    KeWaitForSingleObject(&used->resume_mutex, Executive, KernelMode, FALSE,
+                          NULL);
+    sem_post(&loser.held);
+    while (fs_volume_state(used) != VOL_REPLAYING)
+        usleep(1000);
+    pull_out(loser.drive);
+    fs_volume_change(used, fs_volume_generation(used), VOL_ABSENT,
+                     STATUS_NO_MEDIA_IN_DEVICE);
+    KeReleaseMutex(&used->resume_mutex, FALSE);
+    return NULL;
+}
+
+static BOOLEAN
+begin_to_lose(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
+              NTSTATUS *out_status, ULONG_PTR *out_information)
+{
+    (void) watch;
+    (void) irp;
+    (void) at;
+    (void) out_status;
+    (void) out_information;
+    if (!loser.begun) {
+        loser.begun = TRUE;
+        sem_init(&loser.held, 0, 0);
+        assert_int_equal(
+            pthread_create(&loser.thread, NULL, lose_before_it_is_there, NULL),
+            0);
+        sem_wait(&loser.held);
+    }
+    return FALSE;
+}
+
+/* Nobody has got what was wanted: so it is asked about again. */
+static void
+P6__use__the_medium_goes_before_it_is_there__asked_about_again(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("unused", "UNUSED", "A000004D");
+    struct kept kept = { 0 };
+
+    changed_elsewhere__begin(d, path, &used);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+    fs_set_keeper(keep, &kept);
+    loser.begun = FALSE;
+    loser.drive = d;
+    __atomic_store_n(&d->watch.before, begin_to_lose, __ATOMIC_RELEASE);
+    assert_int_not_equal(fs_use_as_it_is(used), STATUS_SUCCESS);
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    pthread_join(loser.thread, NULL);
+    assert_int_equal(fs_volume_state(used), VOL_ABSENT);
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, TRUE);
+    assert_int_equal(fs_volume_state(used), VOL_CHANGED);
+    assert_int_equal(fs_use_as_it_is(used), STATUS_SUCCESS);
+    fs_set_keeper(NULL, NULL);
+    assert_int_equal(fs_volume_state(used), VOL_MOUNTED);
+}
+
 static NTSTATUS
 read_file(PFILE_OBJECT file)
 {
@@ -1087,6 +1161,8 @@ main(void)
         TEST(eaten_attention__a_write__does_not_reach_the_other_medium,
              rig_cached_disk),
         TEST(use__asked_of_it_as_it_was__fails_and_is_not_carried_out,
+             rig_cached_disk),
+        TEST(P6__use__the_medium_goes_before_it_is_there__asked_about_again,
              rig_cached_disk),
         TEST(use__file_opened_before__fails_until_opened_anew, rig_cached_disk),
         TEST(
