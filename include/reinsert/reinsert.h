@@ -56,7 +56,9 @@ struct ri_drive_config {
     char name[RI_NAME_MAX];
     enum ri_port port;
     enum ri_drive_type type;    /* of real drives they say it themselves */
-    char url[RI_PATH_MAX];      /* iscsi: iscsi://HOST[:PORT]/TARGET/LUN */
+    bool only_type;             /* iscsi, all units: those of `type` */
+    char url[RI_PATH_MAX];      /* iscsi: iscsi://HOST[:PORT]/TARGET/LUN; without
+                                 * /LUN: all units that are drives, NAME-LUN */
     char user[RI_NAME_MAX];     /* iscsi: of CHAP, or "" */
     char secret_file[RI_PATH_MAX];  /* ... "": from REINSERT_ISCSI_SECRET */
     char initiator[256];        /* iscsi: our name; "": made of the host's */
@@ -139,7 +141,8 @@ struct ri_config {
 /* Defaults only: no drive, no library, no listener. */
 void ri_config_init(struct ri_config *config);
 void ri_config_free(struct ri_config *config);
-/* Errors read "FILE:LINE: what is wrong". */
+/* Errors read "FILE:LINE: what is wrong".  Targets of which all units are meant
+ * are asked for them, here or else by ri_service_start: drives has each. */
 int ri_config_load(const char *path, struct ri_config *out_config,
                    struct ri_error *out_error);
 /* Appends a drive for an image: type from its content (ISO 9660/UDF: cdrom),

@@ -18,6 +18,8 @@
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
 
+#define PROBE_NAME "iqn.2026-11.reinsert:probe"
+
 struct unit {
     struct iscsi_context *iscsi;
     int lun;
@@ -77,23 +79,26 @@ why_not(struct iscsi_context *iscsi)
 
 /* Not libiscsi's connect in one go, which sends TEST UNIT READY. */
 struct iscsi_context *
-iscsi_log_in(const char *portal, const char *target, char *out_text,
-             size_t text_max)
+iscsi_log_in(const struct iscsi_as *as, const char *portal, const char *target,
+             char *out_text, size_t text_max)
 {
-    const char *user = getenv("REINSERT_ISCSI_USER");
-    const char *secret = getenv("REINSERT_ISCSI_SECRET");
+    const char *user = as != NULL ? as->user : getenv("REINSERT_ISCSI_USER");
+    const char *secret =
+        as != NULL ? as->secret : getenv("REINSERT_ISCSI_SECRET");
     struct iscsi_context *iscsi =
-        iscsi_create_context("iqn.2026-11.reinsert:probe");
+        iscsi_create_context(as != NULL ? as->initiator : PROBE_NAME);
     struct step connect = { 0 }, login = { 0 };
 
-    if (iscsi == NULL)
+    if (iscsi == NULL) {
+        snprintf(out_text, text_max, "out of memory");
         return NULL;
+    }
     iscsi_set_noautoreconnect(iscsi, 1);
     iscsi_set_session_type(iscsi, target != NULL ? ISCSI_SESSION_NORMAL
                                                  : ISCSI_SESSION_DISCOVERY);
     if (target != NULL)
         iscsi_set_targetname(iscsi, target);
-    if (user != NULL && secret != NULL)
+    if (user != NULL && user[0] != '\0' && secret != NULL)
         iscsi_set_initiator_username_pwd(iscsi, user, secret);
     if (iscsi_connect_async(iscsi, portal, step_over, &connect) == 0 &&
         wait_for(iscsi, &connect) &&
@@ -223,11 +228,10 @@ iscsi_end(void *self)
 static const struct link_ops ops = { iscsi_send, iscsi_end };
 
 int
-link_iscsi_open(const char *name, struct link *out_link, char *out_text,
-                size_t text_max)
+link_iscsi_open_as(const char *name, const struct iscsi_as *as,
+                   struct link *out_link, char *out_text, size_t text_max)
 {
-    struct iscsi_context *parser =
-        iscsi_create_context("iqn.2026-11.reinsert:probe");
+    struct iscsi_context *parser = iscsi_create_context(PROBE_NAME);
     struct iscsi_url *url =
         parser != NULL ? iscsi_parse_full_url(parser, name) : NULL;
     struct unit *unit = calloc(1, sizeof *unit);
@@ -245,7 +249,7 @@ link_iscsi_open(const char *name, struct link *out_link, char *out_text,
     } else {
         unit->lun = url->lun;
         unit->iscsi =
-            iscsi_log_in(url->portal, url->target, out_text, text_max);
+            iscsi_log_in(as, url->portal, url->target, out_text, text_max);
         rc = unit->iscsi == NULL ? -ENOTCONN : 0;
     }
     if (url != NULL)
@@ -257,4 +261,19 @@ link_iscsi_open(const char *name, struct link *out_link, char *out_text,
     else
         *out_link = (struct link){ &ops, unit, "iscsi" };
     return rc;
+}
+
+int
+link_iscsi_open(const char *name, struct link *out_link, char *out_text,
+                size_t text_max)
+{
+    return link_iscsi_open_as(name, NULL, out_link, out_text, text_max);
+}
+
+void
+link_iscsi_turn(struct link *link, unsigned address)
+{
+    struct unit *unit = link->self;
+
+    unit->lun = (int) address;
 }

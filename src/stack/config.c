@@ -17,6 +17,7 @@
 #include "stack/config_library.h"
 #include "stack/config_tape.h"
 #include "stack/config_read.h"
+#include "stack/config_units.h"
 
 void
 ri_config_init(struct ri_config *config)
@@ -371,6 +372,9 @@ drive_fault(const struct ri_drive_config *drive)
     if (drive->port != RI_PORT_VIRTUAL && says_emulated(drive))
         return "medium, cache, readonly, load-ms, block-size, fault and what "
                "tape drives are like are of emulated drives";
+    if (config_is_all_units(drive) && drive->only_type &&
+        drive->type == RI_FLOPPY)
+        return "type = floppy: units of a target are disks, CD drives or tapes";
     return config_reach_fault(drive);
 }
 
@@ -392,6 +396,22 @@ check_drives(struct reading *r)
             config_wrong(r, "%s", text);
         }
     }
+}
+
+/* Last of all that is read, because others have to be asked; libraries may name
+ * these drives. */
+static void
+find_units(struct reading *r)
+{
+    struct drive_list found;
+
+    r->rc = config_find_units(r->config, r->path, &found, r->error);
+    if (r->rc != 0 || found.drives == NULL)
+        return;
+    drive_list_free(
+        &(struct drive_list){ r->config->drives, r->config->drive_count });
+    r->config->drives = found.drives;
+    r->config->drive_count = found.count;
 }
 
 int
@@ -420,6 +440,8 @@ ri_config_load(const char *path, struct ri_config *out_config,
     }
     if (r.rc == 0)
         check_drives(&r);
+    if (r.rc == 0)
+        find_units(&r);
     for (size_t i = 0; r.rc == 0 && i < config.library_count; i++)
         check_library(&r, &config.libraries[i]);
     if (r.rc != 0) {

@@ -161,6 +161,7 @@ set_type(struct reading *r, const char *key, const char *value)
     if (!config_one_of(r, key, value, words, &n))
         return 0;
     this_drive(r)->type = (enum ri_drive_type) n;
+    this_drive(r)->only_type = true;
     return 1;
 }
 
@@ -179,7 +180,7 @@ set_port(struct reading *r, const char *key, const char *value)
 static int
 set_url(struct reading *r, const char *key, const char *value)
 {
-    return config_iscsi_url(r, key, value) &&
+    return config_iscsi_url(r, key, value, !config_in_library(r)) &&
            config_text(r, key, value, this_drive(r)->url,
                        sizeof this_drive(r)->url);
 }

@@ -67,8 +67,9 @@ int config_number(struct reading *r, const char *key, const char *value,
 /* Bytes: a number, perhaps with K, M or G (1024 and its powers). */
 int config_size(struct reading *r, const char *key, const char *value,
                 uint64_t *out);
-/* iscsi://HOST[:PORT]/TARGET/LUN */
-int config_iscsi_url(struct reading *r, const char *key, const char *value);
+/* iscsi://HOST[:PORT]/TARGET/LUN, where `all` is allowed perhaps without LUN. */
+int config_iscsi_url(struct reading *r, const char *key, const char *value,
+                     bool all);
 int config_socket_path(struct reading *r, const char *key, const char *path);
 /* To the lines that are there. */
 int config_add_line(struct reading *r, const char *key, const char *line,

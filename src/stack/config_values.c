@@ -190,12 +190,13 @@ is_number(const char *text, const char *end, unsigned long low,
     return n >= low && n <= high;
 }
 
-/* A unit has a number of two bytes. */
+/* A unit has a number of two bytes; `all`: it need not be given. */
 int
-config_iscsi_url(struct reading *r, const char *key, const char *value)
+config_iscsi_url(struct reading *r, const char *key, const char *value,
+                 bool all)
 {
     static const char scheme[] = "iscsi://";
-    const char *host = value + sizeof scheme - 1, *port, *target, *unit;
+    const char *host = value + sizeof scheme - 1, *port, *target, *unit = NULL;
 
     /* It is shown in many places. */
     if (strchr(value, '@') != NULL)
@@ -205,11 +206,13 @@ config_iscsi_url(struct reading *r, const char *key, const char *value)
                             key);
     if (strncmp(value, scheme, sizeof scheme - 1) != 0 ||
         (target = strchr(host, '/')) == NULL || target == host ||
-        (unit = strchr(target + 1, '/')) == NULL || unit == target + 1)
-        return config_wrong(
-            r, "%s: \"%.100s\" is no iscsi://HOST[:PORT]/TARGET/LUN", key,
-            value);
-    if (!is_number(unit + 1, unit + 1 + strcspn(unit + 1, "?"), 0, 65535))
+        strcspn(target + 1, "/?") == 0 ||
+        ((unit = strchr(target + 1, '/')) == NULL && !all))
+        return config_wrong(r,
+                            "%s: \"%.100s\" is no iscsi://HOST[:PORT]/TARGET%s",
+                            key, value, all ? "[/LUN]" : "/LUN");
+    if (unit != NULL &&
+        !is_number(unit + 1, unit + 1 + strcspn(unit + 1, "?"), 0, 65535))
         return config_wrong(r,
                             "%s: \"%.60s\" at its end is no number of a unit, "
                             "from 0 to 65535",

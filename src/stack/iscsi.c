@@ -49,21 +49,29 @@ read_secret(const struct ri_drive_config *config, char *out_secret,
     return STATUS_SUCCESS;
 }
 
+static void
+say_initiator(const struct ri_drive_config *config, char *out, size_t max)
+{
+    char host[64] = "localhost";
+
+    gethostname(host, sizeof host - 1);
+    if (config->initiator[0] != '\0')
+        snprintf(out, max, "%s", config->initiator);
+    else
+        snprintf(out, max, "iqn.2026-11.reinsert:%s", host);
+}
+
 NTSTATUS
 iscsi_unit(struct ri_service *service, const struct ri_drive_config *config,
            void (*turned)(void *context), void *context, bool may_be_away,
            PDEVICE_OBJECT *out_pdo, char *out_text, size_t text_max)
 {
-    char host[64] = "localhost", initiator[256], secret[SECRET_MAX];
+    char initiator[256], secret[SECRET_MAX];
     NTSTATUS status = read_secret(config, secret, out_text, text_max);
 
     if (!NT_SUCCESS(status))
         return status;
-    gethostname(host, sizeof host - 1);
-    if (config->initiator[0] != '\0')
-        snprintf(initiator, sizeof initiator, "%s", config->initiator);
-    else
-        snprintf(initiator, sizeof initiator, "iqn.2026-11.reinsert:%s", host);
+    say_initiator(config, initiator, sizeof initiator);
     status =
         port_add_iscsi(service->port,
                        &(struct port_iscsi_config){ .url = config->url,
@@ -78,4 +86,23 @@ iscsi_unit(struct ri_service *service, const struct ri_drive_config *config,
                        config->name, out_pdo);
     explicit_bzero(secret, sizeof secret);
     return status;
+}
+
+int
+iscsi_units(const struct ri_drive_config *config, const char *url,
+            struct unit_found *out, char *out_text, size_t text_max)
+{
+    char initiator[256], secret[SECRET_MAX];
+    int count;
+
+    if (!NT_SUCCESS(read_secret(config, secret, out_text, text_max)))
+        return -EINVAL;
+    say_initiator(config, initiator, sizeof initiator);
+    count = units_of_target(url,
+                            &(struct iscsi_as){ .initiator = initiator,
+                                                .user = config->user,
+                                                .secret = secret },
+                            out, out_text, text_max);
+    explicit_bzero(secret, sizeof secret);
+    return count;
 }

@@ -6,6 +6,7 @@
 #ifndef STACK_ISCSI_H
 #define STACK_ISCSI_H
 
+#include "probe/units.h"
 #include "stack/stack_internal.h"
 
 /*
@@ -19,5 +20,10 @@ NTSTATUS iscsi_unit(struct ri_service *service,
                     void (*turned)(void *context), void *context,
                     bool may_be_away,
                     PDEVICE_OBJECT *out_pdo, char *out_text, size_t text_max);
+
+/* All units of the target of `url`, with the names and secrets of `config`; out
+ * has room for UNITS_MAX.  Their count, or -errno and a sentence. */
+int iscsi_units(const struct ri_drive_config *config, const char *url,
+                struct unit_found *out, char *out_text, size_t text_max);
 
 #endif

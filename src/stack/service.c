@@ -19,6 +19,7 @@
 #include "ke/ke.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
+#include "stack/config_units.h"
 #include "stack/sg.h"
 #include "stack/stack_internal.h"
 #include "stack/tape_drive.h"
@@ -398,9 +399,9 @@ any_drive(struct ri_service *service)
     return service->drive_count == 0;
 }
 
-int
-ri_service_start(const struct ri_config *config,
-                 struct ri_service **out_service, struct ri_error *out_error)
+static int
+start(const struct ri_config *config, struct ri_service **out_service,
+      struct ri_error *out_error)
 {
     struct ri_service *service = calloc(1, sizeof *service);
     size_t drives = config->drive_count;
@@ -463,6 +464,24 @@ ri_service_start(const struct ri_config *config,
     }
     *out_service = service;
     return 0;
+}
+
+int
+ri_service_start(const struct ri_config *config,
+                 struct ri_service **out_service, struct ri_error *out_error)
+{
+    struct ri_config whole = *config;
+    struct drive_list found;
+    int rc = config_find_units(config, NULL, &found, out_error);
+
+    if (rc == 0 && found.drives != NULL) {
+        whole.drives = found.drives;
+        whole.drive_count = found.count;
+    }
+    if (rc == 0)
+        rc = start(&whole, out_service, out_error);
+    drive_list_free(&found);
+    return rc;
 }
 
 /* --- end ------------------------------------------------------------------------------ */

@@ -8,6 +8,7 @@ SPDX-License-Identifier: MIT
 import errno
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -536,6 +537,81 @@ def test_two_units_of_one_target(serve, target, media, clients):
     s.mounted("ARCHIVE-A", "DISC")
     kinds = {name: d["type"] for name, d in s.drives().items()}
     assert kinds == {"d1": "disk", "d2": "cdrom"}
+
+
+def box(target, media):
+    """A disk, a CD drive, and a disk in flat addressing (SAM-5, 4.7: 4000h and
+    the number); LUN 0 is tgt's own."""
+    target.add(1, media.a)
+    target.add(2, media.cd, "cd")
+    target.add(300, media.b)
+
+
+def all_of(target, **more):
+    return {"port": "iscsi", "url": target.url(0).rsplit("/", 1)[0], **more}
+
+
+def test_P1_all_units_of_a_target(serve, target, media, clients):
+    """Each is a drive like one that has a section of its own."""
+    box(target, media)
+    target.start()
+    s = serve({"d": {"medium": media.blank}, "vault": all_of(target)})
+    s.mounted("ARCHIVE-A", "ARCHIVE-B", "DISC")
+    kinds = {name: d["type"] for name, d in s.drives().items()}
+    assert kinds == {"d": "disk", "vault-1": "disk", "vault-2": "cdrom",
+                     "vault-300": "disk"}
+    assert s.drives()["vault-300"]["address"] == target.url(0x4000 + 300)
+    assert s.volume("ARCHIVE-B")["drive"] == "vault-300"
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    at, _ = volumes.extent(media.a)
+    c.write(at, b"4" * 4096)
+    c.flush()
+    assert bytes_at(media.a, at, 4096) == b"4" * 4096
+    target.kill()
+    s.absent("ARCHIVE-A", 5)
+    assert {d["state"] for name, d in s.drives().items()
+            if name != "d"} == {"away"}
+    target.start()
+    s.mounted("ARCHIVE-A", "ARCHIVE-B", "DISC", seconds=30)
+    assert c.read(at, 4096) == b"4" * 4096
+
+
+def test_all_units_of_a_type_with_chap(serve, target, media, tmp_path):
+    box(target, media)
+    target.chap = ("archive", "correct-horse-99")
+    target.start()
+    secret = tmp_path / "secret"
+    secret.write_text("correct-horse-99\n")
+    secret.chmod(0o600)
+    s = serve({"vault": all_of(target, type="cdrom", chap_user="archive",
+                               chap_secret=str(secret))})
+    s.mounted("DISC")
+    assert list(s.drives()) == ["vault-2"]
+    assert "correct-horse" not in s.run("status", "--json").stdout + s.stderr()
+
+
+@pytest.mark.parametrize("why, say", [
+    ("away", "cannot be reached"),
+    ("chap", "cannot be asked for its units"),
+    ("taken", "its unit 300 would be drive vault-300, which is there already"),
+    ("none", "is a drive of this type"),
+])
+def test_all_units__not_to_be_known__file_and_line(serve, target, media, why,
+                                                   say):
+    box(target, media)
+    target.chap = ("archive", "correct-horse-99") if why == "chap" else None
+    if why != "away":
+        target.start()
+    vault = all_of(target, **({"type": "tape"} if why == "none" else {}))
+    drives = {"vault": vault, "vault-300": {"medium": media.b}}
+    if why != "taken":
+        drives["other"] = drives.pop("vault-300")
+    with pytest.raises(AssertionError) as failure:
+        serve(drives)
+    text = str(failure.value)
+    assert say in text and "drive vault: " in text, text
+    assert re.search(r"\S+:\d+: drive vault: ", text), text
 
 
 def test_chap_secret_from_a_file(serve, target, media, tmp_path):
