@@ -374,10 +374,21 @@ nobody_is_to_be_asked__an_error_and_position_first(void **state)
 }
 
 /* The words fit how the drive is reached; asked so, and told so later. */
+/* The session may begin to wait only after the clock was moved. */
+static void
+look_until_changed(unsigned had)
+{
+    while (rig_told(PROMPT_CHANGED) == had) {
+        clock_advance_ms(LOOK_MS);
+        rig_turn();
+    }
+}
+
 static void
 away(bool here, const char *title, const char *advice, const char *never)
 {
     struct ri_prompt_info prompt;
+    unsigned had;
     char text[128];
 
     rig.drive[0].unit->here = here;
@@ -390,6 +401,7 @@ away(bool here, const char *title, const char *advice, const char *never)
             rig_start(CALL_WRITE, own(1), SIZE, 0);
             rig_wait_for(PROMPT_ASKED, NULL);
         }
+        had = rig_told(PROMPT_CHANGED);
         assert_int_equal(vscsi_fault_add(rig.drive[0].vscsi,
                                          "at * any do selection-timeout", text,
                                          sizeof text),
@@ -397,7 +409,7 @@ away(bool here, const char *title, const char *advice, const char *never)
         if (!later)
             rig_start(CALL_WRITE, own(1), SIZE, 0);
         else
-            clock_advance_ms(LOOK_MS);
+            look_until_changed(had);
         rig_wait_for(later ? PROMPT_CHANGED : PROMPT_ASKED, &prompt);
         assert_string_equal(prompt.title, title);
         assert_non_null(strstr(prompt.text, advice));
