@@ -187,7 +187,8 @@ config_tape_fits(const struct ri_drive_config *drive, unsigned *out_line,
     if (!block_fits(drive) && drive->type != RI_DISK)
         return WRONG("block-size: %s have blocks of %u, not %u",
                      drive->type == RI_CDROM ? "CD drives" : "floppy drives",
-                     drive->type == RI_CDROM ? 2048u : 512u, drive->block_bytes);
+                     drive->type == RI_CDROM ? 2048u : 512u,
+                     drive->block_bytes);
     if (!block_fits(drive))
         return WRONG("block-size: \"%u\" is none of 512, 2048, 4096",
                      drive->block_bytes);
