@@ -41,7 +41,9 @@ struct tape_server {
     struct tape_session *sessions;
     unsigned count;
     uint64_t last_id;
-    unsigned refs; /* the owner, and each session */
+    unsigned refs;   /* the owner, and each session */
+    pthread_t ended; /* the session's thread that ended last: to be joined */
+    bool has_ended;
     bool stopping, watching;
 };
 
@@ -225,13 +227,42 @@ tape_server_ended(struct tape_session *session)
     free(session);
 }
 
+/* Each session's thread joins the one that ended before it, and the server's end
+ * the last: what a thread has of the pool it gives back in its very end. */
+static pthread_t
+swap_ended(struct tape_server *server, const pthread_t *by, bool *out_had)
+{
+    pthread_t before;
+
+    pthread_mutex_lock(&server->lock);
+    before = server->ended;
+    *out_had = server->has_ended;
+    server->has_ended = by != NULL;
+    if (by != NULL)
+        server->ended = *by;
+    pthread_mutex_unlock(&server->lock);
+    return before;
+}
+
+static void
+join_ended(struct tape_server *server, const pthread_t *by)
+{
+    bool had;
+    pthread_t before = swap_ended(server, by, &had);
+
+    if (had)
+        pthread_join(before, NULL);
+}
+
 static void *
 session_thread(void *context)
 {
     struct tape_session *session = context;
     struct tape_server *server = session->server;
+    pthread_t self = pthread_self();
 
     tape_session_run(session, server->service);
+    join_ended(server, &self);
     tape_server_ended(session);
     server_unref(server);
     return NULL;
@@ -239,8 +270,7 @@ session_thread(void *context)
 
 /* Signals are the program's business: none on our threads. */
 static int
-start_thread(void *(*run)(void *), void *context, bool detached,
-             pthread_t *out_thread)
+start_thread(void *(*run)(void *), void *context, pthread_t *out_thread)
 {
     pthread_attr_t attr;
     sigset_t all, old;
@@ -248,8 +278,6 @@ start_thread(void *(*run)(void *), void *context, bool detached,
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_BYTES);
-    if (detached)
-        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     rc = pthread_create(out_thread, &attr, run, context);
@@ -275,7 +303,7 @@ add_locked(struct tape_server *server, struct tape_session *session)
     server->refs++;
     watch(server, session->fd, session->id, WATCH_END,
           EPOLLRDHUP | EPOLLONESHOT);
-    rc = start_thread(session_thread, session, true, &thread);
+    rc = start_thread(session_thread, session, &thread);
     if (rc == 0)
         return 0;
     (void) epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, session->fd, NULL);
@@ -343,7 +371,7 @@ tape_server_new(struct ri_service *service)
     if (server->epoll_fd >= 0 && server->wake_fd >= 0 &&
         epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->wake_fd, &wake) ==
             0 &&
-        start_thread(watcher_thread, server, false, &server->watcher) == 0)
+        start_thread(watcher_thread, server, &server->watcher) == 0)
         return server;
     server_unref(server);
     return NULL;
@@ -380,6 +408,8 @@ tape_server_wait(struct tape_server *server, unsigned ms)
         ;
     left = server->count;
     pthread_mutex_unlock(&server->lock);
+    if (left == 0)
+        join_ended(server, NULL);
     return left;
 }
 
