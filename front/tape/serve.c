@@ -227,29 +227,22 @@ tape_server_ended(struct tape_session *session)
     free(session);
 }
 
-/* Each session's thread joins the one that ended before it, and the server's end
- * the last: what a thread has of the pool it gives back in its very end. */
-static pthread_t
-swap_ended(struct tape_server *server, const pthread_t *by, bool *out_had)
+/* Each session's thread (`by`) joins the one that ended before it, and the
+ * server's end (NULL) the last: what a thread has of the pool it gives back in
+ * its very end. */
+static void
+join_ended(struct tape_server *server, const pthread_t *by)
 {
     pthread_t before;
+    bool had;
 
     pthread_mutex_lock(&server->lock);
     before = server->ended;
-    *out_had = server->has_ended;
+    had = server->has_ended;
     server->has_ended = by != NULL;
     if (by != NULL)
         server->ended = *by;
     pthread_mutex_unlock(&server->lock);
-    return before;
-}
-
-static void
-join_ended(struct tape_server *server, const pthread_t *by)
-{
-    bool had;
-    pthread_t before = swap_ended(server, by, &had);
-
     if (had)
         pthread_join(before, NULL);
 }
