@@ -94,7 +94,7 @@ extern const struct cli_verb cli_verb_serve, cli_verb_status, cli_verb_insert,
     cli_verb_events, cli_verb_errors, cli_verb_recover, cli_verb_changer,
     cli_verb_tape,
     cli_verb_drives, cli_verb_probe, cli_verb_library, cli_verb_sense,
-    cli_verb_states, cli_verb_version, cli_verb_help;
+    cli_verb_states, cli_verb_commands, cli_verb_version, cli_verb_help;
 
 /* --- verbs.c, or verbs_client.c of the small program
  * ---------------------------------------------------------------------------

@@ -9,7 +9,9 @@
 #include "cli/cli.h"
 #include "probe/drives.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -89,7 +91,36 @@ unit_of(const char *url)
     return unit != NULL ? unit : "";
 }
 
-/* What the service has of a portal. */
+/* A device of this machine, as the service was told to find it: is it this? */
+static bool
+is_device(const json_t *row, const char *address)
+{
+    char real[PATH_MAX];
+
+    if (address[0] != '/')
+        return strncmp(address, "serial:", 7) == 0 &&
+               json_text(row, "serial")[0] != '\0' &&
+               strcmp(address + 7, json_text(row, "serial")) == 0;
+    if (realpath(address, real) == NULL)
+        snprintf(real, sizeof real, "%s", address);
+    return strcmp(real, json_text(row, "name")) == 0 ||
+           strcmp(real, json_text(row, "node")) == 0;
+}
+
+static bool
+is_same(const json_t *row, const json_t *of_service)
+{
+    const char *unit = unit_of(json_text(row, "name"));
+    const char *address = json_text(of_service, "address");
+
+    if (address[0] == '\0')
+        return false;
+    if (strcmp(json_text(row, "where"), "machine") == 0)
+        return is_device(row, address);
+    return unit[0] != '\0' && strcmp(unit, unit_of(address)) == 0;
+}
+
+/* What the service has of this machine, and of portals. */
 static void
 tell_who_has(json_t *rows)
 {
@@ -99,12 +130,9 @@ tell_who_has(json_t *rows)
 
     json_array_foreach(rows, i, row)
     {
-        const char *unit = unit_of(json_text(row, "name"));
-
         json_array_foreach(rows, n, other)
         {
-            if (unit[0] == '\0' ||
-                strcmp(unit, unit_of(json_text(other, "address"))) != 0)
+            if (!is_same(row, other))
                 continue;
             snprintf(text, sizeof text, "the service, as %s",
                      json_text(other, "name"));
@@ -137,6 +165,10 @@ run(struct cli *cli)
     int rc;
 
     drives_of_machine("", rows);
+    if (!drives_can_be_seen(""))
+        cli_say(
+            "the drives of this machine cannot be seen: the kernel's module "
+            "sg is not loaded (modprobe sg)");
     rc = drives_of_service(cli, rows);
     for (size_t i = 0; i < cli->discover_count; i++)
         if (drives_of_portal(cli->discover[i], rows, text, sizeof text) != 0) {

@@ -43,7 +43,7 @@ describe(const char *path, const struct rec_summary *sum)
     snprintf(status, sizeof status, "0x%08X", about->status);
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:s, s:I, s:I, s:I, "
-        "s:i, s:b, s:s}",
+        "s:i, s:b, s:I, s:s}",
         "file", path, "label", about->label, "type", about->type, "uuid",
         about->uuid, "drive", about->drive, "size_bytes",
         (json_int_t) about->size_bytes, "block_bytes", (int) about->block_bytes,
@@ -51,8 +51,8 @@ describe(const char *path, const struct rec_summary *sum)
         (json_int_t) (now > about->created_ms ? now - about->created_ms : 0),
         "status", status, "records", (json_int_t) sum->records, "bytes",
         (json_int_t) sum->bytes, "damaged", (json_int_t) sum->damaged,
-        "witnesses", (int) sum->witnesses, "complete", sum->complete, "problem",
-        sum->problem);
+        "witnesses", (int) sum->witnesses, "complete", sum->complete,
+        "stray_bytes", (json_int_t) sum->stray_bytes, "problem", sum->problem);
 }
 
 static int
@@ -128,6 +128,15 @@ list(struct cli *cli)
     }
     json_decref(rows);
     return CLI_OK;
+}
+
+/* Another file, perhaps, that was put behind this one. */
+static void
+say_stray(const char *path, uint64_t bytes)
+{
+    if (bytes > 0)
+        cli_say("recover: %s: %" PRIu64 " bytes behind its end are not read",
+                path, bytes);
 }
 
 /* --- show ---------------------------------------------------------------- */
@@ -234,6 +243,8 @@ show(struct cli *cli)
     }
     if (rc == 0 && !sum.complete)
         cli_say("recover: %s", sum.problem);
+    if (rc == 0)
+        say_stray(path, sum.stray_bytes);
     json_decref(extents);
     json_decref(about);
     return rc != 0 ? rc : sum.complete ? CLI_OK : CLI_MEDIUM;
@@ -275,6 +286,7 @@ say_what_lacks(const char *path, bool dry_run)
         cli_say("recover: %s", error.text);
         return CLI_FAILED;
     }
+    say_stray(path, sum.stray_bytes);
     if (sum.complete)
         return CLI_OK;
     cli_say("recover: %s; only what is whole %s", sum.problem,
@@ -323,7 +335,10 @@ apply(struct cli *cli)
     else
         printf("%s\t%" PRIu64 "\n", cli->dry_run ? "would-write" : "written",
                bytes);
-    return cli->force ? say_what_lacks(path, cli->dry_run) : CLI_OK;
+    if (cli->force)
+        return say_what_lacks(path, cli->dry_run);
+    say_stray(path, fit.stray_bytes);
+    return CLI_OK;
 }
 
 static const struct {

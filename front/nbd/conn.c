@@ -1,12 +1,11 @@
 /*
- * conn.c - one connection: its thread's loop, sleeping, waking, ending
+ * conn.c - one connection: its thread's loop, waking, ending
  *
  * The loop takes what completed, parses what was received, sends what is to be
- * said, and receives again.  With nothing to do it polls the socket for some
- * microseconds, as long as that keeps paying off, and then sleeps in poll(2).
- * Waiting requests are completed on other threads by request_done(); a thread
- * that completes many sends their replies, if ours sleeps (answer_burst), which
- * may go on meanwhile.
+ * said, and receives again.  With nothing to do it waits (wait.c).  Waiting
+ * requests are completed on other threads by request_done(), or by this one
+ * when it watches a drive's answers; a thread that completes many sends their
+ * replies, if ours sleeps (answer_burst), which may go on meanwhile.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,17 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_NS         60000u  /* how long to poll before sleeping */
-#define SPIN_WORTH_NS   150000u /* a shorter sleep: polling might have paid */
-#define SPIN_CREDIT_MAX 16u
-#define SPIN_PAUSES     64    /* between two looks at the socket */
-#define NAP_NS          30000 /* for the client to send more */
-#define NAP_WINDOW      8u    /* clients with fewer in flight get none */
-#define NAP_POOR        3u    /* so few after a nap: it was in vain */
-#define IDLE_MS         1000  /* then spare buffers are given back */
-#define IDLE_KEEP_BYTES (64u * 1024)
-#define BURST_BYTES     (256u * 1024) /* of replies that others send */
-#define LINGER_MS       50 /* for the client to take the last replies */
+#define BURST_BYTES (256u * 1024) /* of replies that others send */
+#define LINGER_MS   50            /* for the client to take the last replies */
 
 uint64_t
 nbd_now_ns(void)
@@ -182,19 +172,13 @@ unlink_waiting(struct nbd_conn *conn, struct nbd_request *request)
     conn->waiting_count--;
 }
 
-static bool
-has_finished(struct nbd_conn *conn)
-{
-    return atomic_load_explicit(&conn->finished, memory_order_relaxed) != NULL;
-}
-
 /* What completed meanwhile, oldest first: to be answered, or only recycled. */
 static void
 take_finished(struct nbd_conn *conn, bool answer)
 {
     struct nbd_request *stack, *list = NULL;
 
-    if (!has_finished(conn))
+    if (!conn_has_finished(conn))
         return;
     stack = atomic_exchange(&conn->finished, NULL);
     while (stack != NULL) {
@@ -270,10 +254,9 @@ compact(struct nbd_conn *conn)
     conn->rx_end = there;
 }
 
-/* Into the payload's place first, then into rx.  0: nothing there; -1: the
- * client is gone. */
-static ssize_t
-receive(struct nbd_conn *conn)
+/* Into the payload's place first, then into rx. */
+ssize_t
+conn_receive(struct nbd_conn *conn)
 {
     struct iovec iov[2];
     struct msghdr message = { .msg_iov = iov };
@@ -310,177 +293,6 @@ receive(struct nbd_conn *conn)
     return got;
 }
 
-static void
-drain_event(struct nbd_conn *conn)
-{
-    uint64_t count;
-
-    /* Empty is fine. */
-    if (read(conn->event_fd, &count, sizeof count) < 0)
-        return;
-}
-
-/* Sleeps until the socket, a completion or nbd_server_stop wakes it.  Returns
- * what the socket has, 0 at the time limit. */
-static short
-sleep_on(struct nbd_conn *conn, short events, int timeout_ms)
-{
-    struct pollfd polls[2] = {
-        { .fd = conn->fd, .events = events },
-        { .fd = conn->event_fd, .events = POLLIN },
-    };
-    int count = 0;
-
-    atomic_store(&conn->sleeping, true);
-    if (atomic_load(&conn->finished) == NULL &&
-        !reply_has_returned(&conn->out)) {
-        pthread_mutex_unlock(&conn->seat);
-        count = poll(polls, 2, timeout_ms);
-        pthread_mutex_lock(&conn->seat);
-    }
-    atomic_store(&conn->sleeping, false);
-    if (count <= 0)
-        return 0;
-    if (polls[1].revents != 0)
-        drain_event(conn);
-    return polls[0].revents;
-}
-
-static void
-relax(void)
-{
-    for (int i = 0; i < SPIN_PAUSES; i++) {
-#if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
-#else
-        __asm__ volatile("" ::: "memory");
-#endif
-    }
-}
-
-/* Looks at the socket again and again.  1: there is something to do, received
- * bytes or a completion; 0: in vain; -1: the client is gone. */
-static int
-spin(struct nbd_conn *conn, uint64_t since_ns)
-{
-    do {
-        ssize_t got;
-
-        relax();
-        if (has_finished(conn) ||
-            atomic_load_explicit(&conn->stop, memory_order_relaxed))
-            return 1;
-        got = receive(conn);
-        if (got != 0)
-            return got > 0 ? 1 : -1;
-    } while (nbd_now_ns() - since_ns < SPIN_NS);
-    return 0;
-}
-
-/* Spinning must keep paying: each hit earns credit, a miss halves it, and only
- * short sleeps earn new one.  Never more spinners than processors to spare. */
-static int
-try_spin(struct nbd_conn *conn, uint64_t since_ns)
-{
-    struct nbd_server *server = conn->server;
-    int result = 0;
-
-    if (conn->spin_credit == 0)
-        return 0;
-    if (atomic_fetch_add(&server->spinners, 1) < server->spinners_max) {
-        result = spin(conn, since_ns);
-        if (result == 0)
-            conn->spin_credit /= 2;
-        else if (conn->spin_credit < SPIN_CREDIT_MAX)
-            conn->spin_credit++;
-    }
-    atomic_fetch_sub(&server->spinners, 1);
-    return result;
-}
-
-/*
- * A client with much in flight that sends while it still has replies to look at
- * costs both sides least when its requests are taken many at a time.  So when
- * clearly fewer came than it keeps in flight (it has work left), sleep for a
- * moment before looking again.  Not while data are coming in: that is work
- * which goes on beside the client's own; nor while requests wait, for then it
- * is the replies to those that bring new ones.
- */
-static void
-nap(struct nbd_conn *conn)
-{
-    const struct timespec moment = { .tv_nsec = NAP_NS };
-    unsigned taken = conn->taken;
-
-    if (taken >= conn->window)
-        conn->window = taken;
-    else if (taken < NAP_POOR || ++conn->window_age % 64 == 0)
-        conn->window -= (conn->window + 7) / 8;
-    if (taken == 0 || conn->took_payload || conn->waiting_count != 0 ||
-        conn->window < NAP_WINDOW || taken >= conn->window - conn->window / 4)
-        return;
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
-}
-
-static void
-count_requests(struct nbd_conn *conn)
-{
-    struct nbd_server *server = conn->server;
-
-    atomic_fetch_add(&server->requests, conn->requests);
-    atomic_fetch_add(&server->waited, conn->waited);
-    conn->requests = conn->waited = 0;
-}
-
-/* Sleeps, giving spare buffers back when that takes longer. */
-static short
-sleep_idle(struct nbd_conn *conn, short events, int timeout_ms)
-{
-    short revents;
-
-    if (timeout_ms >= 0 || conn->pool.free_bytes <= IDLE_KEEP_BYTES)
-        return sleep_on(conn, events, timeout_ms);
-    revents = sleep_on(conn, events, IDLE_MS);
-    if (revents == 0 && !has_finished(conn))
-        pool_trim(&conn->pool, IDLE_KEEP_BYTES);
-    return revents;
-}
-
-/* Nothing can be done now.  -1: the client is gone. */
-static int
-wait_for_work(struct nbd_conn *conn, bool may_read, int timeout_ms)
-{
-    const short gone = POLLHUP | POLLERR | POLLNVAL | POLLRDHUP;
-    uint64_t since_ns = nbd_now_ns();
-    short events = 0, revents;
-    int result;
-
-    /* What waits is answered on another thread, which needs the processor. */
-    if (may_read && !conn->out.blocked && timeout_ms < 0 &&
-        conn->waiting_count == 0) {
-        result = try_spin(conn, since_ns);
-        if (result != 0)
-            return result < 0 ? -1 : 0;
-    }
-    count_requests(conn);
-    if (may_read)
-        events |= POLLIN;
-    if (conn->out.blocked)
-        events |= POLLOUT;
-    else if (conn->stalled)
-        events |= POLLRDHUP; /* or nothing would show that it has gone */
-    revents = sleep_idle(conn, events, timeout_ms);
-    if (!may_read && (revents & gone))
-        return -1;
-    if (!(revents & POLLIN))
-        return 0;
-    if (nbd_now_ns() - since_ns > SPIN_WORTH_NS)
-        conn->spin_credit = 0;
-    else if (conn->spin_credit < SPIN_CREDIT_MAX)
-        conn->spin_credit++;
-    return 0;
-}
-
 int
 conn_need(struct nbd_conn *conn, size_t bytes)
 {
@@ -491,11 +303,11 @@ conn_need(struct nbd_conn *conn, size_t bytes)
 
         if (atomic_load(&conn->stop) || now >= conn->deadline_ms)
             return -1;
-        got = receive(conn);
+        got = conn_receive(conn);
         if (got < 0)
             return -1;
         if (got == 0)
-            sleep_on(conn, POLLIN, (int) (conn->deadline_ms - now));
+            conn_sleep(conn, POLLIN, (int) (conn->deadline_ms - now));
     }
     return 0;
 }
@@ -516,7 +328,7 @@ conn_send(struct nbd_conn *conn, const void *data, size_t bytes)
             at += sent;
             bytes -= (size_t) sent;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            sleep_on(conn, POLLOUT, (int) (conn->deadline_ms - now));
+            conn_sleep(conn, POLLOUT, (int) (conn->deadline_ms - now));
         } else if (errno != EINTR) {
             return -1;
         }
@@ -551,15 +363,17 @@ turn(struct nbd_conn *conn, uint64_t *stop_ms)
     queued = conn->out.bytes;
     if (reply_send(conn) < 0)
         return -1;
-    if (has_finished(conn) || (conn->stalled && conn->out.bytes < queued))
+    if (conn_has_finished(conn) || (conn->stalled && conn->out.bytes < queued))
         return 0;
     may_read = !conn->stalled && !conn->disc;
     if (may_read) {
         ssize_t got;
 
         if (!conn->out.blocked && !stop)
-            nap(conn);
-        got = receive(conn);
+            conn_nap(conn);
+        got = conn_receive(conn);
+        if (got > 0)
+            ri_watch_take(); /* however much the client sends */
         if (got != 0)
             return got > 0 ? 0 : -1;
     }
@@ -574,7 +388,7 @@ turn(struct nbd_conn *conn, uint64_t *stop_ms)
             return 1;
         timeout_ms = (int) (*stop_ms - now);
     }
-    return wait_for_work(conn, may_read, timeout_ms);
+    return conn_wait(conn, may_read, timeout_ms);
 }
 
 /* Lets the last replies arrive: to close with bytes unread would reset the
@@ -594,12 +408,23 @@ linger(struct nbd_conn *conn)
     }
 }
 
+void
+conn_count_requests(struct nbd_conn *conn)
+{
+    struct nbd_server *server = conn->server;
+
+    atomic_fetch_add(&server->requests, conn->requests);
+    atomic_fetch_add(&server->waited, conn->waited);
+    conn->requests = conn->waited = 0;
+}
+
 /* The socket first, so that the client knows; then everything that waits is
  * cancelled, and awaited however long it takes. */
 static void
 wind_up(struct nbd_conn *conn, bool in_order)
 {
     conn->running = false;
+    ri_watch_end();
     reply_await(conn);
     if (in_order)
         linger(conn);
@@ -618,11 +443,11 @@ wind_up(struct nbd_conn *conn, bool in_order)
         take_finished(conn, false);
         if (conn->waiting_count == 0)
             break;
-        sleep_on(conn, 0, -1);
+        conn_sleep(conn, 0, -1);
     }
     while (atomic_load(&conn->completing) != 0)
         sched_yield();
-    count_requests(conn);
+    conn_count_requests(conn);
     if (conn->export_ != NULL)
         ri_close(conn->export_);
     conn->export_ = NULL;
@@ -641,6 +466,8 @@ conn_run(struct nbd_conn *conn)
     result = shaken == HANDSHAKE_END ? 1 : -1;
 
     conn->running = shaken == HANDSHAKE_SERVE;
+    if (conn->running)
+        ri_watch_begin();
     if (conn->running)
         do
             result = turn(conn, &stop_ms);

@@ -175,6 +175,7 @@ struct nbd_conn {
     struct nbd_request *waiting;        /* pended, or on the finished stack */
     size_t waiting_count;
     unsigned spin_credit;
+    bool took_answers;                  /* when it was woken last */
     unsigned taken;                     /* requests, in this turn */
     bool took_payload;                  /* a write among them */
     unsigned window;                    /* most taken at a time, lately */
@@ -198,7 +199,29 @@ void conn_submit(struct nbd_conn *conn, struct nbd_request *request);
  * -1: gone, too late, or stopped. */
 int conn_need(struct nbd_conn *conn, size_t bytes);
 int conn_send(struct nbd_conn *conn, const void *data, size_t bytes);
+/* Into the payload's place first, then into rx.  0: nothing there; -1: the
+ * client is gone. */
+ssize_t conn_receive(struct nbd_conn *conn);
+/* Adds to the server's counters. */
+void conn_count_requests(struct nbd_conn *conn);
 uint64_t nbd_now_ns(void);
+
+/* Something has completed that is not answered yet. */
+static inline bool
+conn_has_finished(struct nbd_conn *conn)
+{
+    return atomic_load_explicit(&conn->finished, memory_order_relaxed) != NULL;
+}
+
+/* --- wait.c: by the connection's thread ------------------------------------ */
+
+/* Sleeps until the socket, a completion or nbd_server_stop wakes it.  Returns
+ * what the socket has, 0 at the time limit. */
+short conn_sleep(struct nbd_conn *conn, short events, int timeout_ms);
+/* Nothing can be done now.  -1: the client is gone. */
+int conn_wait(struct nbd_conn *conn, bool may_read, int timeout_ms);
+/* Between answering and receiving again: for the client to send more. */
+void conn_nap(struct nbd_conn *conn);
 
 /* --- listen.c ------------------------------------------------------------- */
 

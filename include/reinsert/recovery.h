@@ -110,6 +110,8 @@ int rec_next(struct rec_reader *reader, struct rec_item *out_item,
 /* How much of the file was read, for a progress bar. */
 uint64_t rec_position(const struct rec_reader *reader);
 uint64_t rec_size(const struct rec_reader *reader);
+/* After the end: bytes of the file behind it, which nobody reads. */
+uint64_t rec_stray(const struct rec_reader *reader);
 void rec_close(struct rec_reader *reader);
 
 /* --- looking and applying ------------------------------------------------ */
@@ -120,6 +122,7 @@ struct rec_summary {
     uint64_t damaged;           /* records that cannot be used */
     uint32_t witnesses;
     bool complete;              /* it has its end */
+    uint64_t stray_bytes;       /* ... and these behind it, which are not of it */
     char problem[256];          /* the first, or "" */
 };
 
@@ -137,6 +140,7 @@ enum rec_verdict {
 struct rec_fit {
     enum rec_verdict verdict;
     uint32_t compared, differing;       /* blocks of the witness */
+    uint64_t stray_bytes;               /* as above, where blocks were compared */
     char text[384];                     /* in words */
 };
 

@@ -73,10 +73,15 @@ struct ri_drive_config {
     unsigned block_bytes;       /* 0: as such drives have; disks: 512, ...;
                                  * tapes: of any size */
     unsigned block_line;        /* where FILE says so */
+    unsigned value_line;        /* ... and medium, device, match or chap-user */
     struct ri_tape_config tape;
     char *faults;               /* rules of vscsi.h, a line each; owned */
     char *parameters;           /* lines NAME=VALUE, the device's key; owned */
     unsigned line;              /* where FILE names it, 0 for none */
+    bool asked;                 /* url without /LUN: those that were found of its
+                                 * units follow it, ... */
+    bool answered;              /* ... which are what its target has */
+    char section[RI_NAME_MAX];  /* ... theirs: its name; else "" */
 };
 
 #define RI_LIBRARY_DRIVES_MAX 32
@@ -95,6 +100,7 @@ struct ri_library_config {
     unsigned slots, mail_slots, transports;
     char media[RI_PATH_MAX];    /* directory of the images, one a cartridge */
     char state[RI_PATH_MAX];    /* directory: ledger, lock, emulated state */
+    unsigned state_line;        /* where FILE says so */
     unsigned drive_count;       /* VIRTUAL: NAME-0, NAME-1, ... of the service */
     struct ri_drive_config drive;   /* what they are like; no name, no medium */
     unsigned move_ms;           /* the emulated robot's times: of a motion, */
@@ -131,6 +137,8 @@ struct ri_config {
                                          * only for want of room */
     char recovery_dir[RI_PATH_MAX];       /* "": see recovery.h */
     char unflushed_log[RI_PATH_MAX];      /* a folder; "": none on disk */
+    unsigned unflushed_log_line;          /* where FILE says so */
+    char path[RI_PATH_MAX];               /* FILE, for errors of the start; or "" */
     char *driver_values;        /* lines DRIVER/NAME=VALUE, or NULL; owned */
     struct ri_drive_config *drives;       /* owned */
     size_t drive_count;
@@ -142,7 +150,8 @@ struct ri_config {
 void ri_config_init(struct ri_config *config);
 void ri_config_free(struct ri_config *config);
 /* Errors read "FILE:LINE: what is wrong".  Targets of which all units are meant
- * are asked for them, here or else by ri_service_start: drives has each. */
+ * are asked for them, here or else by ri_service_start: in drives each follows
+ * its section.  One that cannot be asked is asked again by the service. */
 int ri_config_load(const char *path, struct ri_config *out_config,
                    struct ri_error *out_error);
 /* Appends a drive for an image: type from its content (ISO 9660/UDF: cdrom),
@@ -169,6 +178,8 @@ void ri_service_free(struct ri_service *service);
 
 /* --- what there is: snapshots, freed with free() -------------------------- */
 
+/* Also of a target whose drives are not all known: named like its section, and
+ * away.  Drives may come while the service runs, behind the others. */
 struct ri_drive_info {
     char name[RI_NAME_MAX];
     enum ri_drive_type type;
@@ -644,6 +655,18 @@ struct ri_after {
 bool ri_in_burst(void);
 void ri_after_burst(struct ri_after *after);
 
+/*
+ * A thread that submits and sleeps in poll(2) may take in answers itself, where
+ * a device has a descriptor for them; `done` is then called on it, within
+ * ri_watch_take.  Between the first two it promises to poll what ri_watch_fd
+ * returns (-1: nothing) for POLLIN, and to call ri_watch_take then.  That never
+ * waits; FALSE: there was nothing.
+ */
+void ri_watch_begin(void);
+void ri_watch_end(void);
+int ri_watch_fd(void);
+bool ri_watch_take(void);
+
 /* --- words ---------------------------------------------------------------------------- */
 
 struct ri_sense_info {
@@ -665,6 +688,17 @@ struct ri_arrow {
 
 /* The ways that there are, by number from 0; false: no more. */
 bool ri_volume_arrow(size_t index, struct ri_arrow *out_arrow);
+
+/* A command that real drives are sent, for these kinds of devices ("disk, CD",
+ * "all") and service actions ("10h, 12h", ""). */
+struct ri_command {
+    uint8_t opcode, length;
+    const char *name;
+    char devices[40], sent_by[20], actions[40];
+};
+
+/* The commands that there are, by number from 0; false: no more. */
+bool ri_command(size_t index, struct ri_command *out_command);
 
 /* -EINVAL: not sense data (the text says why). */
 int ri_sense_decode(const uint8_t *sense, size_t len,

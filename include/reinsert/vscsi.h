@@ -248,11 +248,16 @@ void vscsi_reset(struct vscsi_drive *drive);
  * mechanism (yank, swap, becoming-ready) act first, then the first of the
  * others.  A delayed command is checked (attention number, medium, range) when
  * it is carried out.
- * -EINVAL with a sentence in out_text.
+ * -EINVAL with a sentence in out_text: it is no rule, or one that could never
+ * match in this drive (it names a command, or an LBA of one, that such drives do
+ * not have; a number may be any opcode), or never act (of a robot, in a drive).
  */
 int vscsi_fault_add(struct vscsi_drive *drive, const char *rule,
                     char *out_text, size_t text_max);
 void vscsi_fault_clear(struct vscsi_drive *drive);
+/* Would a drive of that kind take it?  As above. */
+int vscsi_fault_check(enum vscsi_type type, const char *rule, char *out_text,
+                      size_t text_max);
 
 /* --- the media library: a robot between slots and drives ------------------- */
 

@@ -293,10 +293,9 @@ fs_drive_gone(PDEVICE_OBJECT drive)
     fs_each_volume(now_gone, drive);
 }
 
-/* What was mounted in the drive instead, only because a medium without any mark
- * could not be told from a new one, is looked at again. */
-static void
-question_other(struct volume *volume, PDEVICE_OBJECT real)
+/* What is mounted in the drive in its place, beside it; nothing is: different. */
+static enum identity_match
+compare_other(struct volume *volume, PDEVICE_OBJECT real)
 {
     struct volume *other = fs_volume_on(real);
     enum identity_match match;
@@ -304,19 +303,45 @@ question_other(struct volume *volume, PDEVICE_OBJECT real)
     KIRQL irql;
 
     if (other == NULL || other == volume)
-        return;
+        return ID_DIFFERENT;
     id = ExAllocatePoolWithTag(NonPagedPool, sizeof *id, FS_TAG);
     if (id == NULL)
-        return;
+        return ID_DIFFERENT;
     KeAcquireSpinLock(&other->lock, &irql);
     *id = other->id;
     KeReleaseSpinLock(&other->lock, irql);
     KeAcquireSpinLock(&volume->lock, &irql);
     match = identity_compare(&volume->id, id);
-    if (match == ID_CANNOT_TELL || match == ID_CHANGED)
-        InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
     KeReleaseSpinLock(&volume->lock, irql);
     ExFreePoolWithTag(id, FS_TAG);
+    return match;
+}
+
+/* What was mounted in the drive instead, only because a medium without any mark
+ * could not be told from a new one, is looked at again. */
+static void
+question_other(struct volume *volume, PDEVICE_OBJECT real)
+{
+    enum identity_match match = compare_other(volume, real);
+
+    if (match == ID_CANNOT_TELL || match == ID_CHANGED)
+        InterlockedOr((LONG volatile *) &real->Flags, DO_VERIFY_VOLUME);
+}
+
+BOOLEAN
+fs_is_untold(struct volume *volume)
+{
+    struct fs_place place;
+    BOOLEAN untold;
+
+    fs_place_take(volume, &place);
+    /* Until what is in the drive is a volume of its own. */
+    if (place.drive.real == NULL || fs_on_device(volume))
+        untold = __atomic_load_n(&volume->untold, __ATOMIC_RELAXED);
+    else
+        untold = compare_other(volume, place.drive.real) == ID_CANNOT_TELL;
+    fs_place_let(&place);
+    return untold && place.state == VOL_ABSENT;
 }
 
 static void

@@ -60,7 +60,7 @@ DRIVER_INITIALIZE fs_driver_entry;
 
 /* Told of every change of state, on the thread that made it, with no lock
  * held; must not wait for I/O.  news FALSE: it was told to be mounted in that
- * drive already, and nothing else since. */
+ * drive, or to be away, already, and nothing else since. */
 typedef void fs_observer_fn(void *context, struct volume *volume,
                             enum vol_state state, BOOLEAN news);
 void fs_set_observer(fs_observer_fn *fn, void *context);
@@ -139,6 +139,9 @@ BOOLEAN fs_media_gone(PDEVICE_OBJECT drive);
 /* The drive itself was taken away; what is open of it stays until it is closed,
  * and so does the device. */
 void fs_drive_gone(PDEVICE_OBJECT drive);
+/* It is absent, and nothing on the medium in its drive tells whether it is that
+ * one: only a person may know. */
+BOOLEAN fs_is_untold(struct volume *volume);
 /* A person says that the medium now in the volume's drive is the right one: a
  * medium that cannot be recognised (blank, unknown) is accepted once, if
  * nothing speaks against it.  Tries at once; TRUE when the volume is back. */

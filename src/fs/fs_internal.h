@@ -49,6 +49,8 @@ struct volume {
     PDEVICE_OBJECT told_in;        /* borrowed, a name: the drive that it was
                                     * told to be in; NULL: it is not, or has
                                     * another name */
+    BOOLEAN told_away;
+    BOOLEAN untold;                /* by what was in its drive last */
     PDEVICE_OBJECT real;           /* the drive; both hold a reference, for it
                                     * may be taken away */
     PDEVICE_OBJECT target;         /* top of its stack */

@@ -92,10 +92,13 @@ fs_is_this(struct volume *volume, const struct identity *seen,
     KeAcquireSpinLock(&volume->lock, &irql);
     match = fs_match_locked(volume, seen, real, may_vouch);
     /* It may have come back in another drive meanwhile. */
-    if (volume->generation == generation)
+    if (volume->generation == generation) {
         volume->changed_elsewhere =
             match == ID_CHANGED ||
             (match == ID_CANNOT_TELL && !volume->id.unknown);
+        __atomic_store_n(&volume->untold, match == ID_CANNOT_TELL,
+                         __ATOMIC_RELAXED);
+    }
     KeReleaseSpinLock(&volume->lock, irql);
     return match == ID_SAME;
 }

@@ -121,6 +121,25 @@ fs_stay_changed(struct volume *volume, ULONG generation, PDEVICE_OBJECT real,
     return ok;
 }
 
+struct found {
+    const struct volume *volume;
+    PDEVICE_OBJECT drive;
+};
+
+/* Those who were in this drive last, while it had nothing or was away: what is
+ * in it now is not theirs. */
+static BOOLEAN
+now_taken(void *context, struct volume *volume)
+{
+    const struct found *found = context;
+    ULONG generation = fs_volume_generation(volume);
+
+    if (volume != found->volume && fs_volume_state(volume) == VOL_ABSENT &&
+        __atomic_load_n(&volume->real, __ATOMIC_ACQUIRE) == found->drive)
+        fs_volume_change(volume, generation, VOL_ABSENT, STATUS_WRONG_VOLUME);
+    return TRUE;
+}
+
 NTSTATUS
 fs_finish_return(struct volume *volume, PDEVICE_OBJECT real,
                  PDEVICE_OBJECT target, ULONG count)
@@ -137,6 +156,7 @@ fs_finish_return(struct volume *volume, PDEVICE_OBJECT real,
     fs_label_vpb(volume);
     if (NT_SUCCESS(status))
         fs_volume_tell(volume, VOL_MOUNTED, STATUS_SUCCESS);
+    fs_each_volume(now_taken, &(struct found){ volume, real });
     fs_refresh_soon(volume);
     fs_sight_soon(volume);
     return STATUS_SUCCESS;

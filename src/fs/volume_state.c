@@ -193,16 +193,21 @@ fs_volume_set(struct volume *volume, ULONG generation, enum vol_state to,
 void NTAPI
 fs_volume_tell(struct volume *volume, enum vol_state state, NTSTATUS why)
 {
-    BOOLEAN news;
+    BOOLEAN away = fs_state_away(state), news = TRUE;
     KIRQL irql;
 
     KeSetEvent(&volume->idle, 0, FALSE);
     KeAcquireSpinLock(&volume->lock, &irql);
-    news = state != VOL_MOUNTED || volume->told_in != volume->real;
+    if (state == VOL_MOUNTED)
+        news = volume->told_in != volume->real;
+    else if (away)
+        news = !volume->told_away;
     if (state == VOL_MOUNTED)
         volume->told_in = volume->real;
-    else if (fs_state_away(state) || state == VOL_CHANGED)
+    else if (away || state == VOL_CHANGED)
         volume->told_in = NULL;
+    if (state == VOL_MOUNTED || state == VOL_CHANGED || away)
+        volume->told_away = away;
     KeReleaseSpinLock(&volume->lock, irql);
     TRACE(TRACE_FS, "volume %s: told %s (%s)", volume->id.label,
           fs_state_name(state), status_name(why));

@@ -10,6 +10,7 @@
 #include "ke_internal.h"
 
 #include "base/burst.h"
+#include "base/watch.h"
 #include "base/clock.h"
 
 #include <linux/futex.h>
@@ -142,6 +143,7 @@ wait_once(PKTHREAD thread, ULONG count, PKWAIT_BLOCK blocks, WAIT_TYPE type,
     }
     enqueue_locked(thread, deadline);
     ke_unlock();
+    watch_leave();
     if (sleep_until(thread, deadline))
         return thread->wait_status;
     ke_lock();

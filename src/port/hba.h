@@ -45,6 +45,7 @@ struct hba_info {
     bool prevented;
     bool away;                  /* there is no way to it now */
     bool refused;               /* ... for it lets us not in */
+    bool gone;                  /* ... for its target has no such unit any more */
     bool may_be_away;           /* ... and that is no failure when it is made */
     bool shared;                /* others may be told of changes in our place */
     uint32_t max_transfer_bytes;    /* of this unit; 0: as hba_ops says */
@@ -116,6 +117,13 @@ struct hba_sense {
     uint8_t key, asc, ascq;
 };
 struct hba_sense hba_read_sense(const uint8_t *sense, size_t len);
+
+/*
+ * allow.c: for adapters of real drives, first thing in submit.  False: it is not
+ * a command that is sent to such a device (base/cdbs.def), and was answered with
+ * SRB_STATUS_INVALID_REQUEST.
+ */
+bool NTAPI hba_may_send(struct hba_request *request);
 
 /* Stores the answer in the SRB.  From submit, or right before hba_done. */
 void hba_set_answer(struct hba_request *request,

@@ -26,6 +26,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 C_ASSERT(sizeof(struct iscsi_command) <= HBA_PRIVATE_BYTES);
 
@@ -81,8 +82,6 @@ end_sent(struct iscsi_command *command)
     struct scsi_task *task = command->task;
 
     RemoveEntryList(&command->link);
-    command->unit->session->in_flight--;
-    command->unit->session->came++;
     if (command->alone)
         command->unit->lonely = false;
     iscsi_answer(command, command->status, task);
@@ -110,6 +109,9 @@ task_done(struct iscsi_context *iscsi, int status, void *data, void *context)
 
     (void) iscsi;
     (void) data;
+    /* Not by us: libiscsi has found that the connection is gone. */
+    if (status == SCSI_STATUS_CANCELLED && !command->ending)
+        unit->session->ended = true;
     command->status = status;
     command->told = iscsi_hear(command, status);
     command->done = true;
@@ -165,15 +167,14 @@ send_command(struct iscsi_command *command)
         iscsi_end_with(command, SRB_STATUS_INTERNAL_ERROR);
         return;
     }
+    iscsi_mark(command);
     InsertTailList(&unit->sent, &command->link);
-    unit->session->in_flight++;
     unit->lonely = command->alone;
     __atomic_fetch_add(&unit->commands, 1, __ATOMIC_RELAXED);
     if (iscsi_scsi_command_async(unit->session->iscsi, unit->lun, command->task,
                                  task_done, NULL, command) == 0)
         return;
     RemoveEntryList(&command->link);
-    unit->session->in_flight--;
     unit->lonely = false;
     scsi_free_scsi_task(command->task);
     iscsi_end_with(command, SRB_STATUS_BUS_RESET);
@@ -404,6 +405,8 @@ iscsi_submit(void *hba, struct hba_request *request)
                            ? request->srb->DataTransferLength
                            : 0;
 
+    if (!hba_may_send(request))
+        return true;
     command->unit = unit;
     command->request = request;
     command->task = NULL;
@@ -444,7 +447,8 @@ iscsi_info(void *hba, struct hba_info *out_info)
 
     out_info->commands = __atomic_load_n(&unit->commands, __ATOMIC_RELAXED);
     out_info->prevented = __atomic_load_n(&unit->prevented, __ATOMIC_ACQUIRE);
-    out_info->away = !iscsi_session_is_up(unit->session);
+    out_info->gone = __atomic_load_n(&unit->gone, __ATOMIC_ACQUIRE);
+    out_info->away = out_info->gone || !iscsi_session_is_up(unit->session);
     out_info->refused = iscsi_session_is_refused(unit->session);
     out_info->may_be_away = unit->may_be_away;
 }
@@ -454,6 +458,9 @@ iscsi_why(void *hba, char *out_text, size_t text_max)
 {
     struct iscsi_unit *unit = hba;
 
+    if (__atomic_load_n(&unit->gone, __ATOMIC_ACQUIRE))
+        snprintf(out_text, text_max,
+                 "its target says that there is no such unit");
     iscsi_session_why(unit->session, out_text, text_max);
 }
 
@@ -515,6 +522,8 @@ iscsi_open(void *context, void *port_unit, void **out_hba)
     unit->lun = url->lun;
     unit->removable = true;
     unit->attention = 1;
+    /* Should there be nothing random yet, marks are others each time still. */
+    (void) getrandom(&unit->mark, sizeof unit->mark, GRND_NONBLOCK);
     hba_gap_init(&unit->gap);
     InitializeListHead(&unit->held);
     InitializeListHead(&unit->sent);

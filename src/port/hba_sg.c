@@ -97,10 +97,8 @@ learn(struct sg_unit *unit, const SCSI_REQUEST_BLOCK *srb, uint32_t len)
     if (srb->Cdb[0] == SCSIOP_MEDIUM_REMOVAL)
         __atomic_store_n(&unit->locked, (srb->Cdb[4] & 1) != 0,
                          __ATOMIC_RELEASE);
-    else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1) {
-        unit->type = data[0] & 0x1F;
+    else if (srb->Cdb[0] == SCSIOP_INQUIRY && !(srb->Cdb[1] & 1) && len > 1)
         unit->removable = (data[1] & 0x80) != 0;
-    }
 }
 
 /* Did it run on the medium that it was meant for? */
@@ -237,7 +235,7 @@ send_command(struct sg_unit *unit, struct sg_command *command)
 static bool
 may_go(const struct sg_unit *unit)
 {
-    return unit->sent_count < (unit->removable ? 1 : QUEUE_MAX);
+    return unit->sent_count < (unit->removable ? 1 : QUEUE_MAX) && !unit->taken;
 }
 
 /* FALSE: it has ended without being sent. */
@@ -251,8 +249,6 @@ is_wanted(struct sg_unit *unit, struct sg_command *command)
         sg_could_have_changed(unit);
     if (__atomic_load_n(&command->abort, __ATOMIC_ACQUIRE))
         end_with(command, SRB_STATUS_ABORTED);
-    else if (!sg_command_known(srb->Cdb, srb->CdbLength, unit->type))
-        end_with(command, SRB_STATUS_INVALID_REQUEST);
     else if (meant != 0 && meant != attention_of(unit))
         end_stale(unit, command);
     else if (unit->device.fd < 0)
@@ -265,6 +261,8 @@ is_wanted(struct sg_unit *unit, struct sg_command *command)
 void
 sg_unit_send(struct sg_unit *unit)
 {
+    if (unit->taken && unit->sent_count == 0)
+        sg_device_yield(unit);
     while (!IsListEmpty(&unit->held)) {
         struct sg_command *command = linked(unit->held.Flink);
 
@@ -335,6 +333,8 @@ sg_submit(void *hba, struct hba_request *request)
     struct sg_unit *unit = hba;
     struct sg_command *command = command_of(request);
 
+    if (!hba_may_send(request))
+        return true;
     command->request = request;
     command->abort = false;
     pthread_mutex_lock(&unit->lock);
@@ -424,7 +424,6 @@ sg_open(void *context, void *port_unit, void **out_hba)
     unit->attention = 1;
     hba_gap_init(&unit->gap);
     unit->removable = true;
-    unit->type = 0x1F;
     unit->device.fd = unit->wake_fd = unit->uevent_fd = -1;
     sg_wait_init(&unit->wait);
     unit->max_transfer_bytes = TRANSFER_MAX;

@@ -11,6 +11,7 @@
 
 #include <vscsi.h>
 
+#include "base/watch.h"
 #include "port/port_internal.h"
 
 struct hba_virtual {
@@ -116,6 +117,7 @@ carry_out(struct hba_virtual *hba, struct hba_request *request)
     command->attention_in = srb->QueueSortKey;
     command->done = virtual_done;
     command->context = request;
+    watch_leave(); /* the drive may take its time */
     if (__builtin_expect(!vscsi_execute(hba->nexus, command), 0))
         return false;
     answer(request);

@@ -3,9 +3,9 @@
  *
  * A session is one connection to one target and one thread, shared by the
  * units (LUNs) that are used of it.  iscsi_session.c is the connection and the
- * thread, iscsi_login.c why there is none, hba_iscsi.c the units and their
- * commands, iscsi_answer.c what answers mean.  Everything but what is marked
- * belongs to whoever has the seat.
+ * thread, iscsi_registry.c which sessions there are, iscsi_login.c how one
+ * begins, hba_iscsi.c the units and their commands, iscsi_answer.c what answers
+ * mean.  Everything but what is marked belongs to whoever has the seat.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,6 +18,8 @@
 #include <iscsi/scsi-lowlevel.h>
 
 #include "base/burst.h"
+#include "base/iscsi_login.h"
+#include "base/watch.h"
 #include "port/port_internal.h"
 
 struct iscsi_unit;
@@ -38,6 +40,7 @@ struct iscsi_command {
     bool ordered;               /* ends after those that were sent before */
     bool done;                  /* it waits for them, with this status */
     int status;
+    uint64_t mark;              /* left where nothing came; 0: none */
     struct scsi_iovec iov;
 };
 
@@ -48,14 +51,17 @@ struct iscsi_session {
     struct iscsi_session *next;
     unsigned users;
 
-    char portal[128], target[256], initiator[256], user[128], secret[256];
+    char portal[128], target[256], initiator[256], user[128];
+    char secret_file[1024];     /* "": the secret stays as it was given */
+    char secret[ISCSI_SECRET_MAX];      /* with a file: the thread's */
     pthread_t thread;
     int wake_fd;
     bool sleeping;              /* atomic: a new command has to wake it */
-    unsigned pins;              /* atomic: the registry's, and burst's */
+    unsigned pins;              /* atomic: the registry's, burst's, watchers' */
     struct burst_node burst;    /* new commands are sent at its end, ... */
     pthread_t burst_of;         /* atomic: ... by this thread; 0: not listed */
     size_t burst_bytes;         /* to send with them; that thread's */
+    struct watch_source source; /* watched only while there is a connection */
 
     /* Taken before the lock.  The thread has it, but while it sleeps or passes
      * up; others try to get it, and do not wait. */
@@ -72,12 +78,16 @@ struct iscsi_session {
     enum iscsi_state state;     /* written by the thread, in its seat */
     char error[256];            /* why it is down */
 
-    unsigned in_flight;         /* commands that were sent, of all units */
-    unsigned came;              /* answers, since it looked last */
-    long nap_ns;
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
     unsigned refusal;           /* the status of this attempt's login */
+    char onward[128];           /* ... sends us on to this portal, or "" */
+    char via[128];              /* this attempt's portal */
+    char moved[128];            /* where it is now, for good; "": it has not */
+    bool home;                  /* the last attempt began there, and failed */
+    unsigned hops;              /* so often this attempt was sent on, ... */
+    bool for_good;              /* ... each time for good */
+    bool nowhere;               /* ... and now to what is no portal */
     bool broken;                /* it has to end */
     bool ended;                 /* it has, as another than the thread found */
     bool luns_changed;          /* the target says so: all units are told */
@@ -102,6 +112,7 @@ struct iscsi_unit {
     uint64_t commands;          /* atomic: sent so far */
     bool prevented;             /* atomic: the drive has taken a PREVENT */
     bool locked;                /* atomic: ... and the medium is in it */
+    bool gone;                  /* atomic: the target says that there is none */
 
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;
@@ -110,9 +121,12 @@ struct iscsi_unit {
     bool empty;                 /* it said so, and not yet that it is ready */
     unsigned functions;         /* task management that is not answered */
     bool lonely;                /* a command that goes alone is on its way */
+    uint64_t mark;              /* of the last read */
 };
 
-/* --- iscsi_session.c ---------------------------------------------------------- */
+#define ISCSI_LOGIN_LIMIT_MS 5000
+
+/* --- iscsi_registry.c --------------------------------------------------------- */
 
 /* PASSIVE.  Finds or makes the session, and waits for its first login. */
 NTSTATUS iscsi_session_get(const struct port_iscsi_config *config,
@@ -130,6 +144,14 @@ bool iscsi_session_is_refused(struct iscsi_session *session);
 void iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit);
 void iscsi_session_remove(struct iscsi_session *session,
                           struct iscsi_unit *unit);
+/* It was pinned by a burst or a watcher.  Any thread. */
+void iscsi_session_unpin(struct iscsi_session *session);
+
+/* --- iscsi_session.c ---------------------------------------------------------- */
+
+/* A new one: what its bursts and watchers call; then what its thread runs. */
+void iscsi_session_prepare(struct iscsi_session *session);
+void *iscsi_session_run(void *session);
 /* A task management function was sent; one was answered. */
 void iscsi_session_expects(struct iscsi_session *session);
 void iscsi_session_got(struct iscsi_session *session);
@@ -138,14 +160,19 @@ void iscsi_session_wake(struct iscsi_session *session);
 /* Any thread: there is something in `incoming`, with so many bytes to send. */
 void iscsi_session_start(struct iscsi_session *session, size_t out_bytes);
 
-/* --- iscsi_login.c -------------------------------------------------------------- */
+/* --- iscsi_login.c: called in the session's seat ---------------------------------- */
 
-/* The status (class and detail) of which libiscsi's text of error tells, or 0. */
-unsigned iscsi_login_status(const char *error);
-/* Why, for a person; has_user: CHAP was tried. */
-const char *iscsi_login_words(unsigned status, bool has_user);
-/* It stays so until somebody changes something. */
-bool iscsi_login_is_ours(unsigned status);
+/* Chooses the portal (`via`) of an attempt, and reads the secret again if the
+ * last one was refused for it. */
+void iscsi_login_begin(struct iscsi_session *session);
+/* It was let in; it was not, with this status. */
+void iscsi_login_good(struct iscsi_session *session);
+void iscsi_login_refused(struct iscsi_session *session, unsigned status);
+/* TRUE: it goes on at another portal, which is `via` now. */
+bool iscsi_login_follow(struct iscsi_session *session);
+/* Why it failed, at `what`, with libiscsi's text or "". */
+void iscsi_login_why(const struct iscsi_session *session, const char *what,
+                     const char *text, char *out, size_t max);
 
 /* --- iscsi_answer.c: called in the session's seat -------------------------------- */
 
@@ -174,6 +201,13 @@ void iscsi_answer(struct iscsi_command *command, int status,
                   const struct scsi_task *task);
 /* Completes commands that were answered.  The thread, outside its seat. */
 void iscsi_pass_up(PLIST_ENTRY answered);
+
+/* --- iscsi_mark.c: called in the session's seat ---------------------------------- */
+
+/* Before it is sent: its buffer, if it reads blocks. */
+void iscsi_mark(struct iscsi_command *command);
+/* Of so many bytes, which its target says it sent, some did not come. */
+bool iscsi_mark_is_left(const struct iscsi_command *command, uint32_t came);
 
 /* --- hba_iscsi.c: called in the session's seat ---------------------------------- */
 

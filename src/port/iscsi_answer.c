@@ -64,6 +64,34 @@ tells_of_units(const uint8_t *sense, size_t len)
            says.ascq == 0x0E;
 }
 
+static bool
+is_inquiry(const struct iscsi_command *command)
+{
+    return command->request->srb->Cdb[0] == SCSIOP_INQUIRY;
+}
+
+/* SPC: LOGICAL UNIT NOT SUPPORTED.  INQUIRY says it in other ways, to who does
+ * not know the unit yet. */
+static bool
+tells_of_no_unit(const struct iscsi_command *command, const uint8_t *sense,
+                 size_t len)
+{
+    struct hba_sense says = hba_read_sense(sense, len);
+
+    return says.key == SCSI_SENSE_ILLEGAL_REQUEST &&
+           says.asc == SCSI_ADSENSE_INVALID_LUN && !is_inquiry(command);
+}
+
+/* A unit that the target took away, or has again: its medium is absent, or has
+ * to be looked at.  All are told. */
+static void
+set_gone(struct iscsi_unit *unit, bool gone)
+{
+    __atomic_store_n(&unit->gone, gone, __ATOMIC_RELEASE);
+    unit->session->luns_changed = true;
+    iscsi_could_have_changed(unit);
+}
+
 /* A length in front of it, as the standard of iSCSI has it. */
 static const uint8_t *
 sense_of(const struct scsi_task *task, size_t *out_len)
@@ -104,6 +132,10 @@ check_condition(struct iscsi_command *command, const struct scsi_task *task)
 
     answer.sense = sense_of(task, &len);
     answer.sense_len = (uint8_t) len;
+    if (tells_of_no_unit(command, answer.sense, len)) {
+        iscsi_end_with(command, SRB_STATUS_SELECTION_TIMEOUT);
+        return;
+    }
     answer.attention = command->told;
     finish(command, &answer);
 }
@@ -120,9 +152,14 @@ iscsi_hear(struct iscsi_command *command, int status)
     /* Not by us: a reset by another initiator, which ends our PREVENT, too. */
     if (status == SCSI_STATUS_TASK_ABORTED && !command->ending)
         return iscsi_could_have_changed(unit);
+    if (unit->gone && status == SCSI_STATUS_GOOD && !is_inquiry(command))
+        set_gone(unit, false);
     if (status != SCSI_STATUS_CHECK_CONDITION)
         return iscsi_attention(unit);
     sense = sense_of(command->task, &len);
+    if (!is_inquiry(command) &&
+        tells_of_no_unit(command, sense, len) != unit->gone)
+        set_gone(unit, !unit->gone);
     if (tells_of_units(sense, len))
         unit->session->luns_changed = true;
     return tells_of_change(unit, sense, len) ? iscsi_could_have_changed(unit)
@@ -213,6 +250,10 @@ iscsi_answer(struct iscsi_command *command, int status,
             return;
         }
         len = transferred(command, task);
+        if (iscsi_mark_is_left(command, len)) {
+            iscsi_end_with(command, SRB_STATUS_ERROR);
+            return;
+        }
         learn(command, len);
         finish(command, &(struct hba_answer){ .srb_status = SRB_STATUS_SUCCESS,
                                               .transferred = len });

@@ -1,71 +1,106 @@
 /*
- * iscsi_login.c - why a target refuses a login, in the words of who can mend it
+ * iscsi_login.c - attempts to log in: at which portal, with which secret
  *
- * RFC 7143, 11.13.5: the first byte of a status is its class.  What the target
- * holds against us (class 2) stays until somebody changes something; its own
- * troubles (class 3) may be over soon.
+ * A target may send us on to another portal, for this attempt or for good (RFC
+ * 7143, 11.13.5).  Where it is for good is where later attempts begin; while
+ * they fail, every second one begins at the portal of the configuration.
+ *
+ * Context: in the session's seat.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "port/iscsi.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#define CLASS_OURS 2u
+#include "base/trace.h"
 
-static const struct {
-    unsigned status;
-    const char *words;
-} refusals[] = {
-    { 0x0101, "it is served at another portal for now" },
-    { 0x0102, "it is served at another portal now: give that one" },
-    { 0x0200, "it takes no such initiator" },
-    { 0x0201, "it does not take this chap-user and its secret" },
-    { 0x0202, "it lets in other initiators only; see initiator" },
-    { 0x0203, "there is no target of this name" },
-    { 0x0204, "the target was removed" },
-    { 0x0205, "it speaks another version" },
-    { 0x0206, "it takes no more connections" },
-    { 0x0207, "it misses a parameter" },
-    { 0x0208, "it takes no further connection into the session" },
-    { 0x0209, "it has no sessions of this type" },
-    { 0x020A, "it knows no such session" },
-    { 0x020B, "it takes no such request in a login" },
-    { 0x0300, "it has failed" },
-    { 0x0301, "it does not serve now" },
-    { 0x0302, "it has no room for a session" },
-};
+#define MOVED_FOR_GOOD 0x0102
+#define NOT_ADMITTED   0x0201
 
-/* libiscsi tells it at the end of its text only: "...: Not found(515)". */
-unsigned
-iscsi_login_status(const char *error)
+void
+iscsi_login_begin(struct iscsi_session *session)
 {
-    const char *number = strrchr(error, '(');
-    unsigned long status;
-    char *end;
+    bool moved = session->moved[0] != '\0' && !session->home;
 
-    if (strstr(error, "log in") == NULL || number == NULL)
-        return 0;
-    status = strtoul(number + 1, &end, 10);
-    return *end == ')' && status >= 0x100 && status <= 0xFFFF
-               ? (unsigned) status
-               : 0;
+    snprintf(session->via, sizeof session->via, "%s",
+             moved ? session->moved : session->portal);
+    session->home = moved;
+    session->hops = 0;
+    session->for_good = true;
+    /* Somebody may have corrected it; else the old one is as good as any. */
+    if (session->refusal == NOT_ADMITTED && session->secret_file[0] != '\0') {
+        char secret[ISCSI_SECRET_MAX];
+
+        if (iscsi_login_secret(session->secret_file, secret, sizeof secret) ==
+            0)
+            snprintf(session->secret, sizeof session->secret, "%s", secret);
+        explicit_bzero(secret, sizeof secret);
+    }
 }
 
-const char *
-iscsi_login_words(unsigned status, bool has_user)
+void
+iscsi_login_good(struct iscsi_session *session)
 {
-    if (status == 0x0201 && !has_user)
-        return "it asks for chap-user and chap-secret";
-    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
-        if (refusals[i].status == status)
-            return refusals[i].words;
-    return "it does not say why";
+    if (session->hops == 0 && strcmp(session->via, session->portal) == 0)
+        session->moved[0] = '\0';
+    session->home = false;
+}
+
+void
+iscsi_login_refused(struct iscsi_session *session, unsigned status)
+{
+    const char *address;
+
+    session->refusal = status;
+    if (!iscsi_login_is_moved(status))
+        return;
+    address = iscsi_get_target_address(session->iscsi);
+    session->nowhere =
+        address[0] != '\0' &&
+        !iscsi_login_portal(address, session->onward, sizeof session->onward);
 }
 
 bool
-iscsi_login_is_ours(unsigned status)
+iscsi_login_follow(struct iscsi_session *session)
 {
-    return status >> 8 == CLASS_OURS;
+    if (session->onward[0] == '\0' || session->hops == ISCSI_HOPS_MAX)
+        return false;
+    session->hops++;
+    session->for_good = session->for_good && session->refusal == MOVED_FOR_GOOD;
+    snprintf(session->via, sizeof session->via, "%s", session->onward);
+    if (session->for_good)
+        snprintf(session->moved, sizeof session->moved, "%s", session->onward);
+    TRACE(TRACE_PORT, "target=%s status=%x sent on to %s", session->target,
+          session->refusal, session->via);
+    return true;
+}
+
+static const char *
+refusal_words(const struct iscsi_session *session)
+{
+    if (session->nowhere)
+        return "it is served at another portal, and the address that it gives "
+               "is none";
+    if (session->onward[0] != '\0')
+        return "it is sent on from portal to portal, again and again";
+    return iscsi_login_words(session->refusal, session->user[0] != '\0');
+}
+
+void
+iscsi_login_why(const struct iscsi_session *session, const char *what,
+                const char *text, char *out, size_t max)
+{
+    bool elsewhere = strcmp(session->via, session->portal) != 0;
+    int len = snprintf(out, max, "%s%.100s%s", elsewhere ? "sent on to " : "",
+                       elsewhere ? session->via : "", elsewhere ? ": " : "");
+
+    if (session->refusal != 0)
+        snprintf(out + len, max - (size_t) len,
+                 "the login is refused (%04X): %s", session->refusal,
+                 refusal_words(session));
+    else
+        snprintf(out + len, max - (size_t) len, "%s%s%s", what,
+                 text[0] != '\0' ? ": " : "", text);
 }

@@ -30,6 +30,7 @@ struct port_iscsi_config {
     const char *url;            /* iscsi://HOST[:PORT]/TARGET/LUN */
     const char *initiator;      /* our name: iqn... */
     const char *user, *secret;  /* of CHAP, or "" */
+    const char *secret_file;    /* ... read again when it is refused; or NULL */
     /* On the session's thread, each time a session ends or begins. */
     void (*turned)(void *context);
     void *context;
@@ -77,8 +78,10 @@ struct port_sg_config {
     /* It was closed: it is lost, or we go. */
     void (*gone)(void *context, bool lost);
     /* A driver of the kernel has taken it meanwhile; may change diskseq_fd and
-     * shared. */
-    void (*settle)(void *context, struct port_sg_device *device);
+     * shared.  -EBUSY, with the reason: it is not ours any more, but somebody
+     * else's; it is given up, and looked for. */
+    int (*settle)(void *context, struct port_sg_device *device, char *out_text,
+                  size_t text_max);
     /* Something happened to it that makes it worth a look; may not wait. */
     void (*turned)(void *context);
     void *context;
@@ -119,6 +122,7 @@ struct port_unit_info {
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
     bool away;                  /* there is no way to it now */
     bool refused;               /* ... for its target lets us not in */
+    bool gone;                  /* ... for its target has it no more */
     bool shared;                /* others may be told of changes in our place */
     bool frozen;                /* the queue */
     unsigned queued;            /* requests in it */

@@ -86,6 +86,8 @@ struct port_unit {
     WORK_QUEUE_ITEM time_item;
     KEVENT time_idle;           /* set while !time_work */
 
+    uint8_t kind;               /* atomic: CDB_..., as it says it is */
+    uint32_t told[8];           /* atomic: refused commands, in the error log */
     BOOLEAN known;              /* atomic: the next two are there, for good */
     INQUIRYDATA inquiry;        /* asked until the unit says who it is */
     CHAR serial[UNIT_NAME_MAX];

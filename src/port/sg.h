@@ -5,7 +5,7 @@
  * for commands, for their answers and for what the kernel tells of devices
  * (uevents).  hba_sg.c is the commands, sg_device.c the thread and the device's
  * coming and going, sg_wait.c what tells that one in use is free again,
- * sg_answer.c what a command may be and what its end means.
+ * sg_answer.c what a command's end means.
  * Everything but what is marked belongs to the thread.
  *
  * SPDX-License-Identifier: MIT
@@ -66,6 +66,8 @@ struct sg_unit {
 
     struct port_sg_device device;   /* fd < 0: it is away */
     bool away;                  /* atomic: the same, for others */
+    bool taken;                 /* somebody else has it, by `why`: given up when
+                                 * what is on its way has ended */
     struct sg_wait wait;        /* ... and in use */
     uint64_t again_ms;          /* away: when it is looked for again, or 0 */
     unsigned pause_ms;          /* ... and how long after that */
@@ -73,7 +75,6 @@ struct sg_unit {
     uint64_t sent_by_all;       /* iorequest_cnt, when last looked */
     uint64_t sent_by_us;        /* since then */
     bool removable;             /* by its INQUIRY data */
-    uint8_t type;               /* likewise; 0x1F before */
     struct hba_gap gap;
     LIST_ENTRY held;            /* commands that wait for others to end */
     LIST_ENTRY sent;
@@ -82,8 +83,6 @@ struct sg_unit {
 
 /* --- sg_answer.c: pure ---------------------------------------------------------- */
 
-/* May it be sent?  Only what is in the table of commands, with its length. */
-bool sg_command_known(const uint8_t *cdb, uint8_t cdb_len, uint8_t type);
 /* What the kernel says of a command that ended; sense is borrowed from it. */
 void sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer);
 /* Can something have happened to the medium that no sense data will tell? */
@@ -127,6 +126,8 @@ void sg_device_stop(struct sg_unit *unit);
 void sg_device_wake(struct sg_unit *unit);
 /* It went away: closed, and looked for when devices come. */
 void sg_device_lost(struct sg_unit *unit);
+/* Somebody else has it: nothing may be on its way. */
+void sg_device_yield(struct sg_unit *unit);
 /* The same, but it is there: what it does it goes on doing.  At the end only. */
 void sg_device_leave(struct sg_unit *unit);
 /* Has the kernel noted a change since?  Counts it. */

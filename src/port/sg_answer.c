@@ -1,8 +1,7 @@
 /*
- * sg_answer.c - which commands are sent, and what the kernel says of their end
+ * sg_answer.c - what the kernel says of the end of commands, and of devices
  *
- * Pure.  A command that is in no row is not sent: nothing of a vendor's, and
- * nothing that the drivers above do not use.  SG_IO's documentation is the
+ * Pure.  SG_IO's documentation is the
  * kernel's "SCSI Generic (sg) HOWTO"; the codes of hosts are those of
  * scsi_status.h.
  *
@@ -11,106 +10,6 @@
 #include "port/sg.h"
 
 #include <string.h>
-
-/* --- commands ------------------------------------------------------------------- */
-
-struct known {
-    uint8_t opcode;
-    uint8_t len;
-};
-
-static const struct known commands[] = {
-    { SCSIOP_TEST_UNIT_READY, 6 },
-    { SCSIOP_REZERO_UNIT, 6 },
-    { SCSIOP_REQUEST_SENSE, 6 },
-    { SCSIOP_FORMAT_UNIT, 6 },
-    { SCSIOP_INQUIRY, 6 },
-    { SCSIOP_MODE_SELECT, 6 },
-    { SCSIOP_RESERVE_UNIT, 6 },
-    { SCSIOP_RELEASE_UNIT, 6 },
-    { SCSIOP_MODE_SENSE, 6 },
-    { SCSIOP_START_STOP_UNIT, 6 },
-    { SCSIOP_MEDIUM_REMOVAL, 6 },
-    { SCSIOP_READ_FORMATTED_CAPACITY, 10 },
-    { SCSIOP_READ_CAPACITY, 10 },
-    { SCSIOP_READ, 10 },
-    { SCSIOP_WRITE, 10 },
-    { SCSIOP_SEEK, 10 },
-    { SCSIOP_VERIFY, 10 },
-    { SCSIOP_SYNCHRONIZE_CACHE, 10 },
-    /* UNMAP of a disk, READ SUB-CHANNEL of a CD */
-    { SCSIOP_UNMAP, 10 },
-    { SCSIOP_READ_TOC, 10 },
-    { SCSIOP_GET_CONFIGURATION, 10 },
-    { SCSIOP_PLAY_AUDIO_MSF, 10 },
-    { SCSIOP_GET_EVENT_STATUS, 10 },
-    { SCSIOP_PAUSE_RESUME, 10 },
-    { SCSIOP_READ_DISK_INFORMATION, 10 },
-    { SCSIOP_STOP_PLAY_SCAN, 10 },
-    { SCSIOP_MODE_SELECT10, 10 },
-    { SCSIOP_RESERVE_UNIT10, 10 },
-    { SCSIOP_RELEASE_UNIT10, 10 },
-    { SCSIOP_MODE_SENSE10, 10 },
-    { SCSIOP_READ16, 16 },
-    { SCSIOP_WRITE16, 16 },
-    { SCSIOP_VERIFY16, 16 },
-    { SCSIOP_SYNCHRONIZE_CACHE16, 16 },
-    /* READ CAPACITY(16), GET LBA STATUS */
-    { SCSIOP_SERVICE_ACTION_IN16, 16 },
-    { SCSIOP_READ12, 12 },
-    { SCSIOP_WRITE12, 12 },
-    { SCSIOP_READ_CD, 12 },
-};
-
-/* To a disk some of them would mean something else. */
-static const struct known robots[] = {
-    { SCSIOP_INIT_ELEMENT_STATUS, 6 },
-    { SCSIOP_SEND_DIAGNOSTIC, 6 },
-    { SCSIOP_POSITION_TO_ELEMENT, 10 },
-    /* INITIALIZE ELEMENT STATUS WITH RANGE, and as it was before SMC-2 */
-    { 0x37, 10 },
-    { SCSIOP_INIT_ELEMENT_RANGE, 10 },
-    { SCSIOP_MOVE_MEDIUM, 12 },
-    { SCSIOP_EXCHANGE_MEDIUM, 12 },
-    { SCSIOP_REQUEST_VOL_ELEMENT, 12 },
-    { SCSIOP_SEND_VOLUME_TAG, 12 },
-    { SCSIOP_READ_ELEMENT_STATUS, 12 },
-};
-
-/* Likewise; REWIND, LOAD UNLOAD, LOCATE, SPACE(16) and FORMAT MEDIUM have the
- * bytes of commands above. */
-static const struct known tapes[] = {
-    { SCSIOP_READ_BLOCK_LIMITS, 6 },
-    { SCSIOP_READ6, 6 },
-    { SCSIOP_WRITE6, 6 },
-    { SCSIOP_WRITE_FILEMARKS, 6 },
-    { SCSIOP_SPACE, 6 },
-    { SCSIOP_ERASE, 6 },
-    { SCSIOP_READ_POSITION, 10 },
-    { SCSIOP_LOG_SENSE, 10 },
-    /* READ ATTRIBUTE: the cartridge's memory */
-    { 0x8C, 16 },
-    { SCSIOP_LOCATE16, 16 },
-};
-
-static bool
-is_in(const struct known *rows, size_t count, uint8_t opcode, uint8_t len)
-{
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].opcode == opcode && rows[i].len == len)
-            return true;
-    return false;
-}
-
-bool
-sg_command_known(const uint8_t *cdb, uint8_t cdb_len, uint8_t type)
-{
-    return is_in(commands, ARRAYSIZE(commands), cdb[0], cdb_len) ||
-           (type == MEDIUM_CHANGER &&
-            is_in(robots, ARRAYSIZE(robots), cdb[0], cdb_len)) ||
-           (type == SEQUENTIAL_ACCESS_DEVICE &&
-            is_in(tapes, ARRAYSIZE(tapes), cdb[0], cdb_len));
-}
 
 /* --- answers ---------------------------------------------------------------------- */
 
@@ -142,25 +41,70 @@ transferred(const struct sg_io_hdr *hdr)
     return hdr->dxfer_len - (unsigned) hdr->resid;
 }
 
+/* What the drivers of the middle layer say, in kernels before 5.14: a command
+ * that error recovery gave up has no other sign. */
+enum {
+    DRIVER_CODES = 0x0F, /* above it: a suggestion */
+    DRIVER_BUSY = 0x01,
+    DRIVER_TIMEOUT = 0x06,
+    DRIVER_SENSE = 0x08,
+};
+
+static struct hba_sense
+sense_of(const struct sg_io_hdr *hdr)
+{
+    return hba_read_sense(hdr->sbp, hdr->sb_len_wr < hdr->mx_sb_len
+                                        ? hdr->sb_len_wr
+                                        : hdr->mx_sb_len);
+}
+
+/* A driver that brings sense data need not bring the status for it. */
+static uint8_t
+status_of(const struct sg_io_hdr *hdr)
+{
+    struct hba_sense says;
+
+    if (hdr->status != SCSISTAT_GOOD ||
+        (hdr->driver_status & DRIVER_CODES) != DRIVER_SENSE)
+        return hdr->status;
+    says = sense_of(hdr);
+    return says.readable && says.key > SCSI_SENSE_RECOVERED_ERROR
+               ? SCSISTAT_CHECK_CONDITION
+               : SCSISTAT_GOOD;
+}
+
+static uint8_t
+srb_status_of(const struct sg_io_hdr *hdr)
+{
+    /* CONDITION MET is an answer to commands that nobody sends. */
+    if (status_of(hdr) != SCSISTAT_GOOD ||
+        hdr->host_status >= ARRAYSIZE(by_host))
+        return SRB_STATUS_ERROR;
+    if (by_host[hdr->host_status] != SRB_STATUS_SUCCESS)
+        return by_host[hdr->host_status];
+    switch (hdr->driver_status & DRIVER_CODES) {
+    case 0:
+    case DRIVER_SENSE:
+        /* More came than there was room for. */
+        return hdr->resid < 0 ? SRB_STATUS_DATA_OVERRUN : SRB_STATUS_SUCCESS;
+    case DRIVER_BUSY:
+        return SRB_STATUS_BUSY;
+    case DRIVER_TIMEOUT:
+        return SRB_STATUS_TIMEOUT;
+    default:
+        return SRB_STATUS_ERROR;
+    }
+}
+
 void
 sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer)
 {
-    struct hba_answer answer = { .srb_status = SRB_STATUS_SUCCESS,
-                                 .scsi_status = hdr->status };
+    struct hba_answer answer = { .srb_status = srb_status_of(hdr),
+                                 .scsi_status = status_of(hdr) };
 
-    /* CONDITION MET is an answer to commands that nobody sends. */
-    if (hdr->status != SCSISTAT_GOOD)
-        answer.srb_status = SRB_STATUS_ERROR;
-    else if (hdr->host_status >= ARRAYSIZE(by_host))
-        answer.srb_status = SRB_STATUS_ERROR;
-    else
-        answer.srb_status = by_host[hdr->host_status];
-    /* More came than there was room for. */
-    if (answer.srb_status == SRB_STATUS_SUCCESS && hdr->resid < 0)
-        answer.srb_status = SRB_STATUS_DATA_OVERRUN;
     if (answer.srb_status == SRB_STATUS_SUCCESS)
         answer.transferred = transferred(hdr);
-    if (hdr->status == SCSISTAT_CHECK_CONDITION) {
+    if (answer.scsi_status == SCSISTAT_CHECK_CONDITION) {
         answer.sense = hdr->sbp;
         answer.sense_len =
             hdr->sb_len_wr < hdr->mx_sb_len ? hdr->sb_len_wr : hdr->mx_sb_len;
@@ -174,12 +118,13 @@ sg_answer_of(const struct sg_io_hdr *hdr, struct hba_answer *out_answer)
 bool
 sg_answer_doubtful(const struct sg_io_hdr *hdr)
 {
-    size_t len =
-        hdr->sb_len_wr < hdr->mx_sb_len ? hdr->sb_len_wr : hdr->mx_sb_len;
-    struct hba_sense says = hba_read_sense(hdr->sbp, len);
+    unsigned driver = hdr->driver_status & DRIVER_CODES;
+    struct hba_sense says = sense_of(hdr);
 
-    if (hdr->status == SCSISTAT_CHECK_CONDITION)
+    if (status_of(hdr) == SCSISTAT_CHECK_CONDITION)
         return !says.readable || says.key == SCSI_SENSE_UNIT_ATTENTION;
+    if (driver != 0 && driver != DRIVER_BUSY && driver != DRIVER_SENSE)
+        return true;
     switch (hdr->host_status) {
     case 0x00: /* DID_OK */
     case 0x02: /* DID_BUS_BUSY */

@@ -169,6 +169,7 @@ sg_device_lost(struct sg_unit *unit)
     if (unit->device.fd < 0)
         return;
     TRACE(TRACE_PORT, "sg %s lost", unit->device.node);
+    unit->taken = false;
     (void) sg_unit_answers(unit);
     close_device(unit);
     set_away(unit, true, "it is not there any more");
@@ -257,13 +258,36 @@ look_for_it_soon(struct sg_unit *unit)
     unit->again_ms = now_ms() + SOON_MS;
 }
 
+/* What it waits for is as after an attempt. */
+void
+sg_device_yield(struct sg_unit *unit)
+{
+    char why[256];
+
+    memcpy(why, unit->why, sizeof why); /* nobody else writes it */
+    TRACE(TRACE_PORT, "sg %s yielded: %s", unit->device.node, why);
+    unit->taken = false;
+    close_device(unit);
+    set_away(unit, true, why);
+    sg_could_have_changed(unit);
+    unit->config.gone(unit->config.context, false);
+    unit->pause_ms = AGAIN_MS;
+    look_again(unit, -EBUSY);
+    unit->config.turned(unit->config.context);
+}
+
 /* A driver of the kernel has asked it, and taken what there was to tell. */
 static void
 driver_came(struct sg_unit *unit)
 {
+    char text[256] = "";
+
     if (unit->device.fd < 0)
         return;
-    unit->config.settle(unit->config.context, &unit->device);
+    unit->taken = unit->config.settle(unit->config.context, &unit->device, text,
+                                      sizeof text) == -EBUSY;
+    if (unit->taken)
+        set_away(unit, false, text);
     __atomic_store_n(&unit->gap.always, unit->device.shared, __ATOMIC_RELAXED);
     unit->diskseq = read_number(unit->device.diskseq_fd);
     changed(unit);
@@ -366,7 +390,8 @@ may_sleep(struct sg_unit *unit)
     empty = IsListEmpty(&unit->incoming) && !unit->stop;
     pthread_mutex_unlock(&unit->lock);
     empty = empty && !__atomic_load_n(&unit->aborts, __ATOMIC_SEQ_CST) &&
-            !__atomic_load_n(&unit->reset, __ATOMIC_SEQ_CST);
+            !__atomic_load_n(&unit->reset, __ATOMIC_SEQ_CST) &&
+            !__atomic_load_n(&unit->leave, __ATOMIC_SEQ_CST);
     if (!empty)
         __atomic_store_n(&unit->sleeping, false, __ATOMIC_SEQ_CST);
     return empty;

@@ -10,6 +10,7 @@
 
 #include "port/port_internal.h"
 
+#include "base/cdbs.h"
 #include "base/trace.h"
 
 #define INQUIRY_LIMIT_S 10
@@ -158,6 +159,8 @@ identify(struct port_unit *unit)
         unit->serial[len] = '\0';
     }
     take_limit(unit);
+    __atomic_store_n(&unit->kind, cdb_kind_of(unit->inquiry.DeviceType),
+                     __ATOMIC_RELAXED);
     __atomic_store_n(&unit->known, TRUE, __ATOMIC_RELEASE);
     return STATUS_SUCCESS;
 }
@@ -192,6 +195,7 @@ init_unit(struct port_unit *unit, PDEVICE_OBJECT pdo, const struct hba_ops *ops,
 {
     unit->pdo = pdo;
     unit->ops = ops;
+    unit->kind = CDB_EVERY; /* until it says what it is */
     unit->address = (ULONG) InterlockedIncrement(&next_address) - 1;
     KeInitializeSpinLock(&unit->lock);
     InitializeListHead(&unit->queue);
@@ -338,6 +342,7 @@ port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
     info.locked = hba.prevented;
     info.away = hba.away;
     info.refused = hba.refused;
+    info.gone = hba.gone;
     info.shared = hba.shared;
     info.last_answer_ms =
         __atomic_load_n(&unit->last_answer_ms, __ATOMIC_RELAXED);

@@ -11,6 +11,7 @@
 #define PROBE_DRIVES_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -18,6 +19,13 @@
  * command is sent: whoever has the drive would miss its unit attentions.
  */
 void drives_of_machine(const char *root, json_t *rows);
+/* False: the kernel has SCSI devices, and module sg, whose nodes the drives are
+ * named by, is not loaded. */
+bool drives_can_be_seen(const char *root);
+/* Who has a drive of this machine, but for this process: in words, or "".  Of
+ * any node, of one that could not be served, too. */
+void drives_held_by(const char *root, const char *node, char *out_text,
+                    size_t text_max);
 /* Lines of a configuration for a node of a drive of this machine, below `root`,
  * whose serial number is this, or "". */
 void drives_options(const char *root, const char *node, const char *serial,

@@ -1,37 +1,50 @@
 /*
- * examine.c - what a drive says when nobody touches it
+ * examine.c - what a drive says when nobody touches it: its mode pages, events,
+ * lock; what all parts of an examination have in common
+ *
+ * A drive that is not ready, busy or reserved, or does not answer, has not said
+ * that it does not know a command: only ILLEGAL REQUEST says so.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "probe/examine.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "probe/drives.h"
-#include "probe/look.h"
+#include "base/cdbs.h"
 
-#define SPEED_READS 64
-#define SPEED_DEPTH 16
+#define ATTENTIONS_MAX 8
+#define BUSY_MAX       10
 
 /* --- words ------------------------------------------------------------------------ */
 
 void
 answer_text(const struct cdb *cdb, char *out_text, size_t max)
 {
+    static const struct {
+        uint8_t status;
+        const char *word;
+    } words[] = { { 0x00, "GOOD" },
+                  { 0x08, "BUSY" },
+                  { 0x18, "RESERVED" },
+                  { 0x28, "QUEUE FULL" } };
     struct sense sense = link_sense(cdb);
 
+    snprintf(out_text, max, "status %02X", cdb->status);
     if (!cdb->answered)
-        snprintf(out_text, max, "no answer");
-    else if (cdb->status == 0)
-        snprintf(out_text, max, "GOOD");
+        snprintf(out_text, max, "%s",
+                 cdb->error == EPERM ? "not permitted" : "no answer");
     else if (sense.valid)
         snprintf(out_text, max, "%X/%02X/%02X", sense.key, sense.asc,
                  sense.ascq);
     else
-        snprintf(out_text, max, "status %02X", cdb->status);
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+            if (words[i].status == cdb->status)
+                snprintf(out_text, max, "%s", words[i].word);
 }
 
 void
@@ -53,112 +66,164 @@ finding(struct examination *e, const char *name, const char *verdict,
                                     answer));
 }
 
+static const char *
+why_unknown(const struct cdb *cdb)
+{
+    struct sense sense = link_sense(cdb);
+
+    if (!cdb->answered)
+        return cdb->error == EPERM
+                   ? "the kernel does not let it through: that takes write "
+                     "permission for the node, or CAP_SYS_RAWIO"
+                   : "no answer";
+    if (cdb->status == 0x08 || cdb->status == 0x28)
+        return "it stays busy";
+    if (cdb->status == 0x18)
+        return "another initiator has reserved it";
+    if (sense.valid && sense.key == 2 && sense.asc == 0x3A)
+        return "it has no medium";
+    if (sense.valid && sense.key == 2)
+        return "it is not ready";
+    if (sense.valid && sense.key == 6)
+        return "it goes on reporting unit attentions";
+    return "it failed";
+}
+
+void
+finding_unknown(struct examination *e, const char *name, const struct cdb *cdb)
+{
+    char command[CDB_NAME_MAX];
+
+    if (examine_is_over(e))
+        return; /* `ended` says so, once */
+    cdb_name(cdb->cdb, command);
+    finding(e, name, "unknown", NULL, cdb, "not found out by %s: %s", command,
+            why_unknown(cdb));
+}
+
 void
 examine_progress(struct examination *e, const char *what)
 {
-    if (e->host->progress != NULL)
+    if (e->host->progress != NULL && !examine_is_over(e))
         e->host->progress(e->host->context, what);
 }
 
-bool
-is_cdrom(const struct examination *e)
+const char *
+identity_text(const struct examination *e, const char *field)
 {
-    return strcmp(json_string_value(json_object_get(
-                      json_object_get(e->report, "identity"), "type")),
-                  "cdrom") == 0;
+    return json_string_value(
+        json_object_get(json_object_get(e->report, "identity"), field));
 }
+
+bool
+is_type(const struct examination *e, const char *type)
+{
+    const char *is = identity_text(e, "type");
+
+    return is != NULL && strcmp(is, type) == 0;
+}
+
+bool
+has_blocks(const struct examination *e)
+{
+    return is_type(e, "disk") || is_type(e, "cdrom");
+}
+
+bool
+is_removable(const struct examination *e)
+{
+    return e->inquiry_len > 1 && (e->inquiry[1] & 0x80) != 0;
+}
+
+/* --- commands ------------------------------------------------------------------------ */
 
 static bool
-has_medium(const struct examination *e)
+is_stopped(const struct examination *e)
 {
-    return strcmp(json_string_value(json_object_get(
-                      json_object_get(e->report, "identity"), "medium")),
-                  "present") == 0;
+    return e->host->stopped != NULL && e->host->stopped(e->host->context);
 }
 
-/* --- each thing ----------------------------------------------------------------------- */
-
-/* Before anything else: what a new nexus is told. */
-static void
-first_answer(struct examination *e)
+bool
+examine_is_over(const struct examination *e)
 {
-    struct cdb tur = { .cdb_len = 6 };
-    struct sense sense;
-
-    examine_progress(e, "first command");
-    link_send(e->link, &tur);
-    sense = link_sense(&tur);
-    if (sense.key == 6 && sense.asc == 0x29)
-        finding(e, "first-command", "good", NULL, &tur,
-                "a new session is told of the reset (UNIT ATTENTION 29)");
-    else
-        finding(e, "first-command", "note", NULL, &tur,
-                "no UNIT ATTENTION 29 for a new session; somebody else may "
-                "have taken it");
+    return e->silent >= SILENT_MAX || is_stopped(e);
 }
 
 static void
-identity(struct examination *e)
+check_length(struct examination *e, const struct cdb *cdb)
 {
-    uint8_t page[252];
-    json_t *into = json_object_get(e->report, "identity");
-    int len;
+    char command[CDB_NAME_MAX];
 
-    examine_progress(e, "identity");
-    look_at(e->link, into);
-    if (!json_is_true(json_object_get(into, "removable")))
-        finding(e, "removable", "note", NULL, NULL,
-                "says that its medium is not removable (RMB 0): no change of "
-                "media is looked for");
-    len = look_inquiry(e->link, 0x00, page, sizeof page);
-    finding(e, "vpd-00", len >= 4 ? "good" : "wrong",
-            len >= 4 ? NULL : "SPC-4, Supported VPD Pages VPD page: mandatory",
-            NULL, len >= 4 ? "names its VPD pages" : "names no VPD pages");
-    if (json_string_length(json_object_get(into, "serial")) > 0)
-        finding(e, "serial", "good", NULL, NULL, "has a serial number");
-    else
-        finding(e, "serial", "absent", NULL, NULL,
-                "has no serial number: can only be told from its like by the "
-                "place where it is");
-    len = look_inquiry(e->link, 0x83, page, sizeof page);
-    finding(e, "vpd-83", len >= 8 ? "good" : "wrong",
-            len >= 8 ? NULL
-                     : "SPC-4, Device Identification VPD page: mandatory",
-            NULL, len >= 8 ? "identifies itself" : "does not identify itself");
+    if (!cdb->too_much || e->too_much)
+        return;
+    e->too_much = true;
+    cdb_name(cdb->cdb, command);
+    finding(e, "allocation-length", "wrong", "SPC-4, Allocation length", cdb,
+            "sends more than %s asked for", command);
+}
+
+enum reply
+examine_send(struct examination *e, struct cdb *cdb)
+{
+    unsigned attentions = 0, busy = 0;
+
+    for (;;) {
+        if (examine_is_over(e)) {
+            cdb->answered = false;
+            return REPLY_UNKNOWN;
+        }
+        link_send(e->link, cdb);
+        if (cdb->answered && (cdb->status == 0x08 || cdb->status == 0x28)) {
+            if (busy++ == BUSY_MAX)
+                break;
+            usleep(e->host->busy_ms * 1000);
+        } else if (link_sense(cdb).key != 6 || attentions++ == ATTENTIONS_MAX) {
+            break;
+        }
+    }
+    e->silent = cdb->answered || cdb->error == EPERM ? 0 : e->silent + 1;
+    check_length(e, cdb);
+    if (link_good(cdb))
+        return REPLY_GOOD;
+    return link_sense(cdb).key == 5 ? REPLY_NOT : REPLY_UNKNOWN;
+}
+
+/* --- mode pages ------------------------------------------------------------------------ */
+
+/* Its own word for it, before any write is tried. */
+static void
+device_specific(struct examination *e, uint8_t parameter)
+{
+    bool is_protected = (parameter & 0x80) != 0;
+
+    if (e->link->guarded || (!is_type(e, "disk") && !is_type(e, "tape")))
+        return;
+    json_object_set_new(json_object_get(e->report, "identity"),
+                        "write_protected", json_boolean(is_protected));
+    if (is_protected)
+        finding(e, "write-protect", "note", NULL, NULL,
+                "its medium is write protected: is served read-only");
+    if (is_type(e, "tape") && (parameter & 0x70) != 0)
+        finding(e, "buffer", "note", NULL, NULL,
+                "buffers what is written: safe on tape behind a filemark only");
 }
 
 static void
-mode_pages(struct examination *e)
+cache_page(struct examination *e, uint8_t flags)
 {
-    uint8_t reply[252] = { 0 };
-    struct cdb ten = { .cdb = { 0x5A, 8, 0x3F, [8] = 252 },
-                       .cdb_len = 10,
-                       .data = reply,
-                       .data_len = 252 };
-    struct cdb six = { .cdb = { 0x1A, 8, 0x3F, 0, 252 },
-                       .cdb_len = 6,
-                       .data = reply,
-                       .data_len = 252 };
-    size_t at = 8, len;
+    if (!is_type(e, "disk") && (flags & 4) == 0)
+        return;
+    finding(e, "cache", flags & 4 ? "note" : "good", NULL, NULL,
+            flags & 4 ? "has a write cache: what is not flushed may be lost"
+                      : "writes through");
+}
+
+static void
+read_pages(struct examination *e, const uint8_t *reply, size_t len)
+{
+    size_t at = 8u + ((size_t) reply[6] << 8 | reply[7]);
     bool control = false, cache = false;
 
-    examine_progress(e, "mode pages");
-    link_send(e->link, &six);
-    finding(e, "mode-sense-6", link_good(&six) ? "good" : "absent", NULL, &six,
-            link_good(&six) ? "knows MODE SENSE(6)"
-                            : "does not know MODE SENSE(6)");
-    link_send(e->link, &ten);
-    if (!link_good(&ten)) {
-        finding(e, "mode-sense-10", is_cdrom(e) ? "wrong" : "absent",
-                is_cdrom(e) ? "MMC-5, Core feature: mandatory command" : NULL,
-                &ten, "does not know MODE SENSE(10)");
-        return;
-    }
-    finding(e, "mode-sense-10", "good", NULL, &ten, "knows MODE SENSE(10)");
-    len = ten.transferred < 8 ? 0 : ten.transferred;
-    if (len > 2u + ((size_t) reply[0] << 8 | reply[1]))
-        len = 2u + ((size_t) reply[0] << 8 | reply[1]);
-    at += (size_t) reply[6] << 8 | reply[7];
     for (size_t next; at + 2 <= len; at = next) {
         uint8_t code = reply[at] & 0x3F;
 
@@ -173,10 +238,7 @@ mode_pages(struct examination *e)
             break;
         if (code == 0x08 && reply[at + 1] >= 1) {
             cache = true;
-            finding(e, "cache", reply[at + 2] & 4 ? "note" : "good", NULL, NULL,
-                    reply[at + 2] & 4
-                        ? "has a write cache: what is not flushed may be lost"
-                        : "writes through");
+            cache_page(e, reply[at + 2]);
         } else if (code == 0x0A && reply[at + 1] >= 1) {
             control = true;
             finding(e, "sense-format", "good", NULL, NULL,
@@ -184,7 +246,7 @@ mode_pages(struct examination *e)
                                       : "says fixed sense (D_SENSE 0)");
         }
     }
-    if (!cache && !is_cdrom(e))
+    if (!cache && is_type(e, "disk"))
         finding(e, "cache", "absent", NULL, NULL,
                 "has no caching page: is taken to have a write cache");
     if (!control)
@@ -192,19 +254,88 @@ mode_pages(struct examination *e)
                 "has no control page: fixed sense is expected");
 }
 
-bool
-examine_gesn(const struct link *link, uint8_t *out_reply, struct cdb *out_cdb)
+/* A drive does not know what only CD drives have to. */
+static void
+finding_not_core(struct examination *e, const char *name, const struct cdb *cdb,
+                 const char *command)
+{
+    bool cd = is_type(e, "cdrom");
+
+    finding(e, name, cd ? "wrong" : "absent",
+            cd ? "MMC-5, Core feature: mandatory command" : NULL, cdb,
+            "does not know %s", command);
+}
+
+static void
+mode_sense_6(struct examination *e)
+{
+    uint8_t reply[252] = { 0 };
+    struct cdb six = { .cdb = { 0x1A, 8, 0x3F, 0, 252 },
+                       .cdb_len = 6,
+                       .data = reply,
+                       .data_len = 252 };
+
+    switch (examine_send(e, &six)) {
+    case REPLY_GOOD:
+        finding(e, "mode-sense-6", "good", NULL, &six, "knows MODE SENSE(6)");
+        break;
+    case REPLY_NOT:
+        finding(e, "mode-sense-6", "absent", NULL, &six,
+                "does not know MODE SENSE(6)");
+        break;
+    case REPLY_UNKNOWN:
+        finding_unknown(e, "mode-sense-6", &six);
+        break;
+    }
+}
+
+static void
+mode_pages(struct examination *e)
+{
+    uint8_t reply[252] = { 0 };
+    struct cdb ten = { .cdb = { 0x5A, 8, 0x3F, [8] = 252 },
+                       .cdb_len = 10,
+                       .data = reply,
+                       .data_len = 252 };
+    size_t len;
+
+    examine_progress(e, "mode pages");
+    mode_sense_6(e);
+    switch (examine_send(e, &ten)) {
+    case REPLY_NOT:
+        finding_not_core(e, "mode-sense-10", &ten, "MODE SENSE(10)");
+        return;
+    case REPLY_UNKNOWN:
+        finding_unknown(e, "mode-sense-10", &ten);
+        return;
+    case REPLY_GOOD:
+        break;
+    }
+    finding(e, "mode-sense-10", "good", NULL, &ten, "knows MODE SENSE(10)");
+    len = ten.transferred < 8 ? 0 : ten.transferred;
+    if (len > 2u + ((size_t) reply[0] << 8 | reply[1]))
+        len = 2u + ((size_t) reply[0] << 8 | reply[1]);
+    if (len >= 8)
+        device_specific(e, reply[3]);
+    read_pages(e, reply, len);
+}
+
+/* --- events, lock ------------------------------------------------------------------------ */
+
+enum reply
+examine_gesn(struct examination *e, uint8_t *out_reply, struct cdb *out_cdb)
 {
     struct cdb gesn = { .cdb = { 0x4A, 1, 0, 0, 0x10, [8] = 8 },
                         .cdb_len = 10,
                         .data = out_reply,
                         .data_len = 8 };
+    enum reply reply;
 
     memset(out_reply, 0, 8);
-    link_send(link, &gesn);
+    reply = examine_send(e, &gesn);
     if (out_cdb != NULL)
         *out_cdb = gesn;
-    return link_good(&gesn) && gesn.transferred >= 4;
+    return reply == REPLY_GOOD && gesn.transferred < 4 ? REPLY_NOT : reply;
 }
 
 static void
@@ -213,23 +344,64 @@ events(struct examination *e)
     uint8_t reply[8];
     struct cdb gesn;
 
+    if (!has_blocks(e))
+        return;
     examine_progress(e, "events");
-    if (examine_gesn(e->link, reply, &gesn))
-        finding(e, "gesn", "good", NULL, &gesn,
-                "tells events of its medium when asked");
-    else
-        finding(e, "gesn", is_cdrom(e) ? "wrong" : "absent",
-                is_cdrom(e) ? "MMC-5, Core feature: mandatory command" : NULL,
-                &gesn, "does not know GET EVENT STATUS NOTIFICATION");
+    switch (examine_gesn(e, reply, &gesn)) {
+    case REPLY_GOOD:
+        if (reply[3] & 0x10)
+            finding(e, "gesn", "good", NULL, &gesn,
+                    "tells events of its medium when asked");
+        else
+            finding(e, "gesn", "absent", NULL, &gesn,
+                    "tells events when asked, but none of its medium");
+        break;
+    case REPLY_NOT:
+        finding_not_core(e, "gesn", &gesn, "GET EVENT STATUS NOTIFICATION");
+        break;
+    case REPLY_UNKNOWN:
+        finding_unknown(e, "gesn", &gesn);
+        break;
+    }
 }
 
 struct cdb
-examine_prevent(const struct link *link, bool on)
+examine_prevent(struct examination *e, bool on)
 {
     struct cdb prevent = { .cdb = { 0x1E, 0, 0, 0, on }, .cdb_len = 6 };
 
-    link_send(link, &prevent);
+    if (on) {
+        if (examine_send(e, &prevent) == REPLY_GOOD)
+            e->locked = true;
+    } else {
+        link_send(e->link, &prevent);
+        if (link_sense(&prevent).key == 6)
+            link_send(e->link, &prevent);
+        if (link_good(&prevent))
+            e->locked = false;
+    }
     return prevent;
+}
+
+void
+examine_unlock(struct examination *e)
+{
+    struct cdb allow;
+
+    if (!e->locked)
+        return;
+    allow = examine_prevent(e, false);
+    if (e->locked)
+        finding(e, "unlock", "wrong",
+                "SPC-4, PREVENT ALLOW MEDIUM REMOVAL command", &allow,
+                "does not take ALLOW: its medium stays locked until it is "
+                "reset");
+}
+
+static bool
+is_held(const struct examination *e)
+{
+    return e->host->held_by != NULL && e->host->held_by[0] != '\0';
 }
 
 static void
@@ -237,191 +409,40 @@ locks(struct examination *e)
 {
     struct cdb prevent;
 
+    if (!is_removable(e))
+        return;
+    if (is_held(e)) {
+        finding(e, "lock", "unknown", NULL, NULL,
+                "not tried: an ALLOW would take the lock of who has it, too");
+        return;
+    }
     examine_progress(e, "lock");
-    prevent = examine_prevent(e->link, true);
-    finding(e, "lock", link_good(&prevent) ? "good" : "absent", NULL, &prevent,
-            link_good(&prevent)
-                ? "takes PREVENT MEDIUM REMOVAL"
-                : "cannot be locked: a medium may leave with writes missing");
+    prevent = examine_prevent(e, true);
     if (link_good(&prevent))
-        (void) examine_prevent(e->link, false);
-}
-
-/* Past the end: nothing is read, and the sense data show their format. */
-static void
-sense_data(struct examination *e, const struct medium_seen *medium)
-{
-    uint8_t *block = calloc(1, medium->block_bytes);
-    struct cdb read;
-    struct sense sense;
-
-    examine_progress(e, "sense data");
-    if (block == NULL)
-        return;
-    if (medium->blocks > 0xFFFFFFFF ||
-        look_read(e->link, medium, medium->blocks, 1, block, &read))
-        finding(e, "past-the-end", "wrong",
-                "SBC-3, READ (10) command: LOGICAL BLOCK ADDRESS OUT OF RANGE",
-                NULL, "reads past the end of the medium");
-    else {
-        sense = link_sense(&read);
-        finding(e, "past-the-end",
-                sense.key == 5 && sense.asc == 0x21 ? "good" : "wrong",
-                sense.key == 5 && sense.asc == 0x21
-                    ? NULL
-                    : "SBC-3, READ (10) command: LOGICAL BLOCK ADDRESS OUT OF "
-                      "RANGE",
-                &read, "answers a read past the end, in %s format",
-                !sense.valid       ? "no known"
-                : sense.descriptor ? "descriptor"
-                                   : "fixed");
-    }
-    free(block);
-}
-
-static uint64_t
-one_round(struct examination *e, const struct medium_seen *medium,
-          unsigned depth, uint8_t *room)
-{
-    struct cdb reads[SPEED_DEPTH] = { 0 };
-    uint64_t began = link_now_us(), at = 12345;
-
-    for (unsigned done = 0; done < SPEED_READS; done += depth) {
-        for (unsigned i = 0; i < depth; i++) {
-            at = at * 6364136223846793005u + 1442695040888963407u;
-            reads[i] = (struct cdb){
-                .cdb = { 0x28, [8] = 1 },
-                .cdb_len = 10,
-                .data = room + (size_t) i * medium->block_bytes,
-                .data_len = medium->block_bytes,
-            };
-            for (int b = 0; b < 4; b++)
-                reads[i].cdb[2 + b] =
-                    (uint8_t) (((at >> 33) % (medium->blocks < 0xFFFFFFFF
-                                                  ? medium->blocks
-                                                  : 0xFFFFFFFF)) >>
-                               (24 - 8 * b));
-        }
-        link_send_all(e->link, reads, depth);
-        for (unsigned i = 0; i < depth; i++)
-            if (!link_good(&reads[i]))
-                return 0;
-    }
-    return link_now_us() - began;
-}
-
-static void
-speed(struct examination *e, const struct medium_seen *medium)
-{
-    uint8_t *room = calloc(SPEED_DEPTH, medium->block_bytes);
-    uint64_t alone, together;
-
-    examine_progress(e, "speed");
-    if (room == NULL)
-        return;
-    alone = one_round(e, medium, 1, room);
-    together = one_round(e, medium, SPEED_DEPTH, room);
-    free(room);
-    if (alone == 0 || together == 0) {
-        finding(e, "reads", "wrong", "SBC-3, READ (10) command", NULL,
-                "cannot read %u blocks spread over the medium", SPEED_READS);
-        return;
-    }
-    json_object_set_new(
-        e->report, "speed",
-        json_pack("{s:I, s:I, s:i, s:i}", "read_us",
-                  (json_int_t) (alone / SPEED_READS), "queued_read_us",
-                  (json_int_t) (together / SPEED_READS), "depth", SPEED_DEPTH,
-                  "block_bytes", (int) medium->block_bytes));
-    finding(e, "queueing", together * 4 < alone * 3 ? "good" : "note", NULL,
-            NULL, "a read takes %llu us alone, %llu us with %u at once",
-            (unsigned long long) (alone / SPEED_READS),
-            (unsigned long long) (together / SPEED_READS), SPEED_DEPTH);
-}
-
-static void
-medium(struct examination *e)
-{
-    struct medium_seen seen = { 0 };
-
-    examine_progress(e, "medium");
-    if (!has_medium(e)) {
-        finding(e, "medium", "note", NULL, NULL,
-                "has no medium: capacity, sense data and speed were not "
-                "looked at");
-        return;
-    }
-    seen = look_capacity(e->link);
-    finding(e, "capacity", seen.known ? "good" : "wrong",
-            seen.known ? NULL : "SBC-3, READ CAPACITY (10) command", NULL,
-            seen.known ? "%llu blocks of %u bytes"
-                       : "%llu blocks of %u bytes "
-                         "cannot be",
-            (unsigned long long) seen.blocks, seen.block_bytes);
-    if (!seen.known)
-        return;
-    sense_data(e, &seen);
-    speed(e, &seen);
-}
-
-/* --- the end --------------------------------------------------------------------------- */
-
-static const json_t *
-find_finding(const struct examination *e, const char *name)
-{
-    size_t i;
-    json_t *row;
-
-    json_array_foreach(json_object_get(e->report, "findings"), i, row)
-    {
-        if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
-            return row;
-    }
-    return NULL;
-}
-
-static void
-believe(struct examination *e, const char *device)
-{
-    const json_t *changes = find_finding(e, "changes");
-    json_t *options = json_object_get(e->report, "options");
-    const char *user = getenv("REINSERT_ISCSI_USER");
-    char line[600];
-    const char *text;
-
-    if (changes == NULL)
-        text = "Whether it announces changes shows only when media are "
-               "moved: --guided.  Until then it is asked every second; its "
-               "volume is verified whenever it was not ready, and before it "
-               "is used after half a second of silence.";
-    else if (strcmp(json_string_value(json_object_get(changes, "verdict")),
-                    "good") == 0)
-        text = "It announces new media, and can be relied on for that.";
+        finding(e, "lock", "good", NULL, &prevent,
+                "takes PREVENT MEDIUM REMOVAL");
+    else if (link_sense(&prevent).key == 5)
+        finding(e, "lock", "absent", NULL, &prevent,
+                "cannot be locked: a medium may leave with writes missing");
     else
-        text = "It does not announce new media: it is asked every second, its "
-               "volume is verified whenever it was not ready, and before it is "
-               "used after half a second of silence.  Do not exchange media "
-               "faster than that.";
-    json_object_set_new(e->report, "believe", json_string(text));
-    if (strcmp(e->link->kind, "emulated") == 0) {
-        snprintf(line, sizeof line, "medium = %s", device);
-    } else if (strcmp(e->link->kind, "iscsi") == 0) {
-        json_array_append_new(options, json_string("port = iscsi"));
-        snprintf(line, sizeof line, "url = %s", device);
-    } else {
-        drives_options("", device,
-                       json_string_value(json_object_get(
-                           json_object_get(e->report, "identity"), "serial")),
-                       options);
-        return;
-    }
-    json_array_append_new(options, json_string(line));
-    if (strcmp(e->link->kind, "iscsi") == 0 && user != NULL) {
-        snprintf(line, sizeof line, "chap-user = %.200s", user);
-        json_array_append_new(options, json_string(line));
-        json_array_append_new(
-            options, json_string("chap-secret = a file with the secret in it"));
-    }
+        finding_unknown(e, "lock", &prevent);
+    examine_unlock(e);
+}
+
+/* --- all of it ------------------------------------------------------------------------- */
+
+static void
+say_end(struct examination *e)
+{
+    const char *why = "";
+
+    if (is_stopped(e))
+        why = "it was interrupted; nothing is left locked";
+    else if (e->silent >= SILENT_MAX)
+        why = "the drive stopped answering";
+    if (e->locked)
+        why = "it ended early, and the drive did not take its unlocking";
+    json_object_set_new(e->report, "ended", json_string(why));
 }
 
 json_t *
@@ -429,22 +450,29 @@ examine(const char *device, const struct link *link,
         const struct examine_host *host, bool guided)
 {
     struct examination e = {
-        link, host,
-        json_pack("{s:s, s:s, s:{}, s:[], s:n, s:[], s:[]}", "device", device,
-                  "link", link->kind, "identity", "findings", "speed", "seen",
-                  "options")
+        .link = link,
+        .host = host,
+        .report = json_pack("{s:s, s:s, s:{}, s:[], s:n, s:[], s:[]}", "device",
+                            device, "link", link->kind, "identity", "findings",
+                            "speed", "seen", "options"),
+        .inquiry_len = -1,
     };
 
     if (e.report == NULL)
         return NULL;
-    first_answer(&e);
-    identity(&e);
+    if (is_held(&e))
+        finding(&e, "held", "note", NULL, NULL,
+                "somebody else has it, and may take what it says: %s",
+                host->held_by);
+    examine_identity(&e);
     mode_pages(&e);
     events(&e);
     locks(&e);
-    medium(&e);
+    examine_medium(&e);
     if (guided)
         examine_guided(&e);
-    believe(&e, device);
+    examine_unlock(&e);
+    say_end(&e);
+    examine_believe(&e, device);
     return e.report;
 }

@@ -3,7 +3,8 @@
  *
  * All answers are written down when they change: TEST UNIT READY, a read of
  * the first block, READ CAPACITY, events.  A step is over when the drive shows
- * what was asked for, when the person says so, or after a time limit.
+ * what was asked for, when the person says so, or after a time limit.  What was
+ * not done, or may not have been, says nothing of the drive.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -43,6 +44,18 @@ write_down(struct watch *w, int slot, const char *what, const char *text)
                   what, "text", text));
 }
 
+/* As it is: the next unit attention is what is looked for. */
+static void
+send_as_is(struct watch *w, struct cdb *cdb)
+{
+    if (examine_is_over(w->e)) {
+        cdb->answered = false;
+        return;
+    }
+    link_send(w->e->link, cdb);
+    w->e->silent = cdb->answered ? 0 : w->e->silent + 1;
+}
+
 static bool
 is_out(const struct watch *w)
 {
@@ -75,9 +88,17 @@ note_event(struct watch *w)
     static const char *const words[] = { "none", "eject request", "new medium",
                                          "removal", "medium changed" };
     uint8_t reply[8];
+    struct cdb gesn = { .cdb = { 0x4A, 1, 0, 0, 0x10, [8] = 8 },
+                        .cdb_len = 10,
+                        .data = reply,
+                        .data_len = 8 };
 
-    if (!w->gesn || !examine_gesn(w->e->link, reply, NULL) ||
-        (reply[2] & 7) != 4)
+    memset(reply, 0, sizeof reply);
+    if (!w->gesn)
+        return;
+    send_as_is(w, &gesn);
+    w->attention |= link_sense(&gesn).key == 6 && link_sense(&gesn).asc == 0x28;
+    if (!link_good(&gesn) || gesn.transferred < 5 || (reply[2] & 7) != 4)
         return;
     w->event = reply[4] & 0xF;
     w->eject_request |= w->event == 1;
@@ -96,7 +117,10 @@ note_data(struct watch *w)
     char text[64];
     bool out = link_sense(&w->tur).key == 2 && link_sense(&w->tur).asc == 0x3A;
 
+    if (examine_is_over(w->e))
+        return;
     look_read(w->e->link, &one, 0, 1, block, &w->read);
+    w->read.data = NULL;
     w->read_while_out |= out && link_good(&w->read);
     w->attention |= link_sense(&w->read).asc == 0x28;
     answer_text(&w->read, text, sizeof text);
@@ -114,8 +138,11 @@ note_data(struct watch *w)
 static void
 look_round(struct watch *w)
 {
+    /* What it is not asked it does not fail to answer. */
+    if (examine_is_over(w->e))
+        return;
     w->tur = (struct cdb){ .cdb_len = 6 };
-    link_send(w->e->link, &w->tur);
+    send_as_is(w, &w->tur);
     note_ready(w);
     note_event(w);
     note_data(w);
@@ -123,8 +150,10 @@ look_round(struct watch *w)
 
 typedef bool over_fn(const struct watch *w);
 
-/* TRUE: the drive showed it. */
-static bool
+/* How a step ended. */
+enum step { STEP_SHOWN, STEP_SAID, STEP_NOT_DONE };
+
+static enum step
 watch_for(struct watch *w, const char *step, const char *what, over_fn *over)
 {
     const struct examine_host *host = w->e->host;
@@ -134,15 +163,36 @@ watch_for(struct watch *w, const char *step, const char *what, over_fn *over)
     w->began_us = link_now_us();
     w->attention = w->new_medium = w->removal = w->eject_request = false;
     w->becoming = w->was_out = w->read_while_out = w->size_while_out = false;
+    if (examine_is_over(w->e))
+        return STEP_NOT_DONE;
     host->ask(host->context, what);
     for (;;) {
+        enum said said = SAID_NOTHING;
+
         look_round(w);
+        if (examine_is_over(w->e))
+            return STEP_NOT_DONE;
         if (over(w))
-            return true;
-        if (link_now_us() >= limit || host->says_done(host->context))
-            return false;
+            return STEP_SHOWN;
+        if (host->says != NULL)
+            said = host->says(host->context);
+        if (said == SAID_DONE) {
+            look_round(w); /* what it was told of meanwhile */
+            return over(w) ? STEP_SHOWN : STEP_SAID;
+        }
+        if (said == SAID_CANNOT || link_now_us() >= limit)
+            return STEP_NOT_DONE;
         usleep(ROUND_MS * 1000);
     }
+}
+
+static void
+not_done(struct watch *w, const char *name)
+{
+    if (!examine_is_over(w->e))
+        finding(w->e, name, "unknown", NULL, NULL,
+                "not found out: it was not done, or not within the time for "
+                "it");
 }
 
 static bool
@@ -171,16 +221,23 @@ shows_button(const struct watch *w)
 
 /* --- steps ---------------------------------------------------------------------------- */
 
-static void
+/* FALSE: nothing more can be watched. */
+static bool
 taken_out(struct watch *w)
 {
     struct examination *e = w->e;
 
-    if (!watch_for(w, "out", "Take the medium out, by hand.", shows_out)) {
+    switch (watch_for(w, "out", "Take the medium out, by hand.", shows_out)) {
+    case STEP_NOT_DONE:
+        not_done(w, "removal");
+        return false;
+    case STEP_SAID:
         finding(e, "removal", "wrong",
                 "SPC-4, TEST UNIT READY command: NOT READY, MEDIUM NOT PRESENT",
                 &w->tur, "does not say that its medium is gone");
-        return;
+        return true;
+    case STEP_SHOWN:
+        break;
     }
     /* The first answer may still have been on its way. */
     look_round(w);
@@ -195,13 +252,20 @@ taken_out(struct watch *w)
                 "medium");
     if (w->size_while_out)
         finding(e, "capacity-without-medium", "wrong",
-                "SBC-3, READ CAPACITY (10) command", NULL,
+                is_type(e, "cdrom") ? "MMC-5, READ CAPACITY command"
+                                    : "SBC-3, READ CAPACITY (10) command",
+                NULL,
                 "tells a capacity although it says that it has no medium");
+    return true;
 }
 
 static void
-say_changes(struct watch *w, const char *name, const char *which)
+say_changes(struct watch *w, enum step end, const char *name, const char *which)
 {
+    if (end == STEP_NOT_DONE) {
+        not_done(w, name);
+        return;
+    }
     if (w->attention || w->new_medium)
         finding(w->e, name, "good", NULL, NULL, "announces %s: %s%s%s", which,
                 w->attention ? "UNIT ATTENTION 28" : "",
@@ -212,7 +276,7 @@ say_changes(struct watch *w, const char *name, const char *which)
                 "SAM-5, Unit attention conditions; SPC-4, NOT READY TO READY "
                 "CHANGE, MEDIUM MAY HAVE CHANGED",
                 NULL, "does not announce %s", which);
-    if (w->becoming)
+    if (w->becoming && strcmp(name, "return") == 0)
         finding(w->e, "becoming-ready", "good", NULL, NULL,
                 "says that it is becoming ready");
 }
@@ -220,52 +284,87 @@ say_changes(struct watch *w, const char *name, const char *which)
 static void
 exchange(struct watch *w)
 {
-    (void) watch_for(w, "back", "Put the same medium back.", shows_in);
-    say_changes(w, "return", "a medium that comes back");
-    (void) watch_for(w, "another",
-                     "Take the medium out, and put another one in.",
-                     shows_exchange);
-    say_changes(w, "changes", "another medium");
+    say_changes(w, watch_for(w, "back", "Put the same medium back.", shows_in),
+                "return", "a medium that comes back");
+    say_changes(w,
+                watch_for(w, "another",
+                          "Take the medium out, and put another one in.",
+                          shows_exchange),
+                "changes", "another medium");
+}
+
+static void
+say_button(struct watch *w, enum step end)
+{
+    struct examination *e = w->e;
+
+    if (examine_is_over(e))
+        return;
+    if (w->was_out)
+        finding(e, "lock-holds", "wrong",
+                "SPC-4, PREVENT ALLOW MEDIUM REMOVAL command", &w->tur,
+                "lets its medium go although it is locked");
+    else if (w->eject_request)
+        finding(e, "button", "good", NULL, NULL,
+                "tells that somebody pressed the button");
+    else
+        finding(e, "button", "absent", NULL, NULL,
+                end == STEP_SAID ? "does not tell of its button"
+                                 : "has no button, or does not tell of it");
 }
 
 static void
 button(struct watch *w)
 {
     struct examination *e = w->e;
-    struct cdb prevent = examine_prevent(e->link, true);
+    struct cdb prevent = examine_prevent(e, true);
     struct cdb eject = { .cdb = { 0x1B, 0, 0, 0, 2 }, .cdb_len = 6 };
-    struct sense sense;
+    enum reply reply;
 
     if (link_good(&prevent)) {
-        link_send(e->link, &eject);
+        struct sense sense;
+        bool refused;
+
+        reply = examine_send(e, &eject);
         sense = link_sense(&eject);
-        finding(e, "eject-when-locked",
-                sense.key == 5 && sense.asc == 0x53 ? "good" : "wrong",
-                sense.key == 5 && sense.asc == 0x53
-                    ? NULL
-                    : "SPC-4, MEDIUM REMOVAL PREVENTED",
-                &eject, "%s to eject while it is locked",
-                link_good(&eject) ? "does not refuse" : "refuses");
-        (void) watch_for(
-            w, "button",
-            "The medium is locked. Press the eject button once, or "
-            "say that there is none.",
-            shows_button);
-        if (w->was_out)
-            finding(e, "lock-holds", "wrong",
-                    "SBC-3, PREVENT ALLOW MEDIUM REMOVAL command", &w->tur,
-                    "lets its medium go although it is locked");
+        refused = sense.key == 5 && sense.asc == 0x53;
+        if (reply == REPLY_UNKNOWN || (reply == REPLY_NOT && sense.asc == 0x20))
+            finding_unknown(e, "eject-when-locked", &eject);
         else
-            finding(e, "button", w->eject_request ? "good" : "absent", NULL,
-                    NULL,
-                    w->eject_request ? "tells that somebody pressed the button"
-                                     : "does not tell of its button");
-        (void) examine_prevent(e->link, false);
+            finding(e, "eject-when-locked", refused ? "good" : "wrong",
+                    refused ? NULL : "SPC-4, MEDIUM REMOVAL PREVENTED", &eject,
+                    "%s to eject while it is locked",
+                    reply == REPLY_GOOD ? "does not refuse" : "refuses");
+        say_button(w, watch_for(w, "button",
+                                "The medium is locked. Press the eject button "
+                                "once, or say that there is none.",
+                                shows_button));
+        examine_unlock(e);
     }
-    link_send(e->link, &eject);
-    finding(e, "eject", link_good(&eject) ? "good" : "absent", NULL, &eject,
-            link_good(&eject) ? "ejects when told to"
-                              : "does not eject when told to");
+    reply = examine_send(e, &eject);
+    if (reply == REPLY_UNKNOWN)
+        finding_unknown(e, "eject", &eject);
+    else
+        finding(e, "eject", reply == REPLY_GOOD ? "good" : "absent", NULL,
+                &eject,
+                reply == REPLY_GOOD ? "ejects when told to"
+                                    : "does not eject when told to");
+}
+
+static const char *
+why_held(const struct examination *e)
+{
+    return e->host->held_by != NULL ? e->host->held_by : "";
+}
+
+static const char *
+why_not(const struct examination *e)
+{
+    if (why_held(e)[0] != '\0')
+        return "somebody else has it: its medium stays where it is";
+    if (!has_blocks(e))
+        return "media of disks and CD drives are watched only";
+    return "there was no medium to begin with, or none that can be read";
 }
 
 void
@@ -274,15 +373,20 @@ examine_guided(struct examination *e)
     struct watch w = { .e = e };
     uint8_t reply[8];
 
-    w.medium = look_capacity(e->link);
+    if (examine_is_over(e))
+        return;
+    if (has_blocks(e) && why_held(e)[0] == '\0')
+        w.medium = look_capacity(e->link);
     if (!w.medium.known) {
-        finding(e, "guided", "note", NULL, NULL,
-                "nothing was watched: there was no medium to begin with");
+        finding(e, "guided", "note", NULL, NULL, "nothing was watched: %s",
+                why_not(e));
         return;
     }
-    w.gesn = examine_gesn(e->link, reply, NULL);
-    taken_out(&w);
-    exchange(&w);
-    button(&w);
-    e->host->ask(e->host->context, "That is all.");
+    w.gesn = examine_gesn(e, reply, NULL) == REPLY_GOOD;
+    if (taken_out(&w))
+        exchange(&w);
+    if (!examine_is_over(e))
+        button(&w);
+    if (!examine_is_over(e))
+        e->host->ask(e->host->context, "That is all.");
 }

@@ -15,10 +15,12 @@ struct iscsi_context;
 /* Who we say that we are; user "": without CHAP. */
 struct iscsi_as {
     const char *initiator, *user, *secret;
+    const int *stop_fd;         /* readable: somebody wants it to end; or NULL */
 };
 
 /* As NULL: with what the environment says (REINSERT_ISCSI_...); target NULL: for
- * discovery.  NULL: out_text says why. */
+ * discovery.  NULL: out_text says why, errno is EACCES if it is for what we are
+ * that it does not let us in, else ENOTCONN. */
 struct iscsi_context *iscsi_log_in(const struct iscsi_as *as,
                                    const char *portal, const char *target,
                                    char *out_text, size_t text_max);

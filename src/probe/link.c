@@ -11,26 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* Commands that leave a medium as it is.  START STOP UNIT and PREVENT ALLOW do
- * so, too; who sends them has a person's word for it. */
-static const uint8_t allowed[] = {
-    0x00, /* TEST UNIT READY */
-    0x03, /* REQUEST SENSE */
-    0x08, /* READ(6) */
-    0x12, /* INQUIRY */
-    0x1A, /* MODE SENSE(6) */
-    0x1B, /* START STOP UNIT */
-    0x1E, /* PREVENT ALLOW MEDIUM REMOVAL */
-    0x25, /* READ CAPACITY(10) */
-    0x28, /* READ(10) */
-    0x43, /* READ TOC/PMA/ATIP */
-    0x46, /* GET CONFIGURATION */
-    0x4A, /* GET EVENT STATUS NOTIFICATION */
-    0x5A, /* MODE SENSE(10) */
-    0x88, /* READ(16) */
-    0x9E, /* READ CAPACITY(16) */
-    0xA0, /* REPORT LUNS */
-};
+#include "base/cdbs.h"
 
 uint64_t
 link_now_us(void)
@@ -41,27 +22,23 @@ link_now_us(void)
     return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }
 
-static bool
-only_looks(const struct cdb *cdb)
-{
-    for (size_t i = 0; i < sizeof allowed; i++)
-        if (cdb->cdb[0] == allowed[i])
-            return cdb->cdb[0] != 0x9E || (cdb->cdb[1] & 0x1F) == 0x10;
-    return false;
-}
-
 int
 link_send_all(const struct link *link, struct cdb *cdbs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!only_looks(&cdbs[i]))
+        if (!cdb_is_sent(cdbs[i].cdb, cdbs[i].cdb_len, CDB_EVERY, CDB_PROBE))
             return -EPERM;
         cdbs[i].answered = false;
         cdbs[i].status = 0;
         cdbs[i].sense_len = cdbs[i].transferred = 0;
         cdbs[i].took_us = 0;
+        cdbs[i].error = 0;
+        cdbs[i].too_much = false;
     }
     link->ops->send(link->self, cdbs, count);
+    for (size_t i = 0; i < count; i++)
+        if (cdbs[i].transferred > cdbs[i].data_len)
+            cdbs[i].transferred = cdbs[i].data_len;
     return 0;
 }
 

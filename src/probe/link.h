@@ -3,7 +3,7 @@
  *
  * For those who look at a drive without the stack: one thread, commands one
  * after the other or a handful at once, nothing is ever sent again.  No command
- * that writes can be sent: link_send refuses what is not in its list.
+ * that writes can be sent: link_send refuses what is not in base/cdbs.def.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,6 +25,8 @@ struct cdb {
     uint32_t data_len;
     /* out */
     bool answered;              /* FALSE: no answer, or a lost session */
+    int error;                  /* ... or the kernel did not send it: EPERM */
+    bool too_much;              /* it had more to send than data_len */
     uint8_t status;             /* SAM's */
     uint8_t sense[LINK_SENSE_MAX];
     uint32_t sense_len;
@@ -42,6 +44,8 @@ struct link {
     const struct link_ops *ops;
     void *self;
     const char *kind;           /* "iscsi", "sg", "emulated" */
+    bool at_once;               /* link_send_all really sends all at once */
+    bool guarded;               /* it is write protected for our sake alone */
 };
 
 #define LINK_TIMEOUT_MS 10000

@@ -102,6 +102,7 @@ link_emulated_over(struct vscsi_drive *drive, struct link *out_link)
     out_link->ops = &ops;
     out_link->self = emulated;
     out_link->kind = "emulated";
+    out_link->at_once = out_link->guarded = false;
     return 0;
 }
 
@@ -141,6 +142,6 @@ link_emulated_open(const char *image, struct link *out_link, char *out_text,
     if (rc != 0)
         vscsi_free(drive);
     else
-        ((struct emulated *) out_link->self)->owned = true;
+        ((struct emulated *) out_link->self)->owned = out_link->guarded = true;
     return rc;
 }

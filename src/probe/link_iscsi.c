@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "base/iscsi_login.h"
 #include "probe/iscsi_login.h"
 #include "probe/link.h"
 
@@ -19,9 +20,11 @@
 #include <iscsi/scsi-lowlevel.h>
 
 #define PROBE_NAME "iqn.2026-11.reinsert:probe"
+#define PORTAL_MAX 256
 
 struct unit {
     struct iscsi_context *iscsi;
+    int stop_fd;
     int lun;
 };
 
@@ -44,80 +47,172 @@ step_over(struct iscsi_context *iscsi, int status, void *data, void *context)
 }
 
 static bool
-serve(struct iscsi_context *iscsi, uint64_t until_us)
+serve(struct iscsi_context *iscsi, int stop_fd, uint64_t until_us)
 {
-    struct pollfd fd = { .fd = iscsi_get_fd(iscsi),
-                         .events = (short) iscsi_which_events(iscsi) };
+    struct pollfd fds[2] = { { .fd = iscsi_get_fd(iscsi),
+                               .events = (short) iscsi_which_events(iscsi) },
+                             { .fd = stop_fd, .events = POLLIN } };
     uint64_t now = link_now_us();
 
     if (now >= until_us ||
-        poll(&fd, 1, (int) ((until_us - now + 999) / 1000)) < 0)
+        poll(fds, 2, (int) ((until_us - now + 999) / 1000)) < 0 ||
+        fds[1].revents != 0)
         return false;
-    return iscsi_service(iscsi, fd.revents) == 0;
+    return iscsi_service(iscsi, fds[0].revents) == 0;
 }
 
 static bool
-wait_for(struct iscsi_context *iscsi, struct step *step)
+wait_for(struct iscsi_context *iscsi, int stop_fd, struct step *step)
 {
     uint64_t until = link_now_us() + LINK_TIMEOUT_MS * 1000;
 
-    while (!step->over && serve(iscsi, until))
+    while (!step->over && serve(iscsi, stop_fd, until))
         ;
     return step->over && step->status == SCSI_STATUS_GOOD;
 }
 
 /* Its word for a connection that was not made is about the next one. */
-static const char *
-why_not(struct iscsi_context *iscsi)
+static void
+say_why_not(struct iscsi_context *iscsi, unsigned refused, bool has_user,
+            char *out_text, size_t text_max)
 {
     const char *text = iscsi_get_error(iscsi);
 
-    if (text[0] == '\0')
-        return "no answer";
-    return strstr(text, "reconnect") != NULL ? "cannot be reached" : text;
+    if (refused != 0)
+        snprintf(out_text, text_max, "the login is refused (%04X): %s", refused,
+                 iscsi_login_words(refused, has_user));
+    else if (text[0] == '\0')
+        snprintf(out_text, text_max, "no answer");
+    else
+        snprintf(out_text, text_max, "%s",
+                 strstr(text, "reconnect") != NULL ? "cannot be reached"
+                                                   : text);
 }
 
-/* Not libiscsi's connect in one go, which sends TEST UNIT READY. */
-struct iscsi_context *
-iscsi_log_in(const struct iscsi_as *as, const char *portal, const char *target,
-             char *out_text, size_t text_max)
+static struct iscsi_context *
+new_context(const struct iscsi_as *as, const char *target)
 {
-    const char *user = as != NULL ? as->user : getenv("REINSERT_ISCSI_USER");
-    const char *secret =
-        as != NULL ? as->secret : getenv("REINSERT_ISCSI_SECRET");
-    struct iscsi_context *iscsi =
-        iscsi_create_context(as != NULL ? as->initiator : PROBE_NAME);
-    struct step connect = { 0 }, login = { 0 };
+    struct iscsi_context *iscsi = iscsi_create_context(as->initiator);
 
-    if (iscsi == NULL) {
-        snprintf(out_text, text_max, "out of memory");
+    if (iscsi == NULL)
         return NULL;
-    }
     iscsi_set_noautoreconnect(iscsi, 1);
     iscsi_set_session_type(iscsi, target != NULL ? ISCSI_SESSION_NORMAL
                                                  : ISCSI_SESSION_DISCOVERY);
     if (target != NULL)
         iscsi_set_targetname(iscsi, target);
-    if (user != NULL && user[0] != '\0' && secret != NULL)
-        iscsi_set_initiator_username_pwd(iscsi, user, secret);
+    if (as->user[0] != '\0')
+        iscsi_set_initiator_username_pwd(iscsi, as->user, as->secret);
+    return iscsi;
+}
+
+static int
+stop_fd_of(const struct iscsi_as *as)
+{
+    return as->stop_fd != NULL ? *as->stop_fd : -1;
+}
+
+/* Not libiscsi's connect in one go, which sends TEST UNIT READY.  On failure
+ * `portal` is where we are sent on to, or "", and errno is set. */
+static struct iscsi_context *
+log_in_at(const struct iscsi_as *as, char portal[static PORTAL_MAX],
+          const char *target, bool sent_on, char *out_text, size_t text_max)
+{
+    struct iscsi_context *iscsi = new_context(as, target);
+    struct step connect = { 0 }, login = { 0 };
+    unsigned refused = 0;
+    size_t len;
+
+    if (iscsi == NULL) {
+        snprintf(out_text, text_max, "out of memory");
+        portal[0] = '\0';
+        errno = ENOTCONN;
+        return NULL;
+    }
     if (iscsi_connect_async(iscsi, portal, step_over, &connect) == 0 &&
-        wait_for(iscsi, &connect) &&
+        wait_for(iscsi, stop_fd_of(as), &connect) &&
         iscsi_login_async(iscsi, step_over, &login) == 0 &&
-        wait_for(iscsi, &login))
+        wait_for(iscsi, stop_fd_of(as), &login))
         return iscsi;
-    snprintf(out_text, text_max, "%s: %s", portal, why_not(iscsi));
+    if (login.over)
+        refused = login.status == SCSI_STATUS_REDIRECT
+                      ? SCSI_STATUS_REDIRECT
+                      : iscsi_login_status(iscsi_get_error(iscsi));
+    snprintf(out_text, text_max, "%s%s: ", sent_on ? "sent on to " : "",
+             portal);
+    len = strlen(out_text);
+    say_why_not(iscsi, refused, as->user[0] != '\0', out_text + len,
+                text_max - len);
+    if (!iscsi_login_is_moved(refused) ||
+        !iscsi_login_portal(iscsi_get_target_address(iscsi), portal,
+                            PORTAL_MAX))
+        portal[0] = '\0';
     iscsi_destroy_context(iscsi);
+    errno = iscsi_login_is_ours(refused) ? EACCES : ENOTCONN;
     return NULL;
+}
+
+static const char *
+environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL ? value : "";
+}
+
+/* There are no options on a command line for what is asked for. */
+static void
+say_environment(char *out_text, size_t text_max)
+{
+    size_t len = strlen(out_text);
+    int error = errno;
+
+    if (strstr(out_text, "chap-") != NULL)
+        snprintf(out_text + len, text_max - len,
+                 " (here: REINSERT_ISCSI_USER and REINSERT_ISCSI_SECRET of the "
+                 "environment)");
+    errno = error;
+}
+
+struct iscsi_context *
+iscsi_log_in(const struct iscsi_as *as, const char *portal, const char *target,
+             char *out_text, size_t text_max)
+{
+    struct iscsi_as plain = { .initiator = PROBE_NAME,
+                              .user = environment("REINSERT_ISCSI_USER"),
+                              .secret = environment("REINSERT_ISCSI_SECRET") };
+    struct iscsi_context *iscsi = NULL;
+    char at[PORTAL_MAX];
+
+    if (getenv("REINSERT_ISCSI_SECRET") == NULL)
+        plain.user = "";
+    snprintf(at, sizeof at, "%s", portal);
+    for (int i = 0; i <= ISCSI_HOPS_MAX && iscsi == NULL && at[0] != '\0'; i++)
+        iscsi = log_in_at(as != NULL ? as : &plain, at, target, i > 0, out_text,
+                          text_max);
+    if (iscsi == NULL && at[0] != '\0')
+        snprintf(out_text, text_max,
+                 "%s: it is sent on from portal to portal, again and again",
+                 portal);
+    if (iscsi == NULL && as == NULL)
+        say_environment(out_text, text_max);
+    return iscsi;
+}
+
+static void
+log_out(struct iscsi_context *iscsi, int stop_fd)
+{
+    struct step step = { 0 };
+
+    if (iscsi_logout_async(iscsi, step_over, &step) == 0)
+        wait_for(iscsi, stop_fd, &step);
+    iscsi_destroy_context(iscsi);
 }
 
 void
 iscsi_log_out(struct iscsi_context *iscsi)
 {
-    struct step step = { 0 };
-
-    if (iscsi_logout_async(iscsi, step_over, &step) == 0)
-        wait_for(iscsi, &step);
-    iscsi_destroy_context(iscsi);
+    log_out(iscsi, -1);
 }
 
 /* --- commands ------------------------------------------------------------------- */
@@ -161,6 +256,7 @@ flight_over(struct iscsi_context *iscsi, int status, void *data, void *context)
     cdb->answered = true;
     cdb->status = (uint8_t) status;
     cdb->took_us = link_now_us() - flight->began_us;
+    cdb->too_much = task->residual_status == SCSI_RESIDUAL_OVERFLOW;
     if (status == SCSI_STATUS_CHECK_CONDITION)
         take_sense(cdb, task);
     else if (task->residual_status == SCSI_RESIDUAL_UNDERFLOW)
@@ -204,7 +300,7 @@ iscsi_send(void *self, struct cdb *cdbs, size_t count)
         if (begin(unit, &flights[i]))
             left++;
     }
-    while (left != 0 && serve(unit->iscsi, until))
+    while (left != 0 && serve(unit->iscsi, unit->stop_fd, until))
         ;
     /* What is still away must not find its record gone. */
     for (size_t i = 0; flights != NULL && i < count; i++)
@@ -221,7 +317,7 @@ iscsi_end(void *self)
 {
     struct unit *unit = self;
 
-    iscsi_log_out(unit->iscsi);
+    log_out(unit->iscsi, unit->stop_fd);
     free(unit);
 }
 
@@ -248,9 +344,10 @@ link_iscsi_open_as(const char *name, const struct iscsi_as *as,
         rc = -ENOMEM;
     } else {
         unit->lun = url->lun;
+        unit->stop_fd = as != NULL ? stop_fd_of(as) : -1;
         unit->iscsi =
             iscsi_log_in(as, url->portal, url->target, out_text, text_max);
-        rc = unit->iscsi == NULL ? -ENOTCONN : 0;
+        rc = unit->iscsi == NULL ? -errno : 0;
     }
     if (url != NULL)
         iscsi_destroy_url(url);
@@ -259,7 +356,7 @@ link_iscsi_open_as(const char *name, const struct iscsi_as *as,
     if (rc != 0)
         free(unit);
     else
-        *out_link = (struct link){ &ops, unit, "iscsi" };
+        *out_link = (struct link){ &ops, unit, "iscsi", true, false };
     return rc;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void
@@ -31,12 +32,17 @@ send_one(int fd, struct cdb *cdb)
     };
     uint64_t began = link_now_us();
 
-    if (ioctl(fd, SG_IO, &io) != 0 || io.host_status != 0)
+    if (ioctl(fd, SG_IO, &io) != 0) {
+        cdb->error = errno == EACCES ? EPERM : errno;
+        return;
+    }
+    if (io.host_status != 0)
         return;
     cdb->answered = true;
     cdb->status = io.status;
     cdb->sense_len = io.sb_len_wr;
     cdb->took_us = link_now_us() - began;
+    cdb->too_much = io.resid < 0;
     if (io.resid >= 0 && (uint32_t) io.resid <= cdb->data_len)
         cdb->transferred = cdb->data_len - (uint32_t) io.resid;
 }
@@ -56,11 +62,27 @@ sg_close(void *self)
 
 static const struct link_ops ops = { sg_send, sg_close };
 
+/* For reading only, the kernel lets fewer commands through (PREVENT is not
+ * among them).  A block device that was open for writing makes udev look at it
+ * when it is closed, so that is left alone. */
+static int
+open_node(const char *path)
+{
+    struct stat st;
+    int fd = -1;
+
+    if (stat(path, &st) == 0 && S_ISCHR(st.st_mode))
+        fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    return fd;
+}
+
 int
 link_sg_open(const char *path, struct link *out_link, char *out_text,
              size_t text_max)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), version = 0;
+    int fd = open_node(path), version = 0;
 
     if (fd < 0) {
         int rc = -errno;
@@ -73,6 +95,7 @@ link_sg_open(const char *path, struct link *out_link, char *out_text,
         snprintf(out_text, text_max, "%s takes no SCSI commands (SG_IO)", path);
         return -ENOTTY;
     }
-    *out_link = (struct link){ &ops, (void *) (intptr_t) fd, "sg" };
+    *out_link =
+        (struct link){ &ops, (void *) (intptr_t) fd, "sg", false, false };
     return 0;
 }

@@ -222,10 +222,13 @@ look_volume(const struct link *link, const struct medium_seen *medium,
         head = medium->blocks;
     tail = TAIL_BYTES / medium->block_bytes;
     tail = medium->blocks > head + tail ? medium->blocks - tail : head;
+    /* A CD's last blocks may be none of its data (MMC-5, READ CAPACITY); what
+     * is at the end of a disk and cannot be read is not there. */
     if (ftruncate(fd, (off_t) size) == 0 &&
-        copy_range(link, medium, fd, 0, head) &&
-        copy_range(link, medium, fd, tail, medium->blocks))
+        copy_range(link, medium, fd, 0, head)) {
+        (void) copy_range(link, medium, fd, tail, medium->blocks);
         recognise(fd, out_text, max);
+    }
     close(fd);
 }
 
@@ -249,13 +252,34 @@ medium_word(const struct cdb *tur)
         return "present";
     if (!tur->answered)
         return "no answer";
+    if (tur->status == 0x08 || tur->status == 0x28)
+        return "busy";
+    if (tur->status == 0x18)
+        return "reserved";
     return sense.key == 2 && sense.asc == 0x3A ? "none" : "not ready";
+}
+
+/* Of a drive that ignores EVPD it is the standard data, whose second byte is
+ * 80h, too, if its media are removable. */
+static void
+set_serial(const struct link *link, const uint8_t *inquiry, size_t inquiry_len,
+           json_t *into)
+{
+    uint8_t page[252];
+    int len = look_inquiry(link, 0x80, page, sizeof page);
+    bool same = len >= 36 && inquiry_len >= 36 &&
+                memcmp(page + 2, inquiry + 2, 34) == 0;
+
+    if (len <= 4 || page[1] != 0x80 || same)
+        len = 4;
+    set_text(into, "serial", page + 4,
+             page[3] < (size_t) len - 4 ? page[3] : (size_t) len - 4);
 }
 
 void
 look_at(const struct link *link, json_t *into)
 {
-    uint8_t inquiry[96], serial[252];
+    uint8_t inquiry[96];
     int len = look_inquiry(link, -1, inquiry, sizeof inquiry);
     struct medium_seen medium = { 0 };
     bool data = (inquiry[0] & 0x1F) == 0 || (inquiry[0] & 0x1F) == 5 ||
@@ -271,10 +295,11 @@ look_at(const struct link *link, json_t *into)
     set_text(into, "vendor", inquiry + 8, len >= 16 ? 8 : 0);
     set_text(into, "product", inquiry + 16, len >= 32 ? 16 : 0);
     set_text(into, "revision", inquiry + 32, len >= 36 ? 4 : 0);
-    len = look_inquiry(link, 0x80, serial, sizeof serial);
-    set_text(into, "serial", serial + 4,
-             len > 4 ? (serial[3] < len - 4 ? serial[3] : len - 4) : 0);
+    set_text(into, "serial", inquiry, 0);
     tur = look_ready(link);
+    /* One that is silent is not asked more: each time takes its limit. */
+    if (tur.answered)
+        set_serial(link, inquiry, len > 0 ? (size_t) len : 0, into);
     json_object_set_new(into, "medium", json_string(medium_word(&tur)));
     if (data && link_good(&tur)) {
         medium = look_capacity(link);

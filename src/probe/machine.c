@@ -160,6 +160,21 @@ find_mounts(struct holders *holders)
         fclose(file);
 }
 
+static void
+find_swaps(struct holders *holders)
+{
+    char path[PATH_BYTES], line[1024], device[512];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/proc/swaps", holders->root);
+    file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "%511s", device) == 1 && is_node(holders, device))
+            add_holder(holders, "%sthe system swaps to it%s", "", "");
+    if (file != NULL)
+        fclose(file);
+}
+
 /* dm, md, loop over it. */
 static void
 find_stacked(struct holders *holders, const char *block)
@@ -224,48 +239,112 @@ find_open(struct holders *holders)
 
 /* --- one drive --------------------------------------------------------------------------- */
 
-/* As udev's blkid found it, when the medium came. */
-static void
-udev_volume(const char *root, const char *block, char *out_text, size_t max)
-{
-    char folder[PATH_BYTES], dev[64], name[80], line[512];
-    char label[128] = "", uuid[128] = "", type[64] = "";
-    FILE *file;
+/* What udev wrote down when the medium came. */
+struct noted {
+    char label[128], uuid[128], type[64], table[64], table_uuid[128];
+    bool cdrom, cdrom_media;
+};
 
-    snprintf(folder, sizeof folder, "%s/sys/class/block/%s", root, block);
-    read_text(folder, "dev", dev, sizeof dev);
-    snprintf(name, sizeof name, "b%s", dev);
-    snprintf(folder, sizeof folder, "%s/run/udev/data/%s", root, name);
-    file = fopen(folder, "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        sscanf(line, "E:ID_FS_LABEL=%127[^\n]", label);
-        sscanf(line, "E:ID_FS_UUID=%127[^\n]", uuid);
-        sscanf(line, "E:ID_FS_TYPE=%63[^\n]", type);
+/* As udev encodes what may be in no property: \x20. */
+static void
+decode(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from != '\0';) {
+        unsigned byte;
+
+        if (from[0] == '\\' && from[1] == 'x' &&
+            sscanf(from + 2, "%2x", &byte) == 1 && byte != 0) {
+            *to++ = isprint((int) byte) ? (char) byte : '?';
+            from += 4;
+        } else {
+            *to++ = *from++;
+        }
     }
-    if (file != NULL)
-        fclose(file);
-    out_text[0] = '\0';
-    if (type[0] != '\0')
-        snprintf(out_text, max, "%s (%s)", label[0] != '\0' ? label : uuid,
-                 type);
+    *to = '\0';
 }
 
 static void
-set_block(const char *root, const char *block, json_t *row)
+read_noted(const char *root, const char *block, struct noted *out)
 {
-    char folder[PATH_BYTES], volume[256];
+    char folder[PATH_BYTES], dev[64], line[512];
+    FILE *file;
+
+    memset(out, 0, sizeof *out);
+    snprintf(folder, sizeof folder, "%s/sys/class/block/%s", root, block);
+    read_text(folder, "dev", dev, sizeof dev);
+    snprintf(folder, sizeof folder, "%s/run/udev/data/b%s", root, dev);
+    file = fopen(folder, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        sscanf(line, "E:ID_FS_LABEL_ENC=%127[^\n]", out->label);
+        if (out->label[0] == '\0')
+            sscanf(line, "E:ID_FS_LABEL=%127[^\n]", out->label);
+        sscanf(line, "E:ID_FS_UUID=%127[^\n]", out->uuid);
+        sscanf(line, "E:ID_FS_TYPE=%63[^\n]", out->type);
+        sscanf(line, "E:ID_PART_TABLE_TYPE=%63[^\n]", out->table);
+        sscanf(line, "E:ID_PART_TABLE_UUID=%127[^\n]", out->table_uuid);
+        out->cdrom |= strcmp(line, "E:ID_CDROM=1\n") == 0;
+        out->cdrom_media |= strcmp(line, "E:ID_CDROM_MEDIA=1\n") == 0;
+    }
+    if (file != NULL)
+        fclose(file);
+    decode(out->label);
+}
+
+/* As look_volume has it. */
+static void
+noted_volume(const struct noted *noted, char *out_text, size_t max)
+{
+    const char *type = noted->type[0] != '\0' ? noted->type : noted->table;
+    const char *name = noted->label[0] != '\0'  ? noted->label
+                       : noted->uuid[0] != '\0' ? noted->uuid
+                                                : noted->table_uuid;
+
+    out_text[0] = '\0';
+    if (type[0] != '\0')
+        snprintf(out_text, max, "%s%s(%s)", name, name[0] != '\0' ? " " : "",
+                 type);
+}
+
+/* What sr gives as the size of a CD drive without a medium, or before it has
+ * looked. */
+#define SR_NO_SIZE 0x1FFFFF
+
+static const char *
+medium_of(long long sectors, bool no_size, const struct noted *noted)
+{
+    if (!no_size)
+        return sectors > 0 ? "present" : "none";
+    return noted->cdrom_media ? "present" : noted->cdrom ? "none" : "unknown";
+}
+
+static void
+set_block(const char *root, const char *block, const char *type, json_t *row)
+{
+    char folder[PATH_BYTES], volume[256] = "";
     long long sectors, block_bytes;
+    struct noted noted;
+    const char *medium;
+    bool no_size;
 
     snprintf(folder, sizeof folder, "%s/sys/class/block/%s", root, block);
     sectors = read_number(folder, "size");
     block_bytes = read_number(folder, "queue/logical_block_size");
-    json_object_set_new(row, "medium",
-                        json_string(sectors > 0 ? "present" : "none"));
+    read_noted(root, block, &noted);
+    no_size = strcmp(type, "cdrom") == 0 && sectors == SR_NO_SIZE;
+    medium = medium_of(sectors, no_size, &noted);
+    if (no_size)
+        sectors = 0;
+    json_object_set_new(row, "medium", json_string(medium));
     json_object_set_new(row, "size_bytes",
                         json_integer(sectors > 0 ? sectors * 512 : 0));
-    json_object_set_new(row, "block_bytes",
-                        json_integer(block_bytes > 0 ? block_bytes : 0));
-    udev_volume(root, block, volume, sizeof volume);
+    json_object_set_new(
+        row, "block_bytes",
+        json_integer(sectors > 0 && block_bytes > 0 ? block_bytes : 0));
+    /* What was in it last is no volume of what is not in it. */
+    if (strcmp(medium, "present") == 0)
+        noted_volume(&noted, volume, sizeof volume);
     json_object_set_new(row, "volume", json_string(volume));
 }
 
@@ -283,6 +362,26 @@ is_candidate(const char *root, const char *block, const char *type)
     return read_number(folder, "removable") == 1;
 }
 
+/* As `match` takes it: of the USB device that it is in, else its own. */
+static void
+usb_serial(char *device, const char *serial, char *out_text, size_t max)
+{
+    char *slash;
+
+    snprintf(out_text, max, "%s", serial);
+    while ((slash = strrchr(device, '/')) != NULL) {
+        char text[128];
+
+        *slash = '\0';
+        if (read_number(device, "idVendor") < 0)
+            continue;
+        read_text(device, "serial", text, sizeof text);
+        if (text[0] != '\0')
+            snprintf(out_text, max, "%s", text);
+        return;
+    }
+}
+
 static void
 set_identity(const char *device, const char *type, json_t *row)
 {
@@ -290,7 +389,7 @@ set_identity(const char *device, const char *type, json_t *row)
                                             { "product", "model" },
                                             { "revision", "rev" } };
     uint8_t page[256];
-    char text[256];
+    char text[256], own[256], real[PATH_MAX];
     size_t n;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -298,16 +397,45 @@ set_identity(const char *device, const char *type, json_t *row)
         json_object_set_new(row, names[i][0], json_string(text));
     }
     n = read_file(device, "vpd_pg80", page, sizeof page);
-    look_text(page + 4, n > 4 ? (page[3] < n - 4 ? page[3] : n - 4) : 0, text,
-              sizeof text);
+    look_text(page + 4, n > 4 ? (page[3] < n - 4 ? page[3] : n - 4) : 0, own,
+              sizeof own);
+    if (realpath(device, real) != NULL)
+        usb_serial(real, own, text, sizeof text);
+    else
+        snprintf(text, sizeof text, "%s", own);
     json_object_set_new(row, "serial", json_string(text));
     json_object_set_new(row, "type", json_string(type));
+}
+
+/* Of the device, which the sg node is one of. */
+static void
+find_holders(struct holders *holders, const char *device, const char *sg,
+             const char *block)
+{
+    char folder[PATH_BYTES + 32], changer[64];
+
+    snprintf(folder, sizeof folder, "%s/scsi_changer", device);
+    first_entry(folder, "sch", changer, sizeof changer);
+    snprintf(holders->nodes[holders->node_count++], 64, "/dev/%.50s", sg);
+    if (block[0] != '\0')
+        snprintf(holders->nodes[holders->node_count++], 64, "/dev/%.50s",
+                 block);
+    snprintf(folder, sizeof folder, "%s/scsi_tape", device);
+    add_tape_nodes(holders, folder);
+    if (changer[0] != '\0' && holders->node_count < NODES_MAX)
+        snprintf(holders->nodes[holders->node_count++], 64, "/dev/%.50s",
+                 changer);
+    find_mounts(holders);
+    find_swaps(holders);
+    if (block[0] != '\0')
+        find_stacked(holders, block);
+    find_open(holders);
 }
 
 static void
 one_drive(const char *root, const char *sg, json_t *rows)
 {
-    char device[PATH_BYTES], folder[PATH_BYTES + 32], block[64], changer[64];
+    char device[PATH_BYTES], folder[PATH_BYTES + 32], block[64];
     char held[512] = "";
     struct holders holders = { .root = root, .text = held, .max = sizeof held };
     const char *type;
@@ -318,22 +446,9 @@ one_drive(const char *root, const char *sg, json_t *rows)
     type = look_type((uint8_t) read_number(device, "type"));
     snprintf(folder, sizeof folder, "%s/block", device);
     first_entry(folder, "", block, sizeof block);
-    snprintf(folder, sizeof folder, "%s/scsi_changer", device);
-    first_entry(folder, "sch", changer, sizeof changer);
     if (!is_candidate(root, block, type))
         return;
-    snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", sg);
-    if (block[0] != '\0')
-        snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s", block);
-    snprintf(folder, sizeof folder, "%s/scsi_tape", device);
-    add_tape_nodes(&holders, folder);
-    if (changer[0] != '\0')
-        snprintf(holders.nodes[holders.node_count++], 64, "/dev/%.50s",
-                 changer);
-    find_mounts(&holders);
-    if (block[0] != '\0')
-        find_stacked(&holders, block);
-    find_open(&holders);
+    find_holders(&holders, device, sg, block);
     row = json_pack(
         "{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:b}", "name",
         holders.nodes[0], "where", "machine", "held_by", held, "medium",
@@ -341,7 +456,7 @@ one_drive(const char *root, const char *sg, json_t *rows)
         holders.node_count > 1 ? holders.nodes[1] : "", "removable", 1);
     set_identity(device, type, row);
     if (block[0] != '\0')
-        set_block(root, block, row);
+        set_block(root, block, type, row);
     json_array_append_new(rows, row);
 }
 
@@ -368,6 +483,19 @@ drives_of_machine(const char *root, json_t *rows)
     free(list);
 }
 
+bool
+drives_can_be_seen(const char *root)
+{
+    char folder[PATH_BYTES], first[64];
+
+    snprintf(folder, sizeof folder, "%s/sys/class/scsi_generic", root);
+    if (access(folder, F_OK) == 0)
+        return true;
+    snprintf(folder, sizeof folder, "%s/sys/class/scsi_device", root);
+    first_entry(folder, "", first, sizeof first);
+    return first[0] == '\0';
+}
+
 /* --- what to say in a configuration ------------------------------------------------------ */
 
 /* Where the SCSI device of a node is; false: it has none. */
@@ -390,24 +518,25 @@ device_of(const char *root, const char *node, char *out_path)
     return false;
 }
 
-/* As `match` takes it: of the USB device that it is in, else its own. */
-static void
-usb_serial(char *device, const char *serial, char *out_text, size_t max)
+void
+drives_held_by(const char *root, const char *node, char *out_text,
+               size_t text_max)
 {
-    char *slash;
+    char device[PATH_MAX], folder[PATH_MAX + 32], sg[64], block[64];
+    struct holders holders = { .root = root,
+                               .text = out_text,
+                               .max = text_max };
 
-    snprintf(out_text, max, "%s", serial);
-    while ((slash = strrchr(device, '/')) != NULL) {
-        char text[128];
-
-        *slash = '\0';
-        if (read_number(device, "idVendor") < 0)
-            continue;
-        read_text(device, "serial", text, sizeof text);
-        if (text[0] != '\0')
-            snprintf(out_text, max, "%s", text);
+    out_text[0] = '\0';
+    if (!device_of(root, node, device))
         return;
-    }
+    snprintf(folder, sizeof folder, "%s/scsi_generic", device);
+    first_entry(folder, "sg", sg, sizeof sg);
+    snprintf(folder, sizeof folder, "%s/block", device);
+    first_entry(folder, "", block, sizeof block);
+    if (sg[0] == '\0')
+        snprintf(sg, sizeof sg, "%.50s", "(none)");
+    find_holders(&holders, device, sg, block);
 }
 
 void

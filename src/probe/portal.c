@@ -18,6 +18,15 @@
 
 #define NO_DEVICE 0x1F /* a peripheral device type */
 
+/* What is there, and cannot be listed as others. */
+static void
+add_problem(const char *name, const char *type, const char *why, json_t *rows)
+{
+    json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "name",
+                                          name, "where", "portal", "held_by",
+                                          "", "type", type, "problem", why));
+}
+
 static void
 one_unit(const char *portal, const char *target, unsigned lun, json_t *rows)
 {
@@ -25,13 +34,18 @@ one_unit(const char *portal, const char *target, unsigned lun, json_t *rows)
     uint8_t inquiry[36];
     struct link link;
     json_t *row;
+    int len;
 
     snprintf(url, sizeof url, "iscsi://%s/%s/%u", portal, target, lun);
-    if (link_open(url, &link, text, sizeof text) != 0)
+    if (link_open(url, &link, text, sizeof text) != 0) {
+        add_problem(url, "unit", text, rows);
         return;
-    if (look_inquiry(&link, -1, inquiry, sizeof inquiry) > 0 &&
-        (inquiry[0] & 0x1F) != NO_DEVICE &&
-        (inquiry[0] & 0x1F) != 0x0C /* the array itself */) {
+    }
+    len = look_inquiry(&link, -1, inquiry, sizeof inquiry);
+    if (len < 5) {
+        add_problem(url, "unit", "it does not say what it is", rows);
+    } else if (inquiry[0] >> 5 == 0 && (inquiry[0] & 0x1F) != NO_DEVICE &&
+               (inquiry[0] & 0x1F) != 0x0C /* the array itself */) {
         row = json_pack("{s:s, s:s, s:s}", "name", url, "where", "portal",
                         "held_by", "");
         look_at(&link, row);
@@ -46,22 +60,26 @@ rows_of_target(const char *portal, const char *target, json_t *rows)
     char url[1024], text[512];
     struct unit_found units[UNITS_MAX] = { 0 };
     struct link link;
-    bool more;
+    bool more = false;
     int count;
 
     snprintf(url, sizeof url, "iscsi://%s/%s/0", portal, target);
     if (link_open(url, &link, text, sizeof text) != 0) {
         *strrchr(url, '/') = '\0';
-        json_array_append_new(rows,
-                              json_pack("{s:s, s:s, s:s, s:s, s:s}", "name",
-                                        url, "where", "portal", "held_by", "",
-                                        "type", "target", "problem", text));
+        add_problem(url, "target", text, rows);
         return;
     }
+    *strrchr(url, '/') = '\0';
     count = units_reported(&link, units, &more);
     link_close(&link);
+    if (count < 0)
+        add_problem(url, "target", "it does not say which units it has", rows);
     for (int i = 0; i < count; i++)
         one_unit(portal, target, units[i].address, rows);
+    if (more) {
+        snprintf(text, sizeof text, "it has more than %d units", UNITS_MAX);
+        add_problem(url, "target", text, rows);
+    }
 }
 
 int

@@ -41,6 +41,9 @@ struct prompt_host {
     /* Is it a tape?  Then what it is called in a sentence ("tape T", "a blank
      * tape"), RI_NAME_MAX + 16; may be NULL. */
     BOOLEAN (*tape)(void *context, PVPB vpb, char *out_subject);
+    /* Is there a medium in its drive that may be it, and nothing that tells?  May be
+     * NULL. */
+    BOOLEAN (*untold)(void *context, PVPB vpb);
     /* Must requests that failed with status still wait for this volume? */
     BOOLEAN (*needed)(void *context, PVPB vpb, NTSTATUS status);
     /* A person answered retry: looks into the drive; TRUE when it is back. */

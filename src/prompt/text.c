@@ -38,6 +38,14 @@ const struct text prompt_other = {
     "Check the drive."
 };
 
+/* In place of STATUS_WRONG_VOLUME's, for a blank medium, say. */
+static const char untold_why[] =
+    "Volume %1$s%3$s is needed, and nothing on the medium in drive %2$s, where "
+    "it was last seen, tells whether it is that one. It is left untouched.";
+static const char untold_what[] =
+    "If it is the right one, answer retry; if not, put the right one into any "
+    "drive.";
+
 static const struct tape_text tape_other = {
     0, "Unknown Hard Error", "%1$s is needed, and drive %2$s needs attention.",
     "Check the drive."
@@ -151,6 +159,14 @@ put_words(const char *why, const char *what, const char *name,
         snprintf(out->text + n, sizeof out->text - (size_t) n, " %s", what);
 }
 
+static BOOLEAN
+is_untold(const struct facts *facts)
+{
+    return facts->status == STATUS_WRONG_VOLUME && !facts->called &&
+           broker.host.untold != NULL &&
+           broker.host.untold(broker.host.context, facts->vpb);
+}
+
 void
 prompt_describe(const struct facts *facts, struct ri_prompt_info *out)
 {
@@ -182,6 +198,8 @@ prompt_describe(const struct facts *facts, struct ri_prompt_info *out)
         return;
     if (out->tape)
         put_words(of_tape->why, of_tape->what, out->subject, "", out);
+    else if (is_untold(facts))
+        put_words(untold_why, untold_what, out->volume, serial, out);
     else
         put_words(why, text->what, out->volume, serial, out);
     capital(out->text);
@@ -206,27 +224,28 @@ prompt_event_text(enum prompt_event event, const struct ri_prompt_info *prompt,
 {
     static const char *const of_tapes[] = {
         [PROMPT_STILL] = "is still not there; the question stands",
-        [PROMPT_RETRIED] = "answered retry; what waits for it goes on",
-        [PROMPT_CANCELLED] = "answered cancel; what waits for it fails",
-        [PROMPT_USED] = "answered use; it has to be positioned first",
+        [PROMPT_RETRIED] = "got the answer retry; what waits for it goes on",
+        [PROMPT_CANCELLED] = "got the answer cancel; what waits for it fails",
+        [PROMPT_USED] = "got the answer use; it has to be positioned first",
         [PROMPT_ARRIVED] = "is there; what waits for it goes on",
         [PROMPT_ANSWERED] = "its drive answers; what waits for it goes on",
-        [PROMPT_TIMED_OUT] = "nobody answered in time; what waits for it fails",
-        [PROMPT_DROPPED] = "nobody waits for it any more",
+        [PROMPT_TIMED_OUT] = "got no answer in time; what waits for it fails",
+        [PROMPT_DROPPED] = "is not waited for any more",
         [PROMPT_SUPPRESSED] =
-            "questions are suppressed; what waits for it fails",
+            "is not asked for: questions are suppressed; its work fails",
         [PROMPT_TAKEN] = "is being brought by a robot; nobody is asked",
     };
     static const char *const words[] = {
-        [PROMPT_STILL] = "still not there; the question stands",
-        [PROMPT_RETRIED] = "answered retry; its requests go on",
-        [PROMPT_CANCELLED] = "answered cancel; its requests fail",
-        [PROMPT_USED] = "answered use; its clients have to open it anew",
+        [PROMPT_STILL] = "is still not there; the question stands",
+        [PROMPT_RETRIED] = "got the answer retry; its requests go on",
+        [PROMPT_CANCELLED] = "got the answer cancel; its requests fail",
+        [PROMPT_USED] = "got the answer use; its clients have to open it anew",
         [PROMPT_ARRIVED] = "is back; its requests go on",
         [PROMPT_ANSWERED] = "has an answer of its drive; its requests go on",
-        [PROMPT_TIMED_OUT] = "nobody answered in time; its requests fail",
-        [PROMPT_DROPPED] = "nobody waits for it any more",
-        [PROMPT_SUPPRESSED] = "questions are suppressed; its requests fail",
+        [PROMPT_TIMED_OUT] = "got no answer in time; its requests fail",
+        [PROMPT_DROPPED] = "is not waited for any more",
+        [PROMPT_SUPPRESSED] =
+            "is not asked for: questions are suppressed; its requests fail",
         [PROMPT_TAKEN] = "is being brought by a robot; nobody is asked",
     };
 

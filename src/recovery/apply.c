@@ -136,6 +136,7 @@ compare_blocks(struct rec_reader *r, int file, struct rec_fit *fit,
         }
     }
     free(buffer);
+    fit->stray_bytes = rec_stray(r);
     /* Damage is for rec_check to tell; what was compared is compared. */
     return status == -EBADMSG || status == -ENODATA ? 0 : status;
 }

@@ -21,7 +21,7 @@
 
 struct rec_reader {
     int file;
-    bool ended;
+    bool ended, whole; /* with its end */
     uint64_t at, size;
     uint64_t records, bytes;
     struct rec_about about;
@@ -150,6 +150,12 @@ uint64_t
 rec_size(const struct rec_reader *r)
 {
     return r->size;
+}
+
+uint64_t
+rec_stray(const struct rec_reader *r)
+{
+    return r->log == NULL && r->whole && r->size > r->at ? r->size - r->at : 0;
 }
 
 void
@@ -304,7 +310,7 @@ rec_next(struct rec_reader *r, struct rec_item *out_item,
                         "%s: the witness at %" PRIu64 " makes no sense",
                         r->path, from);
     if (mark.what == REC_END) {
-        r->ended = true;
+        r->ended = r->whole = true;
         if (mark.offset != r->records - 1)
             return rec_fail(error, -EBADMSG, "%s: records are missing",
                             r->path);
@@ -349,6 +355,7 @@ rec_check(const char *path, struct rec_summary *out_summary,
         else if (item.what == REC_WITNESS)
             sum.witnesses += (uint32_t) item.len;
     }
+    sum.stray_bytes = rec_stray(r);
     rec_close(r);
     *out_summary = sum;
     return 0;

@@ -1,12 +1,13 @@
 /*
  * config.c - the configuration: defaults, INI files, their sections
  *
- * inih splits lines; what they may say is the table of `config_keys.c` and that
- * of `config_library.c`.  The first thing that is wrong ends the reading, with
- * its line.
+ * inih splits lines, but for those that are too long for it; what they may say
+ * is the table of `config_keys.c` and that of `config_library.c`.  The first
+ * thing that is wrong ends the reading, with its line.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -58,6 +59,18 @@ ri_fail(struct ri_error *out_error, int rc, const char *format, ...)
         va_end(args);
     }
     return rc;
+}
+
+int
+config_at(const struct ri_config *config, unsigned line, int rc,
+          struct ri_error *error)
+{
+    char text[sizeof error->text];
+
+    if (rc == 0 || error == NULL || config->path[0] == '\0' || line == 0)
+        return rc;
+    memcpy(text, error->text, sizeof text);
+    return ri_fail(error, rc, "%.200s:%u: %s", config->path, line, text);
 }
 
 struct ri_drive_config *
@@ -253,6 +266,8 @@ set_library_key(struct reading *r, const char *name, const char *value)
         return config_wrong(r, "%s", text);
     if (strcmp(name, "drive") == 0)
         note_drive(r, library);
+    if (strcmp(name, "state") == 0)
+        library->state_line = r->line;
     if (strcmp(name, "drive-block-size") == 0)
         library->drive.block_line = r->line;
     if (library->drive.tape.key != NULL && library->drive.tape.line == 0)
@@ -284,37 +299,6 @@ set_key(struct reading *r, const char *name, const char *value)
     return key->set(r, name, value);
 }
 
-/* inih tells sections only through their keys, so the lines are read here:
- * this sees each before inih does. */
-static char *
-read_line(char *line, int max, void *stream)
-{
-    struct reading *r = stream;
-    char *got = fgets(line, max, r->file), *start, *end;
-
-    if (got == NULL || r->rc != 0)
-        return NULL;
-    r->line++;
-    if (strchr(line, '\n') == NULL && !feof(r->file)) {
-        if (strlen(line) + 1 < (size_t) max)
-            config_wrong(r, "a byte of the line is 0");
-        else
-            config_wrong(r, "the line is longer than %d bytes", max - 2);
-        return NULL;
-    }
-    start = line + strspn(line, " \t");
-    end = strchr(start, ']');
-    if (*start == '[' && end == NULL)
-        config_wrong(r, "] is missing at the end of the section's name");
-    if (*start == '[' && end != NULL) {
-        char name[RI_PATH_MAX];
-
-        snprintf(name, sizeof name, "%.*s", (int) (end - start - 1), start + 1);
-        start_section(r, name);
-    }
-    return r->rc == 0 ? got : NULL;
-}
-
 static int
 take_key(void *user, const char *section, const char *name, const char *value)
 {
@@ -325,6 +309,102 @@ take_key(void *user, const char *section, const char *name, const char *value)
     if (section[0] == '\0')
         return config_wrong(r, "\"%.60s\" stands before any section", name);
     return set_key(r, name, value != NULL ? value : "");
+}
+
+static void
+trim_end(char *text)
+{
+    size_t len = strlen(text);
+
+    while (len > 0 && isspace((unsigned char) text[len - 1]))
+        text[--len] = '\0';
+}
+
+/* What inih does with a line, for one that is longer than those it takes.  It
+ * knows nothing of it, so no other line can go on with it. */
+static void
+take_long(struct reading *r)
+{
+    char *name = r->text + strspn(r->text, " \t"), *value;
+
+    if (strchr(";#[\r\n", *name) != NULL)
+        return;
+    r->after_long = true;
+    value = name + strcspn(name, "=:");
+    if (name > r->text || *value == '\0') {
+        config_wrong(r, name > r->text
+                            ? "a line that begins with a blank goes on with "
+                              "the one above, and is too long for that"
+                            : "neither [section] nor key = value");
+        return;
+    }
+    *value++ = '\0';
+    trim_end(name);
+    value += strspn(value, " \t");
+    for (char *at = value; (at = strchr(at, ';')) != NULL; at++)
+        if (at == value || isspace((unsigned char) at[-1])) {
+            *at = '\0';
+            break;
+        }
+    trim_end(value);
+    take_key(r, r->section, name, value);
+}
+
+/* inih takes short lines only (200 bytes in Debian): in place of a long one it
+ * gets an empty one, or the section that it begins. */
+static void
+hand_on(struct reading *r, char *line, int max)
+{
+    const char *start = r->text + strspn(r->text, " \t");
+    size_t len = strcspn(start, "]") + 1;
+
+    if (strlen(r->text) < (size_t) max) {
+        strcpy(line, r->text);
+        if (r->after_long && start > r->text &&
+            strchr(";#[\r\n", *start) == NULL)
+            config_wrong(r, "a line that begins with a blank goes on with the "
+                            "one above, which is too long for that");
+        else if (strchr(";#\r\n", *start) == NULL)
+            r->after_long = false;
+        return;
+    }
+    snprintf(line, (size_t) max, "%.*s\n",
+             *start == '[' && len + 2 < (size_t) max ? (int) len : 0, start);
+    take_long(r);
+}
+
+/* inih tells sections only through their keys, so the lines are read here:
+ * this sees each before inih does. */
+static char *
+read_line(char *line, int max, void *stream)
+{
+    struct reading *r = stream;
+    char *start, *end;
+
+    if (fgets(r->text, CONFIG_LINE_MAX + 2, r->file) == NULL || r->rc != 0)
+        return NULL;
+    r->line++;
+    if (strchr(r->text, '\n') == NULL && !feof(r->file)) {
+        if (strlen(r->text) < CONFIG_LINE_MAX + 1)
+            config_wrong(r, "a byte of the line is 0");
+        else
+            config_wrong(r, "the line is longer than %d bytes",
+                         CONFIG_LINE_MAX);
+        return NULL;
+    }
+    start = r->text + strspn(r->text, " \t");
+    end = strchr(start, ']');
+    if (*start == '[' && end == NULL)
+        config_wrong(r, "] is missing at the end of the section's name");
+    if (*start == '[' && end != NULL) {
+        char name[RI_PATH_MAX];
+
+        snprintf(name, sizeof name, "%.*s", (int) (end - start - 1), start + 1);
+        start_section(r, name);
+    }
+    if (r->rc == 0)
+        hand_on(r, line, max);
+    return r->rc == 0 ? line : NULL;
 }
 
 static bool
@@ -426,7 +506,14 @@ ri_config_load(const char *path, struct ri_config *out_config,
     if (r.file == NULL)
         return ri_fail(out_error, -errno, "%.400s: %s", path, strerror(errno));
     ri_config_init(&config);
+    snprintf(config.path, sizeof config.path, "%s", path);
+    r.text = malloc(CONFIG_LINE_MAX + 2);
+    if (r.text == NULL) {
+        fclose(r.file);
+        return ri_fail(out_error, -ENOMEM, "out of memory");
+    }
     line = ini_parse_stream(read_line, &r, take_key, &r);
+    free(r.text);
     if (r.rc == 0 && ferror(r.file))
         r.rc = ri_fail(out_error, -EIO, "%.400s: cannot be read", path);
     fclose(r.file);
@@ -440,6 +527,8 @@ ri_config_load(const char *path, struct ri_config *out_config,
     }
     if (r.rc == 0)
         check_drives(&r);
+    config_check_faults(&r);
+    config_forget_faults(&r);
     if (r.rc == 0)
         find_units(&r);
     for (size_t i = 0; r.rc == 0 && i < config.library_count; i++)

@@ -138,6 +138,7 @@ set_unflushed_log(struct reading *r, const char *key, const char *value)
     if (value[0] != '\0' && value[0] != '/')
         return config_wrong(r, "%s: \"%.150s\" is not an absolute path", key,
                             value);
+    r->config->unflushed_log_line = r->line;
     return config_text(r, key, value, r->config->unflushed_log,
                        sizeof r->config->unflushed_log);
 }
@@ -188,6 +189,7 @@ set_url(struct reading *r, const char *key, const char *value)
 static int
 set_chap_user(struct reading *r, const char *key, const char *value)
 {
+    this_drive(r)->value_line = r->line;
     return config_text(r, key, value, this_drive(r)->user,
                        sizeof this_drive(r)->user);
 }
@@ -227,6 +229,7 @@ set_device(struct reading *r, const char *key, const char *value)
     if (value[0] != '/')
         return config_wrong(r, "%s: \"%.100s\" is not an absolute path", key,
                             value);
+    this_drive(r)->value_line = r->line;
     return config_text(r, key, value, this_drive(r)->device,
                        sizeof this_drive(r)->device);
 }
@@ -238,6 +241,7 @@ set_match(struct reading *r, const char *key, const char *value)
 
     if (fault != NULL)
         return config_wrong(r, "%s: \"%.100s\": %s", key, value, fault);
+    this_drive(r)->value_line = r->line;
     return config_text(r, key, value, this_drive(r)->match,
                        sizeof this_drive(r)->match);
 }
@@ -262,6 +266,7 @@ set_medium(struct reading *r, const char *key, const char *value)
 {
     struct stat st;
 
+    this_drive(r)->value_line = r->line;
     if (!config_text(r, key, value, this_drive(r)->medium,
                      sizeof this_drive(r)->medium))
         return 0;
@@ -317,21 +322,6 @@ set_tape_key(struct reading *r, const char *key, const char *value)
                : config_wrong(r, "%s", text);
 }
 
-/* Any drive understands any rule; it is given to the real one at the start. */
-int
-config_check_fault(struct reading *r, const char *key, const char *value)
-{
-    struct vscsi_config config = { .name = "check" };
-    struct vscsi_drive *device = vscsi_new(&config);
-    char text[RI_TEXT_MAX / 4] = "";
-    int rc = -ENOMEM;
-
-    if (device != NULL)
-        rc = vscsi_fault_add(device, value, text, sizeof text);
-    vscsi_free(device);
-    return rc == 0 ? 1 : config_wrong(r, "%s: %s", key, text);
-}
-
 static int
 add_fault(struct reading *r, const char *key, const char *value)
 {
@@ -385,6 +375,9 @@ config_driver_value(struct reading *r, const char *key, const char *value)
 
     if (strpbrk(key, "\\/") != NULL || strlen(key) > 255)
         return config_wrong(r, "\"%.60s\" cannot be the name of a value", key);
+    if (strlen(value) >= RI_PATH_MAX)
+        return config_wrong(r, "%s: longer than %d bytes", key,
+                            RI_PATH_MAX - 1);
     snprintf(line, sizeof line, "%s/%s=%s", r->section + strlen("driver "), key,
              value);
     return check_value(r, key, value) &&

@@ -16,6 +16,7 @@
 #include "stack/config_library.h"
 #include "stack/config_read.h"
 #include "stack/config_tape.h"
+#include "stack/config_units.h"
 
 enum kind {
     NUMBER,
@@ -185,6 +186,8 @@ add_line(const struct library_key *key, const char *value, char **at,
 
     if (key->kind == PARAMETER && (equals == NULL || equals == value))
         return WRONG("%s: \"%.60s\" is not NAME=VALUE", key->name, value);
+    if (strlen(value) >= RI_PATH_MAX)
+        return WRONG("%s: longer than %d bytes", key->name, RI_PATH_MAX - 1);
     more = realloc(*at, old + strlen(value) + 2);
     if (more == NULL)
         return WRONG("%s: out of memory", key->name);
@@ -333,6 +336,10 @@ drive_fits(const struct ri_config *config,
             drive = &config->drives[i];
     if (drive == NULL)
         return WRONG("drive: there is no [drive %.64s]", name);
+    if (config_is_all_units(drive))
+        return WRONG("drive: %.64s, of line %u, means all units of a target; "
+                     "name one of them, as %.64s-1",
+                     name, drive->line, name);
     if (drive->port == RI_PORT_VIRTUAL)
         return WRONG("drive: %.64s, of line %u, is emulated; a real robot "
                      "cannot reach it",

@@ -12,6 +12,9 @@
 
 #include "stack/stack_internal.h"
 
+/* Enough for any value: paths, URLs, fault rules have limits of their own. */
+#define CONFIG_LINE_MAX 65535
+
 struct reading {
     const char *path;
     FILE *file;
@@ -21,6 +24,9 @@ struct reading {
     unsigned service_line;
     char seen[512]; /* keys of this section, "a\nb\n" */
     char section[RI_NAME_MAX + 16];
+    char *text;         /* the line as it was read, CONFIG_LINE_MAX + 2 bytes */
+    bool after_long;    /* the last one with a key was too long for inih */
+    struct kept_rule *faults; /* config_faults.c */
     int rc;
 };
 
@@ -41,7 +47,13 @@ bool config_in_library(const struct reading *r);
 const struct config_key *config_key(const char *section, const char *name);
 /* [driver NAME]: any key is a value's name. */
 int config_driver_value(struct reading *r, const char *key, const char *value);
+
+/* config_faults.c */
+/* Is it a rule?  It is kept with its line until the types are known. */
 int config_check_fault(struct reading *r, const char *key, const char *value);
+/* All of them: can each match in its drive? */
+void config_check_faults(struct reading *r);
+void config_forget_faults(struct reading *r);
 
 /* config_values.c */
 /* The first one counts.  Returns 0. */

@@ -1,9 +1,10 @@
 /*
  * config_units.c - a section that means all units of an iSCSI target
  *
- * Its url names none.  The target is asked which it has and what they are, once,
- * before anything is made of the configuration, and each drive among them gets a
- * section of its own: the same keys, a name and a url with its unit.
+ * Its url names none.  The target is asked which it has and what they are before
+ * anything is made of the configuration, and each drive among them gets a
+ * section of its own: the same keys, a name and a url with its unit.  A target
+ * that does not answer is asked again by the service; see targets.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,6 +20,8 @@
 
 /* The longest name of a drive; see config.c. */
 #define UNIT_NAME_MAX 64
+/* Of flat addressing: fourteen bits. */
+#define LAST_UNIT 0x3FFF
 
 void
 drive_list_free(struct drive_list *list)
@@ -47,6 +50,8 @@ config_is_all_units(const struct ri_drive_config *drive)
 {
     return drive->port == RI_PORT_ISCSI && unit_place(drive->url) != NULL;
 }
+
+/* --- one --------------------------------------------------------------------- */
 
 static bool
 url_of_unit(const char *url, unsigned address, char *out, size_t max)
@@ -107,8 +112,8 @@ find_taken(const struct drive_list *list, const struct ri_config *config,
     return other != NULL ? other : find_name(list->drives, list->count, name);
 }
 
-static bool
-fits(const struct ri_drive_config *section, unsigned char type)
+bool
+config_unit_fits(const struct ri_drive_config *section, unsigned char type)
 {
     enum ri_drive_type is;
 
@@ -129,36 +134,51 @@ fits(const struct ri_drive_config *section, unsigned char type)
     return !section->only_type || section->type == is;
 }
 
+bool
+config_unit(const struct ri_drive_config *section,
+            const struct unit_found *unit, struct ri_drive_config *out,
+            char *out_text, size_t text_max)
+{
+    char name[2 * RI_NAME_MAX];
+
+    snprintf(name, sizeof name, "%s-%u", section->name, unit->number);
+    *out = *section;
+    out->asked = out->answered = false;
+    snprintf(out->section, sizeof out->section, "%s", section->name);
+    snprintf(out->name, sizeof out->name, "%.*s", UNIT_NAME_MAX, name);
+    if (strlen(name) > UNIT_NAME_MAX)
+        snprintf(out_text, text_max,
+                 "\"%.80s\" would be the name of its unit %u, and a name has "
+                 "at most %d bytes",
+                 name, unit->number, UNIT_NAME_MAX);
+    else if (!url_of_unit(section->url, unit->address, out->url,
+                          sizeof out->url))
+        snprintf(out_text, text_max, "its url is too long");
+    else
+        return true;
+    return false;
+}
+
 static bool
 add_unit(struct drive_list *list, const struct ri_config *config,
          const struct ri_drive_config *section, const struct unit_found *unit,
          char *out_text, size_t text_max)
 {
     const struct ri_drive_config *taken;
-    struct ri_drive_config *drive;
-    char name[2 * RI_NAME_MAX];
+    struct ri_drive_config drive;
 
-    snprintf(name, sizeof name, "%s-%u", section->name, unit->number);
-    taken = find_taken(list, config, name);
-    if (strlen(name) > UNIT_NAME_MAX)
-        snprintf(out_text, text_max,
-                 "\"%.80s\" would be the name of its unit %u, and a name has "
-                 "at most %d bytes",
-                 name, unit->number, UNIT_NAME_MAX);
-    else if (taken != NULL)
+    if (!config_unit(section, unit, &drive, out_text, text_max))
+        return false;
+    taken = find_taken(list, config, drive.name);
+    if (taken != NULL)
         snprintf(out_text, text_max,
                  "its unit %u would be drive %s, which is there already, of "
                  "line %u",
-                 unit->number, name, taken->line);
-    else if ((drive = add_copy(list, section)) == NULL)
+                 unit->number, drive.name, taken->line);
+    else if (add_copy(list, &drive) == NULL)
         snprintf(out_text, text_max, "out of memory");
-    else if (!url_of_unit(section->url, unit->address, drive->url,
-                          sizeof drive->url))
-        snprintf(out_text, text_max, "its url is too long");
-    else {
-        snprintf(drive->name, sizeof drive->name, "%.*s", UNIT_NAME_MAX, name);
+    else
         return true;
-    }
     return false;
 }
 
@@ -168,44 +188,107 @@ config_add_units(struct drive_list *list, const struct ri_config *config,
                  const struct unit_found *units, size_t count, char *out_text,
                  size_t text_max)
 {
-    size_t before = list->count;
-
     for (size_t i = 0; i < count; i++)
-        if (fits(section, units[i].type) &&
+        if (config_unit_fits(section, units[i].type) &&
             !add_unit(list, config, section, &units[i], out_text, text_max))
             return false;
-    if (list->count != before)
-        return true;
-    snprintf(out_text, text_max, "none of the %zu units of %.100s is a drive%s",
-             count, section->url, section->only_type ? " of this type" : "");
-    return false;
+    return true;
 }
 
 /* --- asking ------------------------------------------------------------------ */
 
+int
+config_ask_units(const struct ri_drive_config *section, const int *stop_fd,
+                 struct unit_found *out, char *out_text, size_t text_max)
+{
+    char url[RI_PATH_MAX];
+
+    if (url_of_unit(section->url, 0, url, sizeof url))
+        return iscsi_units(section, url, stop_fd, out, out_text, text_max);
+    snprintf(out_text, text_max, "its url is too long");
+    return -EINVAL;
+}
+
+/* True, with none: it cannot be asked now. */
 static bool
 ask_target(struct drive_list *list, const struct ri_config *config,
-           const struct ri_drive_config *section, char *out_text,
-           size_t text_max)
+           const struct ri_drive_config *section, bool *out_answered,
+           char *out_text, size_t text_max)
 {
-    char url[RI_PATH_MAX], why[RI_TEXT_MAX] = "";
+    char why[RI_TEXT_MAX] = "";
     struct unit_found units[UNITS_MAX];
-    int count;
+    int count = config_ask_units(section, NULL, units, why, sizeof why);
 
-    if (!url_of_unit(section->url, 0, url, sizeof url)) {
-        snprintf(out_text, text_max, "its url is too long");
-        return false;
-    }
-    count = iscsi_units(section, url, units, why, sizeof why);
+    *out_answered = count >= 0;
     if (count >= 0)
         return config_add_units(list, config, section, units, (size_t) count,
                                 out_text, text_max);
-    snprintf(out_text, text_max,
-             "%.100s cannot be asked for its units: %.120s (a target that may "
-             "come later needs a url with the unit, as TARGET/1)",
+    snprintf(out_text, text_max, "%.100s cannot be asked for its units: %.120s",
              section->url, why);
-    return false;
+    return count == -ENOTCONN || count == -EACCES || count == -EIO;
 }
+
+/* --- libraries name them ------------------------------------------------------- */
+
+/* Which unit of the section is it, by its name?  -1: of another. */
+static int
+number_of(const struct ri_drive_config *section, const char *name)
+{
+    size_t len = strlen(section->name);
+    unsigned long number;
+    char *end;
+
+    if (!config_is_all_units(section) ||
+        strncmp(name, section->name, len) != 0 || name[len] != '-' ||
+        name[len + 1] < '0' || name[len + 1] > '9')
+        return -1;
+    number = strtoul(name + len + 1, &end, 10);
+    return *end == '\0' && number <= LAST_UNIT ? (int) number : -1;
+}
+
+/* Below 256 by peripheral, else by flat addressing (SAM-5, 4.7). */
+static bool
+add_named(struct drive_list *list, const struct ri_config *config,
+          const char *name, char *out_text, size_t text_max)
+{
+    for (size_t i = 0; i < config->drive_count; i++) {
+        const struct ri_drive_config *section = &config->drives[i];
+        int number = number_of(section, name);
+        struct unit_found unit = {
+            .address = (uint16_t) (number < 256 ? number : 0x4000 | number),
+            .number = (uint16_t) number
+        };
+        struct ri_drive_config drive;
+
+        /* Not "vault-03". */
+        if (number >= 0 &&
+            config_unit(section, &unit, &drive, out_text, text_max) &&
+            strcmp(drive.name, name) == 0)
+            return add_copy(list, &drive) != NULL;
+    }
+    return true; /* check_library has words for it */
+}
+
+/* Drives of a library are there from the start, though their target be not. */
+static bool
+add_all_named(struct drive_list *list, const struct ri_config *config,
+              char *out_text, size_t text_max)
+{
+    for (size_t i = 0; i < config->library_count; i++) {
+        const struct ri_library_config *library = &config->libraries[i];
+
+        for (unsigned n = 0;
+             n < RI_LIBRARY_DRIVES_MAX && library->drive_names[n][0] != '\0';
+             n++)
+            if (find_taken(list, config, library->drive_names[n]) == NULL &&
+                !add_named(list, config, library->drive_names[n], out_text,
+                           text_max))
+                return false;
+    }
+    return true;
+}
+
+/* --- all of them ------------------------------------------------------------------ */
 
 static int
 wrong_section(const char *path, const struct ri_drive_config *section,
@@ -217,31 +300,50 @@ wrong_section(const char *path, const struct ri_drive_config *section,
                    section->line, section->name, text);
 }
 
+static bool
+is_to_be_asked(const struct ri_drive_config *drive)
+{
+    return config_is_all_units(drive) && !drive->asked;
+}
+
+static bool
+add_section(struct drive_list *list, const struct ri_config *config,
+            const struct ri_drive_config *section, char *out_text,
+            size_t text_max)
+{
+    size_t at = list->count;
+    bool answered, ok;
+
+    if (add_copy(list, section) == NULL)
+        return false;
+    if (!is_to_be_asked(section))
+        return true;
+    ok = ask_target(list, config, section, &answered, out_text, text_max);
+    list->drives[at].asked = true;
+    list->drives[at].answered = answered;
+    return ok;
+}
+
 int
 config_find_units(const struct ri_config *config, const char *path,
                   struct drive_list *out, struct ri_error *out_error)
 {
     struct drive_list list = { 0 };
     char text[RI_TEXT_MAX - 180] = "out of memory";
-    bool ok = true, any = false;
+    bool any = false;
 
     *out = list;
     for (size_t i = 0; i < config->drive_count; i++)
-        any = any || config_is_all_units(&config->drives[i]);
-    for (size_t i = 0; any && ok && i < config->drive_count; i++) {
-        const struct ri_drive_config *drive = &config->drives[i];
-        int rc = 0;
-
-        if (config_is_all_units(drive))
-            ok = ask_target(&list, config, drive, text, sizeof text);
-        else
-            ok = add_copy(&list, drive) != NULL;
-        if (!ok)
-            rc = wrong_section(path, drive, text, out_error);
-        if (rc != 0) {
+        any = any || is_to_be_asked(&config->drives[i]);
+    for (size_t i = 0; any && i < config->drive_count; i++)
+        if (!add_section(&list, config, &config->drives[i], text,
+                         sizeof text)) {
             drive_list_free(&list);
-            return rc;
+            return wrong_section(path, &config->drives[i], text, out_error);
         }
+    if (any && !add_all_named(&list, config, text, sizeof text)) {
+        drive_list_free(&list);
+        return ri_fail(out_error, -ENOMEM, "out of memory");
     }
     *out = list;
     return 0;

@@ -19,19 +19,32 @@ void drive_list_free(struct drive_list *list);
 
 /* Does its url name no unit? */
 bool config_is_all_units(const struct ri_drive_config *drive);
+/* Can the section mean a unit of this peripheral device type? */
+bool config_unit_fits(const struct ri_drive_config *section,
+                      unsigned char type);
+/* What the section says of one of its units; texts are not copied.  False: why
+ * not. */
+bool config_unit(const struct ri_drive_config *section,
+                 const struct unit_found *unit, struct ri_drive_config *out,
+                 char *out_text, size_t text_max);
 /*
  * Appends those of `units` that `section` can be, each as NAME-LUN.  False: the
- * names do not fit or are taken, in the list or in `config`, or there is none;
- * out_text says which.
+ * names do not fit or are taken, in the list or in `config`; out_text says
+ * which.
  */
 bool config_add_units(struct drive_list *list, const struct ri_config *config,
                       const struct ri_drive_config *section,
                       const struct unit_found *units, size_t count,
                       char *out_text, size_t text_max);
+/* Their count (`out`: UNITS_MAX), or -errno and why; stop_fd as in iscsi.h.
+ * -ENOTCONN, -EACCES, -EIO: it may be otherwise later. */
+int config_ask_units(const struct ri_drive_config *section, const int *stop_fd,
+                     struct unit_found *out, char *out_text, size_t text_max);
 /*
- * Asks the targets.  What comes out are all drives of `config`, each such
- * section replaced; empty, when there is no such section.  `path`: of the file,
- * or NULL.  0, or -errno and what is wrong with which section.
+ * Asks the targets that were not asked yet.  What comes out are all drives of
+ * `config`, behind each such section its units, and at the end those that
+ * libraries name; empty, when there is nobody to ask.  `path`: of the file, or
+ * NULL.  0, or -errno and what is wrong with which section.
  */
 int config_find_units(const struct ri_config *config, const char *path,
                       struct drive_list *out, struct ri_error *out_error);

@@ -41,7 +41,7 @@ drive_for(struct ri_service *service, const char *name)
 {
     struct drive *any = NULL;
 
-    for (size_t i = 0; i < service->drive_count; i++) {
+    for (size_t i = 0; i < drives_known(service); i++) {
         struct drive *drive = &service->drives[i];
 
         if (drive_fdo(drive) == NULL || is_tape(drive))

@@ -26,22 +26,29 @@
 #include "stack/sg.h"
 #include "stack/stack_internal.h"
 #include "stack/tape_drive.h"
+#include "stack/targets.h"
 
 struct drive *
 drive_find(struct ri_service *service, const char *name,
            struct ri_error *out_error)
 {
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < drives_known(service); i++)
         if (strcmp(service->drives[i].config.name, name) == 0)
             return &service->drives[i];
-    ri_fail(out_error, -ENODEV, "no drive is called %.200s", name);
+    if (target_named(service, name) != NULL)
+        ri_fail(out_error, -ENODEV,
+                "%.100s means all units of its target: each is a drive of its "
+                "own, %.100s-1 and so on",
+                name, name);
+    else
+        ri_fail(out_error, -ENODEV, "no drive is called %.200s", name);
     return NULL;
 }
 
 struct drive *
 drive_of(struct ri_service *service, PDEVICE_OBJECT fdo)
 {
-    for (size_t i = 0; fdo != NULL && i < service->drive_count; i++)
+    for (size_t i = 0; fdo != NULL && i < drives_known(service); i++)
         if (drive_fdo(&service->drives[i]) == fdo)
             return &service->drives[i];
     return NULL;
@@ -152,7 +159,7 @@ may_have_it(struct drive *drive)
 void
 drives_look_for(struct ri_service *service)
 {
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < drives_known(service); i++)
         if (may_have_it(&service->drives[i]))
             drive_look_later(&service->drives[i]);
 }
@@ -204,8 +211,10 @@ drive_look(struct drive *drive)
         volume = fs_volume_on(drive->fdo);
         if (volume != NULL && !must_verify(drive->fdo)) {
             fs_volume_info(volume, &info);
+            /* A later count: it was verified since the drive was asked. */
             if (!fs_state_away(info.state) &&
-                (info.media_count == count || info.drive != drive->fdo)) {
+                ((LONG) (info.media_count - count) >= 0 ||
+                 info.drive != drive->fdo)) {
                 __atomic_store_n(&drive->look_delay_s, DRIVE_LOOK_FIRST_S,
                                  __ATOMIC_RELAXED);
                 return;

@@ -23,6 +23,7 @@
 #include "stack/sg.h"
 #include "stack/stack_internal.h"
 #include "stack/tape_drive.h"
+#include "stack/targets.h"
 
 static pthread_mutex_t late_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -59,7 +60,11 @@ take_type(struct drive *drive, struct ri_error *out_error)
 static void
 turned(void *context)
 {
-    drive_look_soon(context);
+    struct drive *drive = context;
+
+    drive_look_soon(drive);
+    if (drive->target != NULL)
+        target_turned(drive->target);
 }
 
 static int
@@ -181,7 +186,7 @@ drive_tell_refused(struct drive *drive)
     struct port_unit_info unit;
 
     port_unit_info(drive->pdo, &unit);
-    if (unit.refused)
+    if (unit.refused || unit.gone)
         tell_not_there(drive, true);
     else if (!unit.away)
         forget_why(drive);
@@ -208,20 +213,17 @@ drive_can_be_used(struct drive *drive)
 
 /* --- begun ------------------------------------------------------------------------- */
 
-/* The names of the start are the configuration's business. */
-int
-drive_begin(struct drive *drive, struct ri_error *out_error)
+static void
+init_look(struct drive *drive)
 {
-    int rc;
-
     KeInitializeTimer(&drive->look_timer);
     KeInitializeDpc(&drive->look_dpc, drive_look_dpc, drive);
     drive->look_delay_s = DRIVE_LOOK_FIRST_S;
-    rc = make_unit(drive->service, drive, out_error);
-    if (rc != 0)
-        return rc;
-    if (drive->config.port == RI_PORT_VIRTUAL || port_unit_known(drive->pdo))
-        return start_stack(drive, drive->config.parameters, out_error);
+}
+
+static int
+keep_parameters(struct drive *drive, struct ri_error *out_error)
+{
     drive->found = STATUS_DEVICE_NOT_CONNECTED;
     if (drive->config.parameters == NULL)
         return 0;
@@ -230,6 +232,40 @@ drive_begin(struct drive *drive, struct ri_error *out_error)
                ? 0
                : ri_fail(out_error, -ENOMEM, "drive %s: out of memory",
                          drive->config.name);
+}
+
+/* The names of the start are the configuration's business. */
+int
+drive_begin(struct drive *drive, struct ri_error *out_error)
+{
+    int rc;
+
+    init_look(drive);
+    rc = make_unit(drive->service, drive, out_error);
+    if (rc != 0)
+        return rc;
+    if (drive->config.port == RI_PORT_VIRTUAL || port_unit_known(drive->pdo))
+        return start_stack(drive, drive->config.parameters, out_error);
+    return keep_parameters(drive, out_error);
+}
+
+int
+drive_begin_later(struct drive *drive, struct ri_error *out_error)
+{
+    int rc;
+
+    init_look(drive);
+    /* Its port may tell of it before the unit is ours. */
+    InterlockedExchange(&drive->beginning, 1);
+    rc = keep_parameters(drive, out_error);
+    if (rc == 0)
+        rc = make_unit(drive->service, drive, out_error);
+    InterlockedExchange(&drive->beginning, 0);
+    if (drive->pdo != NULL)
+        return 0; /* what else is wrong with it is told when it is looked at */
+    free(drive->late_parameters);
+    drive->late_parameters = NULL;
+    return rc;
 }
 
 /* Nobody mounts before they were read; nor if they could not be. */

@@ -80,13 +80,13 @@ ri_exports(struct ri_service *service, struct ri_export_info **out_list,
            size_t *out_count)
 {
     struct listing listing = { .service = service, .max = volume_count() };
+    size_t drives = drives_known(service);
 
-    listing.list =
-        calloc(listing.max + service->drive_count + 1, sizeof *listing.list);
+    listing.list = calloc(listing.max + drives + 1, sizeof *listing.list);
     if (listing.list == NULL)
         return -ENOMEM;
     fs_each_volume(list_volume, &listing);
-    for (size_t i = 0; i < service->drive_count; i++) {
+    for (size_t i = 0; i < drives; i++) {
         struct drive *drive = &service->drives[i];
         struct volume *volume = volume_in(drive);
         struct ri_export_info *out = &listing.list[listing.n];

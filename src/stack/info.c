@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cdbs.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "class/evidence.h"
@@ -15,6 +16,7 @@
 #include "port/port.h"
 #include "prompt/prompt.h"
 #include "stack/tape_drive.h"
+#include "stack/targets.h"
 
 /* What the last look at it found. */
 static void
@@ -217,14 +219,16 @@ int
 ri_drives(struct ri_service *service, struct ri_drive_info **out_list,
           size_t *out_count)
 {
-    struct ri_drive_info *list = calloc(service->drive_count + 1, sizeof *list);
+    size_t count = drives_known(service);
+    struct ri_drive_info *list =
+        calloc(count + service->target_count + 1, sizeof *list);
 
     if (list == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < count; i++)
         fill_drive(service, &service->drives[i], &list[i]);
     *out_list = list;
-    *out_count = service->drive_count;
+    *out_count = count + targets_fill(service, list + count);
     return 0;
 }
 
@@ -239,6 +243,55 @@ ri_volume_arrow(size_t index, struct ri_arrow *out_arrow)
     *out_arrow =
         (struct ri_arrow){ fs_state_name(arrow->from), fs_state_name(arrow->to),
                            arrow->who, arrow->when };
+    return true;
+}
+
+/* The names of the bits that are set, with commas. */
+static void
+words_of(uint32_t bits, const char *const *names, size_t count, char *out_text,
+         size_t max)
+{
+    size_t len = 0;
+
+    out_text[0] = '\0';
+    for (size_t i = 0; i < count && len < max; i++)
+        if (bits & 1u << i)
+            len += (size_t) snprintf(out_text + len, max - len, "%s%s",
+                                     len > 0 ? ", " : "", names[i]);
+}
+
+bool
+ri_command(size_t index, struct ri_command *out_command)
+{
+    static const char *const kinds[] = { "disk", "CD", "tape", "changer" };
+    static const char *const who[] = { "service", "probe" };
+    const struct cdb_row *row = NULL;
+    size_t opcode, len = 0;
+
+    for (opcode = 0; opcode < 256; opcode++)
+        if (cdb_rows[opcode].who != CDB_NOBODY && index-- == 0) {
+            row = &cdb_rows[opcode];
+            break;
+        }
+    if (row == NULL)
+        return false;
+    *out_command = (struct ri_command){ .opcode = (uint8_t) opcode,
+                                        .length = row->len,
+                                        .name = row->name };
+    if (row->kinds == CDB_EVERY)
+        snprintf(out_command->devices, sizeof out_command->devices, "all");
+    else
+        words_of(row->kinds, kinds, 4, out_command->devices,
+                 sizeof out_command->devices);
+    words_of(row->who, who, 2, out_command->sent_by,
+             sizeof out_command->sent_by);
+    for (unsigned i = 0;
+         i < 32 && len < sizeof out_command->actions && row->actions != CDB_ANY;
+         i++)
+        if (row->actions & CDB_ACTION(i))
+            len += (size_t) snprintf(out_command->actions + len,
+                                     sizeof out_command->actions - len,
+                                     "%s%02Xh", len > 0 ? ", " : "", i);
     return true;
 }
 
@@ -357,7 +410,7 @@ fill_log_entry(struct ri_service *service,
     out->time_ms = entry->time_ms;
     snprintf(out->driver, sizeof out->driver, "%s", entry->driver);
     snprintf(out->device, sizeof out->device, "%s", entry->device);
-    for (size_t i = 0; i < service->drive_count && entry->object != NULL; i++)
+    for (size_t i = 0; i < drives_known(service) && entry->object != NULL; i++)
         if (service->drives[i].fdo == entry->object ||
             service->drives[i].pdo == entry->object)
             snprintf(out->drive, sizeof out->drive, "%s",

@@ -11,17 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/iscsi_login.h"
 #include "port/port.h"
 
-#define SECRET_MAX 256
+#define SECRET_MAX ISCSI_SECRET_MAX
 
-/* Its first line. */
 static NTSTATUS
 read_secret(const struct ri_drive_config *config, char *out_secret,
             char *out_text, size_t text_max)
 {
     const char *given = getenv("REINSERT_ISCSI_SECRET");
-    FILE *file;
+    int rc;
 
     out_secret[0] = '\0';
     if (config->user[0] == '\0')
@@ -36,17 +36,12 @@ read_secret(const struct ri_drive_config *config, char *out_secret,
         snprintf(out_secret, SECRET_MAX, "%s", given);
         return STATUS_SUCCESS;
     }
-    file = fopen(config->secret_file, "re");
-    if (file == NULL || fgets(out_secret, SECRET_MAX, file) == NULL) {
-        snprintf(out_text, text_max, "%.200s: %s", config->secret_file,
-                 file == NULL ? strerror(errno) : "is empty");
-        if (file != NULL)
-            fclose(file);
-        return STATUS_INVALID_PARAMETER;
-    }
-    fclose(file);
-    out_secret[strcspn(out_secret, "\r\n")] = '\0';
-    return STATUS_SUCCESS;
+    rc = iscsi_login_secret(config->secret_file, out_secret, SECRET_MAX);
+    if (rc == 0)
+        return STATUS_SUCCESS;
+    snprintf(out_text, text_max, "%.200s: %s", config->secret_file,
+             rc == -ENODATA ? "is empty" : strerror(-rc));
+    return STATUS_INVALID_PARAMETER;
 }
 
 static void
@@ -72,25 +67,27 @@ iscsi_unit(struct ri_service *service, const struct ri_drive_config *config,
     if (!NT_SUCCESS(status))
         return status;
     say_initiator(config, initiator, sizeof initiator);
-    status =
-        port_add_iscsi(service->port,
-                       &(struct port_iscsi_config){ .url = config->url,
-                                                    .initiator = initiator,
-                                                    .user = config->user,
-                                                    .secret = secret,
-                                                    .turned = turned,
-                                                    .context = context,
-                                                    .may_be_away = may_be_away,
-                                                    .out_text = out_text,
-                                                    .text_max = text_max },
-                       config->name, out_pdo);
+    status = port_add_iscsi(
+        service->port,
+        &(struct port_iscsi_config){ .url = config->url,
+                                     .initiator = initiator,
+                                     .user = config->user,
+                                     .secret = secret,
+                                     .secret_file = config->secret_file,
+                                     .turned = turned,
+                                     .context = context,
+                                     .may_be_away = may_be_away,
+                                     .out_text = out_text,
+                                     .text_max = text_max },
+        config->name, out_pdo);
     explicit_bzero(secret, sizeof secret);
     return status;
 }
 
 int
 iscsi_units(const struct ri_drive_config *config, const char *url,
-            struct unit_found *out, char *out_text, size_t text_max)
+            const int *stop_fd, struct unit_found *out, char *out_text,
+            size_t text_max)
 {
     char initiator[256], secret[SECRET_MAX];
     int count;
@@ -101,7 +98,8 @@ iscsi_units(const struct ri_drive_config *config, const char *url,
     count = units_of_target(url,
                             &(struct iscsi_as){ .initiator = initiator,
                                                 .user = config->user,
-                                                .secret = secret },
+                                                .secret = secret,
+                                                .stop_fd = stop_fd },
                             out, out_text, text_max);
     explicit_bzero(secret, sizeof secret);
     return count;

@@ -22,8 +22,10 @@ NTSTATUS iscsi_unit(struct ri_service *service,
                     PDEVICE_OBJECT *out_pdo, char *out_text, size_t text_max);
 
 /* All units of the target of `url`, with the names and secrets of `config`; out
- * has room for UNITS_MAX.  Their count, or -errno and a sentence. */
+ * has room for UNITS_MAX.  It ends soon when stop_fd (or NULL) is readable.
+ * Their count, or -errno and a sentence: -ENOTCONN there is no session, -EACCES as
+ * the target does not take our name or secret, -EIO it does not say. */
 int iscsi_units(const struct ri_drive_config *config, const char *url,
-                struct unit_found *out, char *out_text, size_t text_max);
+                const int *stop_fd, struct unit_found *out, char *out_text, size_t text_max);
 
 #endif

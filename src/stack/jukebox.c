@@ -624,7 +624,7 @@ jukeboxes_start(struct ri_service *service, const struct ri_config *config,
         rc = jukebox_start(service, library_named(service, shape->name), shape,
                            &service->jukeboxes[i], out_error);
         if (rc != 0)
-            break;
+            return config_at(config, shape->state_line, rc, out_error);
         /* See library_order_drives. */
         __atomic_store_n(&service->jukebox_count, i + 1, __ATOMIC_SEQ_CST);
         for (unsigned n = 0; n < service->jukeboxes[i]->drive_count; n++)

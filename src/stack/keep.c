@@ -311,7 +311,7 @@ give_up_silent(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2)
     struct ri_service *service = context;
     uint64_t now = clock_coarse_ms();
 
-    for (size_t i = 0; i < service->drive_count; i++) {
+    for (size_t i = 0; i < drives_known(service); i++) {
         const struct drive *drive = &service->drives[i];
         struct port_unit_info unit;
         uint64_t heard;

@@ -184,7 +184,6 @@ make_unit(struct library_unit *unit, char *out_text, size_t text_max)
     if (unit->config.port == RI_PORT_SG)
         status = sg_unit(service,
                          &(struct sg_use){ .config = robot,
-                                           .robot = true,
                                            .may_be_away = true,
                                            .turned = turned,
                                            .context = unit,
@@ -355,6 +354,17 @@ start_unit(struct library_unit *unit, struct ri_error *out_error)
     return rc;
 }
 
+/* Its folder comes first, then how its robot is reached, then the rest. */
+static unsigned
+line_at_fault(const struct library_unit *unit)
+{
+    if (unit->lock < 0 && unit->config.state_line != 0)
+        return unit->config.state_line;
+    return unit->pdo == NULL && unit->config.robot.value_line != 0
+               ? unit->config.robot.value_line
+               : unit->config.line;
+}
+
 int
 libraries_start(struct ri_service *service, const struct ri_config *config,
                 struct ri_error *out_error)
@@ -379,6 +389,7 @@ libraries_start(struct ri_service *service, const struct ri_config *config,
         pthread_mutex_init(&unit->poke_lock, NULL);
         libraries->count = i + 1;
         rc = start_unit(unit, out_error);
+        rc = config_at(config, line_at_fault(unit), rc, out_error);
     }
     return rc;
 }

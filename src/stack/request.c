@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/burst.h"
+#include "base/watch.h"
 #include "base/status.h"
 #include "ke/thread.h"
 #include "stack/stack_internal.h"
@@ -536,6 +537,7 @@ void
 ri_burst_end(void)
 {
     burst_end(BURST_REQUESTS);
+    watch_burst_over();
 }
 
 bool
@@ -548,6 +550,30 @@ void
 ri_after_burst(struct ri_after *after)
 {
     burst_defer(BURST_ANSWERS, (struct burst_node *) after);
+}
+
+void
+ri_watch_begin(void)
+{
+    watch_begin();
+}
+
+void
+ri_watch_end(void)
+{
+    watch_end();
+}
+
+int
+ri_watch_fd(void)
+{
+    return watch_fd();
+}
+
+bool
+ri_watch_take(void)
+{
+    return watch_take();
 }
 
 /* --- ending --------------------------------------------------------------------------------- */

@@ -19,10 +19,10 @@
 #include "ke/ke.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
-#include "stack/config_units.h"
 #include "stack/sg.h"
 #include "stack/stack_internal.h"
 #include "stack/tape_drive.h"
+#include "stack/targets.h"
 #include "tapes/tapes.h"
 
 /* --- the prompt broker's host ------------------------------------------------- */
@@ -45,6 +45,15 @@ host_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
         volume_name(service, volume, out_volume);
     snprintf(out_drive, RI_NAME_MAX, "%s",
              drive != NULL ? drive->config.name : "");
+}
+
+static BOOLEAN
+host_untold(void *context, PVPB vpb)
+{
+    struct volume *volume = fs_volume_of(vpb);
+
+    (void) context;
+    return volume != NULL && fs_is_untold(volume);
 }
 
 static BOOLEAN
@@ -250,7 +259,7 @@ host_event(void *context, enum prompt_event event,
 static void
 look_at_homeless(struct ri_service *service)
 {
-    for (size_t i = 0; i < service->drive_count; i++) {
+    for (size_t i = 0; i < drives_known(service); i++) {
         struct drive *drive = &service->drives[i];
 
         if (!is_tape(drive) && drive_fdo(drive) != NULL &&
@@ -259,6 +268,14 @@ look_at_homeless(struct ri_service *service)
             fs_volume_on(drive->fdo) == NULL)
             drive_look_soon(drive);
     }
+}
+
+/* Media come and go in the drive that a volume was in last: news only for who is
+ * asked for it, and that is told in the question. */
+static bool
+is_rotation(NTSTATUS reason)
+{
+    return reason == STATUS_WRONG_VOLUME || reason == STATUS_NO_MEDIA_IN_DEVICE;
 }
 
 static void
@@ -303,12 +320,15 @@ volume_changed(void *context, struct volume *volume, enum vol_state state,
         prompt_reason(fs_volume_vpb(volume), STATUS_FILE_INVALID);
         return;
     }
-    event_send(service, "volume", where, name, 0,
-               info.reason == STATUS_WRONG_VOLUME
-                   ? "drive %2$s holds another medium than volume %1$s; it is "
-                     "refused for it"
-                   : "volume %1$s is away; it was in drive %2$s (%3$s)",
-               name, where, status_name(info.reason));
+    /* A look that the end of the service cut short says nothing of a medium. */
+    if ((news || !is_rotation(info.reason)) &&
+        !__atomic_load_n(&service->stopping, __ATOMIC_ACQUIRE))
+        event_send(service, "volume", where, name, 0,
+                   info.reason == STATUS_WRONG_VOLUME
+                       ? "drive %2$s holds another medium than volume %1$s; it "
+                         "is refused for it"
+                       : "volume %1$s is away; it was in drive %2$s (%3$s)",
+                   name, where, status_name(info.reason));
     prompt_reason(fs_volume_vpb(volume), away_reason(service, &info));
     look_at_homeless(service);
     /* A drive that is not ready, or could not read, need not tell when that is
@@ -360,6 +380,7 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
         .context = service,
         .describe = host_describe,
         .tape = host_tape,
+        .untold = host_untold,
         .needed = host_needed,
         .robot = host_robot,
         .robot_says = host_robot_says,
@@ -389,14 +410,48 @@ connect_rooms(struct ri_service *service, const struct ri_config *config)
     keeper_start(service, config);
 }
 
+static int
+add_drive(struct ri_service *service, const struct ri_drive_config *config,
+          struct ri_error *out_error)
+{
+    struct drive *drive;
+    int rc;
+
+    if (config_is_all_units(config))
+        return target_new(service, config, out_error);
+    drive = &service->drives[service->drive_count++];
+    drive->service = service;
+    drive->config = *config;
+    drive->target = target_named(service, config->section);
+    rc = drive_make(drive, out_error);
+    if (rc == 0)
+        rc = drive_begin(drive, out_error);
+    drive->config.faults = drive->config.parameters = NULL;
+    return rc;
+}
+
+/* Drives that are, and that may come. */
+static size_t
+room_for(const struct ri_config *config)
+{
+    size_t room = config->drive_count;
+
+    for (size_t i = 0; i < config->drive_count; i++)
+        if (config_is_all_units(&config->drives[i]))
+            room += UNITS_MAX;
+    for (size_t i = 0; i < config->library_count; i++)
+        room += config->libraries[i].drive_count;
+    return room;
+}
+
 static bool
 any_drive(struct ri_service *service)
 {
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < drives_known(service); i++)
         if (drive_fdo(&service->drives[i]) != NULL &&
             !is_tape(&service->drives[i]))
             return true;
-    return service->drive_count == 0;
+    return service->drive_count == 0 && service->target_count == 0;
 }
 
 static int
@@ -404,7 +459,6 @@ start(const struct ri_config *config, struct ri_service **out_service,
       struct ri_error *out_error)
 {
     struct ri_service *service = calloc(1, sizeof *service);
-    size_t drives = config->drive_count;
     NTSTATUS status;
     int rc = 0;
 
@@ -413,10 +467,10 @@ start(const struct ri_config *config, struct ri_service **out_service,
     pthread_mutex_init(&service->export_lock, NULL);
     pthread_mutex_init(&service->event_lock, NULL);
     pthread_mutex_init(&service->keep_lock, NULL);
-    for (size_t i = 0; i < config->library_count; i++)
-        drives += config->libraries[i].drive_count;
+    pthread_mutex_init(&service->drives_lock, NULL);
     KeInitializeTimer(&service->end_timer);
-    service->drives = calloc(drives + 1, sizeof(struct drive));
+    service->drive_room = room_for(config);
+    service->drives = calloc(service->drive_room + 1, sizeof(struct drive));
     if (service->drives == NULL) {
         free(service);
         return ri_fail(out_error, -ENOMEM, "out of memory");
@@ -431,17 +485,15 @@ start(const struct ri_config *config, struct ri_service **out_service,
     if (rc == 0 && !NT_SUCCESS(status = tapes_begin(service, config)))
         rc = ri_fail(out_error, -EIO, "tapes: %s", status_name(status));
     if (rc == 0)
-        rc = disklog_start(service, config, out_error);
+        rc = config_at(config, config->unflushed_log_line,
+                       disklog_start(service, config, out_error), out_error);
     for (size_t i = 0; rc == 0 && i < config->drive_count; i++) {
-        struct drive *drive = &service->drives[i];
+        const struct ri_drive_config *drive = &config->drives[i];
 
-        drive->service = service;
-        drive->config = config->drives[i];
-        service->drive_count = i + 1;
-        rc = drive_make(drive, out_error);
-        if (rc == 0)
-            rc = drive_begin(drive, out_error);
-        drive->config.faults = drive->config.parameters = NULL;
+        rc = add_drive(service, drive, out_error);
+        rc = config_at(config,
+                       drive->value_line != 0 ? drive->value_line : drive->line,
+                       rc, out_error);
     }
     if (rc == 0)
         rc = libraries_start(service, config, out_error);
@@ -455,8 +507,10 @@ start(const struct ri_config *config, struct ri_service **out_service,
     if (rc == 0)
         rc = tape_robots_start(service, out_error);
     __atomic_store_n(&service->looking, rc == 0, __ATOMIC_RELEASE);
-    for (size_t i = 0; rc == 0 && i < service->drive_count; i++)
+    for (size_t i = 0; rc == 0 && i < drives_known(service); i++)
         drive_look(&service->drives[i]);
+    if (rc == 0)
+        rc = targets_start(service, out_error);
     if (rc != 0) {
         ri_service_shutdown(service);
         ri_service_free(service);
@@ -491,6 +545,7 @@ ri_service_shutdown(struct ri_service *service)
 {
     if (__atomic_exchange_n(&service->stopping, true, __ATOMIC_ACQ_REL))
         return;
+    targets_stop(service);
     libraries_stop(service);
     jukeboxes_stop(service);
     tape_robots_stop(service);
@@ -508,11 +563,12 @@ ri_service_free(struct ri_service *service)
 {
     if (service == NULL)
         return;
+    targets_join(service);
     jukeboxes_join(service);
     tape_robots_join(service);
     libraries_close(service);
     KeCancelTimer(&service->end_timer);
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < drives_known(service); i++)
         if (service->drives[i].pdo != NULL)
             KeCancelTimer(&service->drives[i].look_timer);
     /* Runs what is queued; whoever needs a worker after this gets one. */
@@ -526,13 +582,14 @@ ri_service_free(struct ri_service *service)
     disklog_stop(service);
     keeper_stop(service);
     libraries_detach(service);
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < drives_known(service); i++)
         drive_detach(&service->drives[i]);
     libraries_free(service);
     tape_robots_free(service);
     jukeboxes_free(service);
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < drives_known(service); i++)
         drive_free(&service->drives[i]);
+    targets_free(service);
     if (service->fs != NULL)
         io_unload_driver(service->fs);
     tapes_end(service);
@@ -553,6 +610,7 @@ ri_service_free(struct ri_service *service)
     pthread_mutex_destroy(&service->event_lock);
     events_free(service);
     pthread_mutex_destroy(&service->keep_lock);
+    pthread_mutex_destroy(&service->drives_lock);
     free(service->drives);
     free(service);
 }

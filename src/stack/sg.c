@@ -24,20 +24,30 @@
 #include "port/port.h"
 #include "stack/sg_own.h"
 
-#define NOTES "/run/reinsert/own"
+#define NOTES     "/run/reinsert/own"
+
+#define ASKED_MAX 32
 
 struct sg_drive {
     struct sg_use use; /* its text: no more, once it was made */
     struct sg_claim claim;
     char match[SG_MATCH_MAX]; /* "" until it was found by its name */
-    int type;                 /* what it was the first time, or -1 */
+    bool seen;                /* it was ours once: */
+    struct sg_found before;
+    /* Serial numbers that drives were asked for: sysfs gives no number to two
+     * folders, nor to one that comes again. */
+    struct {
+        ino_t folder;
+        char serial[sizeof((struct sg_found *) 0)->serial];
+    } asked[ASKED_MAX];
+    size_t asked_next;
 };
 
 /* --- who it is ---------------------------------------------------------------- */
 
 /* The kernel keeps the page of some drives only; the others are asked.  INQUIRY
- * takes nobody's unit attention. */
-static void
+ * takes nobody's unit attention.  False: it did not answer. */
+static bool
 ask_serial(int fd, struct sg_found *found)
 {
     unsigned char page[4 + sizeof found->serial - 1] = { 0 };
@@ -52,25 +62,56 @@ ask_serial(int fd, struct sg_found *found)
                              .sbp = sense,
                              .timeout = 5000 };
 
-    if (found->serial[0] == '\0' && ioctl(fd, SG_IO, &hdr) == 0 &&
-        hdr.status == 0 && hdr.host_status == 0 && page[1] == 0x80)
+    if (found->serial[0] != '\0')
+        return true;
+    if (ioctl(fd, SG_IO, &hdr) != 0 || hdr.host_status != 0)
+        return false;
+    if (hdr.status == 0 && page[1] == 0x80)
         sg_take_serial(page, sizeof page, found);
+    return true;
 }
 
-static void
-look_for_serial(struct sg_found *found)
+static ino_t
+folder_of(const struct sg_found *found)
 {
+    char path[600];
+    struct stat st;
+
+    snprintf(path, sizeof path, "/sys%s", found->devpath);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+/* Once: whoever waits for a drive is told when one of its nodes is closed, and
+ * two that ask in turn would never rest.  -errno: it cannot be opened for that,
+ * so nobody knows whether it is the one. */
+static int
+look_for_serial(struct sg_drive *sg, struct sg_found *found)
+{
+    ino_t folder = folder_of(found);
     char path[64];
+    bool answered;
     int fd;
 
-    if (found->serial[0] != '\0')
-        return;
+    if (found->serial[0] != '\0' || folder == 0)
+        return 0;
+    for (size_t i = 0; i < ASKED_MAX; i++)
+        if (sg->asked[i].folder == folder) {
+            memcpy(found->serial, sg->asked[i].serial, sizeof found->serial);
+            return 0;
+        }
     snprintf(path, sizeof path, "/dev/%s", found->sg);
     fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        return;
-    ask_serial(fd, found);
+        return -errno;
+    answered = ask_serial(fd, found);
     close(fd);
+    if (!answered)
+        return 0;
+    sg->asked[sg->asked_next].folder = folder;
+    memcpy(sg->asked[sg->asked_next].serial, found->serial,
+           sizeof found->serial);
+    sg->asked_next = (sg->asked_next + 1) % ASKED_MAX;
+    return 0;
 }
 
 /* --- opening ------------------------------------------------------------------- */
@@ -91,31 +132,50 @@ may_not(const char *path, int error, char *out_text, size_t max)
     return -error;
 }
 
+/* Whether it may be opened is asked before who has it: that is known to nobody
+ * else. */
+static int
+may_open(const struct sg_found *found, char *out_text, size_t max)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/dev/%s", found->sg);
+    return euidaccess(path, R_OK | W_OK) == 0 ||
+                   (errno != EACCES && errno != EPERM)
+               ? 0
+               : may_not(path, errno, out_text, max);
+}
+
+/* Of its sg node: of others nothing is said here. */
+static void
+say_who_has_it(const struct sg_found *found, char *out_text, size_t max)
+{
+    struct sg_found node = *found;
+
+    node.block[0] = node.other[0] = '\0';
+    if (sg_used_by(&sg_system, &node, out_text, max) == 0)
+        snprintf(out_text, max, "/dev/%s is open in this or another process",
+                 found->sg);
+}
+
 static int
 open_node(const struct sg_found *found, char *out_text, size_t max)
 {
-    struct sg_found others = *found;
-    char path[64], who[256] = "";
-    int fd;
+    char path[64];
+    int fd, error;
 
     snprintf(path, sizeof path, "/dev/%s", found->sg);
     fd = open(path, O_RDWR | O_NONBLOCK | O_EXCL | O_CLOEXEC);
     if (fd >= 0)
         return fd;
-    if (errno == EACCES || errno == EPERM)
-        return may_not(path, errno, out_text, max);
-    if (errno != EBUSY) {
-        int error = errno;
-
+    error = errno;
+    if (error == EACCES || error == EPERM)
+        return may_not(path, error, out_text, max);
+    if (error == EBUSY)
+        say_who_has_it(found, out_text, max);
+    else
         snprintf(out_text, max, "%s: %s", path, strerror(error));
-        return -error;
-    }
-    others.block[0] = others.other[0] = '\0';
-    if (sg_used_by(&sg_system, &others, who, sizeof who) == 0)
-        snprintf(who, sizeof who, "%s is open in this or another process",
-                 path);
-    snprintf(out_text, max, "%s", who);
-    return -EBUSY;
+    return -error;
 }
 
 static int
@@ -161,14 +221,14 @@ static int
 take(struct sg_drive *sg, struct sg_found *found,
      struct port_sg_device *out_device, char *out_text, size_t max)
 {
-    int fd, rc;
+    int fd = -1, rc = may_open(found, out_text, max);
 
-    if (sg->type >= 0 && sg->type != found->type) {
-        snprintf(out_text, max, "%s is of another type than before", found->sg);
-        return -ENODEV;
+    if (rc == 0)
+        rc = sg_refused(&sg->claim, found, how(sg), out_text, max);
+    if (rc == 0) {
+        fd = open_node(found, out_text, max);
+        rc = fd < 0 ? fd : sg_claim(&sg->claim, found, how(sg), out_text, max);
     }
-    fd = open_node(found, out_text, max);
-    rc = fd < 0 ? fd : sg_claim(&sg->claim, found, how(sg), out_text, max);
     if (rc != 0) {
         if (fd >= 0)
             close(fd);
@@ -185,7 +245,8 @@ take(struct sg_drive *sg, struct sg_found *found,
     snprintf(out_device->node, sizeof out_device->node, "%s", found->sg);
     snprintf(out_device->devpath, sizeof out_device->devpath, "%s",
              found->devpath);
-    sg->type = found->type;
+    sg->seen = true;
+    sg->before = *found;
     if (sg->match[0] == '\0' || strcmp(sg->match, "any-removable") == 0)
         sg_remember(found, sg->match);
     return 0;
@@ -200,13 +261,35 @@ take_by_name(struct sg_drive *sg, struct port_sg_device *out_device,
     int rc = sg_of_device(&sg_system, device, &found);
 
     if (rc == -ENOTSUP)
+        snprintf(out_text, max, "%.200s is no SCSI drive", device);
+    else if (rc == -ENXIO)
         snprintf(out_text, max,
-                 "%.200s is no SCSI drive, or driver sg is not "
-                 "loaded",
+                 "%.200s: driver sg of the kernel does not have it; `modprobe "
+                 "sg` loads that",
                  device);
     else if (rc != 0)
         snprintf(out_text, max, "%.200s: %s", device, strerror(-rc));
     return rc != 0 ? rc : take(sg, &found, out_device, out_text, max);
+}
+
+/* One that may be it, or not: it is waited for as if it were. */
+static int
+not_known(const struct sg_drive *sg, const struct sg_found *found, int rc,
+          struct port_sg_device *out_device, char *out_text, size_t max)
+{
+    char why[256] = "", path[64];
+
+    snprintf(path, sizeof path, "/dev/%s", found->sg);
+    if (rc == -EBUSY)
+        say_who_has_it(found, why, sizeof why);
+    else
+        may_not(path, -rc, why, sizeof why);
+    snprintf(out_text, max,
+             "there is no drive that matches %.60s, unless it is one whose "
+             "serial number cannot be asked for: %.160s",
+             sg->match, why);
+    tell_users(found, out_device);
+    return rc;
 }
 
 /* The first that can be taken; if none can, why the last could not. */
@@ -221,10 +304,21 @@ take_by_match(struct sg_drive *sg, struct port_sg_device *out_device,
 
     snprintf(out_text, max, "there is no drive that matches %.200s", sg->match);
     for (size_t i = 0; rc == 0 && last != 0 && i < count; i++) {
-        if (strncmp(sg->match, "serial:", 7) == 0)
-            look_for_serial(&list[i]);
-        if (sg_matches(&list[i], sg->match))
+        int asked = strncmp(sg->match, "serial:", 7) == 0
+                        ? look_for_serial(sg, &list[i])
+                        : 0;
+
+        if (last == -ENODEV && (asked == -EBUSY || asked == -EACCES))
+            last = not_known(sg, &list[i], asked, out_device, out_text, max);
+        if (!sg_matches(&list[i], sg->match))
+            continue;
+        if (!sg->seen || sg_is_still(&sg->before, &list[i]))
             last = take(sg, &list[i], out_device, out_text, max);
+        else if (last == -ENODEV)
+            snprintf(out_text, max,
+                     "%s matches %.150s, but is of another type or another "
+                     "unit than before",
+                     list[i].sg, sg->match);
     }
     free(list);
     return rc != 0 ? rc : last;
@@ -256,23 +350,31 @@ sg_gone(void *context, bool lost)
 }
 
 /* A driver that came: away with it, or at least what it sees is known. */
-static void
-sg_settle(void *context, struct port_sg_device *device)
+static int
+sg_settle(void *context, struct port_sg_device *device, char *out_text,
+          size_t text_max)
 {
     struct sg_drive *sg = context;
     struct sg_found found;
-    char text[256];
+    int rc;
 
     if (sg_describe(&sg_system, device->node, &found) != 0 ||
         found.driver[0] == '\0')
-        return;
+        return 0;
     if (device->diskseq_fd >= 0)
         close(device->diskseq_fd);
     device->diskseq_fd = -1;
-    if (sg_claim(&sg->claim, &found, how(sg), text, sizeof text) == 0)
+    rc = sg_claim(&sg->claim, &found, how(sg), out_text, text_max);
+    if (rc == -EBUSY) {
+        device->used_nodes[0] = device->used_mounts[0] = '\0';
+        tell_users(&found, device);
+        return rc;
+    }
+    if (rc == 0)
         found = sg->claim.found;
     device->diskseq_fd = open_diskseq(&found);
-    device->shared = sg_is_shared(&sg->claim);
+    device->shared = rc != 0 || sg_is_shared(&sg->claim);
+    return 0;
 }
 
 static void
@@ -301,12 +403,9 @@ sg_unit(struct ri_service *service, const struct sg_use *use,
         return STATUS_INSUFFICIENT_RESOURCES;
     *out_sg = sg;
     sg->use = *use;
-    sg->type = -1;
     sg->claim.roots = &sg_system;
+    sg->claim.notes = NOTES;
     sg->claim.note_fd = -1;
-    /* No drive has a colon in its name. */
-    snprintf(sg->claim.note, sizeof sg->claim.note, NOTES "/%s%s",
-             use->robot ? "library:" : "", use->config->name);
     snprintf(sg->match, sizeof sg->match, "%s", use->config->match);
     return port_add_sg(
         service->port,

@@ -12,7 +12,6 @@ struct sg_drive;
 
 struct sg_use {
     const struct ri_drive_config *config;   /* name, device, match, own: stays */
-    bool robot;
     bool may_be_away;                       /* as in port.h */
     /* It came, went, or its medium may be another; on the unit's thread, until
      * the unit is removed; it may not wait. */

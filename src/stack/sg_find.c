@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 const struct sg_roots sg_system = { "/sys", "/dev", "/proc" };
@@ -120,9 +122,10 @@ has_file(const char *folder, const char *name)
     return access(path, F_OK) == 0;
 }
 
-/* Of the USB device that it is, or is in. */
+/* Of the USB device that it is, or is in: a reader for cards of several sorts
+ * has a unit for each. */
 static void
-usb_serial(const struct sg_roots *roots, struct sg_found *found)
+usb_identity(const struct sg_roots *roots, struct sg_found *found)
 {
     char folder[PATH_MAX], *slash;
     size_t root = strlen(roots->sys);
@@ -132,8 +135,11 @@ usb_serial(const struct sg_roots *roots, struct sg_found *found)
            (size_t) (slash - folder) > root) {
         *slash = '\0';
         if (has_file(folder, "idVendor")) {
+            const char *unit = strrchr(found->hctl, ':');
+
             sg_read_line(found->serial, sizeof found->serial, "%s/serial",
                          folder);
+            found->slot = unit != NULL ? atoi(unit + 1) : -1;
             return;
         }
     }
@@ -176,7 +182,8 @@ fill_identity(const struct sg_roots *roots, const char *folder,
     found->type = type[0] != '\0' ? atoi(type) : -1;
     sg_read_line(found->vendor, sizeof found->vendor, "%s/vendor", folder);
     sg_read_line(found->model, sizeof found->model, "%s/model", folder);
-    usb_serial(roots, found);
+    found->slot = -1;
+    usb_identity(roots, found);
     if (found->serial[0] == '\0')
         page_serial(folder, found);
 }
@@ -276,6 +283,33 @@ find_node(const struct sg_roots *roots, const char *name, char *out_folder)
     return false;
 }
 
+/* A node without a device: its driver was sent away, or it was unplugged, and
+ * nobody took the node away. */
+static bool
+is_of_nobody(const struct sg_roots *roots, const char *node)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (stat(node, &st) != 0 || !(S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)))
+        return false;
+    snprintf(path, sizeof path, "%s/dev/%s/%u:%u", roots->sys,
+             S_ISBLK(st.st_mode) ? "block" : "char", major(st.st_rdev),
+             minor(st.st_rdev));
+    return access(path, F_OK) != 0;
+}
+
+/* By the folder of its node in sysfs. */
+static bool
+is_scsi(const char *folder)
+{
+    char path[PATH_MAX], bus[32];
+
+    snprintf(path, sizeof path, "%.3000s/device/subsystem", folder);
+    sg_link_name(bus, sizeof bus, path);
+    return strcmp(bus, "scsi") == 0;
+}
+
 int
 sg_of_device(const struct sg_roots *roots, const char *device,
              struct sg_found *out_found)
@@ -289,13 +323,13 @@ sg_of_device(const struct sg_roots *roots, const char *device,
     if (strncmp(name, "sg", 2) == 0 && isdigit((unsigned char) name[2]))
         return sg_describe(roots, name, out_found);
     if (!find_node(roots, name, whole))
-        return -ENOTSUP;
+        return is_of_nobody(roots, real) ? -ENODEV : -ENOTSUP;
     /* Of a partition: the disk that it is on. */
     if (has_file(whole, "partition"))
         *strrchr(whole, '/') = '\0';
     snprintf(path, sizeof path, "%.3000s/device/scsi_generic", whole);
     if (!first_in(path, sg, sizeof sg))
-        return -ENOTSUP;
+        return is_scsi(whole) ? -ENXIO : -ENOTSUP;
     return sg_describe(roots, sg, out_found);
 }
 
@@ -343,6 +377,13 @@ place_of(const struct sg_found *found, char *out, size_t max)
              (int) (host != NULL ? (size_t) (host - found->devpath)
                                  : strlen(found->devpath)),
              found->devpath, unit != NULL ? unit + 1 : "");
+}
+
+bool
+sg_is_still(const struct sg_found *before, const struct sg_found *now)
+{
+    return before->type == now->type &&
+           (before->slot < 0 || now->slot < 0 || before->slot == now->slot);
 }
 
 bool

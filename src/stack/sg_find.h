@@ -30,6 +30,8 @@ struct sg_found {
     char vendor[16], model[24];
     char serial[128];           /* of the USB device, or page 80h; or "" */
     int type;                   /* peripheral device type; or -1 */
+    int slot;                   /* of a USB device, which may have several with
+                                 * one serial number: its unit; or -1 */
     bool removable;             /* its media are, by its INQUIRY data */
 };
 
@@ -39,9 +41,14 @@ int sg_list(const struct sg_roots *roots, struct sg_found **out_list,
 /* By "sgN". */
 int sg_describe(const struct sg_roots *roots, const char *sg,
                 struct sg_found *out_found);
-/* By the name of any of its nodes, or of a link to one. */
+/* By the name of any of its nodes, or of a link to one.  -ENOTSUP: it can be no
+ * drive; -ENXIO: it is one, of which the sg driver does not know; -ENODEV: a node
+ * of a device that is not there. */
 int sg_of_device(const struct sg_roots *roots, const char *device,
                  struct sg_found *out_found);
+
+/* Can one be the other, come back?  By what no name and no match says. */
+bool sg_is_still(const struct sg_found *before, const struct sg_found *now);
 
 /* From the vital product data page 80h. */
 void sg_take_serial(const unsigned char *page, size_t len,

@@ -18,8 +18,10 @@ enum sg_how {
 /* What was taken out of the way, to be put back. */
 struct sg_claim {
     const struct sg_roots *roots;
-    char note[256];             /* the file that says so while it is; or "" */
-    int note_fd;                /* locked while we live */
+    const char *notes;          /* folder of the file that says so while it is */
+    char note[256];             /* ... which has the device's name: a drive of
+                                 * another service may be called as ours is */
+    int note_fd;                /* locked while we live, or -1 */
     struct sg_found found;
     bool unbound;               /* found.driver had it */
     char poll_ms[16];           /* events_poll_msecs before, or "" */
@@ -31,6 +33,15 @@ struct sg_claim {
  * says who. */
 int sg_used_by(const struct sg_roots *roots, const struct sg_found *found,
                char *out_text, size_t max);
+/* The same, but of processes nothing is said: only of what nobody may pull away,
+ * mounts, swaps, what was made of it. */
+int sg_kept_by(const struct sg_roots *roots, const struct sg_found *found,
+               char *out_text, size_t max);
+/* Opens its block device alone, so that from here until the caller closes it
+ * (-1: it has none, or cannot be had) nobody mounts it; -EBUSY: somebody has it
+ * so.  The drive may be asked for a change by that. */
+int sg_hold(const struct sg_roots *roots, const struct sg_found *found,
+            char *out_text, size_t max, int *out_fd);
 /* What tells that its user lets go of it: the paths of its nodes, with a space
  * between, and of the mounts of a process in another namespace than ours that
  * has it mounted; or "". */
@@ -41,13 +52,17 @@ void sg_used_tells(const struct sg_roots *roots, const struct sg_found *found,
 unsigned sg_polled_ms(const struct sg_roots *roots,
                       const struct sg_found *found);
 
+/* 0, or -EBUSY: who is the reason that it cannot be ours.  Nothing is opened by
+ * this: others wait for a node to be closed, and would try in their turn. */
+int sg_refused(const struct sg_claim *claim, const struct sg_found *found,
+               enum sg_how how, char *out_text, size_t max);
 /*
  * Makes it ours.  SG_OWN: the kernel's drivers and their polling are taken out
- * of the way, noted in the file `note`.  SG_SHARE: neither they nor processes
+ * of the way, noted in a file in `notes`.  SG_SHARE: neither they nor processes
  * that have it open are a reason to refuse; mounts and the like still are, and
  * so is the driver of a tape drive, for its position is nobody's secret.  On
  * success claim->found says what is still bound.  -EBUSY, -EACCES, ...: text
- * says why, and nothing is changed.
+ * says why, and nothing is changed; what was ours is given back.
  */
 int sg_claim(struct sg_claim *claim, const struct sg_found *found,
              enum sg_how how, char *out_text, size_t max);

@@ -20,10 +20,13 @@ struct library;
 struct library_unit;
 struct library_volume;
 struct libraries;
+struct target;
 
 struct drive {
     struct ri_service *service;
     struct library_unit *library;       /* that it belongs to, or NULL */
+    struct target *target;              /* that it is a unit of, one of all;
+                                         * or NULL */
     struct ri_drive_config config;      /* its texts: not owned */
     struct vscsi_drive *device;
     struct sg_drive *sg;                /* of port = sg */
@@ -61,8 +64,8 @@ struct subscriber {
 
 /*
  * Locks, none inside another: export_lock (open exports), event_lock (held
- * while subscribers are called, one event at a time), keep_lock (kept).  Drives are fixed after
- * the start.
+ * while subscribers are called, one event at a time), keep_lock (kept).  Drives stay where they
+ * are; after the start some may come, behind the others: see drives_known.
  */
 struct ri_service {
     PDRIVER_OBJECT port, disk, cdrom, fs;
@@ -72,7 +75,11 @@ struct ri_service {
     struct tape_robot **tape_robots;    /* one per library with tape drives */
     size_t tape_robot_count;            /* atomic */
     struct drive *drives;
-    size_t drive_count;
+    size_t drive_count;                 /* atomic */
+    size_t drive_room;
+    pthread_mutex_t drives_lock;        /* of targets.c */
+    struct target **targets;            /* fixed after the start */
+    size_t target_count;
     struct libraries *libraries;        /* NULL before they are there */
     bool stopping;                      /* atomic */
 
@@ -101,6 +108,10 @@ struct ri_service {
 };
 
 /* config.c */
+/* rc; if that is a failure, of what the configuration says on a line (0: it does
+ * not), the line goes in front of its text. */
+int config_at(const struct ri_config *config, unsigned line, int rc,
+              struct ri_error *error);
 int ri_fail(struct ri_error *out_error, int rc, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -116,6 +127,12 @@ NTSTATUS registry_set_device(PDEVICE_OBJECT pdo, const char *lines);
 struct drive *drive_find(struct ri_service *service, const char *name,
                          struct ri_error *out_error);
 struct drive *drive_of(struct ri_service *service, PDEVICE_OBJECT fdo);
+/* How many there are, each as a whole. */
+static inline size_t
+drives_known(const struct ri_service *service)
+{
+    return __atomic_load_n(&service->drive_count, __ATOMIC_ACQUIRE);
+}
 /* Its storage device, or NULL: it was not there yet since the start. */
 static inline PDEVICE_OBJECT
 drive_fdo(const struct drive *drive)
@@ -133,6 +150,8 @@ void drive_free(struct drive *drive);
 /* drives_begin.c */
 /* Its unit and its stack; of a real drive that is away: the unit alone. */
 int drive_begin(struct drive *drive, struct ri_error *out_error);
+/* The unit alone, while the service runs; whoever looks at it makes the rest. */
+int drive_begin_later(struct drive *drive, struct ri_error *out_error);
 /* Has it its stack?  If it was away, and may be there by now, it is made. */
 bool drive_is_there(struct drive *drive);
 /* Is there a way to it now? */

@@ -313,12 +313,12 @@ int
 ri_tapes(struct ri_service *service, struct ri_tape_info **out_list,
          size_t *out_count)
 {
-    struct ri_tape_info *list = calloc(service->drive_count + 1, sizeof *list);
-    size_t n = 0;
+    size_t count = drives_known(service), n = 0;
+    struct ri_tape_info *list = calloc(count + 1, sizeof *list);
 
     if (list == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < service->drive_count; i++)
+    for (size_t i = 0; i < count; i++)
         if (drive_tape(&service->drives[i]) != NULL)
             tape_unit_info(service->drives[i].tape, &list[n++]);
     *out_list = list;

@@ -41,6 +41,7 @@ struct fault_rule {
     bool onwards;  /* and at all later ones */
     enum match match;
     unsigned value;       /* OP_FAULT_* or the opcode */
+    bool named;           /* ... by a word */
     uint64_t first, last; /* LBAs */
     bool lba;             /* first and last are given */
     enum action action;
@@ -208,6 +209,7 @@ parse_match(const char **text, struct fault_rule *rule)
     if (i < sizeof matches / sizeof matches[0]) {
         rule->match = matches[i].match;
         rule->value = matches[i].value;
+        rule->named = true;
     } else if (number(text, 0, 0xff, &opcode)) {
         rule->match = MATCH_OPCODE;
         rule->value = (unsigned) opcode;
@@ -325,13 +327,35 @@ parse_action(const char **text, struct fault_rule *rule, const char **out_image)
     return at_end(*text) ? NULL : "there is something after the action";
 }
 
-int
-vscsi_fault_add(struct vscsi_drive *drive, const char *text, char *out_text,
-                size_t text_max)
+static bool
+moves_medium(enum action action)
+{
+    return action == DO_YANK || action == DO_SWAP;
+}
+
+static const char *
+never(const struct fault_rule *rule, enum vscsi_type type)
+{
+    struct fault_fit fit = { .opcode = -1,
+                             .named = rule->named,
+                             .lba = rule->lba,
+                             .robot = rule->action == DO_ROBOT,
+                             .moves_medium = moves_medium(rule->action) };
+
+    if (rule->match == MATCH_OPCODE)
+        fit.opcode = (int) rule->value;
+    else
+        fit.flags = rule->value;
+    return fault_never(type, &fit);
+}
+
+/* For a drive of that kind; the caller's. */
+static int
+parse(const char *text, enum vscsi_type type, struct fault_rule **out_rule,
+      char *out_text, size_t text_max)
 {
     const char *at = text, *image = "", *wrong;
     struct fault_rule *rule = calloc(1, sizeof *rule + strlen(text) + 1);
-    struct fault_rule *last;
 
     if (rule == NULL)
         return -ENOMEM;
@@ -340,6 +364,8 @@ vscsi_fault_add(struct vscsi_drive *drive, const char *text, char *out_text,
         wrong = parse_match(&at, rule);
     if (wrong == NULL)
         wrong = parse_action(&at, rule, &image);
+    if (wrong == NULL)
+        wrong = never(rule, type);
     if (wrong != NULL) {
         if (out_text != NULL && text_max != 0)
             (void) snprintf(out_text, text_max, "rule \"%s\": %s", text, wrong);
@@ -347,6 +373,30 @@ vscsi_fault_add(struct vscsi_drive *drive, const char *text, char *out_text,
         return -EINVAL;
     }
     strcpy(rule->image, image);
+    *out_rule = rule;
+    return 0;
+}
+
+int
+vscsi_fault_check(enum vscsi_type type, const char *text, char *out_text,
+                  size_t text_max)
+{
+    struct fault_rule *rule = NULL;
+    int rc = parse(text, type, &rule, out_text, text_max);
+
+    free(rule);
+    return rc;
+}
+
+int
+vscsi_fault_add(struct vscsi_drive *drive, const char *text, char *out_text,
+                size_t text_max)
+{
+    struct fault_rule *rule, *last;
+    int rc = parse(text, drive->type, &rule, out_text, text_max);
+
+    if (rc != 0)
+        return rc;
     pthread_mutex_lock(&drive->fault_lock);
     last = atomic_load(&drive->rules);
     while (last != NULL && last->next != NULL)
@@ -404,7 +454,7 @@ rule_matches(const struct vscsi_drive *drive, const struct fault_rule *rule,
 static bool
 is_mechanism(enum action action)
 {
-    return action == DO_YANK || action == DO_SWAP || action == DO_LOADING;
+    return moves_medium(action) || action == DO_LOADING;
 }
 
 #define FIRED_MAX 8

@@ -474,6 +474,17 @@ enum robot_fault {
 };
 
 
+/* What a rule is about, as far as it says whether it can ever happen. */
+struct fault_fit {
+    unsigned flags;             /* OP_FAULT_*; 0: any command */
+    int opcode;                 /* -1: any */
+    bool named;                 /* by a word */
+    bool lba;                   /* in a range of them */
+    bool robot, moves_medium;   /* what it does */
+};
+/* fault_fit.c: why never, or NULL. */
+const char *fault_never(enum vscsi_type type, const struct fault_fit *fit);
+
 /* True: carry the command out now, with the effect.  Else *out_completed says
  * whether it is over already. */
 bool fault_apply(struct vscsi_nexus *nexus, struct vscsi_command *command,

@@ -1,9 +1,9 @@
 /*
  * fuzz_device.c - a drive whose every answer is hostile
  *
- * Disks and CDs on the host adapter of hostile.c.  Checked: nothing crashes or
- * hangs, every request completes once, and no request costs more than a bounded
- * number of commands.
+ * Disks and CDs on the host adapter of hostile.c, with events or, as real ones
+ * have it, asked every second.  Checked: nothing crashes or hangs, every request
+ * completes once, and no request costs more than a bounded number of commands.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,7 +13,7 @@
 #include "io/io.h"
 #include "port/port.h"
 
-static bool is_cd;
+static bool is_cd, is_polled;
 
 /* More than any request may cost: an UNMAP of a whole disk ends after 65,536,
  * some of them tried again. */
@@ -137,6 +137,29 @@ ask_transfer(struct input *plan, PDEVICE_OBJECT fdo, const struct manner *how)
     free(buffer);
 }
 
+static VOID NTAPI
+tell(PVOID event)
+{
+    KeSetEvent(event, IO_NO_INCREMENT, FALSE);
+}
+
+/* With what is due in each, which workers do. */
+static void
+pass_seconds(unsigned seconds)
+{
+    WORK_QUEUE_ITEM behind;
+    KEVENT event;
+
+    while (seconds-- > 0) {
+        clock_advance_ms(1000);
+        KeFlushQueuedDpcs();
+        KeInitializeEvent(&event, NotificationEvent, FALSE);
+        ExInitializeWorkItem(&behind, tell, &event);
+        ExQueueWorkItem(&behind, DelayedWorkQueue);
+        KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
+    }
+}
+
 static void
 ask_one(struct input *plan, PDEVICE_OBJECT fdo)
 {
@@ -153,8 +176,9 @@ ask_one(struct input *plan, PDEVICE_OBJECT fdo)
         ask_transfer(plan, fdo, &how);
         break;
     case 1:
-        hostile_event(take8(plan) & 0x0f);
-        clock_advance_ms(2000);
+        if (!is_polled)
+            hostile_event(take8(plan) & 0x0f);
+        pass_seconds(is_polled ? take8(plan) % 8 + 1 : 2);
         break;
     case 2:
         if (what & 4) {
@@ -185,13 +209,16 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct input plan = { data, data + bytes };
+    static struct hba_ops polled_ops;
     PDEVICE_OBJECT pdo;
     NTSTATUS status;
-    unsigned asks;
+    unsigned kind, asks;
     size_t split;
 
     fuzz_begin();
-    is_cd = take8(&plan) & 1;
+    kind = take8(&plan);
+    is_cd = kind & 1;
+    is_polled = kind & 2;
     asks = take8(&plan) % 8;
     split = take8(&plan);
     if (split > (size_t) (plan.end - plan.at))
@@ -200,8 +227,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
                   COMMANDS_MAX);
     plan.end = plan.at + split;
     fuzz_wait(true);
-    status = port_unit_new(fuzz_port, &hostile_ops, hostile_open, NULL,
-                           "hostile", &pdo);
+    polled_ops = hostile_ops;
+    polled_ops.events = false;
+    status = port_unit_new(fuzz_port, is_polled ? &polled_ops : &hostile_ops,
+                           hostile_open, NULL, "hostile", &pdo);
     if (NT_SUCCESS(status)) {
         status = io_start_device(is_cd ? fuzz_cdrom : fuzz_disk, pdo);
         fuzz_wait(false);

@@ -65,20 +65,19 @@ ask(void *context, const char *what)
     (void) what;
 }
 
-static bool
-says_done(void *context)
+static enum said
+says(void *context)
 {
     (void) context;
-    return true;
+    return SAID_DONE;
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct link_ops ops = { hostile_send, hostile_close };
-    static const struct examine_host host = { .ask = ask,
-                                              .says_done = says_done };
-    struct link link = { &ops, NULL, "hostile" };
+    static const struct examine_host host = { .ask = ask, .says = says };
+    struct link link = { &ops, NULL, "hostile", true, false };
     json_t *report;
     char *text;
 

@@ -126,8 +126,10 @@ submit(void *hba, struct hba_request *request)
 
     (void) hba;
     pthread_mutex_lock(&lock);
-    if (!(srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY))
+    if (!(srb->SrbFlags & SRB_CLASS_FLAGS_LOW_PRIORITY)) {
         CHECK(++commands < commands_max);
+        fuzz_step();
+    }
     how = take8(&script);
     switch (how == 0      ? 0
             : how <= 0x30 ? 2

@@ -98,6 +98,32 @@ for kind in range(2):
     seed("device", f"{kind}-changes", bytes([kind, 6, 6, 1, 3, 0, 0, 0, 1])
          + bytes([0] * 12) + bytes([0x10, 0x06, 0x28, 0]) * 8)
 
+# Asked every second: TEST UNIT READY, GET EVENT STATUS NOTIFICATION of a CD, the
+# capacity; good, another size, gone and back, in both formats of sense data.
+OTHER = bytes([0x80, 0, 8, 0, 0, 0x20, 0, 0, 0, 2, 0])
+EVENT = bytes([0x80, 0, 8, 0, 6, 4, 0x10, 2, 2, 0, 0])
+OUT = bytes([0x10, 0x02, 0x3A, 0])
+OUT_72 = bytes([0x10, 0x88, 0x72, 2, 0x3A, 0, 0, 0, 0, 0])
+for kind in 2, 3:
+    plan = bytes(5) + bytes([1, 7] * 4)
+    for begin in 4, 8, 12, 16:
+        for name, answers in (("size", bytes(1) + OTHER),
+                              ("event", bytes(1) + EVENT + OTHER),
+                              ("out", OUT + OUT_72 + bytes(2))):
+            seed("device", f"{kind}-polled-{name}-{begin}", bytes(
+                [kind, 5, len(plan)]) + plan + bytes(begin) + answers * 8)
+# STORAGE_PROPERTY_QUERY of each page that is read for one (VPD 0, B0, B1, B2,
+# mode page 8), a trim.
+for kind in range(2):
+    for page in 4, 6, 7, 8, 11:
+        plan = bytes([3, 2, 12, 250]) + struct.pack("<III", page, 0, 0)
+        seed("device", f"{kind}-property-{page}", bytes(
+            [kind, 2, 2 * len(plan)]) + plan * 2 + bytes(24) + (bytes(
+                [0x80, 0, 64, 0, 0xB0, 0, 60]) + bytes(range(60))) * 4)
+plan = bytes([3, 3, 48, 48]) + struct.pack(
+    "<7I", 28, 1, 0, 0, 0, 32, 16) + bytes(4) + struct.pack("<QQ", 0, 65536)
+seed("device", "0-trim", bytes([0, 2, 2 * len(plan)]) + plan * 2)
+
 # --- tapedrive: vendor, number of calls, length of the plan, the plan (manner;
 # for each call what, size less one), answers
 

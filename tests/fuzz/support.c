@@ -22,9 +22,10 @@ PDRIVER_OBJECT fuzz_port, fuzz_disk, fuzz_cdrom;
 
 /* What is done, odd while it is under way. */
 static atomic_uint doing;
+static atomic_uint steps;
 static sem_t begun;
 
-/* Two hours of the system's time are too long for anything. */
+/* Two hours of the system's time without a step are too long for anything. */
 #define TICKS_MAX 7200
 
 static void *
@@ -38,12 +39,20 @@ tick(void *unused)
         now = atomic_load(&doing);
         for (ticks = 0; now & 1 && atomic_load(&doing) == now; ticks++) {
             CHECK(ticks < TICKS_MAX);
+            if (atomic_exchange(&steps, 0) != 0)
+                ticks = 0;
             usleep(ticks == 0 ? 200 : 20);
             if (atomic_load(&doing) == now)
                 clock_advance_ms(1000);
         }
     }
     return unused;
+}
+
+void
+fuzz_step(void)
+{
+    atomic_fetch_add(&steps, 1);
 }
 
 void

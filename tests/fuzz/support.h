@@ -85,6 +85,8 @@ extern PDRIVER_OBJECT fuzz_port, fuzz_disk, fuzz_cdrom;
 void fuzz_begin(void);
 /* Around whatever may wait: time passes meanwhile. */
 void fuzz_wait(bool waits);
+/* What is waited for goes on: a command was sent. */
+void fuzz_step(void);
 
 struct request {
     PIRP irp;

@@ -624,6 +624,17 @@ ri_volume_arrow(size_t index, struct ri_arrow *out_arrow)
     return true;
 }
 
+bool
+ri_command(size_t index, struct ri_command *out_command)
+{
+    *out_command = (struct ri_command){ .opcode = 0x12,
+                                        .length = 6,
+                                        .name = "INQUIRY",
+                                        .devices = "all",
+                                        .sent_by = "service" };
+    return index == 0;
+}
+
 int
 ri_sense_decode(const uint8_t *sense, size_t len,
                 struct ri_sense_info *out_info, struct ri_error *out_error)

@@ -172,7 +172,7 @@ readers_that_leave__free_their_place_at_once(void **state)
         if (i == 0)
             fds = fixture_count("/proc/self/fd");
     }
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 3000; i++) {
         if (fixture_count("/proc/self/fd") <= fds + 2)
             break;
         usleep(20000);

@@ -534,7 +534,7 @@ end_held(uint8_t srb_status)
 void
 robot_release(void)
 {
-    for (int i = 0; i < 50000; i++) {
+    for (int i = 0; i < 600000; i++) {
         if (__atomic_load_n(&robot.held, __ATOMIC_ACQUIRE) != NULL)
             break;
         usleep(100);
@@ -865,7 +865,7 @@ wait_for(struct asking *asking)
         PsCreateSystemThread(&thread, 0, NULL, NULL, NULL, ask_thread, asking),
         STATUS_SUCCESS);
     for (int i = 0; !KeReadStateEvent(&asking->done); i++) {
-        assert_true(i < 200000);
+        assert_true(i < 600000);
         usleep(100);
         clock_advance_ms(100);
     }

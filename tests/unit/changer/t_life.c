@@ -196,7 +196,7 @@ CT9__becoming_ready__the_open_waits_for_it(void **state)
     (void) PsCreateSystemThread(&thread, 0, NULL, NULL, NULL, open_thread,
                                 &opening);
     for (int i = 0; !__atomic_load_n(&opening.done, __ATOMIC_ACQUIRE); i++) {
-        assert_true(i < 100000);
+        assert_true(i < 600000);
         usleep(100);
         clock_advance_ms(100);
     }

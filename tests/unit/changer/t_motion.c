@@ -252,7 +252,7 @@ change_count(void)
 static bool
 eventually(unsigned *counter, unsigned want)
 {
-    for (int i = 0; i < 50000; i++) {
+    for (int i = 0; i < 600000; i++) {
         if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) >= want)
             return true;
         usleep(100);
@@ -618,7 +618,7 @@ first_motion(PVOID context)
 static void
 wait_done(bool *done)
 {
-    for (int i = 0; i < 50000 && !__atomic_load_n(done, __ATOMIC_ACQUIRE); i++)
+    for (int i = 0; i < 600000 && !__atomic_load_n(done, __ATOMIC_ACQUIRE); i++)
         usleep(100);
     assert_true(__atomic_load_n(done, __ATOMIC_ACQUIRE));
 }
@@ -626,7 +626,7 @@ wait_done(bool *done)
 static void
 wait_held(void)
 {
-    for (int i = 0; i < 50000; i++) {
+    for (int i = 0; i < 600000; i++) {
         if (__atomic_load_n(&robot.held, __ATOMIC_ACQUIRE) != NULL)
             return;
         usleep(100);

@@ -230,7 +230,7 @@ unsigned heard_of(struct listener *listener, const GUID *guid);
     ({                                                                        \
         int tries_ = 0;                                                       \
                                                                               \
-        while (!(condition) && tries_++ < 50000)                              \
+        while (!(condition) && tries_++ < 600000)                              \
             usleep(100);                                                      \
         (condition);                                                          \
     })

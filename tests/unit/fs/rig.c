@@ -262,6 +262,13 @@ host_describe(void *context, PVPB vpb, PDEVICE_OBJECT real, char *out_volume,
 }
 
 static BOOLEAN
+host_untold(void *context, PVPB vpb)
+{
+    (void) context;
+    return fs_is_untold(fs_volume_of(vpb));
+}
+
+static BOOLEAN
 host_needed(void *context, PVPB vpb, NTSTATUS status)
 {
     struct fs_volume_info info;
@@ -392,6 +399,7 @@ connect(struct rig *rig)
     const struct prompt_host host = {
         .context = rig,
         .describe = host_describe,
+        .untold = host_untold,
         .needed = host_needed,
         .try_again = host_try_again,
         .gone = host_gone,

@@ -195,7 +195,7 @@ void answer(enum ri_answer answer);
     ({                                                                        \
         int tries_ = 0;                                                       \
                                                                               \
-        while (!(condition) && tries_++ < 100000)                             \
+        while (!(condition) && tries_++ < 600000)                             \
             usleep(100);                                                      \
         (condition);                                                          \
     })

@@ -124,6 +124,30 @@ P1__read_from__another_blank_one__asked_and_untouched(void **state)
     fs_volume_pin(volume, FALSE);
 }
 
+/* It is not said to be another: it may be the same. */
+static void
+P3__blank_one__question_says_that_nothing_tells_and_retry_takes_it(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = blank("may-be-it");
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, path);
+    volume = mount(d);
+    assert_true(fs_volume_pin(volume, TRUE));
+    assert_int_equal(read_volume(volume, AT, seen, 4096), STATUS_SUCCESS);
+    swap(d, path);
+    req_start(&req, volume, IRP_MJ_READ, AT, seen, 4096);
+    assert_non_null(strstr(the_prompt().text, "nothing on the medium"));
+    assert_non_null(strstr(the_prompt().text, "answer retry"));
+    assert_ptr_not_equal(look(d), volume);
+    assert_non_null(strstr(the_prompt().text, "nothing on the medium"));
+    answer(RI_RETRY);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+    fs_volume_pin(volume, FALSE);
+}
+
 /* --- told by what is on it -------------------------------------------------------- */
 
 static void
@@ -408,6 +432,8 @@ main(void)
         TEST(opened__nothing_read_or_written_yet__nobody_is_asked,
              rig_cached_disk),
         TEST(P1__read_from__another_blank_one__asked_and_untouched,
+             rig_cached_disk),
+        TEST(P3__blank_one__question_says_that_nothing_tells_and_retry_takes_it,
              rig_cached_disk),
         TEST(written__doubted__known_by_what_was_written, rig_cached_disk),
         TEST(written__taken_out_and_back__in_any_drive__is_itself,

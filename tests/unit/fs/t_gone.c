@@ -411,6 +411,47 @@ medium_left__another_is_in_at_once__to_be_looked_at_again(void **state)
     __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
 }
 
+/* Its drive was empty in between, and has a stranger again: whoever needs the
+ * volume, then or later, is not told that the drive is empty. */
+static void
+P3__same_wrong_medium_again__is_said_to_be_in_the_drive(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *right = FAT("gone9", "GONE9", "E0000009");
+    const char *wrong = FAT("gone10", "GONE10", "E0000010");
+    struct volume *volume;
+    struct req req;
+
+    put_in(d, right);
+    volume = mount(d);
+    swap(d, wrong);
+    set_flag(d);
+    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_WRONG_VOLUME);
+    assert_ptr_not_equal(fs_volume_on(d->fdo), volume);
+    pull_out(d);
+    assert_true(fs_media_gone(d->fdo));
+    assert_int_equal(info_of(volume).reason, STATUS_NO_MEDIA_IN_DEVICE);
+    put_in(d, wrong);
+    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_SUCCESS);
+    assert_int_equal(info_of(volume).reason, STATUS_WRONG_VOLUME);
+    req_start(&req, volume, IRP_MJ_READ, AT, seen, 4096);
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+    /* Nor while it is asked. */
+    pull_out(d);
+    assert_true(fs_media_gone(d->fdo));
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_NO_MEDIA_IN_DEVICE);
+    put_in(d, wrong);
+    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_SUCCESS);
+    assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
+    assert_non_null(strstr(the_prompt().text, "another medium is in"));
+    assert_int_equal(asked(), 1);
+    swap(d, right);
+    set_flag(d);
+    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_WRONG_VOLUME);
+    assert_ptr_equal(fs_volume_on(d->fdo), volume);
+    assert_int_equal(req_end(&req), STATUS_SUCCESS);
+}
+
 #define GONE(test) cmocka_unit_test_setup_teardown(test, one, over)
 
 int
@@ -431,6 +472,7 @@ main(void)
         GONE(adapter_says_away__absent_in_words_of_its_own__on_when_it_answers),
         GONE(medium_left__drive_cannot_be_asked__said_and_absent_the_next_time),
         GONE(medium_left__another_is_in_at_once__to_be_looked_at_again),
+        GONE(P3__same_wrong_medium_again__is_said_to_be_in_the_drive),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, rig_end);

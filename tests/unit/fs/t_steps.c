@@ -121,7 +121,7 @@ submit(struct house *house, struct ri_request *request, struct wait *wait,
 static void
 finish(struct wait *wait)
 {
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 600000; i++) {
         if (__atomic_load_n(&wait->done, __ATOMIC_ACQUIRE) != 0)
             break;
         usleep(100);
@@ -217,7 +217,7 @@ cancel__while_the_medium_is_away__ends_once(void **state)
     ri_cancel(&request);
     finish(&wait);
     assert_int_not_equal(request.error, 0);
-    for (int i = 0; i < 10000 && n != 0; i++) {
+    for (int i = 0; i < 600000 && n != 0; i++) {
         assert_int_equal(ri_prompts(house.service, &list, &n), 0);
         free(list);
         usleep(100);

@@ -117,7 +117,7 @@ wait_for_value(const LONG *value, LONG want)
 {
     const struct timespec pause = { .tv_nsec = 1000000 };
 
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 60000; i++) {
         if (__atomic_load_n(value, __ATOMIC_ACQUIRE) == want)
             return;
         nanosleep(&pause, NULL);

@@ -670,7 +670,7 @@ get_ready(void *context)
 {
     struct house *h = context;
 
-    for (int i = 0; i < 2000 && !house_told(h, "wait", "still starting"); i++)
+    for (int i = 0; i < 12000 && !house_told(h, "wait", "still starting"); i++)
         usleep(5000);
     vscsi_fault_clear(vscsi_library_robot(h->device));
     return NULL;
@@ -775,7 +775,7 @@ cleaning__cartridge_is_no_data__and_is_counted(void **state)
 static bool
 told_soon(struct house *h, const char *action, const char *text)
 {
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 60000; i++) {
         if (house_told(h, action, text))
             return true;
         usleep(1000);

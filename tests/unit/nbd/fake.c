@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +29,9 @@ static _Thread_local struct {
     bool open;
     struct ri_after *first;
 } answers;
+
+static struct ri_service *watchable; /* see fake_watch */
+static _Thread_local bool watches;
 
 static int
 run(struct ri_service *service, struct ri_request *request)
@@ -135,6 +139,7 @@ fake_new(const char *path, uint64_t size_bytes)
     }
     service->size_bytes = size_bytes;
     service->block_bytes = 512;
+    service->watch_fd = -1;
     pthread_mutex_init(&service->lock, NULL);
     pthread_cond_init(&service->changed, NULL);
     pthread_create(&service->slow_thread, NULL, slow_main, service);
@@ -152,6 +157,9 @@ fake_free(struct ri_service *service)
     pthread_cond_destroy(&service->changed);
     pthread_mutex_destroy(&service->lock);
     close(service->fd);
+    if (service->watch_fd >= 0)
+        close(service->watch_fd);
+    watchable = NULL;
     free(service);
 }
 
@@ -176,6 +184,28 @@ bool
 fake_await_held(struct ri_service *service, size_t count)
 {
     return await(service, &service->held_count, count);
+}
+
+void
+fake_watch(struct ri_service *service)
+{
+    service->watch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    watchable = service;
+}
+
+void
+fake_answer(struct ri_service *service)
+{
+    uint64_t one = 1;
+
+    if (write(service->watch_fd, &one, sizeof one) < 0)
+        abort();
+}
+
+bool
+fake_await_watchers(struct ri_service *service, size_t count)
+{
+    return await(service, &service->watchers, count);
 }
 
 bool
@@ -248,6 +278,51 @@ ri_after_burst(struct ri_after *after)
 {
     after->next = answers.first;
     answers.first = after;
+}
+
+static void
+count_watcher(bool begins)
+{
+    watches = begins;
+    pthread_mutex_lock(&watchable->lock);
+    if (begins)
+        watchable->watchers++;
+    else
+        watchable->watchers--;
+    pthread_cond_broadcast(&watchable->changed);
+    pthread_mutex_unlock(&watchable->lock);
+}
+
+void
+ri_watch_begin(void)
+{
+    if (watchable != NULL)
+        count_watcher(true);
+}
+
+void
+ri_watch_end(void)
+{
+    if (watches)
+        count_watcher(false);
+}
+
+int
+ri_watch_fd(void)
+{
+    return watches ? watchable->watch_fd : -1;
+}
+
+bool
+ri_watch_take(void)
+{
+    uint64_t count;
+
+    if (!watches ||
+        read(watchable->watch_fd, &count, sizeof count) != sizeof count)
+        return false;
+    fake_release(watchable, 0, 0);
+    return true;
 }
 
 void

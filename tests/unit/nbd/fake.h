@@ -34,6 +34,8 @@ struct ri_service {
     size_t held_count, cancelled, opens, submits;
     unsigned last_flags;            /* of the last request */
     bool down, ending;
+    int watch_fd;                   /* an eventfd, or -1: nothing to watch */
+    size_t watchers;                /* threads that promise to poll it */
     pthread_t slow_thread;
 };
 
@@ -46,6 +48,11 @@ bool fake_await_opens(struct ri_service *service, size_t count);
 /* Requests submitted so far; the flags of the last one. */
 size_t fake_submits(struct ri_service *service);
 unsigned fake_last_flags(struct ri_service *service);
+/* From here on threads can watch; then: what is held is released by whoever
+ * watches.  One service at a time. */
+void fake_watch(struct ri_service *service);
+void fake_answer(struct ri_service *service);
+bool fake_await_watchers(struct ri_service *service, size_t count);
 /* Completes what is held: error 0 carries it out. */
 void fake_release(struct ri_service *service, int error, uint32_t status);
 

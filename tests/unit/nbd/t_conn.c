@@ -141,6 +141,54 @@ waiting_reads__completed_in_a_burst__data_arrive(void **state)
     close(fd);
 }
 
+/* --- answers that the connection's thread takes in itself ------------------ */
+
+static void
+waiting_reads__answers_can_be_watched__thread_takes_them(void **state)
+{
+    static const unsigned counts[] = { 1, 4, 64, 64, 64, 200 };
+    struct bench *bench = *state;
+    uint8_t data[512];
+    uint32_t error;
+    int fd;
+
+    hold(bench);
+    fake_watch(bench->service);
+    fd = client_open(bench, "A", false);
+    for (size_t round = 0; round < sizeof counts / sizeof counts[0]; round++) {
+        for (unsigned i = 0; i < counts[round]; i++)
+            client_request(fd, 0, NBD_CMD_READ, i, HOLD + 512 * i, 512);
+        assert_true(fake_await_held(bench->service, counts[round]));
+        fake_answer(bench->service);
+        for (unsigned i = 0; i < counts[round]; i++) {
+            assert_true(client_any(fd, &error) < counts[round]);
+            assert_int_equal(error, 0);
+            client_receive(fd, data, sizeof data);
+        }
+    }
+    close(fd);
+    assert_true(fake_await_watchers(bench->service, 0));
+}
+
+static void
+client_vanishes__its_thread_watches__it_does_no_more(void **state)
+{
+    struct bench *bench = *state;
+    int fd;
+
+    hold(bench);
+    fake_watch(bench->service);
+    fd = client_open(bench, "A", false);
+    assert_true(fake_await_watchers(bench->service, 1));
+    for (unsigned i = 0; i < 64; i++)
+        client_request(fd, 0, NBD_CMD_READ, i, HOLD + 512 * i, 512);
+    assert_true(fake_await_held(bench->service, 64));
+    close(fd);
+    assert_true(fake_await_watchers(bench->service, 0));
+    assert_true(fake_await_opens(bench->service, 0));
+    assert_int_equal(bench->service->cancelled, 64);
+}
+
 /* --- replies sent by who completes, while requests come in ---------------- */
 
 #define PIECE 16384u
@@ -505,6 +553,8 @@ main(void)
         WITH_BENCH(thousand_waiting__same_connection__goes_on),
         WITH_BENCH(waiting_read__completed_on_another_thread__data_arrive),
         WITH_BENCH(waiting_reads__completed_in_a_burst__data_arrive),
+        WITH_BENCH(waiting_reads__answers_can_be_watched__thread_takes_them),
+        WITH_BENCH(client_vanishes__its_thread_watches__it_does_no_more),
         WITH_BENCH(
             waiting_reads__more_asked_for_while_they_are_sent__each_gets_its_own),
         WITH_BENCH(client_vanishes__replies_being_sent_by_another__all_ends),

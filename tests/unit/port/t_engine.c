@@ -5,6 +5,8 @@
  */
 #include "support.h"
 
+#include "base/watch.h"
+
 #define SENSE_OF(call)                                                         \
     ((ULONG) ((call)->sense[2] & 15) << 16 | (ULONG) (call)->sense[12] << 8 |  \
      (call)->sense[13])
@@ -587,6 +589,39 @@ requests__warmed_up__allocate_nothing(void **state)
     assert_int_equal(io_allocation_count(), before);
 }
 
+static unsigned left;
+
+static bool
+nothing_to_take(struct watch_source *source)
+{
+    return false;
+}
+
+static void
+count_left(struct watch_source *source)
+{
+    left++;
+}
+
+/* The drive may take seconds; others wait for answers of the source. */
+static void
+watcher_of_another_device__uses_an_emulated_drive__leaves_it(void **state)
+{
+    struct rig *rig = *state;
+    struct watch_source source = { .take = nothing_to_take,
+                                   .left = count_left };
+    struct call call;
+
+    left = 0;
+    watch_begin();
+    assert_true(watch_offer(&source, 0));
+    tur(&call, FREE);
+    run(rig, &call);
+    assert_int_equal(left, 1);
+    assert_false(watch_is_watched(&source));
+    watch_end();
+}
+
 int
 main(void)
 {
@@ -618,6 +653,7 @@ main(void)
         TEST(claim__second__busy_until_released),
         TEST(function__unknown__invalid_request),
         TEST(requests__warmed_up__allocate_nothing),
+        TEST(watcher_of_another_device__uses_an_emulated_drive__leaves_it),
     };
 
     return cmocka_run_group_tests_name("port engine", tests, NULL, NULL);

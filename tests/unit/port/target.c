@@ -154,6 +154,8 @@ login(struct target *target, const struct pdu *in)
                                "DataDigest=None\0AuthMethod=None";
     unsigned refuse = __atomic_load_n(&target->refuse, __ATOMIC_ACQUIRE);
     uint8_t head[48];
+    char address[256];
+    uint32_t len = 0;
 
     reply_head(head, in, 0x23);
     head[1] = in->head[1];
@@ -164,7 +166,12 @@ login(struct target *target, const struct pdu *in)
         head[1] = 0;
         head[36] = (uint8_t) (refuse >> 8); /* class, detail */
         head[37] = (uint8_t) refuse;
-        target_send(target, head, NULL, 0);
+        if (target->elsewhere != NULL)
+            len =
+                1 + (uint32_t) snprintf(address, sizeof address,
+                                        "TargetAddress=%s", target->elsewhere);
+        __atomic_fetch_add(&target->attempts, 1, __ATOMIC_RELEASE);
+        target_send(target, head, len != 0 ? address : NULL, len);
         return;
     }
     if ((in->head[1] & 0x83) == 0x83)

@@ -40,6 +40,7 @@ struct target {
     bool (*command)(struct target *target, const struct pdu *in);
     void *context;
     unsigned refuse;            /* atomic: logins, with this status; 0: not */
+    const char *elsewhere;      /* ... and this TargetAddress; NULL: none */
     bool deaf;                  /* atomic: nothing is answered from now on */
     int port;                   /* of 127.0.0.1; 0: any, kept afterwards */
 
@@ -48,7 +49,8 @@ struct target {
     bool stop;                  /* atomic */
     pthread_t thread;
     uint32_t status_sn, command_sn;
-    unsigned sessions;          /* atomic: logins so far */
+    unsigned sessions;          /* atomic: logins so far, ... */
+    unsigned attempts;          /* atomic: ... and those that were refused */
     unsigned sent[256];         /* atomic: commands so far, by operation code */
 };
 

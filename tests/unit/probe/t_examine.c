@@ -67,10 +67,10 @@ do_it(void *context, const char *what)
     }
 }
 
-static bool
-says_done(void *context)
+static enum said
+says(void *context)
 {
-    return ((struct hand *) context)->asked == 4;
+    return ((struct hand *) context)->asked == 4 ? SAID_DONE : SAID_NOTHING;
 }
 
 static const char *
@@ -97,10 +97,9 @@ guided__emulated_drive__announces_and_nothing_is_wrong(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct vscsi_config config = { .name = "p", .type = types[i] };
         struct hand hand = { .drive = vscsi_new(&config) };
-        struct examine_host host = { .context = &hand,
-                                     .ask = do_it,
-                                     .says_done = says_done,
-                                     .limit_ms = 5000 };
+        struct examine_host host = {
+            .context = &hand, .ask = do_it, .says = says, .limit_ms = 5000
+        };
         struct link link;
         json_t *report, *row;
         size_t at;
@@ -257,6 +256,92 @@ machine__removable_drives_and_their_holders(void **state)
     json_decref(rows);
 }
 
+/* sr says 2097151 sectors of a drive without a medium; udev writes down what it
+ * has seen, and blanks of labels as \x20. */
+static void
+machine__medium_and_volume__as_kernel_and_udev_have_them(void **state)
+{
+    json_t *rows = json_array();
+    size_t at;
+
+    (void) state;
+    make_drive("sg40", "sr4", "5\n", "1\n");
+    put("sys/class/block/sr4/size", "2097151\n");
+    put("sys/class/block/sr4/dev", "11:4\n");
+    put("run/udev/data/b11:4", "E:ID_CDROM=1\nE:ID_FS_LABEL=OLD\n"
+                               "E:ID_FS_TYPE=iso9660\n");
+    make_drive("sg41", "sr5", "5\n", "1\n");
+    put("sys/class/block/sr5/size", "2097151\n");
+    put("sys/class/block/sr5/dev", "11:5\n");
+    make_drive("sg42", "sdx", "0\n", "1\n");
+    put("sys/class/block/sdx/dev", "8:42\n");
+    put("run/udev/data/b8:42", "E:ID_FS_LABEL=MY_DISK\n"
+                               "E:ID_FS_LABEL_ENC=MY\\x20DISK\n"
+                               "E:ID_FS_TYPE=vfat\n");
+    make_drive("sg43", "sdy", "0\n", "1\n");
+    put("sys/class/block/sdy/dev", "8:43\n");
+    put("run/udev/data/b8:43", "E:ID_PART_TABLE_TYPE=gpt\n"
+                               "E:ID_PART_TABLE_UUID=1234-ABCD\n");
+    put("proc/swaps", "Filename Type Size Used Priority\n"
+                      "/dev/sdy2 partition 1024 0 -2\n");
+    drives_of_machine(folder, rows);
+    at = json_array_size(rows) - 4;
+    assert_string_equal(field(rows, at, "medium"), "none");
+    assert_string_equal(field(rows, at, "volume"), "");
+    assert_int_equal(json_integer_value(json_object_get(
+                         json_array_get(rows, at), "size_bytes")),
+                     0);
+    assert_string_equal(field(rows, at + 1, "medium"), "unknown");
+    assert_string_equal(field(rows, at + 2, "volume"), "MY DISK (vfat)");
+    assert_string_equal(field(rows, at + 3, "volume"), "1234-ABCD (gpt)");
+    assert_string_equal(field(rows, at + 3, "held_by"),
+                        "the system swaps to it");
+    json_decref(rows);
+}
+
+/* Of any of its nodes, also of a disk that is no candidate. */
+static void
+machine__held_by__of_one_node(void **state)
+{
+    char path[512], from[512], text[256];
+
+    (void) state;
+    put("sys/devices/pci/host9/scsi_generic/sg50/dev", "21:50\n");
+    put("sys/devices/pci/host9/block/sdw/dev", "8:50\n");
+    put("sys/class/scsi_generic/sg50/dev", "21:50\n");
+    put("sys/class/block/sdw/dev", "8:50\n");
+    snprintf(path, sizeof path, "%s/sys/devices/pci/host9", folder);
+    snprintf(from, sizeof from, "%s/sys/class/scsi_generic/sg50/device",
+             folder);
+    assert_int_equal(symlink(path, from), 0);
+    snprintf(from, sizeof from, "%s/sys/class/block/sdw/device", folder);
+    assert_int_equal(symlink(path, from), 0);
+    put("proc/self/mounts", "/dev/sdw1 /srv ext4 rw 0 0\n");
+    drives_held_by(folder, "/dev/sg50", text, sizeof text);
+    assert_string_equal(text, "mounted at /srv");
+    drives_held_by(folder, "/dev/sdw", text, sizeof text);
+    assert_string_equal(text, "mounted at /srv");
+    drives_held_by(folder, "/dev/nothing", text, sizeof text);
+    assert_string_equal(text, "");
+    drives_held_by(folder, "iscsi://x/y/1", text, sizeof text);
+    assert_string_equal(text, "");
+}
+
+static void
+machine__without_module_sg__is_said_where_there_are_drives(void **state)
+{
+    char empty[96];
+
+    (void) state;
+    assert_true(drives_can_be_seen(folder));
+    snprintf(empty, sizeof empty, "%s/other", folder);
+    assert_true(drives_can_be_seen(empty)); /* no SCSI at all */
+    put("other/sys/class/scsi_device/0:0:0:0/x", "");
+    assert_false(drives_can_be_seen(empty));
+    put("other/sys/class/scsi_generic/sg0/x", "");
+    assert_true(drives_can_be_seen(empty));
+}
+
 static void
 machine__tape_drive__any_of_its_nodes_is_open(void **state)
 {
@@ -288,8 +373,9 @@ machine__tape_drive__any_of_its_nodes_is_open(void **state)
 static void
 options__a_stick_by_its_serial__a_driver_is_taken_out_of_the_way(void **state)
 {
-    json_t *lines = json_array();
+    json_t *lines = json_array(), *rows;
     char path[512], from[512];
+    size_t at;
 
     (void) state;
     put("sys/devices/usb1/1-2/idVendor", "0951\n");
@@ -308,6 +394,15 @@ options__a_stick_by_its_serial__a_driver_is_taken_out_of_the_way(void **state)
     assert_string_equal(json_string_value(json_array_get(lines, 2)),
                         "own = yes");
     json_array_clear(lines);
+    /* `drives` says the serial number that match takes. */
+    put("sys/devices/usb1/1-2/host3/3:0:0:0/type", "5\n");
+    rows = json_array();
+    drives_of_machine(folder, rows);
+    for (at = 0; at < json_array_size(rows); at++)
+        if (strcmp(field(rows, at, "name"), "/dev/sg30") == 0)
+            break;
+    assert_string_equal(field(rows, at, "serial"), "4C530001");
+    json_decref(rows);
     /* Built in, and nobody's. */
     put("sys/class/scsi_generic/sg31/device/type", "5\n");
     drives_options(folder, "/dev/sg31", "OWN", lines);
@@ -354,7 +449,7 @@ capacity_that_no_number_holds__wrong_and_no_size(void **state)
 {
     static const struct link_ops ops = { boast, leave };
     static const struct examine_host host = { .ask = do_it };
-    struct link link = { &ops, NULL, "scripted" };
+    struct link link = { &ops, NULL, "scripted", false, false };
     json_t *report = examine("boaster", &link, &host, false);
 
     (void) state;
@@ -397,6 +492,11 @@ main(void)
         cmocka_unit_test(sense__both_formats_and_nonsense),
         cmocka_unit_test(machine__removable_drives_and_their_holders),
         cmocka_unit_test(machine__tape_drive__any_of_its_nodes_is_open),
+        cmocka_unit_test(
+            machine__medium_and_volume__as_kernel_and_udev_have_them),
+        cmocka_unit_test(machine__held_by__of_one_node),
+        cmocka_unit_test(
+            machine__without_module_sg__is_said_where_there_are_drives),
         cmocka_unit_test(
             options__a_stick_by_its_serial__a_driver_is_taken_out_of_the_way),
     };

@@ -148,7 +148,7 @@ the_prompt(void)
 {
     struct ri_prompt_info info = { 0 };
 
-    for (int i = 0; i < 50000 && open_prompts(&info) != 1; i++)
+    for (int i = 0; i < 600000 && open_prompts(&info) != 1; i++)
         usleep(100);
     assert_int_equal(open_prompts(&info), 1);
     return info;
@@ -180,6 +180,7 @@ texts__of_requests__title_volume_serial_drive_and_advice(void **state)
         { STATUS_MEDIA_WRITE_PROTECTED, "Write protected",
           "remove the protection" },
         { STATUS_DEVICE_NOT_READY, "Drive not ready", "door is closed" },
+        { STATUS_DEVICE_NOT_READY, "Drive not ready", "does not answer" },
         { STATUS_IO_TIMEOUT, "No answer", "Check the drive" },
         { STATUS_VERIFY_REQUIRED, "Not verified", "put it back" },
     };
@@ -252,6 +253,8 @@ texts__of_what_became_of_it__a_tape_is_no_volume(void **state)
     assert_false(info.tape);
     prompt_event_text(PROMPT_ARRIVED, &info, text);
     assert_non_null(strstr(text, "volume ARCHIVE-A is back"));
+    prompt_event_text(PROMPT_DROPPED, &info, text);
+    assert_non_null(strstr(text, "volume ARCHIVE-A is not waited for"));
     prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
     world.tape = "a blank tape";
     raise_irp(STATUS_NO_MEDIA_IN_DEVICE);
@@ -582,13 +585,13 @@ R181_R183__answer_retry__dispatched_again_as_often_as_it_fails(void **state)
         assert_int_equal(request.dispatched, nth);
         assert_int_equal(the_prompt().status, (uint32_t) STATUS_WRONG_VOLUME);
         assert_int_equal(prompt_answer(the_prompt().id, RI_RETRY), 0);
-        for (int i = 0; i < 50000 && __atomic_load_n(&request.dispatched,
-                                                     __ATOMIC_ACQUIRE) == nth;
+        for (int i = 0; i < 600000 && __atomic_load_n(&request.dispatched,
+                                                      __ATOMIC_ACQUIRE) == nth;
              i++)
             usleep(100);
     }
     for (int i = 0;
-         i < 50000 && !__atomic_load_n(&request.done, __ATOMIC_ACQUIRE); i++)
+         i < 600000 && !__atomic_load_n(&request.done, __ATOMIC_ACQUIRE); i++)
         usleep(100);
     assert_int_equal(request.result.Status, STATUS_SUCCESS);
     assert_int_equal(request.result.Information, 512);

@@ -122,9 +122,10 @@ static const struct {
       "iscsi://HOST[:PORT]/TARGET[/LUN]" },
     { "[library l]\nport = iscsi\nurl = iscsi://h/iqn.t:x\n", 3,
       "iscsi://HOST[:PORT]/TARGET/LUN" },
-    { "[drive a]\n[drive d]\nport = iscsi\n"
-      "url = iscsi://127.0.0.1:1/iqn.t:x\n",
-      2, "iscsi://127.0.0.1:1/iqn.t:x cannot be asked for its units" },
+    { "[drive d]\nport = iscsi\nurl = iscsi://127.0.0.1:1/iqn.t:x\n"
+      "[library l]\nport = iscsi\nurl = iscsi://127.0.0.1:1/iqn.t:x/0\n"
+      "drive = d\n",
+      7, "d, of line 1, means all units of a target; name one" },
     { "[drive d]\nport = iscsi\nurl = iscsi://h/iqn.t:x\ntype = floppy\n", 1,
       "type = floppy" },
     { "[drive d]\nport = iscsi\nurl = iscsi://h/iqn.t:x\nmatch = serial:1\n", 1,
@@ -220,6 +221,85 @@ bytes_of_0__are_not_called_a_long_line(void **state)
     fclose(file);
     assert_int_equal(ri_config_load(path, &config, &error), -EINVAL);
     assert_non_null(strstr(error.text, ":2: a byte of the line is 0"));
+}
+
+/* inih of Debian takes 198 bytes; a path may have 1023, a URL too. */
+static void
+long_lines__are_read_like_others(void **state)
+{
+    static char text[70000], word[66000];
+    struct ri_config config;
+    struct ri_error error = { "" };
+    const struct ri_drive_config *drive;
+
+    (void) state;
+    memset(word, 'x', sizeof word);
+    snprintf(text, sizeof text,
+             "# %.300s\n"
+             "[drive d] ; %.300s\n"
+             "port = sg\n"
+             "device : /dev/%.900s ; a comment; %.300s\n"
+             "own = yes\n"
+             "[drive e]   \n"
+             "  ; %.300s\n"
+             "port=sg\n"
+             "device = /dev/a;b%.300s   \n",
+             word, word, word, word, word, word);
+    assert_int_equal(load(text, &config, &error), 0);
+    assert_int_equal(config.drive_count, 2);
+    drive = &config.drives[0];
+    assert_int_equal(strlen(drive->device), 905);
+    assert_int_equal(strncmp(drive->device, "/dev/xxx", 8), 0);
+    assert_true(drive->own);
+    assert_int_equal(drive->value_line, 4);
+    assert_int_equal(strlen(config.drives[1].device), 308);
+    assert_int_equal(strncmp(config.drives[1].device, "/dev/a;bxx", 10), 0);
+    ri_config_free(&config);
+}
+
+static void
+long_lines__that_are_wrong__are_told_by_their_line(void **state)
+{
+    static char text[140000], word[70000];
+    static const struct {
+        const char *before, *after, *says;
+    } wrong[] = {
+        { "[drive d]\nport = sg\ndevice = /", "\n",
+          ":3: device: longer than 1023 bytes" },
+        { "[drive d]\nfault = ", "\n", ":2: fault: longer than 255 bytes" },
+        { "[drive d]\n", "\n", ":2: neither [section] nor key = value" },
+        { "a = ", "\n", ":1: \"a\" stands before any section" },
+        { "[drive d]\nmedium =", "\n  more\n", "2: medium: longer than" },
+        { "[drive d]\ntype = disk\n  ", "\n", ":3: a line that begins with" },
+        { "[driver disk]\nkey = ", "\n", ":2: key: longer than 1023 bytes" },
+        { "[library l]\nparameter = a=", "\n",
+          ":2: parameter: longer than 1023 bytes" },
+    };
+    struct ri_config config;
+    struct ri_error error = { "" };
+
+    (void) state;
+    memset(word, 'x', sizeof word);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, "%s%.1100s%s", wrong[i].before, word,
+                 wrong[i].after);
+        assert_true(load(text, &config, &error) < 0);
+        if (strstr(error.text, wrong[i].says) == NULL)
+            fail_msg("case %zu: \"%s\" lacks \"%s\"", i, error.text,
+                     wrong[i].says);
+    }
+    /* One goes on with a long line that was right. */
+    snprintf(text, sizeof text,
+             "[drive d]\nport = sg\ndevice = /%.300s\n\n more\n", word);
+    assert_true(load(text, &config, &error) < 0);
+    assert_non_null(strstr(error.text, ":5: a line that begins with a blank"));
+    snprintf(text, sizeof text, "[drive d]\n# %.65533s\n", word);
+    assert_int_equal(load(text, &config, &error), 0);
+    ri_config_free(&config);
+    snprintf(text, sizeof text, "[drive d]\n# %.65534s\n", word);
+    assert_true(load(text, &config, &error) < 0);
+    assert_non_null(
+        strstr(error.text, ":2: the line is longer than 65535 bytes"));
 }
 
 static void
@@ -382,6 +462,16 @@ library__bad__names_the_line(void **state)
         { "[library a]\nport = air\n", "port: \"air\" is none of virtual" },
         { "[library a]\nadopt = perhaps\n", "neither yes nor no" },
         { "[library a]\nfault = at noon\n", ":2: fault: " },
+        { "[library a]\nmedia = /tmp\nfault = at 1 read do busy\n",
+          ":3: fault: rule \"at 1 read do busy\": it would never match: "
+          "robots" },
+        { "[library a]\ndrive-fault = at 1 write do busy\nmedia = /tmp\n",
+          ":2: drive-fault: rule \"at 1 write do busy\": it would never "
+          "match: CD drives" },
+        { "[library a]\ndrive-fault = at 1 move do busy\n"
+          "drive-type = tape\nmedia = /tmp\n",
+          ":2: drive-fault: rule \"at 1 move do busy\": it would never "
+          "match: tapes" },
         { "[library a]\nstate = here\n", "is not an absolute path" },
         { "[library a]\nparameter = A\n", "is not NAME=VALUE" },
         { "[library a]\nhands = 2\n", ":2: \"hands\" is no key" },
@@ -502,6 +592,8 @@ main(void)
         cmocka_unit_test(good__every_key__is_taken),
         cmocka_unit_test(bad__names_the_line_and_what_is_wrong),
         cmocka_unit_test(bytes_of_0__are_not_called_a_long_line),
+        cmocka_unit_test(long_lines__are_read_like_others),
+        cmocka_unit_test(long_lines__that_are_wrong__are_told_by_their_line),
         cmocka_unit_test(iscsi_urls__as_people_write_them),
         cmocka_unit_test(registry_values__are_kept_as_lines),
         cmocka_unit_test(library__every_key__is_taken),

@@ -87,7 +87,7 @@ the_volume(void)
     do {                                                                       \
         int tries_ = 0;                                                        \
                                                                                \
-        while (!(condition) && tries_++ < 50000)                               \
+        while (!(condition) && tries_++ < 600000)                              \
             usleep(100);                                                       \
         assert_true(tries_ < 50000);                                           \
     } while (0)

@@ -195,7 +195,7 @@ begin_io(struct client *client, enum ri_op op, uint64_t offset)
     ({                                                                         \
         int tries_ = 0;                                                        \
                                                                                \
-        while (!(condition) && tries_++ < 20000)                               \
+        while (!(condition) && tries_++ < 60000)                               \
             usleep(1000);                                                      \
         (condition);                                                           \
     })

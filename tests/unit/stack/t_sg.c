@@ -13,10 +13,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -225,7 +227,73 @@ plugged_again__under_another_name__is_known(void **state)
     assert_false(sg_matches(&after, match));
 }
 
+/* A reader for two sorts of cards: one USB device, one serial number. */
+static void
+two_units__of_one_usb_device__are_not_each_other(void **state)
+{
+    struct sg_found first = found_as("sg10"), second;
+    char match[SG_MATCH_MAX];
+
+    (void) state;
+    add_device("devices/pci0/usb1/1-2/1-2:1.0/host3/target3:0:0/3:0:0:1",
+               "sg11", "sd", "sdc", "0\n", "\000\200\006");
+    second = found_as("sg11");
+    assert_string_equal(second.serial, first.serial);
+    sg_remember(&first, match);
+    assert_true(sg_matches(&second, match));
+    assert_false(sg_is_still(&first, &second));
+    assert_true(sg_is_still(&first, &first));
+    /* A disk of an array may be mapped as another unit. */
+    first.slot = second.slot = -1;
+    assert_true(sg_is_still(&first, &second));
+    second.type = 5;
+    assert_false(sg_is_still(&first, &second));
+}
+
+/* A name in /dev outlives its device where nobody takes it away; that is a drive
+ * that is away, and no error of the configuration. */
+static void
+device__whose_node_is_left__is_not_there(void **state)
+{
+    char path[256];
+    struct sg_found found;
+
+    (void) state;
+    assert_int_equal(sg_of_device(&roots, "/dev/null", &found), -ENODEV);
+    put("sys/dev/char/1:3/dev", "1:3\\n");
+    assert_int_equal(sg_of_device(&roots, "/dev/null", &found), -ENOTSUP);
+    /* Driver sg comes later. */
+    run("rm -r %s/sys/" CD "/scsi_generic && mkdir -p %s/sys/bus/scsi && "
+        "ln -s ../../../../../../bus/scsi %s/sys/" CD "/subsystem",
+        top, top, top);
+    put("dev/sr0", "");
+    snprintf(path, sizeof path, "%s/dev/sr0", top);
+    assert_int_equal(sg_of_device(&roots, path, &found), -ENXIO);
+}
+
 /* --- owning --------------------------------------------------------------------- */
+
+static const char *
+notes(void)
+{
+    static char folder[80];
+
+    snprintf(folder, sizeof folder, "%s/run/own", top);
+    return folder;
+}
+
+/* As a service has it that starts. */
+static int
+open_locked(const char *name)
+{
+    char path[256];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%s", top, name);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    return fd;
+}
 
 static void
 refused(const char *says)
@@ -234,7 +302,7 @@ refused(const char *says)
     struct sg_found found = found_as("sg10");
     char text[512] = "";
 
-    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    claim.notes = notes();
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text),
                      -EBUSY);
     assert_non_null(strstr(text, says));
@@ -262,6 +330,52 @@ used__mount_swap_holder_process__each_is_named(void **state)
     /* One whose root is another than ours. */
     run("ln -sfn /newroot/dev/sdb1 %s/proc/4242/fd/5", top);
     refused("/dev/sdb1 is open in process 4242 (smartd)");
+}
+
+/* What has no process and no number of this disk. */
+static void
+used__btrfs_loop_bsg_ourselves__each_is_named(void **state)
+{
+    (void) state;
+    put("proc/self/mountinfo",
+        "40 1 0:44 / /pool rw,noatime shared:1 - btrfs /dev/sdb1 rw\\n");
+    refused("sdb is mounted on /pool");
+    put("proc/self/mountinfo", "40 1 0:44 / /pool rw - btrfs /dev/sdba1 rw\\n"
+                               "41 1 0:45 / /x rw - 9p sdb rw\\n");
+    put("sys/class/block/loop3/loop/backing_file", "/dev/sdb1\\n");
+    refused("loop3 is a loop over /dev/sdb1");
+    put("sys/class/block/loop3/loop/backing_file", "/srv/sdb1\\n");
+    run("mkdir -p %s/proc/4242/fd && ln -s /dev/bsg/3:0:0:0 %s/proc/4242/fd/5",
+        top, top);
+    put("proc/4242/comm", "sg_persist\\n");
+    refused("/dev/bsg/3:0:0:0 is open in process 4242 (sg_persist)");
+    run("ln -sfn /dev/bsg/3:0:0:1 %s/proc/4242/fd/5", top);
+    /* An image of this very service. */
+    run("mkdir -p %s/proc/%d/fd && ln -s /dev/sg10 %s/proc/%d/fd/4 && "
+        "ln -s /dev/sdb %s/proc/%d/fd/5",
+        top, (int) getpid(), top, (int) getpid(), top, (int) getpid());
+    refused("/dev/sdb is open in process");
+}
+
+static void
+used__number_of_another_drive_begins_as_ours__is_not_ours(void **state)
+{
+    struct sg_found found = found_as("sg9");
+    char text[256];
+
+    (void) state;
+    put("sys/class/block/sr10/dev", "11:10\\n");
+    put("proc/self/mountinfo", "29 1 11:10 / /cd rw - iso9660 /dev/sr10 rw\\n");
+    strcpy(found.block, "sr1");
+    assert_int_equal(sg_used_by(&roots, &found, text, sizeof text), 0);
+    strcpy(found.block, "sr10");
+    assert_int_equal(sg_used_by(&roots, &found, text, sizeof text), -EBUSY);
+    /* Of names that end in a digit, partitions have a p. */
+    put("sys/class/block/sr1p1/dev", "11:17\\n");
+    put("proc/self/mountinfo", "29 1 11:17 / /cd rw - iso9660 /dev/x rw\\n");
+    assert_int_equal(sg_used_by(&roots, &found, text, sizeof text), 0);
+    strcpy(found.block, "sr1");
+    assert_int_equal(sg_used_by(&roots, &found, text, sizeof text), -EBUSY);
 }
 
 /* A container's mount, which /proc/self does not show. */
@@ -378,7 +492,7 @@ tape__with_its_driver__is_owned_or_refused(void **state)
     char text[512] = "";
 
     (void) state;
-    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    claim.notes = notes();
     assert_int_equal(sg_claim(&claim, &found, SG_ALONE, text, sizeof text),
                      -EBUSY);
     assert_non_null(strstr(text, "driver st of the kernel has st0: "));
@@ -396,6 +510,7 @@ tape__with_its_driver__is_owned_or_refused(void **state)
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text),
                      -ENOENT);
     assert_non_null(strstr(text, "driver st cannot be unbound from 9:0:0:1"));
+    assert_null(strstr(text, "root")); /* who could do no more */
 }
 
 static void
@@ -436,17 +551,17 @@ owned__driver_is_sent_away__and_comes_back(void **state)
     char text[512] = "";
 
     (void) state;
-    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    claim.notes = notes();
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "3:0:0:0");
-    assert_string_equal(get("run/own/d"), "devpath /" USB);
+    assert_string_equal(get("run/own/3:0:0:0"), "devpath /" USB);
     /* Its writer lives. */
     snprintf(text, sizeof text, "%s/run/own", top);
     assert_int_equal(sg_restore(&roots, text), 0);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "");
     sg_unclaim(&claim);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "3:0:0:0");
-    assert_string_equal(get("run/own/d"), "");
+    assert_string_equal(get("run/own/3:0:0:0"), "");
 }
 
 static void
@@ -457,7 +572,7 @@ killed__next_start_puts_it_back(void **state)
     char text[512] = "";
 
     (void) state;
-    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    claim.notes = notes();
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     close(claim.note_fd); /* as the kernel does */
     snprintf(text, sizeof text, "%s/run/own", top);
@@ -469,6 +584,63 @@ killed__next_start_puts_it_back(void **state)
     assert_int_equal(sg_restore(&roots, text), 0);
 }
 
+/* Each has a drive that is called as the other's is: the note is the device's. */
+static void
+two_services__of_drives_of_one_name__both_own_theirs(void **state)
+{
+    struct sg_claim ours = { .roots = &roots, .notes = notes(), .note_fd = -1 };
+    struct sg_claim theirs = ours;
+    struct sg_found stick = found_as("sg10"), disc = found_as("sg9");
+    char text[512] = "";
+
+    (void) state;
+    assert_int_equal(sg_claim(&ours, &stick, SG_OWN, text, sizeof text), 0);
+    assert_int_equal(sg_claim(&theirs, &disc, SG_OWN, text, sizeof text), 0);
+    assert_string_equal(get("run/own/3:0:0:0"), "devpath /" USB);
+    assert_string_equal(get("run/own/1:0:0:0"), "devpath /" CD);
+    sg_unclaim(&ours);
+    assert_string_equal(get("run/own/1:0:0:0"), "devpath /" CD);
+    /* One that is about to be given back after a kill. */
+    close(theirs.note_fd);
+    theirs.note_fd = open_locked("run/own/1:0:0:0");
+    ours =
+        (struct sg_claim){ .roots = &roots, .notes = notes(), .note_fd = -1 };
+    assert_int_equal(sg_claim(&ours, &disc, SG_OWN, text, sizeof text), -EBUSY);
+    assert_non_null(strstr(text, "another service is giving 1:0:0:0 back"));
+    close(theirs.note_fd);
+}
+
+/* Its driver came back, and somebody was quicker than we. */
+static void
+owned__then_mounted__is_not_ours_any_more(void **state)
+{
+    struct sg_claim claim = { .roots = &roots,
+                              .notes = notes(),
+                              .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    (void) state;
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
+    assert_false(sg_is_shared(&claim));
+    put("proc/self/mountinfo",
+        "29 1 8:17 / /media/stick rw - vfat /dev/sdb1 rw\n");
+    found = found_as("sg10");
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, "sdb is mounted on /media/stick"));
+    assert_string_equal(get("run/own/3:0:0:0"), "");
+    assert_int_equal(claim.note_fd, -1);
+    /* From then on others' processes are a reason again. */
+    put("proc/self/mountinfo", "");
+    run("mkdir -p %s/proc/4242/fd && ln -s /dev/sdb %s/proc/4242/fd/5", top,
+        top);
+    put("proc/4242/comm", "dd\n");
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, "(dd)"));
+}
+
 static void
 unbind_refused__polling_is_stopped_instead(void **state)
 {
@@ -477,7 +649,7 @@ unbind_refused__polling_is_stopped_instead(void **state)
     char text[512] = "";
 
     (void) state;
-    snprintf(claim.note, sizeof claim.note, "%s/run/own/d", top);
+    claim.notes = notes();
     put("sys/class/block/sdb/events_poll_msecs", "2000");
     run("rm %s/sys/bus/scsi/drivers/sd/unbind", top);
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
@@ -501,7 +673,11 @@ main(void)
         T(device__by_any_of_its_names__is_the_same),
         T(matches__by_serial_path_and_kind),
         T(plugged_again__under_another_name__is_known),
+        T(two_units__of_one_usb_device__are_not_each_other),
+        T(device__whose_node_is_left__is_not_there),
         T(used__mount_swap_holder_process__each_is_named),
+        T(used__btrfs_loop_bsg_ourselves__each_is_named),
+        T(used__number_of_another_drive_begins_as_ours__is_not_ours),
         T(used__mounted_in_another_namespace__named_and_what_tells_of_it),
         T(driver__polling_or_not__is_a_reason_unless_owned),
         T(tape__by_its_nodes__found_and_its_users_named),
@@ -509,6 +685,8 @@ main(void)
         T(shared__driver_and_readers_stay__mounts_are_a_reason),
         T(owned__driver_is_sent_away__and_comes_back),
         T(killed__next_start_puts_it_back),
+        T(two_services__of_drives_of_one_name__both_own_theirs),
+        T(owned__then_mounted__is_not_ours_any_more),
         T(unbind_refused__polling_is_stopped_instead),
     };
 

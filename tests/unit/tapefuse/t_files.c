@@ -134,7 +134,7 @@ open_file(const char *name, int flags)
     do {                                                                       \
         int ticks = 0;                                                         \
         while (!(condition)) {                                                 \
-            assert_true(ticks++ < 5000);                                       \
+            assert_true(ticks++ < 60000);                                      \
             (void) poll(NULL, 0, 1);                                           \
         }                                                                      \
     } while (0)

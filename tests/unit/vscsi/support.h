@@ -150,11 +150,11 @@ number_at(const uint8_t *at, unsigned bytes)
     return value;
 }
 
-/* A wait with an end: polls every millisecond for at most five seconds. */
+/* A wait with an end: polls every millisecond for at most a minute. */
 #define WAIT_FOR(condition)                                   \
     do {                                                      \
         for (int tries = 0; !(condition); tries++) {          \
-            assert_true(tries < 5000);                        \
+            assert_true(tries < 60000);                       \
             usleep(1000);                                     \
         }                                                     \
     } while (0)

@@ -431,6 +431,74 @@ rules__that_are_none__say_why(void **state)
     assert_int_equal(TUR(rig), 0x062900);
 }
 
+/* What the standards have no such command for: SBC (a disk), MMC (a CD drive,
+ * which reads), SSC (a tape drive), SMC (a robot). */
+static void
+rules__that_could_never_match__are_refused(void **state)
+{
+    static const struct {
+        enum vscsi_type type;
+        const char *rule;
+        bool good;
+    } rows[] = {
+        { VSCSI_DISK, "at 1 write do yank", true },
+        { VSCSI_DISK, "at 1 flush lba 0-7 do yank", true },
+        { VSCSI_DISK, "at 1 any lba 0-7 do yank", true },
+        { VSCSI_DISK, "at 1 tur lba 0-7 do yank", false },
+        { VSCSI_DISK, "at 1 0x00 lba 0-7 do yank", false },
+        { VSCSI_DISK, "at 1 filemark do yank", false },
+        { VSCSI_DISK, "at 1 space do yank", false },
+        { VSCSI_DISK, "at 1 rewind do yank", false },
+        { VSCSI_DISK, "at 1 move do yank", false },
+        { VSCSI_DISK, "at 1 inventory do yank", false },
+        { VSCSI_DISK, "at 1 any do stuck", false },
+        { VSCSI_DISK, "at 1 read do lie-twice", false },
+        /* A number may be sent, known or not. */
+        { VSCSI_DISK, "at 1 0xA5 do yank", true },
+        { VSCSI_CDROM, "at 1 read do yank", true },
+        { VSCSI_CDROM, "at 1 data do yank", true },
+        { VSCSI_CDROM, "at 1 write do yank", false },
+        { VSCSI_CDROM, "at 1 flush do yank", false },
+        { VSCSI_CDROM, "at 1 0x2A do sense 5/20/00", true },
+        { VSCSI_FLOPPY, "at 1 write do yank", true },
+        { VSCSI_FLOPPY, "at 1 locate do yank", false },
+        { VSCSI_TAPE, "at 1 filemark lba 0-7 do yank", true },
+        { VSCSI_TAPE, "at 1 space do yank", true },
+        { VSCSI_TAPE, "at 1 locate do yank", true },
+        { VSCSI_TAPE, "at 1 rewind do yank", true },
+        { VSCSI_TAPE, "at 1 load do yank", true },
+        { VSCSI_TAPE, "at 1 flush do yank", true },
+        { VSCSI_TAPE, "at 1 exchange do yank", false },
+        { VSCSI_TAPE, "at 1 any do door", false },
+        { VSCSI_CHANGER, "at 1 move do stuck", true },
+        { VSCSI_CHANGER, "at 1 exchange do half", true },
+        { VSCSI_CHANGER, "at 1 status do lie-cut 9", true },
+        { VSCSI_CHANGER, "at 1 position do delay 3", true },
+        { VSCSI_CHANGER, "at 1 inventory do unreadable", true },
+        { VSCSI_CHANGER, "at 1 tur do becoming-ready 5", true },
+        { VSCSI_CHANGER, "at 1 read do busy", false },
+        { VSCSI_CHANGER, "at 1 write do busy", false },
+        { VSCSI_CHANGER, "at 1 filemark do busy", false },
+        { VSCSI_CHANGER, "at 1 move lba 0-7 do busy", false },
+        { VSCSI_CHANGER, "at 1 move do yank", false },
+    };
+    struct rig *rig = *state;
+    char why[256];
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        why[0] = '\0';
+        if (vscsi_fault_check(rows[i].type, rows[i].rule, why, sizeof why) !=
+            (rows[i].good ? 0 : -EINVAL))
+            fail_msg("%d: %s: %s", rows[i].type, rows[i].rule, why);
+        if (!rows[i].good)
+            assert_non_null(strstr(why, rows[i].rule));
+    }
+    assert_int_equal(
+        vscsi_fault_add(rig->drive, "at 1 space do yank", why, sizeof why),
+        -EINVAL);
+    assert_non_null(strstr(why, "never match: disks have no such command"));
+}
+
 int
 main(void)
 {
@@ -452,6 +520,7 @@ main(void)
         TEST(delay__medium_changed_meanwhile__attention, disk),
         TEST(lose__until_aborted_or_reset, disk),
         TEST(rules__that_are_none__say_why, disk),
+        TEST(rules__that_could_never_match__are_refused, disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
