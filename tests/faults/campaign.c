@@ -169,8 +169,10 @@ choose_round(void)
         break;
     }
     world->remote = world->drives != FLOPPY && chance(3) == 0;
-    event("round of kind %d, blocks of %u, log %d, remote %d", world->drives,
-          world->unit * BLOCK, world->log, world->remote);
+    world->silent = world->remote && chance(3) == 0;
+    event("round of kind %d, blocks of %u, log %d, remote %d, silent %d",
+          world->drives, world->unit * BLOCK, world->log, world->remote,
+          world->silent);
 }
 
 static void

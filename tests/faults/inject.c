@@ -24,6 +24,7 @@
 #include "base/fault.h"
 #include "port/port_internal.h"
 #include "baton.h"
+#include "target.h"
 #include "vscsi/vscsi_internal.h"
 #include "world.h"
 
@@ -73,12 +74,24 @@ medium_outside(void)
     return n == 0 ? -1 : out[chance((uint64_t) n)];
 }
 
-/* With several writes on their way to a target nothing helps against a medium
- * that is torn out though it is locked: only the first hears of it. */
+/* The medium that was in a drive last, or -1. */
+static int last_in[DRIVES];
+
+/* What is too fast for what a target's drive can tell is not done. */
 bool
-may_leave(int drive)
+may_take(int drive, int m)
 {
-    return !world->remote || drive_at[drive]->prevents == 0;
+    return !world->remote || target_may_take(drive, m != last_in[drive]);
+}
+
+int
+hand_put_in(int drive, int m)
+{
+    int rc = vscsi_insert(drive_at[drive], world->media[m].path, NULL, 0);
+
+    if (rc == 0 && world->remote)
+        target_taken(drive);
+    return rc;
 }
 
 void
@@ -161,7 +174,7 @@ rule_action(int d, char *out, size_t max)
 {
     int m;
 
-    switch (chance(may_leave(d) ? 10 : 8)) {
+    switch (chance(10)) {
     case 0:
     case 1:
     case 2:
@@ -187,7 +200,9 @@ rule_action(int d, char *out, size_t max)
         break;
     case 8:
         m = medium_outside();
-        if (m >= 0) {
+        if (m < 0 || !may_take(d, m))
+            m = medium_in(d);
+        if (m >= 0 && may_take(d, m)) {
             snprintf(out, max, "swap %s", world->media[m].path);
             break;
         }
@@ -284,12 +299,18 @@ __wrap_vscsi_execute(struct vscsi_nexus *nexus, struct vscsi_command *command)
               command->sense_len > 13 ? command->sense[2] & 15 : 0,
               command->sense_len > 13 ? command->sense[12] : 0,
               command->sense_len > 13 ? command->sense[13] : 0);
-    if (inject_now() && may_leave(d) && chance(4) == 0) {
+    if (inject_now() && chance(4) == 0) {
         fault_note("drive %d: pulled out after op %02x", d, op);
         vscsi_yank(nexus->drive);
     }
     baton_point();
     return at_once;
+}
+
+bool
+inject_nothing(struct vscsi_nexus *nexus, struct vscsi_command *command)
+{
+    return __real_vscsi_execute(nexus, command);
 }
 
 /* --- what reaches a medium --------------------------------------------------------- */
@@ -355,6 +376,20 @@ __wrap_cache_drop(struct cache *cache)
             model_cache_lost(medium_in(d));
 }
 
+int __real_vscsi_insert(struct vscsi_drive *, const char *, char *, size_t);
+int __wrap_vscsi_insert(struct vscsi_drive *, const char *, char *, size_t);
+int
+__wrap_vscsi_insert(struct vscsi_drive *drive, const char *image,
+                    char *out_text, size_t text_max)
+{
+    int d = index_of(drive);
+    int rc = __real_vscsi_insert(drive, image, out_text, text_max);
+
+    if (rc == 0 && d >= 0)
+        last_in[d] = medium_index(image);
+    return rc;
+}
+
 /* --- what is made ------------------------------------------------------------------- */
 
 struct vscsi_drive *__real_vscsi_new(const struct vscsi_config *);
@@ -385,6 +420,8 @@ void
 inject_reset(void)
 {
     memset(drive_at, 0, sizeof drive_at);
+    for (int d = 0; d < DRIVES; d++)
+        last_in[d] = -1;
     drives_made = 0;
     inject_one_in = 0;
 }

@@ -24,10 +24,11 @@
 #include "vscsi/vscsi_internal.h"
 #include "world.h"
 
-#define STEPS      24  /* before all is put right */
-#define TURNS      3   /* of steps, of one service */
-#define POLLED_S   90  /* between two looks at a drive that tells nothing */
-#define PATIENCE_S 400 /* until what can go on has come to its end */
+#define STEPS       24  /* before all is put right */
+#define TURNS       3   /* of steps, of one service */
+#define POLLED_S    90  /* between two looks at a drive that tells nothing */
+#define SLOW_HAND_S 100 /* until a drive has been seen empty */
+#define PATIENCE_S  400 /* until what can go on has come to its end */
 
 static const char *const names[DRIVES] = { "disk0", "disk1", "disk2" };
 
@@ -132,8 +133,13 @@ static void
 put_in(int d, int m)
 {
     struct ri_error error = { "" };
-    int rc = world->remote
-                 ? vscsi_insert(drive_at[d], world->media[m].path, NULL, 0)
+    int rc = -EBUSY;
+
+    for (int s = 0; s < SLOW_HAND_S && !may_take(d, m); s++)
+        baton_sleep_ms(1000);
+    if (may_take(d, m) && medium_in(d) < 0 && drive_with(m) < 0)
+        rc = world->remote
+                 ? hand_put_in(d, m)
                  : ri_insert(service, names[d], world->media[m].path, &error);
 
     event("hand: medium %d into drive %d: %d", m, d, rc);
@@ -143,10 +149,7 @@ static void
 pull_out(int d)
 {
     struct ri_error error = { "" };
-    int rc = -EBUSY;
-
-    if (may_leave(d))
-        rc = world->remote ? vscsi_yank(drive_at[d])
+    int rc = world->remote ? vscsi_yank(drive_at[d])
                            : ri_yank(service, names[d], &error);
 
     event("hand: pulled out of drive %d: %d", d, rc);

@@ -90,3 +90,17 @@ order_is_check(const struct order *order)
     return order->kind == COMMAND && order->command.result == VSCSI_DONE &&
            order->command.status == SCSI_STATUS_CHECK_CONDITION;
 }
+
+bool
+order_is_read(const struct order *order)
+{
+    uint8_t op = order->command.cdb[0];
+
+    return order->kind == COMMAND && (op == 0x28 || op == 0xA8 || op == 0x88);
+}
+
+bool
+order_is_write(const struct order *order)
+{
+    return order->kind == COMMAND && order->command.dir == VSCSI_TO_DRIVE;
+}

@@ -83,6 +83,36 @@ put_residual(const struct order *order, struct scsi_task *task)
     task->residual = chance(2) == 0 ? 0xFFFFFF00u : left + 1 + chance(4096);
 }
 
+/* Less than it says: the rest, or a piece of it, is not sent. */
+static void
+put_some(const struct order *order, uint8_t *to)
+{
+    uint32_t len = order->command.transferred;
+    uint32_t piece = 4096 * (uint32_t) chance(len / 4096 + 1);
+    uint32_t end = piece + 4096;
+
+    if (chance(4) != 0 || end > len) {
+        memcpy(to, order->data, BLOCK * (uint32_t) chance(len / BLOCK));
+        return;
+    }
+    memcpy(to, order->data, piece);
+    memcpy(to + end, order->data + end, len - end);
+}
+
+static void
+put_data(const struct order *order, struct scsi_task *task)
+{
+    uint8_t *to;
+
+    if (order->command.dir != VSCSI_FROM_DRIVE || task->iovector_in.niov != 1)
+        return;
+    to = task->iovector_in.iov[0].iov_base;
+    if (order->hides_short && order->command.transferred >= BLOCK)
+        put_some(order, to);
+    else
+        memcpy(to, order->data, order->command.transferred);
+}
+
 static void
 deliver_command(struct link *link, struct order *order)
 {
@@ -99,10 +129,9 @@ deliver_command(struct link *link, struct order *order)
     if (status == SCSI_STATUS_CHECK_CONDITION)
         put_sense(order, task);
     put_residual(order, task);
+    target_told(order, status);
     task->status = status;
-    if (order->command.dir == VSCSI_FROM_DRIVE && task->iovector_in.niov == 1)
-        memcpy(task->iovector_in.iov[0].iov_base, order->data,
-               order->command.transferred);
+    put_data(order, task);
     order_free(order);
     done((struct iscsi_context *) link, status, task, context);
 }
@@ -222,6 +251,7 @@ __wrap_iscsi_destroy_context(struct iscsi_context *iscsi)
 
     while ((order = order_any(is_of, iscsi)) != NULL)
         leave(order);
+    target_lost(link_of(iscsi)->d);
     link_of(iscsi)->used = false;
     return 0;
 }
@@ -420,6 +450,7 @@ __wrap_iscsi_scsi_command_async(struct iscsi_context *iscsi, int lun,
     (void) lun;
     (void) data;
     order->task = task;
+    order->locked = target_believed_locked(link->d);
     memcpy(command->cdb, task->cdb, sizeof command->cdb);
     command->cdb_len = (uint8_t) task->cdb_size;
     command->dir = ways[task->xfer_dir];

@@ -28,6 +28,10 @@ struct end {
     struct vscsi_nexus *nexus;
     uint64_t stopped_ms; /* until then */
     unsigned refusals;   /* of logins */
+    /* What its initiator has reason to believe. */
+    bool locked; /* PREVENT is in force, and no change was told since */
+    bool full;   /* it was not told that there is no medium */
+    bool hushed; /* what the drive would say next is not for it */
 };
 
 static struct end ends[DRIVES];
@@ -93,11 +97,28 @@ command_done(struct vscsi_command *command)
     answer(command->context);
 }
 
+/* The unit attention of a new medium is taken by nobody. */
+static void
+hush(struct end *end)
+{
+    struct vscsi_command look;
+
+    end->hushed = false;
+    for (int i = 0; i < 4; i++) {
+        look = (struct vscsi_command){ .cdb_len = 6 };
+        if (!inject_nothing(end->nexus, &look) || look.sense_len < 14 ||
+            (look.sense[2] & 15) != 6)
+            return;
+    }
+}
+
 static void
 carry_out(struct order *order)
 {
     struct vscsi_nexus *nexus = ends[order->d].nexus;
 
+    if (ends[order->d].hushed)
+        hush(&ends[order->d]);
     order->state = AT_WORK;
     order->command.done = command_done;
     order->command.context = order;
@@ -252,6 +273,99 @@ be_target(void *unused)
     return unused;
 }
 
+/* --- what the initiator knows ------------------------------------------------------ */
+
+bool
+target_believed_locked(int d)
+{
+    return ends[d].locked;
+}
+
+void
+target_lost(int d)
+{
+    ends[d].locked = ends[d].full = false;
+}
+
+static void
+told_good(struct end *end, const uint8_t *cdb)
+{
+    switch (cdb[0]) {
+    case 0x1E: /* PREVENT, ALLOW */
+        end->locked = (cdb[4] & 1) != 0;
+        break;
+    case 0x00: /* TEST UNIT READY, and what moves data */
+    case 0x28:
+    case 0x2A:
+    case 0x88:
+    case 0x8A:
+        end->full = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Sense that was cut short tells less than it should. */
+void
+target_told(const struct order *order, int status)
+{
+    struct end *end = &ends[order->d];
+    const uint8_t *sense = order->command.sense;
+
+    if (status == SCSI_STATUS_GOOD)
+        told_good(end, order->command.cdb);
+    if (status != SCSI_STATUS_CHECK_CONDITION || order->lies_sense ||
+        order->command.sense_len < 14 || sense[0] != 0x70)
+        return;
+    if ((sense[2] & 15) == 6)
+        end->locked = false;
+    if ((sense[2] & 15) == 2 && sense[12] == 0x3A)
+        end->locked = end->full = false;
+}
+
+static bool
+is_under_way(const struct order *order, const void *d)
+{
+    return order->kind == COMMAND && order->d == *(const int *) d &&
+           (order->state == SENT || order->state == AT_WORK);
+}
+
+static bool
+is_write_under_a_lock(const struct order *order, const void *d)
+{
+    return order_is_write(order) && order->locked && is_under_way(order, d);
+}
+
+static bool
+is_about_data(const struct order *order, const void *d)
+{
+    return order->command.cdb[0] != 0 && is_under_way(order, d);
+}
+
+/*
+ * Of several writes that were sent for a locked medium only the first hears that
+ * another one is there.  A drive that says nothing has to be seen empty, and
+ * then everything that was sent for the medium before has to be over: also of
+ * the same one, for with it the drive's cache was gone.
+ */
+bool
+target_may_take(int d, bool other)
+{
+    const struct end *end = &ends[d];
+
+    if (world->silent)
+        return !end->full && order_any(is_about_data, &d) == NULL;
+    return !other ||
+           (!end->locked && order_any(is_write_under_a_lock, &d) == NULL);
+}
+
+void
+target_taken(int d)
+{
+    ends[d].hushed = world->silent;
+}
+
 /* --- what can go wrong with a command --------------------------------------------- */
 
 static void
@@ -265,14 +379,19 @@ lose_session(struct link *link)
 static void
 stop_target(int d)
 {
-    int m = medium_outside();
+    int before = medium_in(d), m = medium_outside();
 
     ends[d].stopped_ms = baton_now_ms() + chance(STOPPED);
-    if (m < 0 || !may_leave(d) || chance(2) == 0)
+    if (before < 0 || chance(2) == 0)
+        return;
+    if (m < 0 || !may_take(d, m))
+        m = before;
+    event("drive %d: medium %d is torn out", d, before);
+    vscsi_yank(drive_at[d]);
+    if (!may_take(d, m))
         return;
     event("drive %d: medium %d is put in meanwhile", d, m);
-    vscsi_yank(drive_at[d]);
-    vscsi_insert(drive_at[d], world->media[m].path, NULL, 0);
+    hand_put_in(d, m);
 }
 
 void
@@ -287,8 +406,10 @@ target_go_wrong(struct order *order)
         "a false residual",
         "false sense",
         "logins are refused",
+        "it is short, and nobody is told",
     };
-    unsigned what = (unsigned) chance(sizeof words / sizeof words[0]);
+    unsigned last = sizeof words / sizeof words[0] - 1;
+    unsigned what = (unsigned) chance(order_is_read(order) ? last + 1 : last);
 
     fault_note("drive %d op %02x: %s", order->d, order->command.cdb[0],
                words[what]);
@@ -310,6 +431,9 @@ target_go_wrong(struct order *order)
         break;
     case 6:
         order->lies_sense = true;
+        break;
+    case 8:
+        order->hides_short = true;
         break;
     case 7:
         ends[order->d].refusals = 1 + (unsigned) chance(4);

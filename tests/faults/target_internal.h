@@ -43,7 +43,9 @@ struct order {
     struct vscsi_command command;
     uint8_t *data;
     uint32_t response; /* of task management; why a login is refused */
-    bool good, loses_session, loses_answer, lies_residual, lies_sense;
+    bool good, loses_session, loses_answer, lies_residual, lies_sense,
+        hides_short;
+    bool locked; /* it was sent when its medium was believed to be kept in */
 };
 
 /* --- orders.c --------------------------------------------------------------- */
@@ -61,6 +63,10 @@ struct order *order_of(const struct link *link, const struct scsi_task *task);
 struct order *order_any(bool (*fits)(const struct order *, const void *),
                         const void *what);
 bool order_is_check(const struct order *order);
+/* Of blocks. */
+bool order_is_read(const struct order *order);
+
+bool order_is_write(const struct order *order);
 
 /* --- target.c --------------------------------------------------------------- */
 
@@ -68,6 +74,10 @@ bool target_runs(void);
 /* There is something to do, or to take; until then, or so long. */
 void target_wake(void);
 void target_wait(uint64_t ms);
+/* The initiator has an answer, with this status; or it has lost the session. */
+void target_told(const struct order *order, int status);
+void target_lost(int d);
+bool target_believed_locked(int d);
 /* Something that a network, or a target, does wrong with it. */
 void target_go_wrong(struct order *order);
 /* ... and with a login, a sign of life, or task management. */

@@ -71,6 +71,7 @@ struct world {
     /* what this round is about */
     bool log;                       /* services have their log on disk */
     bool remote;                    /* drives are units of iSCSI targets */
+    bool silent;                    /* ... which tell of no new medium */
     enum drive_kind drives;         /* all of them */
     uint32_t blocks;                /* of each medium */
     uint32_t unit;                  /* blocks of one of the drive's */
@@ -145,8 +146,13 @@ int medium_in(int drive);
 int drive_with(int m);
 /* In no drive, or -1. */
 int medium_outside(void);
-/* Does the drive give its medium away now? */
-bool may_leave(int drive);
+/* Can that medium be put in now, as far as a hand is concerned? */
+bool may_take(int drive, int m);
+int hand_put_in(int drive, int m);
+/* A command that nobody sees, and nothing happens to. */
+struct vscsi_nexus;
+struct vscsi_command;
+bool inject_nothing(struct vscsi_nexus *nexus, struct vscsi_command *command);
 /* Is it time for one? */
 bool inject_now(void);
 /* Ends this process, as it is; some of the disk's caches may be lost, too. */
