@@ -9,6 +9,7 @@ SPDX-License-Identifier: MIT
 import asyncio
 import threading
 
+from house import HANG
 from tgt import free_port
 
 COMMAND, DATA_OUT = 0x01, 0x05          # from the initiator
@@ -46,7 +47,7 @@ class Cut:
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        assert self.ready.wait(10)
+        assert self.ready.wait(HANG)
 
     def _run(self):
         asyncio.set_event_loop(self.loop)

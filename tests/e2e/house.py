@@ -3,7 +3,10 @@
 Service starts the real program in a folder of its own, speaks its control
 API, and ends it by its pid; Client is an NBD connection whose requests may
 wait.  Nothing here sleeps for a fixed time to let something happen: until()
-looks until it is so, steady() looks that it stays so.
+looks until it is so, steady() looks that it stays so.  Without a limit of the
+caller's they give up after HANG seconds, which proves nothing but that it
+hangs; a limit that is given proves something, and is longer on a machine that
+has other things to do (pace()).
 
 SPDX-License-Identifier: MIT
 """
@@ -32,16 +35,29 @@ SLOW = float(os.environ.get("REINSERT_SLOW", "1"))
 SANITIZED = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|"
                        r"Assertion .* failed|KeBugCheck|BugCheck|\bBUG\b")
 MIB = 1 << 20
+HANG = 60.0
 
 
-def until(condition, what="it", seconds=5.0):
+def pace():
+    """How many times longer things take here and now than on a machine that
+    has nothing else to do."""
+    return SLOW * max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
+def limit(seconds):
+    """None: until it is a hang."""
+    return HANG * SLOW if seconds is None else seconds * pace()
+
+
+def until(condition, what="it", seconds=None):
     """What condition returns, once that is true."""
-    end = time.monotonic() + seconds * SLOW
+    begin = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        assert time.monotonic() - begin < limit(seconds), (
+            f"{what}: not within {limit(seconds):g} s")
         time.sleep(0.005)
 
 
@@ -63,7 +79,7 @@ class ApiError(Exception):
 
 class UnixHTTP(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=20 * SLOW)
+        super().__init__("localhost", timeout=HANG * SLOW)
         self.path = path
 
     def connect(self):
@@ -132,7 +148,7 @@ class Service:
         self.stopped = True
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(10 * SLOW)
+            self.process.wait(HANG * SLOW)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -214,23 +230,25 @@ class Service:
                 return v
         return None
 
-    def mounted(self, *names, seconds=5.0):
+    def mounted(self, *names, seconds=None):
         until(lambda: all((self.volume(n) or {}).get("state") == "mounted"
                           for n in names), f"{names} mounted", seconds)
 
-    def absent(self, name, seconds=5.0):
+    def absent(self, name, seconds=None):
         until(lambda: self.volume(name)["state"] == "absent",
               f"{name} absent", seconds)
 
-    def one_prompt(self, volume, seconds=1.0):
-        """The one question for this volume."""
+    def one_prompt(self, volume, seconds=None, user=None):
+        """The one question for this volume, which user (a Busy) uses."""
         def find():
+            if user is not None:
+                user.go_on()
             mine = [p for p in self.prompts() if p["volume"] == volume]
             assert len(mine) <= 1, mine
             return mine and mine[0]
         return until(find, f"a question for {volume}", seconds)
 
-    def no_prompt(self, seconds=5.0):
+    def no_prompt(self, seconds=None):
         until(lambda: not self.prompts(), "no question", seconds)
 
     # --- clients ---
@@ -245,7 +263,7 @@ class Service:
         """The command line."""
         return subprocess.run(
             [REINSERT, *words, "--control", self.control], text=True,
-            capture_output=True, timeout=30 * SLOW, cwd=self.folder, **more)
+            capture_output=True, timeout=HANG * SLOW, cwd=self.folder, **more)
 
 
 class Pending:
@@ -277,21 +295,21 @@ class Pending:
             if not self.over():
                 self.ended, self.error = True, error
 
-    def wait(self, seconds=10.0):
+    def wait(self, seconds=None):
         """The error, or None."""
-        end = time.monotonic() + seconds * SLOW
+        begin = time.monotonic()
         while not self.over():
-            assert time.monotonic() < end, (
-                f"a request waits for more than {seconds:g} s")
+            assert time.monotonic() - begin < limit(seconds), (
+                f"a request waits for more than {limit(seconds):g} s")
             self.turn()
         return self.error
 
-    def good(self, seconds=10.0):
+    def good(self, seconds=None):
         error = self.wait(seconds)
         assert error is None, str(error)
         return bytes(self.buffer.to_bytearray()) if self.buffer else None
 
-    def fails(self, *errnos, seconds=10.0):
+    def fails(self, *errnos, seconds=None):
         error = self.wait(seconds)
         assert error is not None, "the request was said to be done"
         assert error.errnum in (errnos or (errno.EIO,)), str(error)
@@ -318,9 +336,9 @@ class Client:
     def size(self):
         return self.handle.get_size()
 
-    def sent(self, pending, seconds=5.0):
-        """The request is in the socket as a whole."""
-        end = time.monotonic() + seconds * SLOW
+    def sent(self, pending):
+        """The request is in the socket as a whole, or nobody takes it."""
+        end = time.monotonic() + 5 * SLOW
         while (self.handle.aio_get_direction() & nbd.AIO_DIRECTION_WRITE
                and time.monotonic() < end):
             pending.turn()
@@ -341,13 +359,13 @@ class Client:
     def flush_on(self):
         return self.sent(Pending(self, self.handle.aio_flush(), None))
 
-    def read(self, offset, length, seconds=10.0):
+    def read(self, offset, length, seconds=None):
         return self.read_on(offset, length).good(seconds)
 
-    def write(self, offset, data, flags=0, seconds=10.0):
+    def write(self, offset, data, flags=0, seconds=None):
         return self.write_on(offset, data, flags).good(seconds)
 
-    def flush(self, seconds=10.0):
+    def flush(self, seconds=None):
         return self.flush_on().good(seconds)
 
 
@@ -393,3 +411,27 @@ class Fio:
             self.process.kill()
         self.process.wait()
         self.process.stderr.close()
+
+
+class Busy:
+    """Fio after fio, each to its good end: somebody uses the volume at any
+    moment, however long the other things take."""
+
+    def __init__(self, *words, **keys):
+        self.words, self.keys = words, keys
+        self.fio = Fio(*words, **keys)
+
+    def go_on(self):
+        if not self.fio.running():
+            self.good()
+            self.fio.close()
+            self.fio = Fio(*self.words, **self.keys)
+
+    def running(self):
+        return self.fio.running()
+
+    def good(self, seconds=60.0):
+        self.fio.good(seconds)
+
+    def close(self):
+        self.fio.close()

@@ -128,8 +128,8 @@ class Hands:
                    "a request that waits", away)
         self.dice.shuffle(self.drives)
         self._do("insert", self.drives[0], self.image)
-        self.s.mounted(self.uuid, seconds=20)
-        self.s.no_prompt(20)
+        self.s.mounted(self.uuid)
+        self.s.no_prompt()
 
     def _question(self, busy, again):
         if not busy():

@@ -9,7 +9,7 @@ import struct
 import subprocess
 
 import house
-from house import REINSERT, SLOW, until
+from house import HANG, REINSERT, SLOW, until
 
 # <sys/mtio.h>
 MTIOCTOP = 0x40086D01
@@ -50,7 +50,7 @@ class Mounted:
             stderr=open(self.log, "w", encoding="utf-8"))
         self.lines = []
         until(self.is_there if drive_is_there else self.is_mounted,
-              "the tape files", 10)
+              "the tape files")
 
     def is_mounted(self):
         assert self.process.poll() is None, self.said()
@@ -69,13 +69,13 @@ class Mounted:
 
     def unmount(self):
         subprocess.run(["fusermount3", "-u", self.folder], check=True)
-        assert self.process.wait(20 * SLOW) == 0, self.said()
+        assert self.process.wait(HANG * SLOW) == 0, self.said()
 
     def close(self):
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10 * SLOW)
+                self.process.wait(HANG * SLOW)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

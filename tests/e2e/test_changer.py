@@ -15,7 +15,7 @@ import textwrap
 
 import pytest
 
-from house import REINSERT, SLOW, until
+from house import HANG, REINSERT, SLOW, until
 
 BUILD = os.path.abspath(os.path.join(os.path.dirname(REINSERT), "..", ".."))
 SGNODE = os.path.join(BUILD, "tests", "changer", "sgnode.so")
@@ -60,7 +60,7 @@ class Ours:
     def __call__(self, *words):
         return subprocess.run([self.link, "-f", self.name, *words],
                               env=self.env, text=True, capture_output=True,
-                              timeout=30 * SLOW)
+                              timeout=HANG * SLOW)
 
     def elements(self):
         done = self("--json", "status")

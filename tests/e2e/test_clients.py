@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import pages
-from house import SLOW, steady, until, volumes
+from house import HANG, SLOW, steady, until, volumes
 
 
 @pytest.mark.parametrize("start", ["qemu-img ", "qemu-io ", "fio "])
@@ -27,10 +27,10 @@ def test_a_client_of_the_page_waits(serve, media, start):
                           stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT) as client:
         try:
-            s.one_prompt("ARCHIVE-A", 10)
+            s.one_prompt("ARCHIVE-A")
             steady(lambda: client.poll() is None, "a client that waits", 1)
             s.insert("right", media.a)
-            said, _ = client.communicate(timeout=30 * SLOW)
+            said, _ = client.communicate(timeout=HANG * SLOW)
         finally:
             client.kill()
     assert client.returncode == 0, said
@@ -62,7 +62,7 @@ class QemuIo:
 
     def good(self, done):
         until(lambda: any(done in line for line in self.lines)
-              or self.process.poll() is not None, done, 30)
+              or self.process.poll() is not None, done)
         assert "failed" not in "".join(self.lines), self.lines
         assert self.process.poll() is None, self.lines
 

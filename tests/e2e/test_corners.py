@@ -33,8 +33,7 @@ def test_one_medium_carried_between_two_drives_under_load(
     def write():
         data = os.urandom(16384)
         while not stop.is_set():
-            c.write(offset + random.randrange(length // 16384) * 16384, data,
-                    seconds=30)
+            c.write(offset + random.randrange(length // 16384) * 16384, data)
             done.append(1)
 
     writer = threading.Thread(target=write)
@@ -155,5 +154,5 @@ def test_a_drive_that_is_busy_for_a_while_is_not_given_up(
     s.mounted("ARCHIVE-A")
     c = s.client("ARCHIVE-A")
     clients.append(c)
-    assert c.read(offset, 4096, seconds=30) == bytes_at(media.a, offset, 4096)
+    assert c.read(offset, 4096) == bytes_at(media.a, offset, 4096)
     s.no_prompt()

@@ -51,7 +51,7 @@ class Rig:
             pending.append(self.client.write_on(self.at + slot * BLOCK,
                                                 self.wrote[slot]))
         for one in pending:
-            one.good(30)
+            one.good()
         for slot in slots:
             assert self.client.read(self.at + slot * BLOCK,
                                     BLOCK) == self.wrote[slot]
@@ -112,7 +112,7 @@ def test_P1_P2_session_lost_at_every_pdu(rig, what):
         rig.workload(n)
         cut = rig.cut.cuts
         rig.cut.rule = lambda pdu, to_target: PASS
-        rig.service.no_prompt(20)
+        rig.service.no_prompt()
         rig.check()
         if not cut:
             break
@@ -143,7 +143,7 @@ def test_lost_answer_is_not_waited_for_for_ever(rig):
         3, lambda pdu, to_target: not to_target and pdu.opcode == RESPONSE,
         DROP)
     rig.workload(1)
-    rig.service.no_prompt(20)
+    rig.service.no_prompt()
     rig.check()
 
 
@@ -162,7 +162,7 @@ def test_P2_target_that_lies_about_how_much_it_took(rig):
         return raw
     rig.cut.rule = rule
     writing = rig.client.write_on(rig.at, b"w" * BLOCK)
-    assert "EIO" in str(writing.wait(20))
+    assert "EIO" in str(writing.wait())
     assert lies
     rig.client.write(rig.at, b"w" * BLOCK)
     rig.wrote[0] = b"w" * BLOCK
@@ -201,6 +201,6 @@ def test_P2_target_whose_sense_data_are_nonsense(rig, sense):
     finally:
         rig.cut.rule = lambda pdu, to_target: PASS
     until(lambda: rig.service.volume("ARCHIVE-A")["state"] == "mounted",
-          "mounted again", 20)
+          "mounted again")
     rig.workload(5)
     rig.check()

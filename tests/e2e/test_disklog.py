@@ -17,7 +17,7 @@ import time
 import nbd
 import pytest
 
-from house import MIB, REINSERT, SLOW, bytes_at, until, volumes
+from house import HANG, MIB, REINSERT, SLOW, bytes_at, pace, until, volumes
 from test_unflushed import Model, read_much, unflushed
 
 NEVER = "3600"
@@ -112,7 +112,7 @@ def test_P8_requests_wait_for_it_after_the_restart(logged, media, clients):
     again = s.client("ARCHIVE-A")
     clients.append(again)
     read = again.read_on(model.offset, len(model.content))
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     assert prompt["drive"] == "left"
     s.insert("right", media.a)
     assert read.good() == bytes(model.content)
@@ -137,7 +137,7 @@ def test_P6_changed_elsewhere_after_a_kill_is_a_question(logged, media,
     again = s.client("ARCHIVE-A")
     clients.append(again)
     read = again.read_on(model.offset, 4096)
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     assert prompt["answers"] == ["use", "retry", "cancel"]
     name = s.answer(prompt, "use")["prompt"]["recovery"]
     read.fails(errno.EIO)
@@ -158,13 +158,13 @@ def test_P5_cancel_after_a_kill_leaves_a_recovery_file(logged, media, clients):
     again = s.client("ARCHIVE-A")
     clients.append(again)
     read = again.read_on(model.offset, 4096)
-    name = s.answer(s.one_prompt("ARCHIVE-A", 3), "cancel")["prompt"][
+    name = s.answer(s.one_prompt("ARCHIVE-A"), "cancel")["prompt"][
         "recovery"]
     read.fails(errno.EIO)
     assert unflushed(s) == 0
     s.kill()
     r = subprocess.run([REINSERT, "recover", "apply", name, "--to", media.a],
-                       text=True, capture_output=True, timeout=30 * SLOW)
+                       text=True, capture_output=True, timeout=HANG * SLOW)
     assert r.returncode == 0, r.stderr
     assert model.on(media.a)
     s.start()
@@ -185,7 +185,7 @@ def test_P5_killed_when_the_recovery_file_is_there_and_the_log_still_is(
     prompt = s.one_prompt("ARCHIVE-A")
     with contextlib.suppress(Exception):    # it dies before it answers
         s.answer(prompt, "cancel")
-    assert s.process.wait(10 * SLOW) == -signal.SIGKILL
+    assert s.process.wait(HANG * SLOW) == -signal.SIGKILL
     del read
     files = [n for n in os.listdir(s.recovery) if n.endswith(".recovery")]
     assert len(files) == 1 and len(logs(s)) == 1, "both, or no test"
@@ -198,7 +198,7 @@ def test_P5_killed_when_the_recovery_file_is_there_and_the_log_still_is(
     kept = s.call("GET", "/v1/recovery")["recovery"]
     assert [os.path.basename(k["file"]) for k in kept] == files
     assert s.stderr().count("killed before it could say so") == 1
-    assert s.stop() < 10 * SLOW
+    assert s.stop() < 10 * pace()
     s.start()
     s.mounted("ARCHIVE-A")
     assert s.stderr().count("killed before it could say so") == 1, "once"
@@ -253,7 +253,7 @@ def test_an_orderly_end_while_it_is_away_keeps_the_log(logged, media):
 
 def recover(*words):
     return subprocess.run([REINSERT, "recover", *words], text=True,
-                          capture_output=True, timeout=30 * SLOW)
+                          capture_output=True, timeout=HANG * SLOW)
 
 
 def test_recover_reads_a_log_without_a_service(logged, media):
@@ -456,7 +456,7 @@ def test_two_services_cannot_share_a_folder(logged, media, tmp_path):
                       f"nbd = unix:{tmp_path}/2n\ncontrol = {tmp_path}/2c\n"
                       "[drive d]\ntype = disk\n")
     r = subprocess.run([REINSERT, "serve", "--config", str(config)],
-                       text=True, capture_output=True, timeout=30 * SLOW)
+                       text=True, capture_output=True, timeout=HANG * SLOW)
     assert r.returncode == 1
     assert f"{s.logs} is used by another service" in r.stderr
 

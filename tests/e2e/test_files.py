@@ -70,9 +70,9 @@ class Mounted:
         os.makedirs(os.path.dirname(self.file))
         os.makedirs(self.tree)
         self._start("nbdfuse /")
-        until(lambda: os.path.exists(self.file), "nbdfuse", 20)
+        until(lambda: os.path.exists(self.file), "nbdfuse")
         self._start("fuse2fs ")
-        until(lambda: os.path.ismount(self.tree), "fuse2fs", 20)
+        until(lambda: os.path.ismount(self.tree), "fuse2fs")
 
     def _words(self, start):
         return shlex.split(pages.command(start, **self.names))

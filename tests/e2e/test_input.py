@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from house import (REINSERT, SLOW, ApiError, UnixHTTP, bytes_at, until,
+from house import (HANG, REINSERT, SLOW, ApiError, UnixHTTP, bytes_at, until,
                    volumes)
 
 BAD_CONFIG = [
@@ -31,6 +31,12 @@ BAD_CONFIG = [
     ("[drive a]\ntype = disk\nspeed = 11\n", 3, "speed"),
     ("[drive a]\ntype = disk\nload-ms = x\n", 3, "load-ms"),
     ("[drive a]\ntype = disk\nfault = at noon do nothing\n", 3, "noon"),
+    ("[drive a]\nfault = at 1 write do yank\ntype = cdrom\n", 2,
+     "never match: CD drives have no such command"),
+    ("[drive a]\ntype = disk\n[drive b]\ntype = tape\n"
+     "fault = at 1 move do busy\n", 5,
+     "never match: tapes have no such command"),
+    ("[drive a]\ntype = disk\nfault = at 1 any do stuck\n", 3, "robot"),
     ("[drive a]\ntype = disk\nmedium = /nonexistent/x.img\n", 3,
      "/nonexistent/x.img"),
     ("[drive a]\ntype = disk\n[drive a]\ntype = disk\n", None, "a"),
@@ -51,7 +57,7 @@ def test_bad_configuration(tmp_path, text, line, words):
     done = subprocess.run(
         [REINSERT, "serve", "--config", str(path), *more, "--control",
          str(tmp_path / "c.sock")], text=True, capture_output=True,
-        timeout=20 * SLOW)
+        timeout=HANG * SLOW)
     assert done.returncode == 2, done.stderr
     where = f"{path}:{line}: " if line else f"{path}:"
     assert where in done.stderr, done.stderr
@@ -60,10 +66,45 @@ def test_bad_configuration(tmp_path, text, line, words):
     assert not (tmp_path / "c.sock").exists()
 
 
+# What only the start finds out: text, line, words.
+BAD_START = [
+    ("[drive a]\nport = iscsi\nurl = iscsi://127.0.0.1:1/iqn.x:y/1\n"
+     "chap-user = joe\n", 4, "drive a: chap-user needs chap-secret"),
+    ("[drive a]\nmedium = {a}\n\n[drive b]\nmedium = {a}\n", 5,
+     "is already in drive a"),
+    ("[library l]\nslots = 2\nmedia = {folder}\nstate = {a}/x\n", 4,
+     "Not a directory"),
+    ("[drive a]\nport = sg\ndevice = {a}\n", 3, "is no SCSI drive"),
+    ("[library l]\nport = iscsi\nurl = iscsi://127.0.0.1:1/iqn.x:y/0\n"
+     "chap-user = joe\nstate = {folder}/state\ndrive = a\n"
+     "[drive a]\nport = iscsi\nurl = iscsi://127.0.0.1:1/iqn.x:y/1\n", 4,
+     "chap-user needs chap-secret"),
+    ("[service]\nunflushed-log = {a}/x\n[drive a]\n", 2, "unflushed-log"),
+]
+
+
+@pytest.mark.parametrize("text,line,words", BAD_START)
+def test_a_start_that_fails_names_the_line(tmp_path, text, line, words):
+    (tmp_path / "media").mkdir()
+    image = tmp_path / "a.img"
+    image.write_bytes(bytes(1 << 20))
+    path = tmp_path / "bad.conf"
+    path.write_text(text.format(a=image, folder=tmp_path / "media"))
+    env = {k: v for k, v in os.environ.items()
+           if k != "REINSERT_ISCSI_SECRET"}
+    done = subprocess.run(
+        [REINSERT, "serve", "--config", str(path), "--nbd",
+         f"unix:{tmp_path}/n.sock", "--control", str(tmp_path / "c.sock")],
+        text=True, capture_output=True, env=env, timeout=20 * SLOW)
+    assert done.returncode != 0, done.stdout
+    assert f"{path}:{line}: " in done.stderr, done.stderr
+    assert words in done.stderr, done.stderr
+
+
 def test_configuration_that_is_not_there(tmp_path):
     done = subprocess.run(
         [REINSERT, "serve", "--config", str(tmp_path / "none.conf")],
-        text=True, capture_output=True, timeout=20 * SLOW)
+        text=True, capture_output=True, timeout=HANG * SLOW)
     assert done.returncode == 2
     assert "none.conf" in done.stderr
 
@@ -175,7 +216,7 @@ def test_no_image_is_damaged_by_all_this(other, media):
 
 def talk(path, data, read=True):
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10 * SLOW)
+        s.settimeout(HANG * SLOW)
         s.connect(path)
         try:
             s.sendall(data)
@@ -241,7 +282,7 @@ MAGIC = struct.pack(">QQ", 0x4e42444d41474943, 0x49484156454F5054)
 def handshake(path, export):
     """A connection in transmission, through NBD_OPT_EXPORT_NAME."""
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(10 * SLOW)
+    s.settimeout(HANG * SLOW)
     s.connect(path)
     head = b""
     while len(head) < 18:
@@ -294,7 +335,7 @@ def test_nbd_client_that_does_not_take_its_replies(other):
             assert len(s.recv(1)) == 1
     c = other.client("ARCHIVE-C")
     for i in range(50):
-        c.read(i * 65536, 65536, seconds=2)
+        c.read(i * 65536, 65536)
     c.close()
     for s in sockets:
         s.close()

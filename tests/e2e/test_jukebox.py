@@ -15,7 +15,7 @@ import time
 import pytest
 
 import house
-from house import MIB, Client, bytes_at, until, volumes
+from house import MIB, Client, bytes_at, pace, until, volumes
 
 NAMES = ["EXT-1", "EXT-2", "EXT-3", "FAT-1", "FAT-2", "FAT-3"]
 LABELS = {name: f"VOL{i}" for i, name in enumerate(NAMES)}
@@ -198,7 +198,7 @@ def test_killed_while_a_volume_is_fetched(shelf):
     client.close()
     service.start()
     client = service.client(name)
-    assert len(client.read(0, 4096, seconds=20)) == 4096
+    assert len(client.read(0, 4096)) == 4096
     client.close()
     where = [e["barcode"] for e in service.elements() if e["full"]]
     assert sorted(where) == sorted(LABELS.values())
@@ -237,7 +237,7 @@ def test_scan_on_the_command_line(shelf):
 
 def cured(service, name, read):
     """The question goes by itself, and the request with it."""
-    read.good(20)
+    read.good()
     service.no_prompt()
     assert service.asked() == 1, service.stderr()
     read.client.close()
@@ -296,7 +296,7 @@ def test_the_robot_fails_then_works_again(shelf):
                            for n in range(11, 15)])
     name = service.in_slot()
     read = service.client(name).read_on(0, 4096)
-    prompt = service.one_prompt(name, seconds=5)
+    prompt = service.one_prompt(name)
     assert "failed to bring it" in prompt["text"] \
         or "can be emptied" in prompt["text"], prompt["text"]
     read.waits()
@@ -351,7 +351,7 @@ def test_a_drive_that_failed_three_cartridges(shelf):
     assert service.elements("drive")[0]["drive_set_aside"]
     for name in NAMES:
         client = service.client(name)
-        assert len(client.read(0, 4096, seconds=30)) == 4096
+        assert len(client.read(0, 4096)) == 4096
         client.close()
         assert not service.elements("drive")[0]["full"]
     assert service.asked() == 0
@@ -363,7 +363,7 @@ def test_a_medium_that_is_stuck_in_its_drive(shelf):
                                      for n in (12, 13)])
     name = service.in_slot()
     read = service.client(name).read_on(0, 4096)
-    prompt = service.one_prompt(name, seconds=5)
+    prompt = service.one_prompt(name)
     assert "no drive can be emptied" in prompt["text"], prompt["text"]
     read.waits()
     for _ in range(8):
@@ -390,7 +390,7 @@ def test_the_service_ends_in_the_middle_of_a_long_motion(shelf):
     until(lambda: service.library()["state"] == "moving", "a motion")
     begun = time.monotonic()
     service.stop()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 5 * pace()
     client.close()
     assert "by force" not in service.stderr()
     with open(service.config, encoding="utf-8") as file:
@@ -401,6 +401,6 @@ def test_the_service_ends_in_the_middle_of_a_long_motion(shelf):
     where = [e["barcode"] for e in service.elements() if e["full"]]
     assert sorted(where) == sorted(LABELS.values())
     client = service.client(name)
-    assert len(client.read(0, 4096, seconds=20)) == 4096
+    assert len(client.read(0, 4096)) == 4096
     client.close()
     assert service.asked() == 0

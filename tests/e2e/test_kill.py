@@ -38,7 +38,7 @@ class Gone(Exception):
 
 
 def good(request):
-    error = request.wait(20)
+    error = request.wait()
     if error is not None:
         # That would be an answer, and the service has no reason to give it.
         assert error.errnum != errno.EIO, str(error)
@@ -188,7 +188,7 @@ def test_P8_what_was_promised_survives_every_kill(serve, media, tmp_path,
             yanks += killer.done
             c.close()
             again(s, dice)
-            s.mounted("ARCHIVE-A", seconds=10)
+            s.mounted("ARCHIVE-A")
             c = s.client("ARCHIVE-A")
             ledger.check(c.read(offset, MIB), kind != "flushed")
     except AssertionError as broken:
@@ -262,7 +262,7 @@ def test_P8_fio_finds_what_it_wrote_after_every_kill(serve, media, clients,
         yanks += killer.done
         job.wait()
         again(s, dice)
-        s.mounted("ARCHIVE-A", seconds=10)
+        s.mounted("ARCHIVE-A")
         places = {whole, dice.choice(sorted(phases.done))}
         phases.verify(places)
         verified += len(places)

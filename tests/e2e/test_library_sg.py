@@ -14,7 +14,7 @@ from http.client import HTTPException
 import pytest
 
 import house
-from house import REINSERT, SLOW, volumes
+from house import HANG, REINSERT, SLOW, pace, volumes
 from sgbox import Box
 
 LABELS = [f"SG{n}" for n in range(1, 5)]
@@ -112,7 +112,7 @@ def test_words_of_mtx(machine):
     said = subprocess.run(
         [link, "-f", "/dev/box", "load", "2", "0", "status"], text=True,
         env=dict(os.environ, REINSERT_CONTROL=m.service.control),
-        capture_output=True, timeout=30 * SLOW, check=True).stdout
+        capture_output=True, timeout=HANG * SLOW, check=True).stdout
     assert "Data Transfer Element 0:Full (Storage Element 2 Loaded)" in said
 
 
@@ -128,12 +128,12 @@ def test_service_ends_in_a_motion_that_cannot_be_taken_back(machine):
     begin = time.monotonic()
     m.service.stop()
     assert m.service.process.returncode == 0, m.service.stderr()
-    assert time.monotonic() - begin < 2 * SLOW
+    assert time.monotonic() - begin < 2 * pace()
     waits.join()
     # The emulation ended with the service, its arm in mid-air.
     m = machine()
     house.until(lambda: "a motion of cartridge SG1 was interrupted" in
-                m.service.stderr(), "what became of it", 10)
+                m.service.stderr(), "what became of it")
     assert m.where()["SG1"] == ("slot", 1)
 
 
@@ -160,7 +160,7 @@ def test_drives_are_known_by_their_serial_numbers(machine):
     m = machine(order=(1, 0))
     loaded_where_it_should(m)
     house.until(lambda: "box: its drives, by their serial numbers: 0 is d0, "
-                "1 is d1" in m.service.stderr(), "a line", 10)
+                "1 is d1" in m.service.stderr(), "a line")
 
 
 def test_drives_of_a_library_that_was_not_ready_at_the_start(machine):
@@ -168,8 +168,8 @@ def test_drives_of_a_library_that_was_not_ready_at_the_start(machine):
                 poll_interval=1)
     assert m.look()["library"]["state"] != "ready" and m.where() == {}
     house.until(lambda: m.look()["library"]["state"] == "ready",
-                "the library", 20)
-    house.until(lambda: m.where(), "its elements", 10)
+                "the library")
+    house.until(lambda: m.where(), "its elements")
     loaded_where_it_should(m)
 
 
@@ -201,7 +201,7 @@ def test_a_drive_that_comes_later(machine, clients):
     m.do("unload", drive=1)
     m.plug(1)
     house.until(lambda: m.service.drives()["d0"]["state"] == "empty",
-                "the drive", 10)
+                "the drive")
     loaded_where_it_should(m)
 
 
@@ -211,13 +211,13 @@ def test_robot_and_drives_that_come_later(machine):
     m = machine(order=(1, 0), late=(0, 1, 2), poll_interval=0)
     assert m.look()["library"]["state"] != "ready" and m.where() == {}
     house.until(lambda: "box: its robot is away: there is no drive that "
-                "matches path:9:0:0:0" in m.service.stderr(), "a line", 5)
+                "matches path:9:0:0:0" in m.service.stderr(), "a line")
     m.plug(0)
-    house.until(m.where, "its elements", 20)
+    house.until(m.where, "its elements")
     m.plug(1)
     m.plug(2)
     house.until(lambda: all(d["state"] == "empty"
                             for d in m.service.drives().values()),
-                "the drives", 10)
+                "the drives")
     loaded_where_it_should(m)
 

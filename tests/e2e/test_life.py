@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from house import (REINSERT, SLOW, Client, Fio, MIB, bytes_at, until, volumes)
+from house import (HANG, MIB, REINSERT, SLOW, Client, Fio, bytes_at, pace,
+                   until, volumes)
 
 
 def test_images_alone_are_enough(media, tmp_path):
@@ -61,7 +62,7 @@ def second(image, nbd, control):
     """A service that should not come to life, however it ends."""
     return subprocess.run(
         [REINSERT, "serve", image, "--nbd", nbd, "--control", control],
-        text=True, capture_output=True, timeout=20 * SLOW)
+        text=True, capture_output=True, timeout=HANG * SLOW)
 
 
 def test_sockets_in_use_are_refused(serve, media, tmp_path, clients):
@@ -131,7 +132,7 @@ def test_ends_within_a_second_whatever_clients_do(serve, media, clients,
     try:
         s.stopped = True
         s.process.send_signal(number)
-        s.process.wait(1.0 * SLOW)
+        s.process.wait(1.0 * pace())
         assert s.process.returncode == 0, s.stderr()
     finally:
         watch.terminate()
@@ -214,7 +215,7 @@ def test_the_small_program_finds_the_whole_one(tmp_path):
 
     def run():
         return subprocess.run([small / "reinsert", "version"], text=True,
-                              capture_output=True, timeout=20 * SLOW)
+                              capture_output=True, timeout=HANG * SLOW)
     says = run()
     assert says.returncode == 0 and says.stdout.startswith("reinsert "), says
     (whole / "reinsert").unlink()

@@ -5,13 +5,16 @@ SPDX-License-Identifier: MIT
 """
 import json
 import os
+import signal
 import subprocess
 import threading
 
 import pytest
 
 import house
-from tgt import Target
+from cut import COMMAND, CUT, PASS, Cut
+from sgbox import FIRST, Box
+from tgt import NAME, Target
 
 
 @pytest.fixture
@@ -84,6 +87,70 @@ def test_drives__who_has_what_of_a_portal(serve, target, media):
             mine["serial"]) == (target.url(1), "IET", "VIRTUAL-DISK", "D001")
 
 
+def test_drives__a_drive_of_this_machine_and_who_has_it(tmp_path, monkeypatch,
+                                                       serve, media):
+    """Whatever the service was told to find it by."""
+    box = Box(tmp_path, monkeypatch)
+    box.put(1, media.a)
+    box.make(1)
+    box.make(2)
+    s = serve({"reader": {"port": "sg", "match": "serial:HUX0000001"}})
+    s.mounted("ARCHIVE-A")
+    rows = {r["name"]: r for r in json.loads(
+        s.run("drives", "--json").stdout)["drives"]}
+    assert rows[f"/dev/sg{FIRST + 1}"]["held_by"] == "the service, as reader"
+    assert rows[f"/dev/sg{FIRST + 2}"]["held_by"] == ""
+    assert rows["reader"]["volume"] == "ARCHIVE-A"
+
+
+@pytest.fixture
+def wire(target, media):
+    target.add(1, media.a)
+    target.start()
+    cut = Cut(target.port)
+    yield cut
+    cut.close()
+
+
+def cut_at(wire, opcode, evpd=None):
+    wire.rule = lambda pdu, to_target: CUT if (
+        to_target and pdu.opcode == COMMAND and pdu.cdb[0] == opcode
+        and evpd in (None, pdu.cdb[1] & 1)) else PASS
+
+
+@pytest.mark.parametrize("opcode, what, why", [
+    (0xA0, "", "it does not say which units it has"),
+    (0x12, "/1", "it does not say what it is"),
+])
+def test_drives__what_cannot_be_listed_is_named(wire, opcode, what, why):
+    """So far it was missing, without a word."""
+    cut_at(wire, opcode)
+    done = subprocess.run(
+        [house.REINSERT, "drives", "--json", "--discover",
+         f"127.0.0.1:{wire.port}"], text=True, capture_output=True,
+        timeout=120, check=False)
+    url = f"iscsi://127.0.0.1:{wire.port}/{NAME}{what}"
+    rows = {r["name"]: r for r in json.loads(done.stdout)["drives"]}
+    assert rows[url]["problem"] == why
+    assert f"{url}: {why}" in done.stderr
+
+
+def test_probe__session_lost_in_the_middle(wire):
+    """Nothing is made of what was not answered."""
+    cut_at(wire, 0x5A)
+    done = subprocess.run(
+        [house.REINSERT, "probe", "--json",
+         f"iscsi://127.0.0.1:{wire.port}/{NAME}/1"], text=True,
+        capture_output=True, timeout=120, check=False)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert report["ended"] == "the drive stopped answering"
+    assert {f["verdict"] for f in report["findings"]} <= {
+        "good", "note", "unknown"}
+    check(findings(report), {"mode-sense-6": ("good", "GOOD"),
+                             "mode-sense-10": ("unknown", "no answer")})
+
+
 def test_probe_of_a_unit_that_a_target_does_not_have(target, media):
     target.add(1, media.a)
     target.start()
@@ -110,7 +177,8 @@ def test_chap__what_is_asked_for_is_said__and_where_it_comes_from(target,
              f"127.0.0.1:{target.port}"]
     done = subprocess.run(words, text=True, capture_output=True, timeout=60,
                           check=False)
-    assert "Authentication failure" in done.stderr
+    assert "the login is refused (0201)" in done.stderr
+    assert "REINSERT_ISCSI_USER" in done.stderr
     assert target.url(1) not in done.stdout
     env = dict(os.environ, REINSERT_ISCSI_USER="archive",
                REINSERT_ISCSI_SECRET="correct-horse-99")
@@ -144,10 +212,105 @@ def test_probe__as_measured(target, media, kind, table):
     check(findings(report), table)
     assert f"url = {target.url(1)}" in report["options"]
     assert report["speed"]["depth"] > 1
+    assert 0 < report["speed"]["read_us"] < 1e6
+    assert report["ended"] == ""
     for finding in report["findings"]:
         assert (finding["verdict"] == "wrong") == bool(finding["clause"])
     with open(mine, "rb") as file:
         assert file.read() == before
+
+
+def test_probe__a_tape_is_not_held_to_the_standards_of_disks(target,
+                                                             tmp_path):
+    tape = str(tmp_path / "tape.img")
+    subprocess.run(["tgtimg", "--op", "new", "--device-type", "tape",
+                    "--barcode", "T0001", "--size", "64", "--type", "data",
+                    "--file", tape], check=True, capture_output=True)
+    target.add(1, tape, "tape")
+    target.start()
+    report = json.loads(run("probe", "--json", target.url(1)))
+    assert report["identity"]["type"] == "tape"
+    assert "capacity" not in findings(report)
+    assert "gesn" not in findings(report)
+    assert not [f for f in report["findings"] if f["verdict"] == "wrong"]
+    assert "tape" in report["believe"]
+
+
+def test_probe__leaves_a_cd_of_tgt_as_it_is(target, media):
+    """By a read past its end it grows by a block, for all its initiators."""
+    target.add(1, media.cd, "cd")
+    target.start()
+    sizes = {json.loads(run("probe", "--json", target.url(1)))
+             ["identity"]["size_bytes"] for _ in range(3)}
+    assert sizes == {os.path.getsize(media.cd)}
+
+
+def test_probe_of_an_image__its_options_are_a_drive_of_that_kind(media):
+    for image, more in [(media.a, []), (media.cd, ["type = cdrom"])]:
+        report = json.loads(run("probe", "--json", image))
+        assert report["options"] == ["[drive NAME]", *more,
+                                     f"medium = {image}"]
+        # It is protected for the examination's sake alone.
+        assert "write-protect" not in findings(report)
+
+
+def test_probe__empty_and_write_protected(target, media):
+    target.add(1, media.a)
+    target.add(2, media.b)
+    target.start()
+    target.update(1, "online=0")
+    target.update(2, "readonly=1")
+    report = json.loads(run("probe", "--json", target.url(1)))
+    assert report["identity"]["medium"] == "none"
+    check(findings(report), {"medium": ("note", None)})
+    assert report["speed"] is None
+    report = json.loads(run("probe", "--json", target.url(2)))
+    check(findings(report), {"write-protect": ("note", None)})
+    assert report["identity"]["write_protected"] is True
+
+
+def test_probe__a_target_that_stops_answering(target, media):
+    """What is not answered is not called wrong, and the end is soon."""
+    target.add(1, media.a)
+    target.start()
+    with subprocess.Popen(
+            [house.REINSERT, "probe", "--guided", "--json", target.url(1)],
+            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE) as process:
+        for line in process.stderr:
+            if line.startswith("Take the medium out"):
+                break
+        target.kill()
+        report = json.loads(process.stdout.read())
+        said = process.stderr.read()
+        assert process.wait(60) == 1
+    assert report["ended"] == "the drive stopped answering"
+    assert "the drive stopped answering" in said
+    assert not [f for f in report["findings"] if f["verdict"] == "wrong"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_probe_guided__interrupted__says_what_it_found(target, media, how):
+    """Without a terminal, and nobody at the other end of its input."""
+    target.add(1, media.a)
+    target.start()
+    with subprocess.Popen(
+            [house.REINSERT, "probe", "--guided", target.url(1)],
+            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE) as process:
+        for line in process.stderr:
+            if line.startswith("Take the medium out"):
+                break
+        process.send_signal(how)
+        out, said = process.communicate(timeout=20 * house.SLOW)
+        assert process.returncode == 1
+    assert "finding\tcapacity\tgood" in out
+    assert "finding\tremoval" not in out
+    assert "interrupted" in said and "locked" in said
+    # Nothing is locked: the drive lets go of its medium.
+    target.update(1, "online=0")
+    assert json.loads(run("probe", "--json", target.url(1)))[
+        "identity"]["medium"] == "none"
 
 
 class Hand(threading.Thread):

@@ -232,7 +232,7 @@ def test_S13_slow_load_is_waited_for(vault):
     until(lambda: any("loading" in x for x in v.events("wait")),
           "somebody says what is waited for")
     assert "drive 0 is loading" in v.library()["reason"]
-    out, err = asked.communicate(timeout=30 * house.SLOW)
+    out, err = asked.communicate(timeout=house.HANG * house.SLOW)
     assert (asked.returncode, err) == (0, ""), (out, err)
     assert out.endswith("...done\n")
     assert v.settled()[("drive", 0)] == "LTO002L6"

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from house import SLOW, until
+from house import SLOW, pace, until
 from test_scenarios import HOME, drive_line, vault  # noqa: F401
 from vault import LABELS, one_sentence
 
@@ -102,7 +102,7 @@ def test_hard_an_answer_is_lost_and_the_client_is_gone(vault):  # noqa: F811
     until(lambda: v.library()["state"] == "moving", "a motion")
     asked.send_signal(signal.SIGKILL)
     asked.communicate()
-    until(lambda: v.where("LTO002L6") == ("drive", 0), "its end", 10)
+    until(lambda: v.where("LTO002L6") == ("drive", 0), "its end")
     assert v.settled()[("drive", 0)] == "LTO002L6"
     v.good("unload")
     assert v.settled()[("slot", 2)] == "LTO002L6"
@@ -160,7 +160,7 @@ def test_hard_ten_thousand_slots(vault):  # noqa: F811
                      for n, label in enumerate(labels)})
     begin = time.monotonic()
     lines = v.good("status").out.splitlines()
-    assert time.monotonic() - begin < 5 * SLOW
+    assert time.monotonic() - begin < 5 * pace()
     assert len(lines) == 1 + 4 + 10001
     assert sum(":Full " in x for x in lines) == 200
     v.good("load", 9951, 3)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from house import MIB, SLOW, bytes_at, steady, until, volumes
+from house import HANG, MIB, SLOW, bytes_at, pace, steady, until, volumes
 from sgbox import FIRST, Box, place
 
 
@@ -47,7 +47,7 @@ def test_drive_that_is_not_there_at_the_start(box, serve, media, clients):
     assert s.drives()["d1"]["age_ms"] == -1
     assert "away" in s.run("status").stdout
     said = "drive d1 is away: there is no drive that matches"
-    until(lambda: said in s.stderr(), "a line", 5)
+    until(lambda: said in s.stderr(), "a line")
     # Another one comes.
     b.plug(2)
     steady(lambda: away(s, "d1"), "an absent drive", 0.5)
@@ -64,7 +64,7 @@ def test_drive_that_is_not_there_at_the_start(box, serve, media, clients):
     assert bytes_at(image, at, 4096) == b"s" * 4096
     # And it goes and comes back as others do.
     b.unplug(1)
-    s.absent("ARCHIVE-A", 5)
+    s.absent("ARCHIVE-A")
     b.plug(1)
     s.mounted("ARCHIVE-A")
     assert c.read(at, 4096) == b"s" * 4096
@@ -102,7 +102,7 @@ def test_drive_that_somebody_else_has_at_the_start(box, serve, media):
     s.mounted("ARCHIVE-B")
     assert "driver sd" in away(s, "d1")
     until(lambda: "drive d1 is away: " in s.stderr() and
-          "driver sd" in s.stderr(), "a line", 5)
+          "driver sd" in s.stderr(), "a line")
     held.unlink()
     b.say(ACTION="unbind", DEVPATH=f"/{place(1)}", SUBSYSTEM="scsi")
     s.mounted("ARCHIVE-A", seconds=10)
@@ -154,7 +154,7 @@ def test_drive_whose_node_a_process_has_open(box, serve, media):
             steady(lambda: away(s, "d1"), "somebody else's", 4)
             closed = time.monotonic()
         s.mounted("ARCHIVE-A", seconds=10)
-        assert time.monotonic() - closed < 2 * SLOW
+        assert time.monotonic() - closed < 2 * pace()
     finally:
         os.unlink(node)
 
@@ -205,16 +205,16 @@ def test_P5_silent_drive_at_the_end_costs_nobody_anything(box, serve, media,
         clients.append(c)
         c.write(4 * MIB, b"w" * 4096)
     b.unplug(2)
-    s.absent("ARCHIVE-B", 5)
+    s.absent("ARCHIVE-B")
     assert all(bytes_at(image, 4 * MIB, 4096) != b"w" * 4096
                for image in images.values())
     s.stopped = True
     s.process.send_signal(signal.SIGTERM)
     until(lambda: all(bytes_at(image, 4 * MIB, 4096) == b"w" * 4096
-                      for image in images.values()), "the flushes", 5)
-    until(lambda: "volume ARCHIVE-B still lacks" in s.stderr(), "its file", 5)
+                      for image in images.values()), "the flushes")
+    until(lambda: "volume ARCHIVE-B still lacks" in s.stderr(), "its file")
     assert s.process.poll() is None
-    assert s.process.wait(30 * SLOW) == 0, s.stderr()
+    assert s.process.wait(HANG * SLOW) == 0, s.stderr()
     assert "what volume ARCHIVE-A still lacks" in s.stderr()
     assert len(os.listdir(s.recovery)) == 2
 
@@ -238,9 +238,9 @@ def test_P1_kernel_tells_of_a_change_that_others_were_told_of(box, serve,
     b.say(ACTION="change", DEVPATH=f"/{place(1)}", SUBSYSTEM="scsi",
           SDEV_UA="INQUIRY_DATA_HAS_CHANGED")
     waiting = c.read_on(at, 4096)
-    s.one_prompt("ARCHIVE-A", 5)
+    s.one_prompt("ARCHIVE-A")
     waiting.waits(0.3)
     image.write_bytes(right)
     b.say(ACTION="change", DEVPATH=f"/{place(1)}", SUBSYSTEM="scsi",
           SDEV_MEDIA_CHANGE="1")
-    assert waiting.good(20) == first
+    assert waiting.good() == first

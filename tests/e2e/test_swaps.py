@@ -13,7 +13,7 @@ import os
 import random
 import time
 
-from house import MIB, SLOW, Fio, until, volumes
+from house import MIB, Fio, until, volumes
 
 SWAPS = int(os.environ.get("REINSERT_SWAPS", "1000"))
 SEED = int(os.environ.get("REINSERT_SEED",

@@ -52,7 +52,7 @@ class Deck:
 
     def question(self):
         """The only one; waits for it."""
-        found = until(self.service.prompts, "a question", 10)
+        found = until(self.service.prompts, "a question")
         assert len(found) == 1, found
         return found[0]
 
@@ -196,7 +196,7 @@ def test_another_tape_is_refused_and_left_as_it_is(deck):
     d.question()
     d.insert("A00002")
     until(lambda: d.service.prompts()[0]["reason"] == "STATUS_WRONG_VOLUME",
-          "the refusal", 20)
+          "the refusal")
     steady(write.waits)
     assert d.image("A00002").read_bytes() == before
     d.service.yank("tape0")
@@ -216,7 +216,7 @@ def test_a_wrong_tape_can_be_ejected_while_its_session_waits(deck):
     d.question()
     d.insert("A00002")
     until(lambda: d.service.prompts()[0]["reason"] == "STATUS_WRONG_VOLUME",
-          "the refusal", 20)
+          "the refusal")
     d.service.eject("tape0")
     assert d.state() in ("open", "empty")
     d.insert("A00001")
@@ -333,7 +333,7 @@ def test_service_ends_while_a_session_waits(deck):
     d.service.yank("tape0")
     write = Later(tape.write, record(3))
     d.question()
-    assert d.service.stop() < 5 * house.SLOW
+    assert d.service.stop() < 5 * house.pace()
     with pytest.raises(OSError):
         write.result()
     kept = [os.path.join(d.service.recovery, name)

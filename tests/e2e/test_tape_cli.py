@@ -21,7 +21,7 @@ import threading
 import pytest
 
 import tapes
-from house import REINSERT, SLOW, steady, until
+from house import HANG, REINSERT, SLOW, steady, until
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -219,7 +219,7 @@ def test_mt__by_a_link__finds_drives_as_paths_end(deck, tmp_path):
 
     def mt(*words, **env):
         return subprocess.run([link, *words], capture_output=True, text=True,
-                              timeout=20 * SLOW,
+                              timeout=HANG * SLOW,
                               env=dict(os.environ,
                                        REINSERT_CONTROL=d.s.control, **env))
     want = d.good("st0", "status").stdout.decode()
@@ -333,7 +333,7 @@ def test_fixed_blocks__full_ones_only(deck, tmp_path):
     with open(source, "rb") as file:
         done = subprocess.run(
             [REINSERT, "tape", "st0", "write"], stdin=file,
-            capture_output=True, timeout=30 * SLOW,
+            capture_output=True, timeout=HANG * SLOW,
             env=dict(os.environ, REINSERT_CONTROL=d.s.control))
     assert done.returncode == 5 and b"--pad" in done.stderr
     assert tap_files(d.image("A")) == []
@@ -438,8 +438,8 @@ def test_read__yanked_in_the_middle__goes_on(deck):
         reader.start()
         d.asked()
         d.s.insert("st0", d.image("A"))
-        reader.join(30 * SLOW)
-        assert job.wait(10 * SLOW) == 0, job.stderr.read()
+        reader.join(HANG * SLOW)
+        assert job.wait(HANG * SLOW) == 0, job.stderr.read()
     assert back + got[0] == data
 
 
@@ -494,7 +494,7 @@ def test_read__interrupted__ends(deck):
                           stderr=subprocess.PIPE) as job:
         job.stdout.read(1)
         job.send_signal(signal.SIGINT)
-        assert job.wait(10 * SLOW) == 130
+        assert job.wait(HANG * SLOW) == 130
 
 
 def test_read__interrupted_between_filemarks__no_answer_is_blamed(deck):
@@ -509,9 +509,9 @@ def test_read__interrupted_between_filemarks__no_answer_is_blamed(deck):
                           stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as job:
         until(lambda: d.s.call("GET", "/v1/tapes")["tapes"][0]["file"] > 99,
-              "a hundred files", 10)
+              "a hundred files")
         job.send_signal(signal.SIGINT)
-        assert job.wait(10 * SLOW) == 130
+        assert job.wait(HANG * SLOW) == 130
         said = job.stderr.read()
     assert b"interrupted" in said and b"cancel" not in said
 
@@ -596,7 +596,7 @@ def next_question(d, job, before=None):
         new = [p for p in d.s.prompts() if before is None
                or p["id"] != before["id"]]
         return new or ([None] if job.process.poll() is not None else [])
-    return until(look, "the next question or the end", 30)[0]
+    return until(look, "the next question or the end")[0]
 
 
 def offer(d, wrong):
@@ -604,7 +604,7 @@ def offer(d, wrong):
     before = open(d.image(wrong), "rb").read()
     d.put(wrong)
     until(lambda: [p["reason"] for p in d.s.prompts()]
-          == ["STATUS_WRONG_VOLUME"], f"{wrong} is refused", 10)
+          == ["STATUS_WRONG_VOLUME"], f"{wrong} is refused")
     assert open(d.image(wrong), "rb").read() == before
 
 
@@ -672,7 +672,7 @@ def test_span__overwrite__never_a_tape_of_the_same_set(deck):
     question = next_question(d, job, question)
     before = open(d.image("T1"), "rb").read()
     d.put("T1")
-    until(lambda: b"part 1 of this set" in job.said, "it is refused", 20)
+    until(lambda: b"part 1 of this set" in job.said, "it is refused")
     d.asked()
     assert open(d.image("T1"), "rb").read() == before
     d.put("T3")
@@ -707,7 +707,7 @@ def test_span__same_label_and_part_of_another_set__refused(deck):
     job = d.job("st0", "read", "--span")
     d.asked()
     d.put("U2")
-    until(lambda: b"another set" in job.said, "it is refused", 20)
+    until(lambda: b"another set" in job.said, "it is refused")
     d.asked()
     d.put("T2")
     job.good()
@@ -796,7 +796,7 @@ def test_progress__on_a_terminal_only(deck, tmp_path):
     job.stdin.close()
     while b"CRC-32C" not in said:
         said += os.read(master, 4096)
-    assert job.wait(10 * SLOW) == 0
+    assert job.wait(HANG * SLOW) == 0
     os.close(master)
 
 
@@ -824,7 +824,7 @@ def test_mt__random_words__real_one_through_fuse_says_the_same(serve, tmp_path):
                 with open(tmp_path / "said", "w+b") as said:
                     out = subprocess.run(
                         [program, "-f", device, *words], stdout=subprocess.PIPE,
-                        stderr=said, env=env, timeout=20 * SLOW)
+                        stderr=said, env=env, timeout=HANG * SLOW)
                     said.seek(0)
                     done.append((out.returncode, out.stdout.decode(),
                                  said.read().decode().replace(device, "DEV")))

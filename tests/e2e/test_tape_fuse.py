@@ -18,7 +18,7 @@ import pytest
 
 import tapefile
 import tapes
-from house import SLOW, steady, until
+from house import HANG, SLOW, steady, until
 from tapefile import MARK
 from tapes import Tape, make_tree, run, same_trees
 
@@ -553,7 +553,7 @@ def test_reading_is_pulled_too(lto, clients, tmp_path):
     clients.append(program)
     # Without a tape the file cannot be opened at all.
     until(lambda: os.listdir(tmp_path / "out") or not program.running(),
-          "the first file", 20)
+          "the first file")
     for _ in range(10):
         steady(lambda: True, seconds=dice.random() * 0.01)
         lto.service.yank("lto0")
@@ -575,7 +575,7 @@ def test_only_its_own_file_waits_and_a_killed_program_ends(
         tape.write(b"meanwhile")
     steady(program.running, "tar waits")
     program.process.send_signal(signal.SIGKILL)
-    assert program.process.wait(5 * SLOW) == -signal.SIGKILL
+    assert program.process.wait(HANG * SLOW) == -signal.SIGKILL
     files.service.insert("lto0", files.media["lto0"])
     files.service.no_prompt()
     with Tape(files.path("nst0")) as tape:      # it is free again
@@ -614,7 +614,7 @@ def test_cancel_is_an_error(lto, clients):
     feed(program, 1)
     question = until(lambda: answered_by_hand(lto), "a question")
     lto.service.answer(question, "cancel")
-    _, said = program.process.communicate(timeout=20 * SLOW)
+    _, said = program.process.communicate(timeout=HANG * SLOW)
     assert program.process.returncode == 1 and "Input/output error" in said
 
 
@@ -646,7 +646,7 @@ def test_ended_by_a_signal_while_a_file_is_open(lto):
     tape = Tape(lto.path("nst0"))
     tape.write(b"written")
     lto.process.send_signal(signal.SIGTERM)
-    assert lto.process.wait(10 * SLOW) == 0
+    assert lto.process.wait(HANG * SLOW) == 0
     until(lambda: tapefile.read(lto.media["lto0"]) == [b"written", MARK],
           "the filemark of the close")
     with pytest.raises(OSError):

@@ -265,10 +265,9 @@ def test_target_comes_after_the_service(serve, clients, tmp_path):
     fails(errno.ENXIO, Tape, named.path("st0"))     # its name is its own
     try:
         target.start()
-        until(lambda: service.drives()["lto0"]["type"] == "tape", "the drive",
-              30)
+        until(lambda: service.drives()["lto0"]["type"] == "tape", "the drive")
         until(lambda: service.drives()["lto0"]["state"] == "ready",
-              "its tape", 10)
+              "its tape")
         files = tapes.Mounted(service, tmp_path / "mnt")
         clients.append(files)
         with Tape(files.path("st0")) as tape:
@@ -297,9 +296,9 @@ def test_the_only_drive_comes_after_its_files(serve, clients, tmp_path):
     service.start()             # ... and is asked again
     try:
         target.start()
-        until(files.is_there, "its files", 40)
+        until(files.is_there, "its files")
         until(lambda: service.drives()["lto0"]["state"] == "ready",
-              "its tape", 10)
+              "its tape")
         with Tape(files.path("st0")) as tape:
             tape.write(b"late" * 100)
         with Tape(files.path("st0")) as tape:

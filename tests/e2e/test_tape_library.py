@@ -147,7 +147,7 @@ def test_what_is_nowhere_is_asked_of_a_person(rack):
     r = rack()
     tape = r.open(tape="ARCHIV")
     read = Later(tape.read)
-    question = until(r.service.prompts, "a question", 20)[0]
+    question = until(r.service.prompts, "a question")[0]
     assert question["volume"] == "ARCHIV"
     r.service.answer(question, "cancel")
     with pytest.raises(TapeError) as error:
@@ -316,7 +316,7 @@ def test_a_busy_machine_at_the_end_loses_nothing(rack):
     process.send_signal(signal.SIGSTOP)
     time.sleep(1.2)
     process.send_signal(signal.SIGCONT)
-    assert process.wait(20 * house.SLOW) == 0, r.service.stderr()
+    assert process.wait(house.HANG * house.SLOW) == 0, r.service.stderr()
     assert "by force" not in r.service.stderr()
     with pytest.raises(Exception):
         moves.result()

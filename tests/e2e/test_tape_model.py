@@ -291,7 +291,7 @@ class Dying(Sequence):
 
     def finished(self):
         until(lambda: not self.files.call("GET", "/v1/tapes")["tapes"][0]
-              ["open"], "the end of the session", 20)
+              ["open"], "the end of the session")
         if self.wrote:
             self.model.put(MARK)
             self.wrote = False

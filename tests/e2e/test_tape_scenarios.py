@@ -15,7 +15,7 @@ import subprocess
 import pytest
 
 import tapes
-from house import REINSERT, SLOW, until
+from house import HANG, REINSERT, SLOW, until
 from tape_client import MTLOAD, MTWEOF, Later, Tape, TapeError, objects
 from test_changer import Bacula
 from test_scenarios import HOME, drive_line
@@ -54,7 +54,7 @@ def test_S13_a_slow_load_is_waited_for_and_told(vault):
     asked = v.begin("load", 2)
     until(lambda: any("loading" in x for x in v.events("wait")),
           "somebody says what is waited for")
-    out, err = asked.communicate(timeout=30 * SLOW)
+    out, err = asked.communicate(timeout=HANG * SLOW)
     assert (asked.returncode, err) == (0, ""), (out, err)
     # Whoever is told that it is loaded can write.
     with_tape = session(v, fail_without=True)
@@ -279,7 +279,7 @@ def test_S29_bar_codes_that_do_not_say_what_is_on_the_tapes(vault, tmp_path):
             answers.append(prompt)
             v.service.answer(prompt, "cancel")
         return not waits.is_alive()
-    until(over, "an answer", 30)
+    until(over, "an answer")
     try:
         assert waits.result().data == b"VOL1MONDAY" + b" " * 70
     except TapeError:

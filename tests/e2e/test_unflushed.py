@@ -15,7 +15,8 @@ import subprocess
 
 import pytest
 
-from house import MIB, REINSERT, SLOW, ApiError, Fio, bytes_at, steady, until, volumes
+from house import (HANG, MIB, REINSERT, SLOW, ApiError, Busy, bytes_at,
+                   steady, until, volumes)
 
 NEVER = "3600"                          # seconds: nothing is flushed by itself
 
@@ -59,7 +60,7 @@ def two(serve, media, clients):
 
 def recover(*words):
     return subprocess.run([REINSERT, "recover", *words], text=True,
-                          capture_output=True, timeout=30 * SLOW)
+                          capture_output=True, timeout=HANG * SLOW)
 
 
 def unflushed(service):
@@ -91,12 +92,12 @@ def test_P2_what_a_yank_lost_is_written_again(two, media):
 def test_P2_fio_verifies_through_yanks_without_a_flush(two, media, clients):
     s, c = two()
     offset, _ = volumes.extent(media.a)
-    fio = Fio(s.uri("ARCHIVE-A"), offset, 16 * MIB, s.folder, rate="12m")
+    fio = Busy(s.uri("ARCHIVE-A"), offset, 16 * MIB, s.folder, rate="12m")
     clients.append(fio)
     drives = ["left", "right"]
     for _ in range(12):
         s.yank(drives[0])
-        s.one_prompt("ARCHIVE-A", 3)
+        s.one_prompt("ARCHIVE-A", user=fio)
         s.insert(drives[1], media.a)
         s.no_prompt()
         drives.reverse()
@@ -110,7 +111,7 @@ def cancelled(s, c, model):
     """Yanks, lets a read wait, cancels its question; the file's name."""
     s.yank("left")
     read = c.read_on(model.offset, 4096)
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     assert prompt["answers"] == ["retry", "cancel"]
     name = s.answer(prompt, "cancel")["prompt"]["recovery"]
     read.fails(errno.EIO)
@@ -157,13 +158,29 @@ def test_P5_the_file_is_refused_for_every_other_medium(two, media):
     assert summary["uuid"] == volumes.probe(media.a)["UUID"]
 
 
+def test_P5_what_is_behind_the_end_of_a_file_is_told(two, media):
+    s, c = two(flush_idle=NEVER)
+    model = Model(media.a)
+    model.write(c)
+    name = cancelled(s, c, model)
+    with open(name, "ab") as file:
+        file.write(b"another one")
+    says = f"{name}: 11 bytes behind its end are not read"
+    r = recover("show", name, "--json")
+    assert r.returncode == 0 and says in r.stderr
+    assert json.loads(r.stdout)["stray_bytes"] == 11
+    for more in [], ["--force"]:
+        r = recover("apply", name, "--to", media.a, "--dry-run", *more)
+        assert r.returncode == 0 and says in r.stderr, r.stderr
+
+
 def test_P5_the_command_line_names_the_file(two, media):
     s, c = two(flush_idle=NEVER)
     model = Model(media.a)
     model.write(c, 20)
     s.yank("left")
     read = c.read_on(model.offset, 4096)
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     r = s.run("answer", str(prompt["id"]), "cancel")
     assert r.returncode == 0, r.stderr
     read.fails(errno.EIO)
@@ -286,9 +303,9 @@ def test_the_button_of_a_drive_in_use_flushes_unlocks_and_opens(two, media):
     until(lambda: s.drives()["left"]["locked"], "locked in its drive")
     reply = s.run("press", "left")
     assert reply.returncode == 0, reply.stderr
-    s.absent("ARCHIVE-A", 10)
+    s.absent("ARCHIVE-A")
     until(lambda: s.drives()["left"]["state"] == "empty", "open")
-    until(lambda: "flushed and opened" in s.stderr(), "said", 5)
+    until(lambda: "flushed and opened" in s.stderr(), "said")
     assert unflushed(s) == 0
     assert model.on(media.a)
     assert not files(s)
@@ -303,7 +320,7 @@ def test_the_button_of_an_idle_drive_opens_at_once(two, media):
     model = Model(media.a)
     model.write(c, 50)
     c.flush()
-    until(lambda: not s.drives()["left"]["locked"], "unlocked", 10)
+    until(lambda: not s.drives()["left"]["locked"], "unlocked")
     s.press("left")
     s.absent("ARCHIVE-A")
     assert model.on(media.a)
@@ -334,7 +351,7 @@ def test_the_button_when_it_cannot_be_flushed_is_told_and_loses_nothing(
     model.write(c, 50)
     until(lambda: s.drives()["left"]["locked"], "locked in its drive")
     s.press("left")
-    until(lambda: "it stays closed" in s.stderr(), "told", 10)
+    until(lambda: "it stays closed" in s.stderr(), "told")
     assert "flushed and opened" not in s.stderr()
     assert s.drives()["left"]["state"] != "empty"
     assert unflushed(s) > 0
@@ -342,10 +359,10 @@ def test_the_button_when_it_cannot_be_flushed_is_told_and_loses_nothing(
     assert not model.on(media.a), "the drive lost nothing: no test"
     s.insert("right", media.a)
     until(lambda: s.volume("ARCHIVE-A")["state"] == "mounted" and
-          s.volume("ARCHIVE-A")["drive"] == "right", "in the other drive", 10)
+          s.volume("ARCHIVE-A")["drive"] == "right", "in the other drive")
     assert c.read(model.offset, len(model.content)) == bytes(model.content)
     s.press("right")
-    s.absent("ARCHIVE-A", 10)
+    s.absent("ARCHIVE-A")
     assert model.on(media.a)
     assert unflushed(s) == 0 and not files(s)
 
@@ -354,7 +371,7 @@ def test_a_quiet_volume_is_flushed_by_itself(two, media):
     s, c = two()
     model = Model(media.a)
     model.write(c, 50)
-    until(lambda: unflushed(s) == 0, "flushed", 4)
+    until(lambda: unflushed(s) == 0, "flushed")
     assert model.on(media.a)
 
 
@@ -417,7 +434,7 @@ def test_P6_changed_elsewhere_is_a_question_of_its_own(two, media):
     model.write(c)
     other = changed(s, c, model, media.a)
     read = c.read_on(model.offset, 4096)
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     assert prompt["title"] == "Changed elsewhere"
     assert prompt["answers"] == ["use", "retry", "cancel"]
     s.answer(prompt, "retry")
@@ -435,7 +452,7 @@ def test_P6_use_takes_it_as_it_is(two, media, clients):
     model.write(c)
     other = changed(s, c, model, media.a)
     write = c.write_on(model.offset, bytes(4096))
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     name = s.answer(prompt, "use")["prompt"]["recovery"]
     write.fails(errno.EIO)
     s.no_prompt()
@@ -463,7 +480,7 @@ def test_P6_use_waits_for_a_file_that_can_be_written(two, media):
     model.write(c, 50)
     changed(s, c, model, media.a)
     read = c.read_on(model.offset, 4096)
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     with open(s.recovery, "wb"):
         pass
     with pytest.raises(ApiError) as error:
@@ -483,7 +500,7 @@ def test_P6_cancel_fails_requests_and_asks_again_later(two, media):
     model.write(c, 50)
     other = changed(s, c, model, media.a)
     read = c.read_on(model.offset, 4096)
-    name = s.answer(s.one_prompt("ARCHIVE-A", 3), "cancel")["prompt"][
+    name = s.answer(s.one_prompt("ARCHIVE-A"), "cancel")["prompt"][
         "recovery"]
     read.fails(errno.EIO)
     assert files(s) == [os.path.basename(name)]
@@ -495,7 +512,7 @@ def test_use_is_no_answer_to_an_absent_volume(two, media):
     s, c = two()
     s.yank("left")
     read = c.read_on(0, 512)
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     with pytest.raises(ApiError) as error:
         s.answer(prompt, "use")
     assert error.value.code == "invalid"
@@ -542,7 +559,7 @@ def test_P6_mounted_elsewhere_and_brought_to_another_drive(two, media):
     before = volumes.checksum(media.a)
     s.insert("right", media.a)
     read = c.read_on(model.offset, 4096)
-    prompt = s.one_prompt("ARCHIVE-A", 3)
+    prompt = s.one_prompt("ARCHIVE-A")
     assert prompt["title"] == "Changed elsewhere"
     assert [v["name"] for v in s.volumes()] == ["ARCHIVE-A"]
     until(lambda: s.volume("ARCHIVE-A")["state"] == "changed elsewhere",
@@ -552,7 +569,7 @@ def test_P6_mounted_elsewhere_and_brought_to_another_drive(two, media):
     assert s.answer(prompt, "retry")
     read.waits()
     assert volumes.checksum(media.a) == before
-    name = s.answer(s.one_prompt("ARCHIVE-A", 3), "use")["prompt"]["recovery"]
+    name = s.answer(s.one_prompt("ARCHIVE-A"), "use")["prompt"]["recovery"]
     read.fails(errno.EIO)
     assert files(s) == [os.path.basename(name)]
     s.mounted("ARCHIVE-A")
@@ -584,7 +601,7 @@ def test_cancelled_is_said_until_somebody_asks_again(two, media):
             if s.prompts() or read.over():
                 return None if read.over() else read
         return None
-    read = until(asks, "a question", 6)
+    read = until(asks, "a question")
     assert s.volume("ARCHIVE-A")["state"] == "absent"
     s.insert("left", media.a)
     read.good()
@@ -644,7 +661,7 @@ def test_recover_apply_shows_its_progress_on_a_terminal_alone(two, media):
     master, slave = pty.openpty()
     r = subprocess.run([REINSERT, "recover", "apply", name, "--to", media.a,
                         "--dry-run"], stderr=slave, stdout=subprocess.PIPE,
-                       timeout=30 * SLOW)
+                       timeout=HANG * SLOW)
     os.close(slave)
     shown = os.read(master, 65536).decode()
     os.close(master)

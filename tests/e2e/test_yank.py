@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from house import (MIB, SLOW, ApiError, Fio, Pending, bytes_at, steady,
-                   until, volumes)
+from house import (MIB, ApiError, Fio, Pending, bytes_at, pace, steady, until,
+                   volumes)
 
 
 def lba(offset, length):
@@ -65,7 +65,7 @@ def test_yank_during_a_flush(one, media):
     data = os.urandom(65536)
     c.write(offset, data)
     flush = c.flush_on()
-    s.one_prompt("ARCHIVE-A", 2)
+    s.one_prompt("ARCHIVE-A")
     flush.waits()
     s.insert("disk", media.a)
     # either it tells that the data are lost, or they are there
@@ -113,7 +113,7 @@ def test_hands_pull_while_a_client_writes_and_verifies(one, media, clients):
     for _ in range(3):
         at = s.drives()["disk"]["change_count"]
         s.yank("disk")
-        s.one_prompt("ARCHIVE-A", 2)
+        s.one_prompt("ARCHIVE-A")
         s.insert("disk", media.a)
         s.no_prompt()
         assert s.drives()["disk"]["change_count"] > at
@@ -289,9 +289,9 @@ def test_answer_retry_with_nothing_inserted(one, media):
     s.yank("disk")
     read = c.read_on(offset, 4096)
     for _ in range(3):
-        prompt = s.one_prompt("ARCHIVE-A", 2)
+        prompt = s.one_prompt("ARCHIVE-A")
         s.answer(prompt, "retry")
-        s.one_prompt("ARCHIVE-A", 2)
+        s.one_prompt("ARCHIVE-A")
         read.waits(0.1)
         assert len(s.prompts()) == 1
     s.insert("disk", media.a)
@@ -345,7 +345,7 @@ def test_eject_while_busy(one, media, clients):
     start = bytes_at(media.a, offset, MIB)
     until(lambda: bytes_at(media.a, offset, MIB) != start, "it writes")
     s.eject("disk")
-    s.one_prompt("ARCHIVE-A", 3)
+    s.one_prompt("ARCHIVE-A")
     assert fio.running()
     after = volumes.checksum(media.a)
     steady(lambda: volumes.checksum(media.a) == after, "the ejected medium")
@@ -430,7 +430,7 @@ def test_medium_that_fails_its_first_reads(serve, media, clients):
     s = serve({"disk": {"type": "disk", "medium": media.a, "fault": [
         "at 1 read do becoming-ready 300", "at 2 read do sense 2/04/01",
         "at 3 read do sense 3/11/00"]}})
-    s.mounted("ARCHIVE-A", seconds=15)
+    s.mounted("ARCHIVE-A")
     c = s.client("ARCHIVE-A")
     clients.append(c)
     assert c.read(0, 65536) == bytes_at(media.a, 0, 65536)
@@ -440,7 +440,7 @@ def test_a_drive_that_becomes_ready_under_a_read(one, media):
     """Not ready yet is tried again; a medium error is told at once."""
     s, c, offset = one("at 1 read {range} do becoming-ready 200")
     want = bytes_at(media.a, offset, 65536)
-    assert c.read(offset, 65536, seconds=30) == want
+    assert c.read(offset, 65536) == want
 
 
 def test_a_medium_error_is_told_once(one, media):
@@ -460,14 +460,14 @@ def test_a_bad_spot_is_an_error_and_no_question(one, media):
 def test_medium_that_takes_its_time(serve, media, clients):
     """load-ms: requests for it wait, and go on when it is ready."""
     s = serve({"disk": {"type": "disk", "medium": media.a, "load-ms": 300}})
-    s.mounted("ARCHIVE-A", seconds=15)
+    s.mounted("ARCHIVE-A")
     c = s.client("ARCHIVE-A")
     clients.append(c)
     s.yank("disk")
     read = c.read_on(0, 4096)
     s.one_prompt("ARCHIVE-A")
     s.insert("disk", media.a)
-    assert read.good(15) == bytes_at(media.a, 0, 4096)
+    assert read.good() == bytes_at(media.a, 0, 4096)
     s.no_prompt()
 
 
@@ -477,7 +477,7 @@ def test_a_waiting_request_does_not_hold_up_its_own_connection(one, media):
     slow = c.read_on(30000 * 512, 4096)
     began = time.monotonic()
     assert c.read(offset, 4096) == bytes_at(media.a, offset, 4096)
-    assert time.monotonic() - began < 0.5 * SLOW
+    assert time.monotonic() - began < 0.5 * pace()
     assert not slow.over()
     assert slow.good() == bytes_at(media.a, 30000 * 512, 4096)
 
@@ -491,7 +491,7 @@ def test_service_stopped_with_requests_waiting(one, media):
     before = volumes.checksum(media.a)
     took = s.stop()
     assert s.process.returncode == 0, s.stderr()
-    assert took < 1.0 * SLOW
+    assert took < 1.0 * pace()
     for write in writes:
         write.fails(errno.ESHUTDOWN, errno.EIO, errno.ENOTCONN,
                     errno.ECONNRESET, errno.EPIPE)

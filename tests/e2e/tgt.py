@@ -23,15 +23,16 @@ def free_port():
 
 
 class Target:
-    def __init__(self, folder):
-        self.log = os.path.join(str(folder), "tgtd.log")
+    def __init__(self, folder, host="127.0.0.1"):
+        self.log = os.path.join(str(folder), f"tgtd-{host}.log")
+        self.host = host
         self.port = free_port()
         self.process = None
         self.luns = {}          # lun: (image, kind)
         self.chap = None
 
     def url(self, lun):
-        return f"iscsi://127.0.0.1:{self.port}/{NAME}/{lun}"
+        return f"iscsi://{self.host}:{self.port}/{NAME}/{lun}"
 
     def admin(self, *words, ok=True):
         done = subprocess.run(
@@ -46,7 +47,7 @@ class Target:
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 ["tgtd", "-f", "-C", str(self.control), "--iscsi",
-                 f"portal=127.0.0.1:{self.port}"], stdout=log, stderr=log)
+                 f"portal={self.host}:{self.port}"], stdout=log, stderr=log)
         until(lambda: self.process.poll() is not None or os.path.exists(
             f"/run/tgtd/socket.{self.control}"), "tgtd")
         with open(self.log, encoding="utf-8") as log:
@@ -92,6 +93,14 @@ class Target:
     def update(self, lun, params, ok=True):
         return self.admin("--op", "update", "--mode", "logicalunit", "--tid",
                           "1", "--lun", str(lun), "--params", params, ok=ok)
+
+    def send_on(self, port, reason="Temporary"):
+        """Logins from now on, to 127.0.0.2 (tgt ignores its own address)."""
+        for name, value in (("RedirectPort", str(port)),
+                            ("RedirectReason", reason),
+                            ("RedirectAddress", "127.0.0.2")):
+            self.admin("--op", "update", "--mode", "target", "--tid", "1",
+                       "--name", name, "--value", value)
 
     def put(self, lun, image):
         """Another medium while the target is away, or the drive is empty."""

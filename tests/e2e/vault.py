@@ -14,7 +14,7 @@ import socket
 import subprocess
 import urllib.parse
 
-from house import REINSERT, SLOW, until
+from house import HANG, REINSERT, SLOW, until
 
 LABELS = [f"LTO00{n}L6" for n in range(1, 6)]
 CLEANER = "CLN001L1"
@@ -151,7 +151,7 @@ class Vault:
         link.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n"
                      b"Last-Event-ID: 0\r\n\r\n")
         data = b""
-        link.settimeout(5 * SLOW)
+        link.settimeout(HANG * SLOW)
         try:
             while True:
                 part = link.recv(65536)
@@ -244,8 +244,7 @@ class Vault:
     def settled(self):
         """It is ready again, and all say the same."""
         self.do("refresh")
-        until(lambda: self.library()["state"] == "ready", "a ready library",
-              20)
+        until(lambda: self.library()["state"] == "ready", "a ready library")
         return self.agree()
 
 

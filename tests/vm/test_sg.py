@@ -142,6 +142,129 @@ def test_who_lets_go_of_a_drive_is_heard_of(guest, serve):
     assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
 
 
+def node_of(guest, what):
+    """The block device's name, of the one drive whose folder in sysfs `what`
+    (a condition of the shell) is true of."""
+    return guest.run("for d in /sys/class/scsi_generic/*/device; do "
+                     f"if {what}; then ls $d/block; fi; done").strip()
+
+
+CD = "[ $(cat $d/type) = 5 ]"
+HD = "grep -aqs HD0 $d/vpd_pg80"
+
+
+def test_what_the_kernel_holds_without_a_word_is_not_taken(
+        guest, media, tmp_path):
+    """A journal of a file system on another disk is no mount, no holder, and no
+    process; a loop device does not even have the disk alone."""
+    guest.modprobe("loop", "ext4")
+    blank = str(tmp_path / "blank.img")
+    with open(blank, "wb") as file:
+        file.truncate(24 << 20)
+    guest.pull("hd0")
+    guest.put("hd0", blank)
+    node = node_of(guest, HD)
+    guest.run(f"blockdev --rereadpt /dev/{node}; "
+              f"mke2fs -q -b 1024 -O journal_dev /dev/{node} && "
+              "truncate -s 24M /run/fs.img && "
+              f"mke2fs -q -b 1024 -J device=/dev/{node} /run/fs.img && "
+              "mkdir -p /mnt/other && mount -o loop /run/fs.img /mnt/other",
+              60)
+    says = refusal(guest, "journal", owned(hd=ALL["hd"]))
+    bound = drivers(guest)
+    guest.run("umount /mnt/other; rm /run/fs.img")
+    guest.pull("hd0")
+    guest.put("hd0", media["hd"][0])
+    assert f"{node} is somebody's alone" in says
+    assert bound == ["0 sd", "0 sd", "5 sr"]
+    disc = node_of(guest, CD)
+    loop = guest.run(f"losetup -r -f --show /dev/{disc}").strip()
+    says = refusal(guest, "loop", owned(cd=ALL["cd"]))
+    guest.run(f"losetup -d {loop}")
+    assert f"{loop[5:]} is a loop over /dev/{disc}" in says
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+
+
+OPENS = """
+import ctypes, os, select, sys, time
+libc = ctypes.CDLL(None)
+fd = libc.inotify_init1(0)
+for path in sys.argv[1:]:
+    assert libc.inotify_add_watch(fd, path.encode(), 0x20) >= 0    # IN_OPEN
+told, end = [], time.monotonic() + 8
+while select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
+    events = os.read(fd, 65536)
+    told += [sys.argv[events[at]] for at in range(0, len(events), 16)]
+print(len(told), told[:4])
+"""
+
+
+def test_who_waits_for_a_drive_in_use_does_not_wake_others(guest, serve):
+    """Two services want a disc that is mounted: each is told when a node of it
+    is closed, so neither may open one only to be refused."""
+    disc = node_of(guest, CD)
+    sg = guest.run(f"ls /sys/class/block/{disc}/device/scsi_generic").strip()
+    guest.run(f"mkdir -p /mnt/sg && mount -o ro /dev/{disc} /mnt/sg")
+    for name in ("one", "two"):
+        serve(name, owned(cd=ALL["cd"])).wait(
+            lambda s: f"{disc} is mounted on /mnt/sg" in
+            s["drives"][0]["changes_why"], 20, "who has it")
+    with open(guest.path("opens.py"), "w", encoding="utf-8") as file:
+        file.write(OPENS)
+    opens = guest.run(f"/usr/bin/python3 {guest.path('opens.py')} "
+                      f"/dev/{disc} /dev/{sg}", 60)
+    guest.run("umount /mnt/sg")
+    assert opens.strip() == "0 []"
+
+
+def test_two_services_hand_a_drive_over(guest, serve):
+    """Both call it the same.  The second is told who has it, takes it when the
+    first ends, politely or not, and gives it back."""
+    first = serve("first", owned(cd=ALL["cd"]))
+    first.mounted("SG-CD")
+    for name, end in ("second", "stop"), ("third", "kill"):
+        second = serve(name, owned(cd=ALL["cd"]))
+        second.wait(lambda s: f"open in process {pid_of(guest, first)}" in
+                    s["drives"][0]["changes_why"], 20, "who has it")
+        getattr(first, end)()
+        second.mounted("SG-CD")
+        assert drivers(guest) == ["0 sd", "0 sd", "5"]
+        first = second
+    # What one that was killed took, and this one found without a driver.
+    first.stop()
+    serve("fourth", {"d": {"type": "disk"}})
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+    assert guest.run("ls /run/reinsert/own") == ""
+
+
+def pid_of(guest, service):
+    return guest.run(f"cat {service.pid}").strip()
+
+
+def test_a_driver_that_comes_back_and_is_mounted_takes_the_drive(guest, serve):
+    """Somebody binds it and mounts it before the service can do a thing: from
+    then on it is theirs, and ours again when they let go of it."""
+    service = serve("theirs", owned(cd=ALL["cd"]))
+    service.mounted("SG-CD")
+    guest.run(f"kill -STOP $(cat {service.pid})")
+    guest.run("for d in /sys/class/scsi_generic/*/device; do "
+              f"if {CD}; then basename $(readlink -f $d) "
+              ">/sys/bus/scsi/drivers/sr/bind; fi; done")
+    disc = node_of(guest, CD)
+    guest.run(f"mkdir -p /mnt/sg && mount -o ro /dev/{disc} /mnt/sg; "
+              f"kill -CONT $(cat {service.pid})")
+    service.wait(lambda s: s["drives"][0]["state"] == "away" and
+                 f"{disc} is mounted on /mnt/sg" in
+                 s["drives"][0]["changes_why"], 20, "who has it")
+    assert "5 sr" in drivers(guest)
+    guest.run("umount /mnt/sg")
+    service.mounted("SG-CD")
+    assert "5" in drivers(guest)
+    service.stop()
+    assert drivers(guest) == ["0 sd", "0 sd", "5 sr"]
+    assert guest.run("ls /run/reinsert/own") == ""
+
+
 class Client:
     """The guest's kernel, with one volume of the service."""
 
