@@ -7,7 +7,8 @@
 # is the median of those of the turns, for what is measured within seconds is
 # disturbed alike.  Only ratios mean anything: target, server and client share
 # the processors.  Below, what a request costs all of them together, which is
-# what remains comparable when others use the machine as well.
+# what remains comparable when others use the machine as well.  What it finds goes
+# to bench/results/iscsi.md as well.
 #
 # SPDX-License-Identifier: MIT
 import argparse
@@ -25,6 +26,7 @@ sys.path[:0] = [os.path.join(TOP, "tests", "e2e"), os.path.join(TOP, "tools")]
 
 from tgt import Target  # noqa: E402
 
+RESULTS = os.path.join(TOP, "bench", "results", "iscsi.md")
 WANTED = {"qemu-nbd": 1.2, "libiscsi": 0.9}
 WARM_SECONDS = 0.3
 ROWS = (("randread", "4 KiB random read, QD32"),
@@ -93,6 +95,23 @@ def compare(samples, name, n):
     return statistics.median(ratios), ratios[0], ratios[-1]
 
 
+lines = []
+
+
+def say(line):
+    lines.append(line)
+    print(line, flush=True)
+
+
+def write_results(args):
+    with open(RESULTS, "w", encoding="utf-8") as file:
+        file.write("# Speed of iSCSI drives\n\nOne tgtd on tmpfs, "
+                   f"{os.cpu_count()} processors, medians of {args.runs} "
+                   "turns (and the lowest and highest); load of the machine "
+                   f"when it ended: {os.getloadavg()[0]:.1f}.\n\n```\n"
+                   + "\n".join(lines) + "\n```\n")
+
+
 def print_row(text, samples):
     """True: what is wanted was reached."""
     good, names = True, ("ours", *WANTED)
@@ -105,7 +124,7 @@ def print_row(text, samples):
             mark = "!" if n == 0 and middle < wanted else " "
             good &= mark == " "
             cells += f"  {middle:>5.2f}{mark} {f'({low:.2f}-{high:.2f})':13}"
-        print(f"{head:26}{cells.rstrip()}", flush=True)
+        say(f"{head:26}{cells.rstrip()}")
     return good
 
 
@@ -132,15 +151,15 @@ def main():
             servers["qemu-nbd"] = start_qemu(folder, target.url(2))
             head = "".join(f"{name:>10}" for name in ("ours", *WANTED))
             head += "".join(f"  {'ours/' + name:20}" for name in WANTED)
-            print(" " * 26 + head.rstrip())
+            say(" " * 26 + head.rstrip())
             for mode, text in ROWS:
                 good &= print_row(text, measure(args, servers, target, mode))
         finally:
             for server in servers.values():
                 server.stop()
             target.kill()
-    print("wanted: " + ", ".join(f"{r} of {n}" for n, r in WANTED.items()) +
-          f"; medians of {args.runs} turns (and the lowest and highest)")
+    say("wanted: " + ", ".join(f"{r} of {n}" for n, r in WANTED.items()))
+    write_results(args)
     return 0 if good else 1
 
 
