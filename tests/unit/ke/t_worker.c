@@ -90,7 +90,8 @@ item__running__may_be_queued_again(void **state)
     ExInitializeWorkItem(&repeated, queue_again, &repeated);
     ExQueueWorkItem(&repeated, DelayedWorkQueue);
     eventually(load(&repeats) == 1000);
-    assert_in_range(stats().threads, 1, 3);
+    /* How many are called meanwhile is up to the scheduler: not one each. */
+    assert_in_range(stats().threads, 1, KE_WORKERS_MAX - 1);
 }
 
 static VOID NTAPI
