@@ -5,9 +5,11 @@
  */
 #include "probe/drives.h"
 #include "probe/look.h"
+#include "probe/sg_used.h"
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +17,6 @@
 #include <unistd.h>
 
 #define PATH_BYTES 1024
-#define NODES_MAX  12
 
 /* --- small files ------------------------------------------------------------------- */
 
@@ -73,168 +74,20 @@ first_entry(const char *folder, const char *prefix, char *out_name, size_t max)
         closedir(dir);
 }
 
-/* --- who has it ------------------------------------------------------------------------ */
-
-struct holders {
-    const char *root;
-    char nodes[NODES_MAX][64]; /* "/dev/sg2", "/dev/sdb" */
-    size_t node_count;
-    char *text;
-    size_t max;
+/* Where sysfs and proc are, below a root. */
+struct system {
+    char sys[PATH_BYTES], dev[PATH_BYTES], proc[PATH_BYTES];
+    struct sg_roots roots;
 };
 
-static void
-add_holder(struct holders *holders, const char *format, const char *who,
-           const char *what)
+static const struct sg_roots *
+below(const char *root, struct system *out)
 {
-    size_t len = strlen(holders->text);
-
-    if (len + 3 >= holders->max)
-        return;
-    if (len > 0)
-        len += (size_t) snprintf(holders->text + len, holders->max - len, ", ");
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(holders->text + len, holders->max - len, format, who, what);
-#pragma GCC diagnostic pop
-}
-
-/* Of a tape drive: nst0 first, as what it is called, then st0, st0a ... */
-static void
-add_tape_nodes(struct holders *holders, const char *folder)
-{
-    size_t first = holders->node_count;
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-
-    while (dir != NULL && (entry = readdir(dir)) != NULL &&
-           holders->node_count < NODES_MAX) {
-        char *at = holders->nodes[holders->node_count];
-        char before[64];
-
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(at, 64, "/dev/%.50s", entry->d_name);
-        holders->node_count++;
-        if (entry->d_name[0] != 'n' ||
-            !isdigit((unsigned char) at[strlen(at) - 1]))
-            continue; /* nst0a is a mode of it */
-        memcpy(before, holders->nodes[first], 64);
-        memcpy(holders->nodes[first], at, 64);
-        memcpy(at, before, 64);
-    }
-    if (dir != NULL)
-        closedir(dir);
-}
-
-/* A node, or a partition of it: sdb1 of sdb, sr0p1 of sr0; not sg12 of sg1. */
-static bool
-is_node(const struct holders *holders, const char *path)
-{
-    for (size_t i = 0; i < holders->node_count; i++) {
-        const char *node = holders->nodes[i];
-        size_t len = strlen(node);
-        bool numbered = isdigit((unsigned char) node[len - 1]);
-
-        if (strncmp(path, node, len) == 0 &&
-            (path[len] == '\0' || (numbered && path[len] == 'p') ||
-             (!numbered && isdigit((unsigned char) path[len]))))
-            return true;
-    }
-    return false;
-}
-
-static void
-find_mounts(struct holders *holders)
-{
-    char path[PATH_BYTES], line[2048], device[512], where[512];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/proc/self/mounts", holders->root);
-    file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "%511s %511s", device, where) == 2 &&
-            is_node(holders, device))
-            add_holder(holders, "mounted at %s", where, "");
-    if (file != NULL)
-        fclose(file);
-}
-
-static void
-find_swaps(struct holders *holders)
-{
-    char path[PATH_BYTES], line[1024], device[512];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/proc/swaps", holders->root);
-    file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "%511s", device) == 1 && is_node(holders, device))
-            add_holder(holders, "%sthe system swaps to it%s", "", "");
-    if (file != NULL)
-        fclose(file);
-}
-
-/* dm, md, loop over it. */
-static void
-find_stacked(struct holders *holders, const char *block)
-{
-    char folder[PATH_BYTES];
-    struct dirent *entry;
-    DIR *dir;
-
-    snprintf(folder, sizeof folder, "%s/sys/class/block/%s/holders",
-             holders->root, block);
-    dir = opendir(folder);
-    while (dir != NULL && (entry = readdir(dir)) != NULL)
-        if (entry->d_name[0] != '.')
-            add_holder(holders, "used by %s", entry->d_name, "");
-    if (dir != NULL)
-        closedir(dir);
-}
-
-static void
-find_open_by(struct holders *holders, const char *process)
-{
-    char folder[PATH_BYTES], path[PATH_BYTES + 300], target[512], name[64];
-    struct dirent *entry;
-    DIR *dir;
-
-    snprintf(folder, sizeof folder, "%s/proc/%s/fd", holders->root, process);
-    dir = opendir(folder);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        ssize_t n;
-
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        n = readlink(path, target, sizeof target - 1);
-        if (n <= 0)
-            continue;
-        target[n] = '\0';
-        if (!is_node(holders, target))
-            continue;
-        snprintf(folder, sizeof folder, "%s/proc/%s", holders->root, process);
-        read_text(folder, "comm", name, sizeof name);
-        add_holder(holders, "open by %s (%s)", name, process);
-        break;
-    }
-    if (dir != NULL)
-        closedir(dir);
-}
-
-static void
-find_open(struct holders *holders)
-{
-    char folder[PATH_BYTES];
-    struct dirent *entry;
-    DIR *dir;
-
-    snprintf(folder, sizeof folder, "%s/proc", holders->root);
-    dir = opendir(folder);
-    while (dir != NULL && (entry = readdir(dir)) != NULL)
-        if (isdigit((unsigned char) entry->d_name[0]))
-            find_open_by(holders, entry->d_name);
-    if (dir != NULL)
-        closedir(dir);
+    snprintf(out->sys, sizeof out->sys, "%s/sys", root);
+    snprintf(out->dev, sizeof out->dev, "%s/dev", root);
+    snprintf(out->proc, sizeof out->proc, "%s/proc", root);
+    out->roots = (struct sg_roots){ out->sys, out->dev, out->proc };
+    return &out->roots;
 }
 
 /* --- one drive --------------------------------------------------------------------------- */
@@ -362,101 +215,61 @@ is_candidate(const char *root, const char *block, const char *type)
     return read_number(folder, "removable") == 1;
 }
 
-/* As `match` takes it: of the USB device that it is in, else its own. */
 static void
-usb_serial(char *device, const char *serial, char *out_text, size_t max)
-{
-    char *slash;
-
-    snprintf(out_text, max, "%s", serial);
-    while ((slash = strrchr(device, '/')) != NULL) {
-        char text[128];
-
-        *slash = '\0';
-        if (read_number(device, "idVendor") < 0)
-            continue;
-        read_text(device, "serial", text, sizeof text);
-        if (text[0] != '\0')
-            snprintf(out_text, max, "%s", text);
-        return;
-    }
-}
-
-static void
-set_identity(const char *device, const char *type, json_t *row)
+set_identity(const char *device, const struct sg_found *found, json_t *row)
 {
     static const char *const names[][2] = { { "vendor", "vendor" },
                                             { "product", "model" },
                                             { "revision", "rev" } };
-    uint8_t page[256];
-    char text[256], own[256], real[PATH_MAX];
-    size_t n;
+    char text[256];
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         read_text(device, names[i][1], text, sizeof text);
         json_object_set_new(row, names[i][0], json_string(text));
     }
-    n = read_file(device, "vpd_pg80", page, sizeof page);
-    look_text(page + 4, n > 4 ? (page[3] < n - 4 ? page[3] : n - 4) : 0, own,
-              sizeof own);
-    if (realpath(device, real) != NULL)
-        usb_serial(real, own, text, sizeof text);
-    else
-        snprintf(text, sizeof text, "%s", own);
+    look_text((const uint8_t *) found->serial, strlen(found->serial), text,
+              sizeof text);
     json_object_set_new(row, "serial", json_string(text));
-    json_object_set_new(row, "type", json_string(type));
 }
 
-/* Of the device, which the sg node is one of. */
+/* The node that a program of its kind would open, beside the sg node; or "". */
 static void
-find_holders(struct holders *holders, const char *device, const char *sg,
-             const char *block)
+node_of(const struct sg_found *found, char *out_path, size_t max)
 {
-    char folder[PATH_BYTES + 32], changer[64];
+    const char *name = found->block[0] != '\0' ? found->block : found->other;
 
-    snprintf(folder, sizeof folder, "%s/scsi_changer", device);
-    first_entry(folder, "sch", changer, sizeof changer);
-    snprintf(holders->nodes[holders->node_count++], 64, "/dev/%.50s", sg);
-    if (block[0] != '\0')
-        snprintf(holders->nodes[holders->node_count++], 64, "/dev/%.50s",
-                 block);
-    snprintf(folder, sizeof folder, "%s/scsi_tape", device);
-    add_tape_nodes(holders, folder);
-    if (changer[0] != '\0' && holders->node_count < NODES_MAX)
-        snprintf(holders->nodes[holders->node_count++], 64, "/dev/%.50s",
-                 changer);
-    find_mounts(holders);
-    find_swaps(holders);
-    if (block[0] != '\0')
-        find_stacked(holders, block);
-    find_open(holders);
+    out_path[0] = '\0';
+    if (name[0] != '\0')
+        snprintf(out_path, max, "/dev/%s%s",
+                 strncmp(name, "st", 2) == 0 ? "n" : "", name);
 }
 
 static void
 one_drive(const char *root, const char *sg, json_t *rows)
 {
-    char device[PATH_BYTES], folder[PATH_BYTES + 32], block[64];
-    char held[512] = "";
-    struct holders holders = { .root = root, .text = held, .max = sizeof held };
+    char device[PATH_BYTES], node[64], held[512];
+    struct sg_found found;
+    struct system system;
     const char *type;
     json_t *row;
 
+    if (sg_describe(below(root, &system), sg, &found) != 0)
+        return;
+    type = look_type((uint8_t) found.type);
+    if (!is_candidate(root, found.block, type))
+        return;
     snprintf(device, sizeof device, "%s/sys/class/scsi_generic/%s/device", root,
              sg);
-    type = look_type((uint8_t) read_number(device, "type"));
-    snprintf(folder, sizeof folder, "%s/block", device);
-    first_entry(folder, "", block, sizeof block);
-    if (!is_candidate(root, block, type))
-        return;
-    find_holders(&holders, device, sg, block);
-    row = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:b}", "name",
-        holders.nodes[0], "where", "machine", "held_by", held, "medium",
-        "unknown", "size_bytes", 0, "block_bytes", 0, "volume", "", "node",
-        holders.node_count > 1 ? holders.nodes[1] : "", "removable", 1);
-    set_identity(device, type, row);
-    if (block[0] != '\0')
-        set_block(root, block, type, row);
+    node_of(&found, node, sizeof node);
+    sg_all_users(&system.roots, &found, held, sizeof held);
+    row =
+        json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:b}", "name",
+                  json_sprintf("/dev/%s", sg), "where", "machine", "type", type,
+                  "held_by", held, "medium", "unknown", "size_bytes", 0,
+                  "block_bytes", 0, "volume", "", "node", node, "removable", 1);
+    set_identity(device, &found, row);
+    if (found.block[0] != '\0')
+        set_block(root, found.block, type, row);
     json_array_append_new(rows, row);
 }
 
@@ -498,65 +311,57 @@ drives_can_be_seen(const char *root)
 
 /* --- what to say in a configuration ------------------------------------------------------ */
 
-/* Where the SCSI device of a node is; false: it has none. */
-static bool
-device_of(const char *root, const char *node, char *out_path)
+/* Also of one that driver sg does not have, or that is no SCSI device: mounts,
+ * and who has it open, are found by its name. */
+static void
+find_by_node(const struct sg_roots *roots, const char *node,
+             struct sg_found *out_found)
 {
-    static const char *const classes[] = { "scsi_generic", "block", "scsi_tape",
-                                           "scsi_changer" };
-    char path[PATH_BYTES], real[PATH_MAX];
+    char real[PATH_MAX];
     const char *name;
+    int rc;
 
     name = strrchr(realpath(node, real) != NULL ? real : node, '/');
-    name = name != NULL ? name + 1 : node;
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
-        snprintf(path, sizeof path, "%s/sys/class/%s/%.200s/device", root,
-                 classes[i], name);
-        if (realpath(path, out_path) != NULL)
-            return true;
-    }
-    return false;
+    memset(out_found, 0, sizeof *out_found);
+    if (name == NULL)
+        return;
+    rc = sg_of_name(roots, name + 1, out_found);
+    if (rc == -ENXIO || rc == -ENOTSUP)
+        snprintf(out_found->block, sizeof out_found->block, "%.31s", name + 1);
 }
 
 void
 drives_held_by(const char *root, const char *node, char *out_text,
                size_t text_max)
 {
-    char device[PATH_MAX], folder[PATH_MAX + 32], sg[64], block[64];
-    struct holders holders = { .root = root,
-                               .text = out_text,
-                               .max = text_max };
+    struct sg_found found;
+    struct system system;
 
     out_text[0] = '\0';
-    if (!device_of(root, node, device))
-        return;
-    snprintf(folder, sizeof folder, "%s/scsi_generic", device);
-    first_entry(folder, "sg", sg, sizeof sg);
-    snprintf(folder, sizeof folder, "%s/block", device);
-    first_entry(folder, "", block, sizeof block);
-    if (sg[0] == '\0')
-        snprintf(sg, sizeof sg, "%.50s", "(none)");
-    find_holders(&holders, device, sg, block);
+    find_by_node(below(root, &system), node, &found);
+    if (found.sg[0] != '\0' || found.block[0] != '\0')
+        sg_all_users(&system.roots, &found, out_text, text_max);
 }
 
 void
 drives_options(const char *root, const char *node, const char *serial,
                json_t *lines)
 {
-    char device[PATH_MAX] = "", driver[PATH_MAX + 8], number[128];
     char line[PATH_BYTES];
+    struct sg_found found;
+    struct system system;
 
+    find_by_node(below(root, &system), node, &found);
     json_array_append_new(lines, json_string("port = sg"));
-    (void) device_of(root, node, device);
-    snprintf(driver, sizeof driver, "%s/driver", device);
     snprintf(line, sizeof line, "device = %s", node);
     /* One that may be unplugged has another name when it comes back. */
-    if (strstr(device, "/usb") != NULL) {
-        usb_serial(device, serial, number, sizeof number);
-        if (number[0] != '\0')
-            snprintf(line, sizeof line, "match = serial:%s", number);
+    if (strstr(found.devpath, "/usb") != NULL) {
+        if (found.serial[0] != '\0')
+            serial = found.serial;
+        if (serial[0] != '\0')
+            snprintf(line, sizeof line, "match = serial:%s", serial);
     }
     json_array_append_new(lines, json_string(line));
-    if (device[0] != '\0' && access(driver, F_OK) == 0)
+    if (found.driver[0] != '\0')
         json_array_append_new(lines, json_string("own = yes"));
 }

@@ -16,7 +16,7 @@
 
 #include "stack/config_read.h"
 #include "stack/config_tape.h"
-#include "stack/sg_find.h"
+#include "probe/sg_find.h"
 
 static int
 set_nbd(struct reading *r, const char *key, const char *value)

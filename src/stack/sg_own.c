@@ -83,6 +83,28 @@ tell_driver(const struct sg_claim *claim, const char *what)
     return write_file(path, claim->found.hctl);
 }
 
+/* --- alone --------------------------------------------------------------------------- */
+
+int
+sg_hold(const struct sg_roots *roots, const struct sg_found *found,
+        char *out_text, size_t max, int *out_fd)
+{
+    char path[PATH_MAX];
+
+    *out_fd = -1;
+    if (found->block[0] == '\0')
+        return 0;
+    snprintf(path, sizeof path, "%s/%s", roots->dev, found->block);
+    *out_fd = open(path, O_RDONLY | O_NONBLOCK | O_EXCL | O_CLOEXEC);
+    if (*out_fd >= 0 || errno != EBUSY)
+        return 0;
+    snprintf(out_text, max,
+             "%s is somebody's alone: a file system's or its journal's, a "
+             "target's, or a program's",
+             found->block);
+    return -EBUSY;
+}
+
 /* --- the note ------------------------------------------------------------------------ */
 
 static int

@@ -6,7 +6,7 @@
 #ifndef STACK_SG_OWN_H
 #define STACK_SG_OWN_H
 
-#include "stack/sg_find.h"
+#include "probe/sg_used.h"
 
 /* What to do about a driver of the kernel that has it. */
 enum sg_how {
@@ -29,25 +29,13 @@ struct sg_claim {
                                  * has just come, as udev does, are no reason */
 };
 
-/* 0, or -EBUSY: it is used by somebody whom nothing here will disturb; text
- * says who. */
-int sg_used_by(const struct sg_roots *roots, const struct sg_found *found,
-               char *out_text, size_t max);
-/* The same, but of processes nothing is said: only of what nobody may pull away,
- * mounts, swaps, what was made of it. */
-int sg_kept_by(const struct sg_roots *roots, const struct sg_found *found,
-               char *out_text, size_t max);
 /* Opens its block device alone, so that from here until the caller closes it
  * (-1: it has none, or cannot be had) nobody mounts it; -EBUSY: somebody has it
- * so.  The drive may be asked for a change by that. */
+ * so, which may be one of whom no list tells (the second disk of a btrfs, a
+ * journal on a disk of its own, a target).  The drive may be asked for a change
+ * by that. */
 int sg_hold(const struct sg_roots *roots, const struct sg_found *found,
             char *out_text, size_t max, int *out_fd);
-/* What tells that its user lets go of it: the paths of its nodes, with a space
- * between, and of the mounts of a process in another namespace than ours that
- * has it mounted; or "". */
-void sg_used_tells(const struct sg_roots *roots, const struct sg_found *found,
-                   char *out_nodes, size_t nodes_max, char *out_mounts,
-                   size_t mounts_max);
 /* How often the kernel asks it for events; 0: never. */
 unsigned sg_polled_ms(const struct sg_roots *roots,
                       const struct sg_found *found);

@@ -124,7 +124,8 @@ def test_who_has_a_tape_is_named(machine, rack, serve, loaded):
     assert f"/dev/n{st}a is open in process {pid} (sleep)" in says
     rows = json.loads(machine.run(f"{REINSERT} drives --json"))["drives"]
     held = {row["serial"]: (row["node"], row["held_by"]) for row in rows}
-    assert held["TD001"] == (f"/dev/n{st}", f"open by sleep ({pid})")
+    assert held["TD001"] == (
+        f"/dev/n{st}", f"/dev/n{st}a is open in process {pid} (sleep)")
     assert held["MX0001"] == ("/dev/sch0", "")
     machine.run(f"kill {pid}")
     job.wait()

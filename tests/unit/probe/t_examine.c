@@ -199,11 +199,12 @@ put(const char *path, const char *text)
     fclose(file);
 }
 
+/* minor: of its block device, whose major is 8. */
 static void
 make_drive(const char *sg, const char *block, const char *type,
-           const char *removable)
+           const char *removable, int minor)
 {
-    char path[256];
+    char path[256], dev[32];
 
     snprintf(path, sizeof path, "sys/class/scsi_generic/%s/device/type", sg);
     put(path, type);
@@ -217,7 +218,8 @@ make_drive(const char *sg, const char *block, const char *type,
     snprintf(path, sizeof path, "sys/class/block/%s/size", block);
     put(path, "2048\n");
     snprintf(path, sizeof path, "sys/class/block/%s/dev", block);
-    put(path, "8:16\n");
+    snprintf(dev, sizeof dev, "8:%d\n", minor);
+    put(path, dev);
 }
 
 static const char *
@@ -233,11 +235,12 @@ machine__removable_drives_and_their_holders(void **state)
     char link[512];
 
     (void) state;
-    make_drive("sg1", "sdb", "0\n", "1\n");
-    make_drive("sg2", "sdc", "0\n", "0\n");
-    make_drive("sg10", "sr0", "5\n", "1\n");
-    put("proc/self/mounts",
-        "/dev/sdb1 /mnt/stick vfat rw 0 0\n/dev/sdbx /no ext4 rw 0 0\n");
+    make_drive("sg1", "sdb", "0\n", "1\n", 16);
+    make_drive("sg2", "sdc", "0\n", "0\n", 32);
+    make_drive("sg10", "sr0", "5\n", "1\n", 48);
+    put("proc/self/mountinfo", "29 1 8:17 / /mnt/stick rw - vfat /dev/sdb1 rw\n"
+                               "30 1 8:20 / /no rw - ext4 /dev/sdbx rw\n"
+                               "31 1 8:16 / /raw rw - udf /dev/sdb rw\n");
     put("proc/77/comm", "burner\n");
     put("proc/77/fd/none", "");
     snprintf(link, sizeof link, "%s/proc/77/fd/5", folder);
@@ -250,9 +253,11 @@ machine__removable_drives_and_their_holders(void **state)
     assert_string_equal(field(rows, 0, "type"), "disk");
     assert_string_equal(field(rows, 0, "medium"), "present");
     assert_string_equal(field(rows, 0, "volume"), "STICK (vfat)");
-    assert_string_equal(field(rows, 0, "held_by"), "mounted at /mnt/stick");
+    assert_string_equal(field(rows, 0, "held_by"),
+                        "sdb is mounted on /mnt/stick, sdb is mounted on /raw");
     assert_string_equal(field(rows, 1, "name"), "/dev/sg10");
-    assert_string_equal(field(rows, 1, "held_by"), "open by burner (77)");
+    assert_string_equal(field(rows, 1, "held_by"),
+                        "/dev/sg10 is open in process 77 (burner)");
     json_decref(rows);
 }
 
@@ -265,20 +270,20 @@ machine__medium_and_volume__as_kernel_and_udev_have_them(void **state)
     size_t at;
 
     (void) state;
-    make_drive("sg40", "sr4", "5\n", "1\n");
+    make_drive("sg40", "sr4", "5\n", "1\n", 64);
     put("sys/class/block/sr4/size", "2097151\n");
     put("sys/class/block/sr4/dev", "11:4\n");
     put("run/udev/data/b11:4", "E:ID_CDROM=1\nE:ID_FS_LABEL=OLD\n"
                                "E:ID_FS_TYPE=iso9660\n");
-    make_drive("sg41", "sr5", "5\n", "1\n");
+    make_drive("sg41", "sr5", "5\n", "1\n", 80);
     put("sys/class/block/sr5/size", "2097151\n");
     put("sys/class/block/sr5/dev", "11:5\n");
-    make_drive("sg42", "sdx", "0\n", "1\n");
+    make_drive("sg42", "sdx", "0\n", "1\n", 96);
     put("sys/class/block/sdx/dev", "8:42\n");
     put("run/udev/data/b8:42", "E:ID_FS_LABEL=MY_DISK\n"
                                "E:ID_FS_LABEL_ENC=MY\\x20DISK\n"
                                "E:ID_FS_TYPE=vfat\n");
-    make_drive("sg43", "sdy", "0\n", "1\n");
+    make_drive("sg43", "sdy", "0\n", "1\n", 112);
     put("sys/class/block/sdy/dev", "8:43\n");
     put("run/udev/data/b8:43", "E:ID_PART_TABLE_TYPE=gpt\n"
                                "E:ID_PART_TABLE_UUID=1234-ABCD\n");
@@ -295,7 +300,7 @@ machine__medium_and_volume__as_kernel_and_udev_have_them(void **state)
     assert_string_equal(field(rows, at + 2, "volume"), "MY DISK (vfat)");
     assert_string_equal(field(rows, at + 3, "volume"), "1234-ABCD (gpt)");
     assert_string_equal(field(rows, at + 3, "held_by"),
-                        "the system swaps to it");
+                        "the system swaps to /dev/sdy2");
     json_decref(rows);
 }
 
@@ -316,15 +321,46 @@ machine__held_by__of_one_node(void **state)
     assert_int_equal(symlink(path, from), 0);
     snprintf(from, sizeof from, "%s/sys/class/block/sdw/device", folder);
     assert_int_equal(symlink(path, from), 0);
-    put("proc/self/mounts", "/dev/sdw1 /srv ext4 rw 0 0\n");
+    put("proc/self/mountinfo", "29 1 8:51 / /srv rw - ext4 /dev/sdw1 rw\n");
     drives_held_by(folder, "/dev/sg50", text, sizeof text);
-    assert_string_equal(text, "mounted at /srv");
+    assert_string_equal(text, "sdw is mounted on /srv");
     drives_held_by(folder, "/dev/sdw", text, sizeof text);
-    assert_string_equal(text, "mounted at /srv");
+    assert_string_equal(text, "sdw is mounted on /srv");
     drives_held_by(folder, "/dev/nothing", text, sizeof text);
     assert_string_equal(text, "");
     drives_held_by(folder, "iscsi://x/y/1", text, sizeof text);
     assert_string_equal(text, "");
+}
+
+/* A container's, and a loop: as the service refuses them. */
+static void
+machine__held_by__what_the_service_would_refuse(void **state)
+{
+    json_t *rows = json_array();
+    char path[512];
+
+    (void) state;
+    make_drive("sg60", "sdv", "0\n", "1\n", 128);
+    make_drive("sg61", "sdu", "0\n", "1\n", 144);
+    put("proc/self/mountinfo", "");
+    put("proc/42/mountinfo", "29 1 8:129 / /data rw - vfat /dev/sdv1 rw\n");
+    put("proc/42/ns/none", "");
+    snprintf(path, sizeof path, "%s/proc/42/ns/mnt", folder);
+    assert_int_equal(symlink("mnt:[4026532201]", path), 0);
+    put("sys/class/block/sdv1/dev", "8:129\n");
+    put("sys/class/block/loop3/loop/backing_file", "/dev/sdu\n");
+    drives_of_machine(folder, rows);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        if (strcmp(field(rows, i, "name"), "/dev/sg60") == 0)
+            assert_string_equal(field(rows, i, "held_by"),
+                                "sdv is mounted on /data for process 42");
+        if (strcmp(field(rows, i, "name"), "/dev/sg61") == 0)
+            assert_string_equal(field(rows, i, "held_by"),
+                                "loop3 is a loop over /dev/sdu");
+    }
+    json_decref(rows);
+    drives_held_by(folder, "/dev/sdv1", path, sizeof path);
+    assert_string_equal(path, "sdv1 is mounted on /data for process 42");
 }
 
 static void
@@ -366,7 +402,8 @@ machine__tape_drive__any_of_its_nodes_is_open(void **state)
     last = json_array_size(rows) - 1;
     assert_string_equal(field(rows, last, "type"), "tape");
     assert_string_equal(field(rows, last, "node"), "/dev/nst0");
-    assert_string_equal(field(rows, last, "held_by"), "open by tar (78)");
+    assert_string_equal(field(rows, last, "held_by"),
+                        "/dev/st0m is open in process 78 (tar)");
     json_decref(rows);
 }
 
@@ -380,13 +417,17 @@ options__a_stick_by_its_serial__a_driver_is_taken_out_of_the_way(void **state)
     (void) state;
     put("sys/devices/usb1/1-2/idVendor", "0951\n");
     put("sys/devices/usb1/1-2/serial", "4C530001\n");
-    put("sys/devices/usb1/1-2/host3/3:0:0:0/driver/bind", "");
+    put("sys/bus/scsi/drivers/sr/bind", "");
+    put("sys/devices/usb1/1-2/host3/3:0:0:0/vendor", "ACME\n");
     put("sys/class/scsi_generic/sg30/dev", "21:30\n");
     snprintf(from, sizeof from, "%s/sys/class/scsi_generic/sg30/device",
              folder);
     snprintf(path, sizeof path, "%s/sys/devices/usb1/1-2/host3/3:0:0:0",
              folder);
     assert_int_equal(symlink(path, from), 0);
+    snprintf(from, sizeof from, "%s/sys/bus/scsi/drivers/sr", folder);
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/driver");
+    assert_int_equal(symlink(from, path), 0);
     drives_options(folder, "/dev/sg30", "OWN", lines);
     assert_int_equal(json_array_size(lines), 3);
     assert_string_equal(json_string_value(json_array_get(lines, 1)),
@@ -495,6 +536,7 @@ main(void)
         cmocka_unit_test(
             machine__medium_and_volume__as_kernel_and_udev_have_them),
         cmocka_unit_test(machine__held_by__of_one_node),
+        cmocka_unit_test(machine__held_by__what_the_service_would_refuse),
         cmocka_unit_test(
             machine__without_module_sg__is_said_where_there_are_drives),
         cmocka_unit_test(

@@ -2,23 +2,57 @@
  * sg_used.c - who else uses a drive of this machine
  *
  * People's mounts, swaps, loops and open files are found and named, as far as
- * the kernel tells of them; what it tells nobody of (the devices of a btrfs, a
- * journal on a disk of its own, a target) is found by asking for the block device
- * alone.
+ * the kernel tells of them.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "stack/sg_own.h"
+#include "probe/sg_used.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A search for them, and what it has found. */
+struct users {
+    const struct sg_roots *roots;
+    const struct sg_found *found;
+    char *text; /* untouched while there is none */
+    size_t max;
+    bool all; /* not the first of them alone */
+    bool any;
+};
+
+static bool
+enough(const struct users *users)
+{
+    return users->any && !users->all;
+}
+
+/* One for which there is no room any more is left out. */
+static void __attribute__((format(printf, 2, 3)))
+say(struct users *users, const char *format, ...)
+{
+    size_t len = users->any ? strlen(users->text) : 0;
+    char one[768];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(one, sizeof one, format, args);
+    va_end(args);
+    if (!users->any)
+        snprintf(users->text, users->max, "%s", one);
+    else if (len + 2 + strlen(one) < users->max)
+        snprintf(users->text + len, users->max - len, ", %s", one);
+    users->any = true;
+}
+
+/* --- names ------------------------------------------------------------------------ */
 
 /* st0 is also nst0, and each of them st0l, st0m and st0a. */
 static bool
@@ -122,140 +156,120 @@ is_mounted_from(const struct sg_found *found, const char *line)
            strncmp(source, "/dev/", 5) == 0 && is_path(found, source);
 }
 
-static int
-mounted_in(const struct sg_roots *roots, const struct sg_found *found,
-           const char *process, char *out_text, size_t max)
+/* Of a process; `whose` says of which, or nothing. */
+static void
+mounted_in(struct users *users, const char *process, const char *whose)
 {
     char path[PATH_MAX], number[32], where[512], *line = NULL;
     size_t room = 0;
     FILE *file;
-    int rc = 0;
 
-    snprintf(path, sizeof path, "%s/%s/mountinfo", roots->proc, process);
+    snprintf(path, sizeof path, "%s/%s/mountinfo", users->roots->proc, process);
     file = fopen(path, "re");
-    while (rc == 0 && file != NULL && getline(&line, &room, file) > 0) {
-        if (sscanf(line, "%*s %*s %31s %*s %511s", number, where) != 2 ||
-            !(is_number(roots, found, number) || is_mounted_from(found, line)))
-            continue;
-        snprintf(out_text, max, "%s is mounted on %s", found->block, where);
-        rc = -EBUSY;
-    }
+    while (!enough(users) && file != NULL && getline(&line, &room, file) > 0)
+        if (sscanf(line, "%*s %*s %31s %*s %511s", number, where) == 2 &&
+            (is_number(users->roots, users->found, number) ||
+             is_mounted_from(users->found, line)))
+            say(users, "%s is mounted on %s%s%s", users->found->block, where,
+                whose[0] != '\0' ? " for process " : "", whose);
     free(line);
     if (file != NULL)
         fclose(file);
-    return rc;
 }
 
-#define NAMESPACES_MAX 64
+#define NAMESPACES_MAX 512
 
-/* Each mount namespace once, by the first process that has it: containers. */
-static int
-mounted_elsewhere(const struct sg_roots *roots, const struct sg_found *found,
-                  char *out_process, char *out_text, size_t max)
+/* Each mount namespace once, by the first process that has it, until one has it
+ * mounted: containers. */
+static void
+mounted_elsewhere(struct users *users, char *out_process)
 {
     char path[PATH_MAX], seen[NAMESPACES_MAX][32];
-    DIR *dir = opendir(roots->proc);
+    DIR *dir = opendir(users->roots->proc);
     struct dirent *entry;
     size_t count = 0, n;
-    int rc = 0;
 
-    while (rc == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (!users->any && dir != NULL && (entry = readdir(dir)) != NULL) {
         if (!isdigit((unsigned char) entry->d_name[0]) ||
             count == NAMESPACES_MAX)
             continue;
-        snprintf(path, sizeof path, "%s/%s/ns/mnt", roots->proc, entry->d_name);
+        snprintf(path, sizeof path, "%s/%s/ns/mnt", users->roots->proc,
+                 entry->d_name);
         sg_link_name(seen[count], sizeof seen[count], path);
         for (n = 0; strcmp(seen[n], seen[count]) != 0; n++)
             ;
         if (seen[count][0] == '\0' || n < count)
             continue;
         count++;
-        rc = mounted_in(roots, found, entry->d_name, out_text, max);
-        if (rc != 0)
-            snprintf(out_process, 16, "%.15s", entry->d_name);
+        snprintf(out_process, SG_PROCESS_MAX, "%.15s", entry->d_name);
+        mounted_in(users, entry->d_name, out_process);
     }
     if (dir != NULL)
         closedir(dir);
-    return rc;
 }
 
-static int
-swapped_to(const struct sg_roots *roots, const struct sg_found *found,
-           char *out_text, size_t max)
+static void
+swapped_to(struct users *users)
 {
     char path[PATH_MAX], line[512], node[256];
     FILE *file;
-    int rc = 0;
 
-    snprintf(path, sizeof path, "%s/swaps", roots->proc);
+    snprintf(path, sizeof path, "%s/swaps", users->roots->proc);
     file = fopen(path, "re");
-    while (rc == 0 && file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "%255s", node) == 1 && is_path(found, node)) {
-            snprintf(out_text, max, "the system swaps to %s", node);
-            rc = -EBUSY;
-        }
+    while (!enough(users) && file != NULL &&
+           fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "%255s", node) == 1 && is_path(users->found, node))
+            say(users, "the system swaps to %s", node);
     if (file != NULL)
         fclose(file);
-    return rc;
 }
 
 /* Device mapper, md: "dm-0" in a folder of the disk or of a partition. */
-static int
-held_by(const struct sg_roots *roots, const struct sg_found *found,
-        char *out_text, size_t max)
+static void
+part_is_held(struct users *users, const char *part)
 {
     char path[PATH_MAX];
-    struct dirent *entry, *holder;
-    int rc = 0;
-    DIR *dir, *holders;
+    struct dirent *entry;
+    DIR *dir;
 
-    snprintf(path, sizeof path, "%s/class/block", roots->sys);
-    dir = found->block[0] != '\0' ? opendir(path) : NULL;
-    while (rc == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (!is_node(found, entry->d_name))
-            continue;
-        snprintf(path, sizeof path, "%s/class/block/%s/holders", roots->sys,
-                 entry->d_name);
-        holders = opendir(path);
-        while (holders != NULL && (holder = readdir(holders)) != NULL)
-            if (holder->d_name[0] != '.') {
-                snprintf(out_text, max, "%s is part of %s", entry->d_name,
-                         holder->d_name);
-                rc = -EBUSY;
-            }
-        if (holders != NULL)
-            closedir(holders);
-    }
+    snprintf(path, sizeof path, "%s/class/block/%s/holders", users->roots->sys,
+             part);
+    dir = opendir(path);
+    while (!enough(users) && dir != NULL && (entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.')
+            say(users, "%s is part of %s", part, entry->d_name);
     if (dir != NULL)
         closedir(dir);
-    return rc;
 }
 
 /* A loop device keeps no process, and has no entry among the holders. */
-static int
-looped_to(const struct sg_roots *roots, const struct sg_found *found,
-          char *out_text, size_t max)
+static void
+loop_is_over_it(struct users *users, const char *loop)
 {
-    char path[PATH_MAX], file[256];
+    char file[256];
+
+    sg_read_line(file, sizeof file, "%s/class/block/%s/loop/backing_file",
+                 users->roots->sys, loop);
+    if (is_path(users->found, file))
+        say(users, "%s is a loop over %s", loop, file);
+}
+
+static void
+made_of_it(struct users *users)
+{
+    char path[PATH_MAX];
     struct dirent *entry;
-    int rc = 0;
     DIR *dir;
 
-    snprintf(path, sizeof path, "%s/class/block", roots->sys);
-    dir = opendir(path);
-    while (rc == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (strncmp(entry->d_name, "loop", 4) != 0)
-            continue;
-        sg_read_line(file, sizeof file, "%s/%s/loop/backing_file", path,
-                     entry->d_name);
-        if (!is_path(found, file))
-            continue;
-        snprintf(out_text, max, "%s is a loop over %s", entry->d_name, file);
-        rc = -EBUSY;
-    }
+    snprintf(path, sizeof path, "%s/class/block", users->roots->sys);
+    dir = users->found->block[0] != '\0' ? opendir(path) : NULL;
+    while (!enough(users) && dir != NULL && (entry = readdir(dir)) != NULL)
+        if (is_node(users->found, entry->d_name))
+            part_is_held(users, entry->d_name);
+        else if (strncmp(entry->d_name, "loop", 4) == 0)
+            loop_is_over_it(users, entry->d_name);
     if (dir != NULL)
         closedir(dir);
-    return rc;
 }
 
 /* By `but` it does not count. */
@@ -289,86 +303,81 @@ process_has_it(const char *folder, const struct sg_found *found,
 
 /* Processes of others cannot be looked into without CAP_SYS_PTRACE.  We have the
  * sg node open; whose block device we have, by another drive, has an owner. */
-static int
-opened_by(const struct sg_roots *roots, const struct sg_found *found,
-          char *out_text, size_t max)
+static void
+opened_by(struct users *users)
 {
-    DIR *dir = opendir(roots->proc);
+    const char *proc = users->roots->proc;
+    DIR *dir = opendir(proc);
     char path[PATH_MAX], node[64], comm[32];
     struct dirent *entry;
-    int rc = 0;
 
-    while (rc == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (!isdigit((unsigned char) entry->d_name[0]))
+    while (!enough(users) && dir != NULL && (entry = readdir(dir)) != NULL) {
+        const char *pid = entry->d_name;
+
+        if (!isdigit((unsigned char) pid[0]))
             continue;
-        snprintf(path, sizeof path, "%s/%s/fd", roots->proc, entry->d_name);
-        if (!process_has_it(path, found,
-                            atoi(entry->d_name) == getpid() ? found->sg : "",
-                            node, sizeof node))
+        snprintf(path, sizeof path, "%s/%s/fd", proc, pid);
+        if (!process_has_it(path, users->found,
+                            atoi(pid) == getpid() ? users->found->sg : "", node,
+                            sizeof node))
             continue;
-        sg_read_line(comm, sizeof comm, "%s/%s/comm", roots->proc,
-                     entry->d_name);
-        snprintf(out_text, max, "%s is open in process %s (%s)", node,
-                 entry->d_name, comm);
-        rc = -EBUSY;
+        sg_read_line(comm, sizeof comm, "%s/%s/comm", proc, pid);
+        say(users, "%s is open in process %s (%s)", node, pid, comm);
     }
     if (dir != NULL)
         closedir(dir);
-    return rc;
+}
+
+/* --- all of them ------------------------------------------------------------------ */
+
+static void
+kept_by(struct users *users)
+{
+    char process[SG_PROCESS_MAX];
+
+    mounted_in(users, "self", "");
+    if (!users->any)
+        mounted_in(users, "1", "");
+    /* Most namespaces have the mounts of ours, too. */
+    if (!users->any)
+        mounted_elsewhere(users, process);
+    if (!enough(users))
+        swapped_to(users);
+    if (!enough(users))
+        made_of_it(users);
 }
 
 int
 sg_kept_by(const struct sg_roots *roots, const struct sg_found *found,
            char *out_text, size_t max)
 {
-    int rc = mounted_in(roots, found, "self", out_text, max);
-    char process[16];
-    size_t len;
+    struct users users = { roots, found, out_text, max, false, false };
 
-    if (rc == 0)
-        rc = mounted_in(roots, found, "1", out_text, max);
-    if (rc == 0 &&
-        mounted_elsewhere(roots, found, process, out_text, max) != 0) {
-        len = strlen(out_text);
-        snprintf(out_text + len, max - len, " for process %s", process);
-        rc = -EBUSY;
-    }
-    if (rc == 0)
-        rc = swapped_to(roots, found, out_text, max);
-    if (rc == 0)
-        rc = held_by(roots, found, out_text, max);
-    if (rc == 0)
-        rc = looped_to(roots, found, out_text, max);
-    return rc;
+    kept_by(&users);
+    return users.any ? -EBUSY : 0;
 }
 
 int
 sg_used_by(const struct sg_roots *roots, const struct sg_found *found,
            char *out_text, size_t max)
 {
-    int rc = sg_kept_by(roots, found, out_text, max);
+    struct users users = { roots, found, out_text, max, false, false };
 
-    return rc != 0 ? rc : opened_by(roots, found, out_text, max);
+    kept_by(&users);
+    if (!users.any)
+        opened_by(&users);
+    return users.any ? -EBUSY : 0;
 }
 
-int
-sg_hold(const struct sg_roots *roots, const struct sg_found *found,
-        char *out_text, size_t max, int *out_fd)
+void
+sg_all_users(const struct sg_roots *roots, const struct sg_found *found,
+             char *out_text, size_t max)
 {
-    char path[PATH_MAX];
+    struct users users = { roots, found, out_text, max, true, false };
 
-    *out_fd = -1;
-    if (found->block[0] == '\0')
-        return 0;
-    snprintf(path, sizeof path, "%s/%s", roots->dev, found->block);
-    *out_fd = open(path, O_RDONLY | O_NONBLOCK | O_EXCL | O_CLOEXEC);
-    if (*out_fd >= 0 || errno != EBUSY)
-        return 0;
-    snprintf(out_text, max,
-             "%s is somebody's alone: a file system's or its journal's, a "
-             "target's, or a program's",
-             found->block);
-    return -EBUSY;
+    out_text[0] = '\0';
+    kept_by(&users);
+    opened_by(&users);
 }
 
 void
@@ -376,7 +385,8 @@ sg_used_tells(const struct sg_roots *roots, const struct sg_found *found,
               char *out_nodes, size_t nodes_max, char *out_mounts,
               size_t mounts_max)
 {
-    char text[256], process[16];
+    char text[256], process[SG_PROCESS_MAX];
+    struct users users = { roots, found, text, sizeof text, false, false };
     DIR *dir = opendir(roots->dev);
     struct dirent *entry;
     size_t len = 0;
@@ -393,7 +403,8 @@ sg_used_tells(const struct sg_roots *roots, const struct sg_found *found,
     }
     if (dir != NULL)
         closedir(dir);
-    if (mounted_elsewhere(roots, found, process, text, sizeof text) != 0)
+    mounted_elsewhere(&users, process);
+    if (users.any)
         snprintf(out_mounts, mounts_max, "%s/%s/mountinfo", roots->proc,
                  process);
 }

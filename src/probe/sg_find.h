@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef STACK_SG_FIND_H
-#define STACK_SG_FIND_H
+#ifndef PROBE_SG_FIND_H
+#define PROBE_SG_FIND_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +41,10 @@ int sg_list(const struct sg_roots *roots, struct sg_found **out_list,
 /* By "sgN". */
 int sg_describe(const struct sg_roots *roots, const char *sg,
                 struct sg_found *out_found);
-/* By the name of any of its nodes, or of a link to one.  -ENOTSUP: it can be no
+/* By the name that the kernel has for any of its nodes: "sdb1", "nst0". */
+int sg_of_name(const struct sg_roots *roots, const char *name,
+               struct sg_found *out_found);
+/* By the path of any of its nodes, or of a link to one.  -ENOTSUP: it can be no
  * drive; -ENXIO: it is one, of which the sg driver does not know; -ENODEV: a node
  * of a device that is not there. */
 int sg_of_device(const struct sg_roots *roots, const char *device,

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "stack/sg_find.h"
+#include "probe/sg_find.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -311,19 +311,15 @@ is_scsi(const char *folder)
 }
 
 int
-sg_of_device(const struct sg_roots *roots, const char *device,
-             struct sg_found *out_found)
+sg_of_name(const struct sg_roots *roots, const char *name,
+           struct sg_found *out_found)
 {
-    char real[PATH_MAX], path[PATH_MAX], whole[PATH_MAX], sg[32];
-    const char *name;
+    char path[PATH_MAX], whole[PATH_MAX], sg[32];
 
-    if (realpath(device, real) == NULL)
-        return -errno;
-    name = strrchr(real, '/') + 1;
     if (strncmp(name, "sg", 2) == 0 && isdigit((unsigned char) name[2]))
         return sg_describe(roots, name, out_found);
     if (!find_node(roots, name, whole))
-        return is_of_nobody(roots, real) ? -ENODEV : -ENOTSUP;
+        return -ENOTSUP;
     /* Of a partition: the disk that it is on. */
     if (has_file(whole, "partition"))
         *strrchr(whole, '/') = '\0';
@@ -331,6 +327,19 @@ sg_of_device(const struct sg_roots *roots, const char *device,
     if (!first_in(path, sg, sizeof sg))
         return is_scsi(whole) ? -ENXIO : -ENOTSUP;
     return sg_describe(roots, sg, out_found);
+}
+
+int
+sg_of_device(const struct sg_roots *roots, const char *device,
+             struct sg_found *out_found)
+{
+    char real[PATH_MAX];
+    int rc;
+
+    if (realpath(device, real) == NULL)
+        return -errno;
+    rc = sg_of_name(roots, strrchr(real, '/') + 1, out_found);
+    return rc == -ENOTSUP && is_of_nobody(roots, real) ? -ENODEV : rc;
 }
 
 /* --- the same drive, under whichever name -------------------------------------------- */
