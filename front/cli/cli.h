@@ -229,9 +229,11 @@ uint64_t json_number(const json_t *object, const char *field);
 /* Prints the service's events on stderr from a thread of its own. */
 struct eventlog;
 
-struct eventlog *eventlog_start(struct ri_service *service);
-/* Waits at most 100 ms for a stderr that does not move. */
-void eventlog_stop(struct eventlog *log);
+/* from_start: also what happened before. */
+struct eventlog *eventlog_start(struct ri_service *service, bool from_start);
+/* Waits at most 100 ms for a stderr that does not move.  freed: the service is,
+ * and its subscribers with it. */
+void eventlog_stop(struct eventlog *log, bool freed);
 
 /* --- sense_text.c
  * ----------------------------------------------------------------------------

@@ -221,6 +221,22 @@ stop_api(void *context)
     return NULL;
 }
 
+/* Who asked for no events is told, too, what cannot be given back. */
+static void
+free_service(struct serving *s)
+{
+    bool used = s->left_behind || s->nbd_left_behind;
+
+    end_step = "the drives";
+    if (s->log == NULL && !used)
+        s->log = eventlog_start(s->service, false);
+    /* Something still uses it: the end of the process frees it. */
+    if (!used)
+        ri_service_free(s->service);
+    end_step = "the event log";
+    eventlog_stop(s->log, !used);
+}
+
 static void
 stop_all(struct serving *s)
 {
@@ -239,13 +255,8 @@ stop_all(struct serving *s)
     end_step = "the clients of the control socket";
     if (parallel)
         pthread_join(thread, NULL);
-    end_step = "the event log";
     if (s->service != NULL)
-        eventlog_stop(s->log);
-    end_step = "the drives";
-    /* Something still uses it: the end of the process frees it. */
-    if (s->service != NULL && !s->left_behind && !s->nbd_left_behind)
-        ri_service_free(s->service);
+        free_service(s);
 }
 
 /* --- life
@@ -279,7 +290,7 @@ start_all(const struct cli *cli, const struct ri_config *config,
     if (cli->quiet)
         say_warnings(s);
     else
-        s->log = eventlog_start(s->service);
+        s->log = eventlog_start(s->service, true);
     if (api_server_start(s->service, config->control, &s->api, &error) != 0)
         goto failed;
     if (nbd_server_start(s->service, listeners, config->nbd_count, &s->nbd,

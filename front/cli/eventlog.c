@@ -120,7 +120,7 @@ log_thread(void *context)
 }
 
 struct eventlog *
-eventlog_start(struct ri_service *service)
+eventlog_start(struct ri_service *service, bool from_start)
 {
     struct eventlog *log = calloc(1, sizeof *log);
     pthread_t thread;
@@ -135,19 +135,22 @@ eventlog_start(struct ri_service *service)
         return NULL;
     }
     pthread_detach(thread);
-    log->subscription = ri_subscribe_from_start(service, on_event, log);
+    log->subscription = from_start
+                            ? ri_subscribe_from_start(service, on_event, log)
+                            : ri_subscribe(service, on_event, log);
     return log;
 }
 
 void
-eventlog_stop(struct eventlog *log)
+eventlog_stop(struct eventlog *log, bool freed)
 {
     struct timespec until;
     bool ended;
 
     if (log == NULL)
         return;
-    ri_unsubscribe(log->service, log->subscription);
+    if (!freed)
+        ri_unsubscribe(log->service, log->subscription);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += STOP_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;

@@ -475,7 +475,7 @@ start(const struct ri_config *config, struct ri_service **out_service,
         free(service);
         return ri_fail(out_error, -ENOMEM, "out of memory");
     }
-    sg_begin();
+    sg_begin(service);
     status = load_drivers(service, config);
     if (!NT_SUCCESS(status))
         rc = ri_fail(out_error, -EIO, "the drivers cannot be loaded: %s",

@@ -29,6 +29,7 @@
 #define ASKED_MAX 32
 
 struct sg_drive {
+    struct ri_service *service;
     struct sg_use use; /* its text: no more, once it was made */
     struct sg_claim claim;
     char match[SG_MATCH_MAX]; /* "" until it was found by its name */
@@ -342,11 +343,13 @@ static void
 sg_gone(void *context, bool lost)
 {
     struct sg_drive *sg = context;
+    char text[SG_WHY_MAX];
 
     if (lost)
         sg_forget(&sg->claim);
-    else
-        sg_unclaim(&sg->claim);
+    else if (sg_unclaim(&sg->claim, text, sizeof text) != 0)
+        event_send(sg->service, "drive", sg->use.config->name, "", 0,
+                   "drive %s: %s", sg->use.config->name, text);
 }
 
 /* A driver that came: away with it, or at least what it sees is known. */
@@ -388,9 +391,14 @@ sg_turned(void *context)
 /* --- life ---------------------------------------------------------------------------- */
 
 void
-sg_begin(void)
+sg_begin(struct ri_service *service)
 {
-    sg_restore(&sg_system, NOTES);
+    char text[SG_WHY_MAX];
+
+    sg_restore(&sg_system, NOTES, text, sizeof text);
+    if (text[0] != '\0')
+        event_send(service, "drive", "", "", 0,
+                   "taken by a service that was killed: %s", text);
 }
 
 NTSTATUS
@@ -402,6 +410,7 @@ sg_unit(struct ri_service *service, const struct sg_use *use,
     if (sg == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     *out_sg = sg;
+    sg->service = service;
     sg->use = *use;
     sg->claim.roots = &sg_system;
     sg->claim.notes = NOTES;

@@ -23,7 +23,7 @@ struct sg_use {
 
 /* What a service that was killed took from the kernel's drivers is given back.
  * Before any drive is taken. */
-void sg_begin(void);
+void sg_begin(struct ri_service *service);
 /* The unit, and what finds it, which the caller frees, also after a failure. */
 NTSTATUS sg_unit(struct ri_service *service, const struct sg_use *use,
                  struct sg_drive **out_sg, PDEVICE_OBJECT *out_pdo);

@@ -197,15 +197,21 @@ is_there(const struct sg_claim *claim)
     return access(path, F_OK) == 0;
 }
 
-static void
-put_back(const struct sg_claim *claim)
+/* 0, or why it is not as it was; in each case nothing of it is ours any more. */
+static int
+put_back(struct sg_claim *claim, char *out_text, size_t max)
 {
-    if (!is_there(claim))
-        return;
-    if (claim->unbound)
-        (void) tell_driver(claim, "bind");
-    if (claim->poll_ms[0] != '\0')
-        (void) set_poll(claim, claim->poll_ms);
+    bool taken = claim->unbound || claim->poll_ms[0] != '\0';
+    int rc = 0;
+
+    if (taken && claim->note_fd >= 0 && is_there(claim))
+        rc = sg_give_back(claim, out_text, max);
+    /* Whoever still gives it back has the note. */
+    if (rc == -ETIMEDOUT) {
+        close(claim->note_fd);
+        claim->note_fd = -1;
+    }
+    return rc;
 }
 
 /* --- taking, giving back ------------------------------------------------------------- */
@@ -340,13 +346,14 @@ sg_claim(struct sg_claim *claim, const struct sg_found *found, enum sg_how how,
          char *out_text, size_t max)
 {
     int rc = sg_refused(claim, found, how, out_text, max);
+    char unsaid[SG_WHY_MAX]; /* why it is not ours is of more use */
 
     if (rc == 0) {
         claim->found = *found;
         rc = take_it(claim, how, out_text, max);
     }
     if (rc != 0)
-        sg_unclaim(claim);
+        sg_unclaim(claim, unsaid, sizeof unsaid);
     claim->before = rc == 0;
     return rc;
 }
@@ -357,11 +364,13 @@ sg_is_shared(const struct sg_claim *claim)
     return claim->found.driver[0] != '\0' && !claim->unbound;
 }
 
-void
-sg_unclaim(struct sg_claim *claim)
+int
+sg_unclaim(struct sg_claim *claim, char *out_text, size_t max)
 {
-    put_back(claim);
+    int rc = put_back(claim, out_text, max);
+
     sg_forget(claim);
+    return rc;
 }
 
 void
@@ -397,38 +406,46 @@ read_note(FILE *file, struct sg_claim *claim)
 }
 
 static bool
-restore_note(const struct sg_roots *roots, const char *path)
+restore_note(const struct sg_roots *roots, const char *path, char *out_text,
+             size_t max)
 {
-    struct sg_claim claim = { .roots = roots, .note_fd = -1 };
+    struct sg_claim claim = { .roots = roots };
+    int rc = -EINVAL;
     FILE *file = fopen(path, "r+e");
     bool done = false;
 
     if (file == NULL)
         return false;
-    if (flock(fileno(file), LOCK_EX | LOCK_NB) == 0) {
-        done = !is_removed(fileno(file)) && read_note(file, &claim);
+    claim.note_fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0);
+    snprintf(claim.note, sizeof claim.note, "%.255s", path);
+    if (flock(claim.note_fd, LOCK_EX | LOCK_NB) == 0) {
+        done = !is_removed(claim.note_fd) && read_note(file, &claim);
         if (done)
-            put_back(&claim);
-        if (!is_removed(fileno(file)))
+            rc = put_back(&claim, out_text, max);
+        if (rc != -ETIMEDOUT && !is_removed(claim.note_fd))
             unlink(path);
     }
+    if (claim.note_fd >= 0)
+        close(claim.note_fd);
     fclose(file);
     return done;
 }
 
 unsigned
-sg_restore(const struct sg_roots *roots, const char *folder)
+sg_restore(const struct sg_roots *roots, const char *folder, char *out_text,
+           size_t max)
 {
     DIR *dir = opendir(folder);
     char path[PATH_MAX];
     struct dirent *entry;
     unsigned count = 0;
 
+    out_text[0] = '\0';
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.')
             continue;
         snprintf(path, sizeof path, "%.3000s/%s", folder, entry->d_name);
-        count += restore_note(roots, path);
+        count += restore_note(roots, path, out_text, max);
     }
     if (dir != NULL)
         closedir(dir);

@@ -29,6 +29,9 @@ struct sg_claim {
                                  * has just come, as udev does, are no reason */
 };
 
+/* Room for what cannot be given back, and the commands that do it. */
+#define SG_WHY_MAX 600
+
 /* Opens its block device alone, so that from here until the caller closes it
  * (-1: it has none, or cannot be had) nobody mounts it; -EBUSY: somebody has it
  * so, which may be one of whom no list tells (the second disk of a btrfs, a
@@ -56,12 +59,20 @@ int sg_claim(struct sg_claim *claim, const struct sg_found *found,
              enum sg_how how, char *out_text, size_t max);
 /* Does a driver of the kernel have it, beside us? */
 bool sg_is_shared(const struct sg_claim *claim);
-/* Puts back what is there to be put back. */
-void sg_unclaim(struct sg_claim *claim);
+/* Puts back what is there to be put back.  Else why that cannot be, and what to
+ * do: -ETIMEDOUT: the kernel is at it; nobody waits for it any more, and the note
+ * is there, and locked, until it is done. */
+int sg_unclaim(struct sg_claim *claim, char *out_text, size_t max);
 /* The device is gone: there is nothing to put back. */
 void sg_forget(struct sg_claim *claim);
 /* sg_unclaim for services that were killed: for the notes in a folder whose
- * writer is gone.  How many. */
-unsigned sg_restore(const struct sg_roots *roots, const char *folder);
+ * writer is gone.  How many; text: of one that could not be, or "". */
+unsigned sg_restore(const struct sg_roots *roots, const char *folder,
+                    char *out_text, size_t max);
+
+/* sg_give.c: 0, or -errno and text.  The note is gone after it, unless it is
+ * -ETIMEDOUT: then who has it, and holds it locked, is a process of its own. */
+extern unsigned sg_patience_ms;         /* tests have less */
+int sg_give_back(const struct sg_claim *claim, char *out_text, size_t max);
 
 #endif

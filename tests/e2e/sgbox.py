@@ -107,6 +107,15 @@ class Box:
     def make(self, n, kind=0, model="DISK", serial=None):
         add_device(self.sys, n, kind, model, serial or f"HUX{n:07}")
 
+    def drive(self, n, driver):
+        """The kernel's driver has it; the driver's folder in sysfs."""
+        folder = self.sys / "bus" / "scsi" / "drivers" / driver
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("bind", "unbind"):
+            (folder / name).touch()
+        (self.sys / place(n) / "driver").symlink_to(folder)
+        return folder
+
     def plug(self, n, **what):
         self.make(n, **what)
         self.say(ACTION="add", DEVPATH=f"/{place(n)}/scsi_generic/"

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT
 """
+import fcntl
 import os
 import pathlib
 import signal
@@ -217,6 +218,68 @@ def test_P5_silent_drive_at_the_end_costs_nobody_anything(box, serve, media,
     assert s.process.wait(HANG * SLOW) == 0, s.stderr()
     assert "what volume ARCHIVE-A still lacks" in s.stderr()
     assert len(os.listdir(s.recovery)) == 2
+
+
+def open_files():
+    """Of each process, by name."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        names = set()
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                name = os.readlink(f"/proc/{pid}/fd/{fd}")
+                names.add("pipe" if name.startswith("pipe:") else name)
+        except OSError:
+            pass        # it ended, or the kernel's
+        yield names
+
+
+def test_driver_that_hangs_at_the_end_keeps_nobody_waiting(box, serve, media):
+    """Its drive is not given back before the service has ended; what does that
+    is a process of its own, which keeps nothing of the service."""
+    b = box()
+    b.put(1, media.a)
+    b.make(1)
+    folder = b.drive(1, "sd")
+    s = serve({"d1": {"port": "sg", "match": "serial:HUX0000001",
+                      "own": "yes"}})
+    s.mounted("ARCHIVE-A")
+    note = f"/run/reinsert/own/{place(1).rsplit('/', maxsplit=1)[-1]}"
+    assert (folder / "unbind").read_text() == os.path.basename(note)
+    # As sysfs would: who writes waits until somebody takes it.
+    (folder / "bind").unlink()
+    os.mkfifo(folder / "bind")
+    (b.sys / place(1) / "driver").unlink()
+    s.stopped = True
+    s.process.send_signal(signal.SIGTERM)
+    with open(note, encoding="utf-8") as file:
+        try:
+            assert s.process.wait(HANG * SLOW) == 0, s.stderr()
+            having = [names for names in open_files() if note in names]
+            assert {"/dev/null", note, "pipe"} in having
+        finally:
+            taken = os.open(folder / "bind", os.O_RDONLY | os.O_NONBLOCK)
+            until(lambda: come(taken) == b"9:0:1:0", "who is waited for")
+            os.close(taken)
+        until(lambda: unlocked(file), "the end of who had it")
+    assert not os.path.exists(note)
+    assert ("drive d1: 9:0:1:0 is not given back to driver sd: the kernel has "
+            "not taken it within 3 s") in s.stderr()
+    assert "echo 9:0:1:0 >/sys/bus/scsi/drivers/sd/bind" in s.stderr()
+
+
+def come(fd):
+    try:
+        return os.read(fd, 64)
+    except BlockingIOError:
+        return b""
+
+
+def unlocked(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_P1_kernel_tells_of_a_change_that_others_were_told_of(box, serve,

@@ -296,6 +296,26 @@ open_locked(const char *name)
 }
 
 static void
+given_back(struct sg_claim *claim)
+{
+    char text[SG_WHY_MAX] = "";
+
+    assert_int_equal(sg_unclaim(claim, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
+/* How many. */
+static int
+restored(const char *in)
+{
+    char text[SG_WHY_MAX];
+    unsigned count = sg_restore(&roots, in, text, sizeof text);
+
+    assert_string_equal(text, "");
+    return (int) count;
+}
+
+static void
 refused(const char *says)
 {
     struct sg_claim claim = { .roots = &roots, .note_fd = -1 };
@@ -503,7 +523,7 @@ tape__with_its_driver__is_owned_or_refused(void **state)
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     assert_string_equal(get("sys/bus/scsi/drivers/st/unbind"), "9:0:0:1");
     assert_false(sg_is_shared(&claim));
-    sg_unclaim(&claim);
+    given_back(&claim);
     assert_string_equal(get("sys/bus/scsi/drivers/st/bind"), "9:0:0:1");
     /* It does not go, and would do as others say. */
     run("rm %s/sys/bus/scsi/drivers/st/unbind", top);
@@ -529,7 +549,7 @@ shared__driver_and_readers_stay__mounts_are_a_reason(void **state)
     assert_true(sg_is_shared(&claim));
     assert_string_equal(get("sys/bus/scsi/drivers/sd/unbind"), "");
     assert_string_equal(claim.found.block, "sdb");
-    sg_unclaim(&claim);
+    given_back(&claim);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "");
     put("proc/self/mountinfo",
         "29 1 8:17 / /media/stick rw - vfat /dev/sdb1 rw\\n");
@@ -557,9 +577,9 @@ owned__driver_is_sent_away__and_comes_back(void **state)
     assert_string_equal(get("run/own/3:0:0:0"), "devpath /" USB);
     /* Its writer lives. */
     snprintf(text, sizeof text, "%s/run/own", top);
-    assert_int_equal(sg_restore(&roots, text), 0);
+    assert_int_equal(restored(text), 0);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "");
-    sg_unclaim(&claim);
+    given_back(&claim);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "3:0:0:0");
     assert_string_equal(get("run/own/3:0:0:0"), "");
 }
@@ -576,12 +596,12 @@ killed__next_start_puts_it_back(void **state)
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     close(claim.note_fd); /* as the kernel does */
     snprintf(text, sizeof text, "%s/run/own", top);
-    assert_int_equal(sg_restore(&roots, text), 1);
+    assert_int_equal(restored(text), 1);
     assert_string_equal(get("sys/bus/scsi/drivers/sd/bind"), "3:0:0:0");
-    assert_int_equal(sg_restore(&roots, text), 0);
+    assert_int_equal(restored(text), 0);
     /* Not what somebody else wrote there. */
     put("run/own/x", "devpath /d driver ../../x poll - -\\n");
-    assert_int_equal(sg_restore(&roots, text), 0);
+    assert_int_equal(restored(text), 0);
 }
 
 /* Each has a drive that is called as the other's is: the note is the device's. */
@@ -598,7 +618,7 @@ two_services__of_drives_of_one_name__both_own_theirs(void **state)
     assert_int_equal(sg_claim(&theirs, &disc, SG_OWN, text, sizeof text), 0);
     assert_string_equal(get("run/own/3:0:0:0"), "devpath /" USB);
     assert_string_equal(get("run/own/1:0:0:0"), "devpath /" CD);
-    sg_unclaim(&ours);
+    given_back(&ours);
     assert_string_equal(get("run/own/1:0:0:0"), "devpath /" CD);
     /* One that is about to be given back after a kill. */
     close(theirs.note_fd);
@@ -655,13 +675,125 @@ unbind_refused__polling_is_stopped_instead(void **state)
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     assert_int_equal(sg_polled_ms(&roots, &found), 0);
     assert_string_equal(claim.found.block, "sdb");
-    sg_unclaim(&claim);
+    given_back(&claim);
     assert_int_equal(sg_polled_ms(&roots, &found), 2000);
     /* And when that cannot be done either: which capability. */
     run("rm %s/sys/class/block/sdb/events_poll_msecs && "
         "mkdir %s/sys/class/block/sdb/events_poll_msecs",
         top, top);
     assert_int_equal(sg_polled_ms(&roots, &found), 0);
+}
+
+/* --- who hangs --------------------------------------------------------------------- */
+
+/* As a driver whose drive does not answer: a FIFO that nobody reads. */
+static struct sg_claim
+owned_by_a_driver_that_hangs(void)
+{
+    struct sg_claim claim = { .roots = &roots,
+                              .notes = notes(),
+                              .note_fd = -1 };
+    struct sg_found found = found_as("sg10");
+    char text[512] = "";
+
+    sg_patience_ms = 50;
+    assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
+    run("cd %s/sys/bus/scsi/drivers/sd && rm bind && mkfifo bind && "
+        "rm %s/sys/" USB "/driver",
+        top, top);
+    return claim;
+}
+
+/* The driver goes on: it is told by somebody, whose note is gone then. */
+static void
+comes_late(int note_fd)
+{
+    char path[256], text[32];
+    struct stat st;
+    ssize_t len;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/sys/bus/scsi/drivers/sd/bind", top);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    len = read(fd, text, sizeof text);
+    assert_int_equal(len, 7);
+    assert_memory_equal(text, "3:0:0:0", 7);
+    close(fd);
+    assert_int_equal(flock(note_fd, LOCK_EX), 0); /* its end */
+    assert_int_equal(fstat(note_fd, &st), 0);
+    assert_int_equal(st.st_nlink, 0);
+    close(note_fd);
+}
+
+static void
+given_back__to_a_driver_that_hangs__is_said_and_done_by_somebody_else(
+    void **state)
+{
+    struct sg_claim claim = owned_by_a_driver_that_hangs(), next = claim;
+    struct sg_found found = found_as("sg10");
+    char text[SG_WHY_MAX] = "", by_hand[256];
+    int note_fd;
+
+    (void) state;
+    snprintf(text, sizeof text, "%s/run/own/3:0:0:0", top);
+    note_fd = open(text, O_RDWR | O_CLOEXEC);
+    assert_int_equal(sg_unclaim(&claim, text, sizeof text), -ETIMEDOUT);
+    assert_non_null(strstr(text, "3:0:0:0 is not given back to driver sd"));
+    snprintf(by_hand, sizeof by_hand,
+             "echo 3:0:0:0 >%s/sys/bus/scsi/drivers/sd/bind", top);
+    assert_non_null(strstr(text, by_hand));
+    assert_int_equal(claim.note_fd, -1);
+    /* Nobody else tries the same meanwhile, nor takes it. */
+    assert_int_equal(restored(notes()), 0);
+    strcpy(found.driver, "sd");
+    next.note_fd = -1;
+    assert_int_equal(sg_claim(&next, &found, SG_OWN, text, sizeof text),
+                     -EBUSY);
+    assert_non_null(strstr(text, "is giving 3:0:0:0 back"));
+    comes_late(note_fd);
+}
+
+static void
+killed__driver_hangs_at_the_next_start__which_goes_on(void **state)
+{
+    struct sg_claim claim = owned_by_a_driver_that_hangs();
+    char text[SG_WHY_MAX];
+    int note_fd;
+
+    (void) state;
+    snprintf(text, sizeof text, "%s/run/own/3:0:0:0", top);
+    note_fd = open(text, O_RDWR | O_CLOEXEC);
+    close(claim.note_fd); /* as the kernel does */
+    assert_int_equal(sg_restore(&roots, notes(), text, sizeof text), 1);
+    assert_non_null(strstr(text, "3:0:0:0 is not given back to driver sd"));
+    comes_late(note_fd);
+}
+
+static void
+given_back__to_who_does_not_take_it__is_said(void **state)
+{
+    struct sg_claim claim = owned_by_a_driver_that_hangs();
+    char text[SG_WHY_MAX] = "";
+
+    (void) state;
+    run("rm %s/sys/bus/scsi/drivers/sd/bind", top);
+    assert_int_equal(sg_unclaim(&claim, text, sizeof text), -ENOENT);
+    assert_non_null(strstr(text, "3:0:0:0 is not given back to driver sd: No "
+                                 "such file or directory. By hand: echo"));
+    assert_string_equal(get("run/own/3:0:0:0"), "");
+}
+
+/* udev, or a person, was quicker. */
+static void
+given_back__to_who_has_a_driver_by_now__is_as_it_was(void **state)
+{
+    struct sg_claim claim = owned_by_a_driver_that_hangs();
+
+    (void) state;
+    run("cd %s/sys && rm bus/scsi/drivers/sd/bind && "
+        "ln -s $PWD/bus/scsi/drivers/sd " USB "/driver",
+        top);
+    given_back(&claim);
 }
 
 int
@@ -688,6 +820,10 @@ main(void)
         T(two_services__of_drives_of_one_name__both_own_theirs),
         T(owned__then_mounted__is_not_ours_any_more),
         T(unbind_refused__polling_is_stopped_instead),
+        T(given_back__to_a_driver_that_hangs__is_said_and_done_by_somebody_else),
+        T(killed__driver_hangs_at_the_next_start__which_goes_on),
+        T(given_back__to_who_does_not_take_it__is_said),
+        T(given_back__to_who_has_a_driver_by_now__is_as_it_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
