@@ -305,6 +305,15 @@ send_queued(struct iscsi_session *session)
     return true;
 }
 
+/* The connection takes no more now: that there is room again is for the thread
+ * to wait for, nobody else polls for that. */
+static bool
+is_full(struct iscsi_session *session)
+{
+    return !session->ended &&
+           (iscsi_which_events(session->iscsi) & POLLOUT) != 0;
+}
+
 /* By who has just given commands, and watches from now on if it can.  TRUE: the
  * thread has something to do. */
 static bool
@@ -319,7 +328,7 @@ send_burst(struct iscsi_session *session)
         watch_offer(&session->source, iscsi_get_fd(session->iscsi)))
         __atomic_fetch_add(&session->pins, 1, __ATOMIC_RELAXED);
     return session->ended || !IsListEmpty(&session->answered) ||
-           iscsi_which_events(session->iscsi) & POLLOUT;
+           is_full(session);
 }
 
 /* Until there is something to do.  Returns what the connection is ready for. */
@@ -521,19 +530,20 @@ take_watched(struct watch_source *source)
     struct iscsi_session *session =
         CONTAINING_RECORD(source, struct iscsi_session, source);
     LIST_ENTRY mine;
-    bool more, some;
+    bool up, more, full, some;
 
     if (pthread_mutex_trylock(&session->seat) != 0)
         return false;
-    if (session->state == ISCSI_UP &&
-        (!serve(session, POLLIN) || !send_queued(session)))
+    up = session->state == ISCSI_UP;
+    if (up && (!serve(session, POLLIN) || !send_queued(session)))
         session->ended = true;
+    full = up && is_full(session);
     more = session->ended || session->broken || session->luns_changed;
     InitializeListHead(&mine);
     if (!more)
         take_answered(session, &mine);
     pthread_mutex_unlock(&session->seat);
-    if (more)
+    if (more || full)
         iscsi_session_wake(session);
     some = !IsListEmpty(&mine);
     /* What they let others send goes in one burst. */

@@ -200,6 +200,65 @@ P1__session_lost_while_watched__ends_and_nothing_is_sent_again(void **state)
     watch_end();
 }
 
+#define MUCH (512u * 1024)
+
+/* All of it anew, once what comes by itself is there. */
+static bool
+asks_for_all(struct target *target, const struct pdu *in)
+{
+    if (in->head[32] != 0x2A)
+        return false;
+    if (in->head[1] & 0x80)
+        target_ask(target, in, 0, MUCH);
+    return true;
+}
+
+static void
+asks_or_thanks(struct target *target, const struct pdu *in)
+{
+    static const uint8_t by_itself[4] = { 0xFF, 0xFF, 0xFF, 0xFF };
+
+    if (memcmp(in->head + 20, by_itself, 4) == 0)
+        target_ask(target, in, 0, MUCH);
+    else
+        target_respond(target, in, 0, NULL, 0);
+}
+
+/* More than the connection takes at once: who asks for the rest hears of it
+ * when there is room again, and that is nothing to read. */
+static void
+watcher__sends_much_that_is_asked_for__goes_out_at_once(void **state)
+{
+    struct wire *wire = *state;
+    void *data = calloc(1, MUCH);
+    LONGLONG before;
+    struct call call;
+
+    assert_non_null(data);
+    watch_begin();
+    answers_by(wire, asks_for_all);
+    __atomic_store_n(&wire->target.data_out, asks_or_thanks, __ATOMIC_RELEASE);
+    for (unsigned round = 0; round < 8; round++) {
+        watch_wire(wire);
+        call_cdb(&call, FREE | SRB_FLAGS_DATA_OUT,
+                 CDB_OF(0x2A, 0, 0, 0, 0, 0, 0, MUCH / 512 >> 8, 0, 0));
+        call.srb.DataBuffer = data;
+        call.srb.DataTransferLength = MUCH;
+        before = KeQueryInterruptTime();
+        burst_begin(BURST_REQUESTS);
+        call_send(&call, wire->pdo);
+        burst_end(BURST_REQUESTS);
+        watch_until_ended(&call, 1);
+        call_wait(&call);
+        assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+        /* The next sign of life would take it along, after five seconds. */
+        assert_true((LONGLONG) KeQueryInterruptTime() - before <
+                    4000 * 10000ll);
+    }
+    watch_end();
+    free(data);
+}
+
 static bool
 answers_and_hangs_up(struct target *target, const struct pdu *in)
 {
@@ -282,6 +341,7 @@ main(void)
         WIRED(watcher__waits_for_its_own_answer__gets_it),
         WIRED(watcher__ends_with_answers_outstanding__they_come),
         WIRED(watchers__several__every_command_is_answered),
+        WIRED(watcher__sends_much_that_is_asked_for__goes_out_at_once),
         WIRED(P1__session_lost_while_watched__ends_and_nothing_is_sent_again),
         WIRED(P1__session_lost_while_nobody_takes_answers__noticed_at_once),
         WIRED(

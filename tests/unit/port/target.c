@@ -55,9 +55,10 @@ target_send(struct target *target, uint8_t head[48], const void *data,
     head[5] = (uint8_t) (len >> 16);
     head[6] = (uint8_t) (len >> 8);
     head[7] = (uint8_t) len;
-    /* A DATA IN without a status has no StatSN. */
+    /* A DATA IN without a status has no StatSN, and a request only shows it. */
     put32(head + 24, target->status_sn);
-    if ((head[0] & 0x3F) != PDU_DATA_IN || head[1] & 0x01)
+    if (head[0] != PDU_READY &&
+        ((head[0] & 0x3F) != PDU_DATA_IN || head[1] & 0x01))
         target->status_sn++;
     put32(head + 28, target->command_sn);
     put32(head + 32, target->command_sn + COMMANDS_AT_ONCE);
@@ -106,6 +107,20 @@ target_data(struct target *target, const struct pdu *to, const void *data,
     }
     target_send(target, head, data, len);
     return true;
+}
+
+void
+target_ask(struct target *target, const struct pdu *to, uint32_t offset,
+           uint32_t len)
+{
+    uint8_t head[48];
+
+    reply_head(head, to, PDU_READY);
+    memcpy(head + 8, to->head + 8, 8);
+    put32(head + 20, 1);
+    put32(head + 40, offset);
+    put32(head + 44, len);
+    target_send(target, head, NULL, 0);
 }
 
 /* --- an honest disk -------------------------------------------------------------- */
@@ -194,6 +209,7 @@ static void
 answer(struct target *target, const struct pdu *in)
 {
     bool (*command)(struct target *, const struct pdu *);
+    void (*data_out)(struct target *, const struct pdu *);
     uint8_t opcode = in->head[0] & 0x3F;
 
     if (!(in->head[0] & 0x40) && opcode == PDU_COMMAND)
@@ -209,6 +225,11 @@ answer(struct target *target, const struct pdu *in)
         command = __atomic_load_n(&target->command, __ATOMIC_ACQUIRE);
         if (command == NULL || !command(target, in))
             target_honest(target, in);
+        break;
+    case PDU_DATA_OUT:
+        data_out = __atomic_load_n(&target->data_out, __ATOMIC_ACQUIRE);
+        if (data_out != NULL && in->head[1] & 0x80)
+            data_out(target, in);
         break;
     case PDU_NOP_OUT:
         if (get32(in->head + 16) != 0xFFFFFFFF)
@@ -294,12 +315,15 @@ target_start(struct target *target)
                                    .sin_port = htons((uint16_t) target->port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
-    int on = 1;
+    int on = 1, segment = 1400;
 
     target->fd = -1;
     target->stop = false;
     target->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(target->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* As over a network: a write does not fit into the sender's buffer. */
+    setsockopt(target->listen_fd, IPPROTO_TCP, TCP_MAXSEG, &segment,
+               sizeof segment);
     if (bind(target->listen_fd, (struct sockaddr *) &address, len) != 0 ||
         listen(target->listen_fd, 8) != 0 ||
         getsockname(target->listen_fd, (struct sockaddr *) &address, &len) !=

@@ -27,6 +27,7 @@ enum {
     PDU_LOGOUT = 0x06,
     PDU_RESPONSE = 0x21,
     PDU_DATA_IN = 0x25,
+    PDU_READY = 0x31,
 };
 
 struct pdu {
@@ -38,6 +39,8 @@ struct pdu {
 struct target {
     /* Atomic.  True: it is answered, or will not be.  On the target's thread. */
     bool (*command)(struct target *target, const struct pdu *in);
+    /* Atomic.  The last of what was asked for, or sent without being asked. */
+    void (*data_out)(struct target *target, const struct pdu *in);
     void *context;
     unsigned refuse;            /* atomic: logins, with this status; 0: not */
     const char *elsewhere;      /* ... and this TargetAddress; NULL: none */
@@ -69,6 +72,9 @@ bool target_respond(struct target *target, const struct pdu *to, uint8_t status,
 /* DATA IN at an offset; with a status when it is the last. */
 bool target_data(struct target *target, const struct pdu *to, const void *data,
                  uint32_t len, uint32_t offset, bool last);
+/* READY TO TRANSFER: asks for so many bytes of a write. */
+void target_ask(struct target *target, const struct pdu *to, uint32_t offset,
+                uint32_t len);
 /* As a removable disk of 2,048 blocks of 512 bytes, filled with 'd'. */
 bool target_honest(struct target *target, const struct pdu *in);
 
