@@ -100,8 +100,9 @@ is_in_a_library(const char *drive, const struct ri_library_info *libraries,
     return false;
 }
 
+/* Of no library; `emulated`: into which media are put by a command. */
 static bool
-pick_drive(const struct serving *s, char *out_name)
+pick_drive(const struct serving *s, bool emulated, char *out_name)
 {
     struct ri_library_info *libraries = NULL;
     struct ri_drive_info *list = NULL;
@@ -112,7 +113,8 @@ pick_drive(const struct serving *s, char *out_name)
         ri_libraries(s->service, &libraries, &library_count) != 0)
         count = 0;
     for (size_t i = 0; i < count && !found; i++) {
-        found = !is_in_a_library(list[i].name, libraries, library_count);
+        found = !(emulated && list[i].real) &&
+                !is_in_a_library(list[i].name, libraries, library_count);
         if (found)
             snprintf(out_name, RI_NAME_MAX, "%s", list[i].name);
     }
@@ -173,10 +175,13 @@ say_verbs(const struct cli *cli, const struct serving *s)
     say(cli, "status", "see drives and volumes", command);
     snprintf(command, sizeof command, "reinsert prompts --watch%s", option);
     say(cli, "prompts", "see questions", command);
-    if (pick_drive(s, name)) {
+    if (pick_drive(s, true, name) || pick_drive(s, false, name)) {
         quote(name, word, sizeof word);
         snprintf(command, sizeof command, "reinsert eject%s %s", option, word);
         say(cli, "eject", "take a medium out", command);
+    }
+    if (pick_drive(s, true, name)) {
+        quote(name, word, sizeof word);
         snprintf(command, sizeof command, "reinsert insert%s %s IMAGE", option,
                  word);
         say(cli, "insert", "put one in", command);
