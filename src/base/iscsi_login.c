@@ -123,6 +123,15 @@ iscsi_login_portal(const char *address, char *out_portal, size_t max)
 
 /* --- the secret ---------------------------------------------------------------- */
 
+/* Of the file, or of a line. */
+static bool
+is_at_end(FILE *file)
+{
+    int byte = getc(file);
+
+    return byte == EOF || byte == '\r' || byte == '\n';
+}
+
 int
 iscsi_login_secret(const char *path, char *out_secret, size_t max)
 {
@@ -135,8 +144,10 @@ iscsi_login_secret(const char *path, char *out_secret, size_t max)
     errno = 0;
     line = fgets(out_secret, (int) max, file);
     rc = line != NULL ? 0 : errno != 0 ? -errno : -ENODATA;
+    if (line != NULL && strpbrk(line, "\r\n") == NULL && !is_at_end(file))
+        rc = -E2BIG;
     fclose(file);
     if (line != NULL)
         line[strcspn(line, "\r\n")] = '\0';
-    return rc;
+    return rc == 0 && line[0] == '\0' ? -ENODATA : rc;
 }

@@ -12,6 +12,9 @@
 #include <stddef.h>
 
 #define ISCSI_SECRET_MAX 256
+#define ISCSI_PORTAL_MAX 256
+/* libiscsi cuts what is longer, and with it the number of the unit. */
+#define ISCSI_URL_MAX    263
 #define ISCSI_HOPS_MAX   4      /* so often a login is sent on */
 
 /* The status (class and detail) of which libiscsi's text of error tells, or 0. */
@@ -24,7 +27,8 @@ bool iscsi_login_is_ours(unsigned status);
 bool iscsi_login_is_moved(unsigned status);
 /* HOST[:PORT] of a TargetAddress; false: it is none, or too long. */
 bool iscsi_login_portal(const char *address, char *out_portal, size_t max);
-/* The file's first line, without its end.  0, or -errno; -ENODATA: it is empty. */
+/* The file's first line, without its end.  0, or -errno; -ENODATA: it is empty,
+ * -E2BIG: it has no room. */
 int iscsi_login_secret(const char *path, char *out_secret, size_t max);
 
 #endif

@@ -484,7 +484,9 @@ parse(const struct port_iscsi_config *config, struct iscsi_url **out_url)
         iscsi != NULL ? iscsi_parse_full_url(iscsi, config->url) : NULL;
     const char *wrong = NULL;
 
-    if (url == NULL)
+    if (strlen(config->url) > ISCSI_URL_MAX)
+        wrong = "is too long";
+    else if (url == NULL)
         wrong = "is no iscsi://HOST[:PORT]/TARGET/LUN";
     else if (strchr(config->url, '@') != NULL)
         wrong = "has a user in it, which belongs into chap-user and a file";

@@ -51,7 +51,7 @@ struct iscsi_session {
     struct iscsi_session *next;
     unsigned users;
 
-    char portal[128], target[256], initiator[256], user[128];
+    char portal[ISCSI_PORTAL_MAX], target[256], initiator[256], user[128];
     char secret_file[1024];     /* "": the secret stays as it was given */
     char secret[ISCSI_SECRET_MAX];      /* with a file: the thread's */
     pthread_t thread;
@@ -81,9 +81,9 @@ struct iscsi_session {
     LIST_ENTRY answered;        /* commands that are over, not passed up yet */
     struct iscsi_context *iscsi;    /* NULL while down */
     unsigned refusal;           /* the status of this attempt's login */
-    char onward[128];           /* ... sends us on to this portal, or "" */
-    char via[128];              /* this attempt's portal */
-    char moved[128];            /* where it is now, for good; "": it has not */
+    char onward[ISCSI_PORTAL_MAX];      /* ... sends us on to this portal, or "" */
+    char via[ISCSI_PORTAL_MAX];         /* this attempt's portal */
+    char moved[ISCSI_PORTAL_MAX];       /* where it is now, for good; "": it has not */
     bool home;                  /* the last attempt began there, and failed */
     unsigned hops;              /* so often this attempt was sent on, ... */
     bool for_good;              /* ... each time for good */

@@ -439,6 +439,8 @@ config_reach_fault(const struct ri_drive_config *drive)
         return "device, match and own need port = sg";
     if (drive->port == RI_PORT_ISCSI && drive->url[0] == '\0')
         return "port = iscsi needs url = iscsi://...";
+    if (drive->secret_file[0] != '\0' && drive->user[0] == '\0')
+        return "chap-secret needs chap-user";
     if (drive->port == RI_PORT_SG &&
         (drive->device[0] != '\0') == (drive->match[0] != '\0'))
         return "port = sg needs one of device and match";

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/iscsi_login.h"
 #include "stack/iscsi.h"
 
 /* The longest name of a drive; see config.c. */
@@ -60,7 +61,7 @@ url_of_unit(const char *url, unsigned address, char *out, size_t max)
     int len = snprintf(out, max, "%.*s/%u%s", (int) (place - url), url, address,
                        place);
 
-    return len > 0 && (size_t) len < max;
+    return len > 0 && (size_t) len < max && len <= ISCSI_URL_MAX;
 }
 
 /* --- the list --------------------------------------------------------------- */

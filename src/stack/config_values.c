@@ -14,6 +14,7 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#include "base/iscsi_login.h"
 #include "stack/config_read.h"
 
 int
@@ -204,15 +205,23 @@ config_iscsi_url(struct reading *r, const char *key, const char *value,
                             "%s: a user and a secret do not belong here; see "
                             "chap-user and chap-secret",
                             key);
+    /* Those of libiscsi; among them is a secret. */
+    if (strchr(value, '?') != NULL)
+        return config_wrong(r,
+                            "%s: it has no options behind a \"?\"; for a "
+                            "secret see chap-user and chap-secret",
+                            key);
     if (strncmp(value, scheme, sizeof scheme - 1) != 0 ||
         (target = strchr(host, '/')) == NULL || target == host ||
-        strcspn(target + 1, "/?") == 0 ||
+        strcspn(target + 1, "/") == 0 ||
         ((unit = strchr(target + 1, '/')) == NULL && !all))
         return config_wrong(r,
                             "%s: \"%.100s\" is no iscsi://HOST[:PORT]/TARGET%s",
                             key, value, all ? "[/LUN]" : "/LUN");
+    if (strlen(value) > ISCSI_URL_MAX)
+        return config_wrong(r, "%s: longer than %d bytes", key, ISCSI_URL_MAX);
     if (unit != NULL &&
-        !is_number(unit + 1, unit + 1 + strcspn(unit + 1, "?"), 0, 65535))
+        !is_number(unit + 1, unit + 1 + strlen(unit + 1), 0, 65535))
         return config_wrong(r,
                             "%s: \"%.60s\" at its end is no number of a unit, "
                             "from 0 to 65535",
@@ -222,6 +231,10 @@ config_iscsi_url(struct reading *r, const char *key, const char *value,
     port += strcspn(port, ":/");
     if (port == host)
         return config_wrong(r, "%s: the host is missing", key);
+    if (*host == '[' && port[-1] != ']')
+        return config_wrong(r, "%s: \"%.*s\" is no address in brackets", key,
+                            (int) (target - host < 60 ? target - host : 60),
+                            host);
     if (port < target && !is_number(port + 1, target, 1, 65535))
         return config_wrong(
             r, "%s: \"%.*s\" is no port, from 1 to 65535", key,

@@ -32,6 +32,12 @@ read_secret(const struct ri_drive_config *config, char *out_secret,
                  "environment");
         return STATUS_INVALID_PARAMETER;
     }
+    if (config->secret_file[0] == '\0' && strlen(given) >= SECRET_MAX) {
+        snprintf(out_text, text_max,
+                 "REINSERT_ISCSI_SECRET is longer than %d bytes",
+                 SECRET_MAX - 1);
+        return STATUS_INVALID_PARAMETER;
+    }
     if (config->secret_file[0] == '\0') {
         snprintf(out_secret, SECRET_MAX, "%s", given);
         return STATUS_SUCCESS;
@@ -39,8 +45,13 @@ read_secret(const struct ri_drive_config *config, char *out_secret,
     rc = iscsi_login_secret(config->secret_file, out_secret, SECRET_MAX);
     if (rc == 0)
         return STATUS_SUCCESS;
-    snprintf(out_text, text_max, "%.200s: %s", config->secret_file,
-             rc == -ENODATA ? "is empty" : strerror(-rc));
+    explicit_bzero(out_secret, SECRET_MAX);
+    if (rc == -E2BIG)
+        snprintf(out_text, text_max, "%.200s: is longer than %d bytes",
+                 config->secret_file, SECRET_MAX - 1);
+    else
+        snprintf(out_text, text_max, "%.200s: %s", config->secret_file,
+                 rc == -ENODATA ? "is empty" : strerror(-rc));
     return STATUS_INVALID_PARAMETER;
 }
 

@@ -97,14 +97,24 @@ static void
 secret__first_line_of_the_file__or_why_not(void **state)
 {
     char path[] = "/tmp/t_iscsi_login.XXXXXX", secret[ISCSI_SECRET_MAX] = "old";
+    char longest[ISCSI_SECRET_MAX];
     int fd = mkstemp(path);
 
     (void) state;
+    memset(longest, 'x', sizeof longest);
     assert_true(fd >= 0);
     assert_int_equal(iscsi_login_secret(path, secret, sizeof secret), -ENODATA);
     assert_int_equal(write(fd, "correct-horse\r\nsecond\n", 22), 22);
     assert_int_equal(iscsi_login_secret(path, secret, sizeof secret), 0);
     assert_string_equal(secret, "correct-horse");
+    /* As long as can be, and longer. */
+    assert_int_equal(pwrite(fd, longest, sizeof longest, 0), sizeof longest);
+    assert_int_equal(iscsi_login_secret(path, secret, sizeof secret), -E2BIG);
+    assert_int_equal(ftruncate(fd, sizeof secret - 1), 0);
+    assert_int_equal(iscsi_login_secret(path, secret, sizeof secret), 0);
+    assert_int_equal(strlen(secret), sizeof secret - 1);
+    assert_int_equal(pwrite(fd, "\n", 1, 0), 1);
+    assert_int_equal(iscsi_login_secret(path, secret, sizeof secret), -ENODATA);
     close(fd);
     unlink(path);
     assert_int_equal(iscsi_login_secret(path, secret, sizeof secret), -ENOENT);

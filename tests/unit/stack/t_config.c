@@ -87,6 +87,8 @@ good__every_key__is_taken(void **state)
     ri_config_free(&config);
 }
 
+#define LETTERS_59 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefg"
+
 static const struct {
     const char *text;
     unsigned line;
@@ -118,7 +120,7 @@ static const struct {
     { "[drive d]\nport = iscsi\n", 1, "needs url" },
     { "[drive d]\nport = iscsi\nurl = iscsi://\n", 3,
       "iscsi://HOST[:PORT]/TARGET[/LUN]" },
-    { "[drive d]\nport = iscsi\nurl = iscsi://h/?a\n", 3,
+    { "[drive d]\nport = iscsi\nurl = iscsi://h//1\n", 3,
       "iscsi://HOST[:PORT]/TARGET[/LUN]" },
     { "[library l]\nport = iscsi\nurl = iscsi://h/iqn.t:x\n", 3,
       "iscsi://HOST[:PORT]/TARGET/LUN" },
@@ -145,6 +147,14 @@ static const struct {
     { "[drive d]\nport = iscsi\nurl = iscsi://u%p@h/t/1\n", 3, "chap-secret" },
     { "[drive d]\nport = iscsi\nurl = iscsi://h/t/1\nload-ms = 5\n", 1,
       "emulated" },
+    { "[drive d]\nport = iscsi\nurl = iscsi://[::1/t/1\n", 3, "in brackets" },
+    { "[drive d]\nport = iscsi\nurl = iscsi://[::1]x/t/1\n", 3, "in brackets" },
+    { "[drive d]\nport = iscsi\nurl = iscsi://h/t/1?target_password=p\n", 3,
+      "chap-secret" },
+    /* Cut, it would be unit 1. */
+    { "[drive d]\nport = iscsi\nurl = iscsi://[::1]:3260/iqn.t:" LETTERS_59
+          LETTERS_59 LETTERS_59 LETTERS_59 "/12\n",
+      3, "url: longer than 263 bytes" },
     { "[drive d]\nchap-secret = secret\n", 2, "absolute" },
     { "[drive d]\nchap-secret = /dev/null\n", 2, "0600" },
     { "[drive d]\ninitiator = me\n", 2, "iqn" },
