@@ -39,6 +39,9 @@ trust(const struct examination *e)
         return "It is a tape drive: probe does not move or read its tape.  The "
                "service looks at who a tape is whenever the drive was not "
                "ready.";
+    if (e->inquiry_len < 1)
+        return "It does not say what it is, so nothing is known of what it can "
+               "be trusted for.";
     if (!has_blocks(e))
         return "It is no disk, CD drive, tape drive or robot: the service has "
                "no use for it.";

@@ -20,12 +20,12 @@
 #include <iscsi/scsi-lowlevel.h>
 
 #define PROBE_NAME "iqn.2026-11.reinsert:probe"
-#define PORTAL_MAX 256
 
 struct unit {
     struct iscsi_context *iscsi;
     int stop_fd;
     int lun;
+    bool silent; /* the last command was not answered in time */
 };
 
 /* --- logging in --------------------------------------------------------------- */
@@ -115,7 +115,7 @@ stop_fd_of(const struct iscsi_as *as)
 /* Not libiscsi's connect in one go, which sends TEST UNIT READY.  On failure
  * `portal` is where we are sent on to, or "", and errno is set. */
 static struct iscsi_context *
-log_in_at(const struct iscsi_as *as, char portal[static PORTAL_MAX],
+log_in_at(const struct iscsi_as *as, char portal[static ISCSI_PORTAL_MAX],
           const char *target, bool sent_on, char *out_text, size_t text_max)
 {
     struct iscsi_context *iscsi = new_context(as, target);
@@ -145,7 +145,7 @@ log_in_at(const struct iscsi_as *as, char portal[static PORTAL_MAX],
                 text_max - len);
     if (!iscsi_login_is_moved(refused) ||
         !iscsi_login_portal(iscsi_get_target_address(iscsi), portal,
-                            PORTAL_MAX))
+                            ISCSI_PORTAL_MAX))
         portal[0] = '\0';
     iscsi_destroy_context(iscsi);
     errno = iscsi_login_is_ours(refused) ? EACCES : ENOTCONN;
@@ -182,7 +182,7 @@ iscsi_log_in(const struct iscsi_as *as, const char *portal, const char *target,
                               .user = environment("REINSERT_ISCSI_USER"),
                               .secret = environment("REINSERT_ISCSI_SECRET") };
     struct iscsi_context *iscsi = NULL;
-    char at[PORTAL_MAX];
+    char at[ISCSI_PORTAL_MAX];
 
     if (getenv("REINSERT_ISCSI_SECRET") == NULL)
         plain.user = "";
@@ -302,6 +302,7 @@ iscsi_send(void *self, struct cdb *cdbs, size_t count)
     }
     while (left != 0 && serve(unit->iscsi, unit->stop_fd, until))
         ;
+    unit->silent = left != 0;
     /* What is still away must not find its record gone. */
     for (size_t i = 0; flights != NULL && i < count; i++)
         if (flights[i].task != NULL) {
@@ -317,7 +318,10 @@ iscsi_end(void *self)
 {
     struct unit *unit = self;
 
-    log_out(unit->iscsi, unit->stop_fd);
+    if (unit->silent)
+        iscsi_destroy_context(unit->iscsi);
+    else
+        log_out(unit->iscsi, unit->stop_fd);
     free(unit);
 }
 
@@ -333,7 +337,11 @@ link_iscsi_open_as(const char *name, const struct iscsi_as *as,
     struct unit *unit = calloc(1, sizeof *unit);
     int rc = 0;
 
-    if (url == NULL || strchr(name, '@') != NULL) {
+    if (strlen(name) > ISCSI_URL_MAX) {
+        snprintf(out_text, text_max, "%s is longer than %d bytes", name,
+                 ISCSI_URL_MAX);
+        rc = -EINVAL;
+    } else if (url == NULL || strchr(name, '@') != NULL) {
         snprintf(out_text, text_max,
                  "%s is no iscsi://HOST[:PORT]/TARGET/LUN (user and secret: "
                  "REINSERT_ISCSI_USER, REINSERT_ISCSI_SECRET)",

@@ -17,6 +17,7 @@
 #define HEAD_BYTES     (256u * 1024)
 #define TAIL_BYTES     (128u * 1024)
 #define READ_BYTES     (64u * 1024)
+#define NO_ANSWER      (-2)
 
 static uint64_t
 big_endian(const uint8_t *from, int bytes)
@@ -88,8 +89,9 @@ look_capacity(const struct link *link)
     return seen;
 }
 
-int
-look_inquiry(const struct link *link, int page, uint8_t *out, uint8_t len)
+/* Bytes; -1: it says no; NO_ANSWER. */
+static int
+ask_inquiry(const struct link *link, int page, uint8_t *out, uint8_t len)
 {
     struct cdb inquiry = { .cdb = { 0x12, page >= 0, (uint8_t) page, 0, len },
                            .cdb_len = 6,
@@ -100,7 +102,17 @@ look_inquiry(const struct link *link, int page, uint8_t *out, uint8_t len)
         inquiry.cdb[2] = 0;
     memset(out, 0, len);
     link_send(link, &inquiry);
+    if (!inquiry.answered && inquiry.error == 0)
+        return NO_ANSWER;
     return link_good(&inquiry) ? (int) inquiry.transferred : -1;
+}
+
+int
+look_inquiry(const struct link *link, int page, uint8_t *out, uint8_t len)
+{
+    int got = ask_inquiry(link, page, out, len);
+
+    return got == NO_ANSWER ? -1 : got;
 }
 
 bool
@@ -280,13 +292,13 @@ void
 look_at(const struct link *link, json_t *into)
 {
     uint8_t inquiry[96];
-    int len = look_inquiry(link, -1, inquiry, sizeof inquiry);
+    int len = ask_inquiry(link, -1, inquiry, sizeof inquiry);
     struct medium_seen medium = { 0 };
     bool data = (inquiry[0] & 0x1F) == 0 || (inquiry[0] & 0x1F) == 5 ||
                 (inquiry[0] & 0x1F) == 7;
     char volume[256] = "";
     uint64_t size = 0;
-    struct cdb tur;
+    struct cdb tur = { 0 };
 
     json_object_set_new(into, "type",
                         json_string(len < 5 ? "other" : look_type(inquiry[0])));
@@ -296,8 +308,9 @@ look_at(const struct link *link, json_t *into)
     set_text(into, "product", inquiry + 16, len >= 32 ? 16 : 0);
     set_text(into, "revision", inquiry + 32, len >= 36 ? 4 : 0);
     set_text(into, "serial", inquiry, 0);
-    tur = look_ready(link);
     /* One that is silent is not asked more: each time takes its limit. */
+    if (len != NO_ANSWER)
+        tur = look_ready(link);
     if (tur.answered)
         set_serial(link, inquiry, len > 0 ? (size_t) len : 0, into);
     json_object_set_new(into, "medium", json_string(medium_word(&tur)));

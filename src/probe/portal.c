@@ -89,16 +89,26 @@ drives_of_portal(const char *portal, json_t *rows, char *out_text,
     struct iscsi_context *iscsi =
         iscsi_log_in(NULL, portal, NULL, out_text, text_max);
     struct iscsi_discovery_address *found, *at;
+    uint64_t began_us = link_now_us();
 
     if (iscsi == NULL)
         return -ENOTCONN;
+    iscsi_set_timeout(iscsi, LINK_TIMEOUT_MS / 1000);
     found = iscsi_discovery_sync(iscsi);
+    if (found == NULL) {
+        /* libiscsi counts whole seconds. */
+        bool silent =
+            link_now_us() - began_us >= (LINK_TIMEOUT_MS - 1000) * 1000;
+
+        snprintf(out_text, text_max, "%s: %s", portal,
+                 silent ? "it does not say which targets it has"
+                        : "it names no target");
+        iscsi_destroy_context(iscsi);
+        return -ENOENT;
+    }
     for (at = found; at != NULL; at = at->next)
         rows_of_target(portal, at->target_name, rows);
-    if (found != NULL)
-        iscsi_free_discovery_data(iscsi, found);
-    else
-        snprintf(out_text, text_max, "%s: it names no target", portal);
+    iscsi_free_discovery_data(iscsi, found);
     iscsi_log_out(iscsi);
-    return found != NULL ? 0 : -ENOENT;
+    return 0;
 }

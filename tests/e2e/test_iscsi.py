@@ -63,6 +63,16 @@ def test_real_disk_reads_and_writes(one, media):
     assert s.drives()["d1"]["state"] == "ready"
 
 
+def test_what_is_of_use_next__no_image_goes_into_a_real_drive(one, serve,
+                                                              target, media):
+    s, _ = one
+    said = [line.split("\t")[0] for line in s.lines]
+    assert "eject" in said and "insert" not in said
+    mixed = serve({"d1": drive(target, 1), "d2": {"medium": media.b}})
+    said = {line.split("\t")[0]: line for line in mixed.lines}
+    assert said["insert"].endswith(" d2 IMAGE")
+
+
 def test_medium_is_locked_while_it_lacks_writes(one, target, media):
     s, c = one
     at, _ = volumes.extent(media.a)

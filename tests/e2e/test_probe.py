@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 
@@ -158,6 +159,60 @@ def test_probe_of_a_unit_that_a_target_does_not_have(target, media):
                           capture_output=True, timeout=60, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert "there is no such unit" in done.stderr
+
+
+def lets_in_and_says_no_more(listener):
+    """Each login is answered (RFC 7143, 11.13), nothing else is."""
+    keys = b"HeaderDigest=None\0DataDigest=None\0AuthMethod=None\0\0\0"
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rb") as file:
+        while len(head := file.read(48)) == 48:
+            file.read((int.from_bytes(head[5:8], "big") + 3) // 4 * 4)
+            if head[0] & 0x3F != 0x03:
+                continue
+            number = int.from_bytes(head[24:28], "big")
+            reply = bytearray(48)
+            reply[0:2] = 0x23, head[1]
+            reply[5:8] = len(keys).to_bytes(3, "big")
+            reply[8:20] = head[8:14] + b"\0\1" + head[16:20]
+            reply[24:28] = (1).to_bytes(4, "big")
+            reply[28:32] = number.to_bytes(4, "big")
+            reply[32:36] = (number + 9).to_bytes(4, "big")
+            connection.sendall(bytes(reply) + keys)
+
+
+@pytest.fixture
+def mute():
+    """The port of a target that lets one in, and says no more."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        thread = threading.Thread(target=lets_in_and_says_no_more,
+                                  args=(listener,))
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(30)
+
+
+def test_portal_that_says_nothing_of_its_targets__given_up(mute):
+    done = subprocess.run([house.REINSERT, "drives", "--discover",
+                           f"127.0.0.1:{mute}"], text=True,
+                          capture_output=True, timeout=60 * house.SLOW,
+                          check=False)
+    assert done.returncode == 1
+    assert (f"127.0.0.1:{mute}: it does not say which targets it has"
+            in done.stderr)
+
+
+def test_url_that_would_be_cut__is_refused():
+    """Its end is the number of the unit."""
+    done = subprocess.run([house.REINSERT, "probe",
+                           f"iscsi://[::1]:1/iqn.t:{'a' * 240}/12"],
+                          text=True, capture_output=True, timeout=60,
+                          check=False)
+    assert done.returncode == 1
+    assert "is longer than 263 bytes" in done.stderr
 
 
 def test_portal_that_is_not_there_is_named():
