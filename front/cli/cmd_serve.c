@@ -314,15 +314,46 @@ failed:
     return CLI_FAILED;
 }
 
+static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
+
+/* Nothing has begun: there is nothing to end. */
+static void
+on_early_end(int signal_number)
+{
+    (void) signal_number;
+    _exit(CLI_OK);
+}
+
+/* What is ignored (nohup) stays so. */
+static void
+end_by(void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler }, old;
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(ends[i], &action, NULL);
+}
+
 /* Threads made from now on leave these signals to sigwait. */
 static void
 block_signals(sigset_t *out_set)
 {
     sigemptyset(out_set);
-    sigaddset(out_set, SIGTERM);
-    sigaddset(out_set, SIGINT);
-    sigaddset(out_set, SIGHUP);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        sigaddset(out_set, ends[i]);
     pthread_sigmask(SIG_BLOCK, out_set, NULL);
+}
+
+/* Targets are asked for their units meanwhile, which may take a while. */
+static int
+take_config(struct cli *cli, struct ri_config *config)
+{
+    int rc;
+
+    end_by(on_early_end);
+    rc = load_config(cli, config);
+    return rc == 0 ? complete_config(cli, config) : rc;
 }
 
 static int
@@ -334,10 +365,9 @@ run(struct cli *cli)
     int which, rc;
 
     ri_config_init(&config);
+    rc = take_config(cli, &config);
     block_signals(&signals);
-    rc = load_config(cli, &config);
-    if (rc == 0)
-        rc = complete_config(cli, &config);
+    end_by(SIG_DFL);
     if (rc == 0)
         rc = start_all(cli, &config, &s);
     if (rc == 0) {

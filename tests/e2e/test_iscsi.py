@@ -525,6 +525,27 @@ def test_P4_target_that_never_answers(serve, deaf, media):
     ends_soon(s, 5)
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_P4_silent_target_is_asked_for_its_units__end_at_once(tmp_path, how):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(1)
+        config = tmp_path / "config"
+        config.write_text(f"[service]\nnbd = unix:{tmp_path}/n\n"
+                          f"control = {tmp_path}/c\n[drive vault]\n"
+                          "port = iscsi\nurl = iscsi://127.0.0.1:"
+                          f"{s.getsockname()[1]}/iqn.x:y\n")
+        process = subprocess.Popen([REINSERT, "serve", "--config", config],
+                                   stdout=subprocess.PIPE, text=True)
+        asked, _ = s.accept()
+        with asked:
+            began = time.monotonic()
+            process.send_signal(how)
+            assert process.communicate(timeout=60)[0] == ""
+            assert process.returncode == 0
+            assert time.monotonic() - began < 5 * pace()
+
+
 @pytest.mark.parametrize("dirty", [False, True])
 def test_P4_target_that_falls_silent__end_in_bounds(one, target, media, dirty):
     s, c = one
