@@ -10,7 +10,6 @@ import asyncio
 import threading
 
 from house import HANG
-from tgt import free_port
 
 COMMAND, DATA_OUT = 0x01, 0x05          # from the initiator
 RESPONSE, DATA_IN = 0x21, 0x25          # from the target
@@ -40,7 +39,7 @@ class Cut:
     wait, or the bytes to send in its place."""
 
     def __init__(self, target_port):
-        self.target_port, self.port = target_port, free_port()
+        self.target_port = target_port
         self.rule = lambda pdu, to_target: PASS
         self.cuts = 0
         self.loop = asyncio.new_event_loop()
@@ -52,7 +51,8 @@ class Cut:
     def _run(self):
         asyncio.set_event_loop(self.loop)
         self.server = self.loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", self.port))
+            asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.port = self.server.sockets[0].getsockname()[1]
         self.ready.set()
         self.loop.run_forever()
 
@@ -94,4 +94,4 @@ class Cut:
 
     def close(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(HANG)

@@ -1,32 +1,38 @@
 """tgt.py - an iSCSI target that nobody here wrote: tgtd on 127.0.0.1
 
-Both its control port and its TCP port are free ones; it is ended by its pid
-(it ignores SIGTERM while it is serving).
+Its control socket is in the folder of the test, its TCP port is nobody else's
+from the first start to the last; it is ended by its pid (it ignores SIGTERM
+while it is serving).
 
 SPDX-License-Identifier: MIT
 """
 import os
-import random
 import signal
 import socket
 import subprocess
 
-from house import until
+from house import HANG, until
 
 NAME = "iqn.2026-11.reinsert.test:t1"
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def held_port(host):
+    """A socket that nobody listens on: its port is free for whoever reuses
+    addresses, as tgtd does, and given to no one."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((host, 0))
+    return s
 
 
 class Target:
     def __init__(self, folder, host="127.0.0.1"):
         self.log = os.path.join(str(folder), f"tgtd-{host}.log")
         self.host = host
-        self.port = free_port()
+        self.holds = held_port(host)
+        self.port = self.holds.getsockname()[1]
+        self.env = dict(os.environ, TGT_IPC_SOCKET=os.path.join(
+            str(folder), f"tgt{host[-1]}"))
         self.process = None
         self.luns = {}          # lun: (image, kind)
         self.chap = None
@@ -36,31 +42,26 @@ class Target:
 
     def admin(self, *words, ok=True):
         done = subprocess.run(
-            ["tgtadm", "-C", str(self.control), "--lld", "iscsi", *words],
-            text=True, capture_output=True, timeout=20)
+            ["tgtadm", "-C", "0", "--lld", "iscsi", *words], env=self.env,
+            text=True, capture_output=True, timeout=HANG)
         assert not ok or done.returncode == 0, done.stderr
         return done.returncode
 
-    def _begin(self):
-        """True: it runs, and the control port is really its own."""
-        self.control = random.randrange(100, 30000)
-        with open(self.log, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                ["tgtd", "-f", "-C", str(self.control), "--iscsi",
-                 f"portal={self.host}:{self.port}"], stdout=log, stderr=log)
-        until(lambda: self.process.poll() is not None or os.path.exists(
-            f"/run/tgtd/socket.{self.control}"), "tgtd")
+    def said(self):
         with open(self.log, encoding="utf-8") as log:
-            said = log.read()
-        return self.process.poll() is None and "another tgtd" not in said
+            return log.read()
+
+    def _answers(self):
+        assert self.process.poll() is None, self.said()
+        return self.admin("--op", "show", "--mode", "sys", ok=False) == 0
 
     def start(self):
-        for _ in range(5):
-            if self._begin():
-                break
-            self.kill()
-        until(lambda: self.admin("--op", "show", "--mode", "sys",
-                                 ok=False) == 0, "tgtd's control port")
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                ["tgtd", "-f", "-C", "0", "--iscsi",
+                 f"portal={self.host}:{self.port}"], env=self.env,
+                stdout=log, stderr=log)
+        until(self._answers, "tgtd's control socket")
         self.admin("--op", "new", "--mode", "target", "--tid", "1", "-T", NAME)
         for lun, (image, kind) in self.luns.items():
             self._new(lun, image, kind)
