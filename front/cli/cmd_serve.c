@@ -21,9 +21,10 @@
 #include <unistd.h>
 
 /* Each step of the end has its own limits, and a second is enough for all of
- * them.  This is for what hangs: it comes before recovery files are written, so a
- * machine that is merely busy must not meet it. */
-#define END_MS  10000
+ * them, but for drives that answer nothing.  This is for what hangs: it comes
+ * before recovery files are written, so a machine that is merely busy must not
+ * meet it. */
+#define END_MS  30000
 #define KEEP_MS 60000 /* a recovery file, on a slow disk */
 
 /* --- configuration
