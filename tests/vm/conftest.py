@@ -20,7 +20,10 @@ E2E = os.path.join(HERE, "..", "e2e")
 sys.path[:0] = [HERE, E2E]
 import kernel  # noqa: E402
 import vm  # noqa: E402
+import house  # noqa: E402
 from house import volumes  # noqa: E402
+
+house.HANG = vm.HANG
 
 CACHE = os.environ.get("REINSERT_VM",
                        os.path.join(HERE, "..", "..", "build", "vm"))

@@ -7,22 +7,27 @@ import shlex
 import time
 
 from house import REINSERT, until
-from vm import SLOW, Failed
+from vm import HANG, Failed
 
 
 class Refused(Exception):
     """It did not start; what it said."""
 
 
-def refusal(machine, name, drives, **more):
-    """What a service says of its drives, none of which it can have."""
+def refusal(machine, name, drives, *words, **more):
+    """What a service says of its drives, none of which it can have; all of
+    these words."""
     service = Guest(machine, name, drives, **more)
-    try:
+
+    def said():
         status = service.wait(
-            lambda s: all(d["state"] == "away" for d in s["drives"]), 20,
+            lambda s: all(d["state"] == "away" for d in s["drives"]),
             "drives that are away")
-        return " ".join([d["changes_why"] for d in status["drives"]] +
+        text = " ".join([d["changes_why"] for d in status["drives"]] +
                         [service.job.output])
+        return all(word in text for word in words) and text
+    try:
+        return until(said, " ".join(words))
     finally:
         service.end()
 
@@ -62,7 +67,7 @@ class Guest:
             f"sh -c 'echo $$ >{self.pid}; exec {self.prefix} {REINSERT} serve "
             f"--config {self.folder}/conf'")
         until(lambda: "ready" in self.job.output or self.job.over(),
-              "the service in the guest", 60)
+              "the service in the guest")
         if self.job.status is not None:
             raise Refused(self.job.output)
 
@@ -86,40 +91,44 @@ class Guest:
     def do(self, *words):
         return self.machine.run(self.words(*words))
 
-    def wait(self, what, seconds, text):
+    def wait(self, what, text):
         """Until what(status) is true; the status."""
-        end = time.monotonic() + seconds * SLOW
+        end = time.monotonic() + HANG
         while True:
             status = self.status()
             if what(status):
                 return status
             if time.monotonic() > end:
-                raise Failed(f"{text}: not within {seconds} s: "
+                raise Failed(f"{text}: not within {HANG:g} s: "
                              f"{json.dumps(status)}")
 
-    def mounted(self, label, seconds=20):
+    def mounted(self, label):
         self.wait(lambda s: any(v["label"] == label and v["state"] == "mounted"
-                                for v in s["volumes"]), seconds,
-                  f"{label} mounted")
+                                for v in s["volumes"]), f"{label} mounted")
 
-    def question(self, label, seconds=20):
-        """The one prompt, for this volume."""
-        found = self.wait(lambda s: s["prompts"], seconds,
-                          f"a question for {label}")["prompts"]
-        assert len(found) == 1 and label in found[0]["volume"], found
-        return found[0]
+    def question(self, label, text="", anyhow=None):
+        """The one prompt, for this volume, with such a text; anyhow() sees to
+        it that somebody uses it."""
+        def asked(status):
+            if anyhow is not None:
+                anyhow()
+            found = status["prompts"]
+            assert len(found) <= 1, found
+            assert all(label in p["volume"] for p in found), found
+            return found and text in found[0]["text"]
+        return self.wait(asked, f"a question for {label}")["prompts"][0]
 
-    def no_question(self, seconds=20):
-        self.wait(lambda s: not s["prompts"], seconds, "no question")
+    def no_question(self):
+        self.wait(lambda s: not s["prompts"], "no question")
 
     def stop(self):
         self.machine.run(f"kill $(cat {self.pid})")
-        status = self.job.wait(60)
+        status = self.job.wait()
         assert status == 0, f"it ended with {status}:\n{self.job.output}"
 
     def kill(self):
         self.machine.run(f"kill -9 $(cat {self.pid})")
-        self.job.wait(30)
+        self.job.wait()
 
     def end(self):
         if not self.job.over():

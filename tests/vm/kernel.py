@@ -25,7 +25,7 @@ class Missing(Exception):
 def run(*words, cwd=None, stdin=None):
     done = subprocess.run([str(w) for w in words], cwd=cwd, text=True,
                           input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=400, check=False,
+                          stderr=subprocess.STDOUT, timeout=3600, check=False,
                           env=dict(os.environ, PATH=PATH, LC_ALL="C"))
     if done.returncode != 0:
         raise Missing(f"{' '.join(str(w) for w in words)}: exit "

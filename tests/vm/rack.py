@@ -89,7 +89,7 @@ def log_in(machine, rack):
                 f"-g 1 -a 10.0.2.2 -p {rack.port}")
     nodes = Nodes(machine)
     until(lambda: nodes.bound() == ["sc", "st", "st"],
-          "the robot and two tape drives in the guest", 30)
+          "the robot and two tape drives in the guest")
     return nodes
 
 

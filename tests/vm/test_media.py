@@ -34,12 +34,12 @@ def test_another_medium_is_there_after_a_pull(machine, disk_of_the_guest,
                      "sd_mod")
     first, second = f"{DRIVES[drive]}-a", f"{DRIVES[drive]}-b"
     device = until(lambda: device_of(machine, first.upper()),
-                   "the drive in the guest", 30)
+                   "the drive in the guest")
     machine.pull(drive)
-    until(lambda: label(machine, device) == "", "an empty drive", 10)
+    until(lambda: label(machine, device) == "", "an empty drive")
     machine.put(drive, disk_of_the_guest[second])
     until(lambda: label(machine, device) == second.upper(),
-          "the other medium", 10)
+          "the other medium")
     got = machine.run(f"head -c 65536 {device} | sha256sum").split()[0]
     want = bytes_at(disk_of_the_guest[second], 0, 65536)
     assert got == hashlib.sha256(want).hexdigest()

@@ -71,7 +71,7 @@ def mount(kind):
 
 def detach(machine, before):
     """The requests since."""
-    machine.run(pages.command("umount /mnt", folder="/mnt/v"), 120)
+    machine.run(pages.command("umount /mnt", folder="/mnt/v"))
     after = counts(machine)
     machine.run(pages.command("nbd-client -d /dev/nbd0"))
     return [a - b for a, b in zip(after, before)]
@@ -90,7 +90,7 @@ def client(machine):
     yield machine
     machine.begin("umount -f -l /mnt/v; nbd-client -d /dev/nbd0").wait()
     until(lambda: machine.begin("nbd-client -c /dev/nbd0").wait() != 0,
-          "nothing attached", 30)
+          "nothing attached")
 
 
 @pytest.mark.parametrize("kind", ["ext4", "vfat"])
@@ -106,7 +106,7 @@ def test_files_are_copied_while_the_medium_is_pulled(
     reads, writes, flushes = detach(client, before)
     said = hands.said()
     # vfat writes its last block without a flush: an idle volume gets one.
-    until(lambda: hands.volume()["unflushed_bytes"] == 0, "flushed", 10)
+    until(lambda: hands.volume()["unflushed_bytes"] == 0, "flushed")
     service.stop()
     print(f"\n{kind}: seed {SEED}, {said}; {reads} reads, {writes} writes, "
           f"{flushes} flushes of the kernel; {len(tree.sums)} files, "
@@ -116,7 +116,7 @@ def test_files_are_copied_while_the_medium_is_pulled(
     assert tree.differences(image, tmp_path / "found") == []
     if kind == "ext4":
         assert "Possible stuck request" in client.run("dmesg"), "no long wait"
-    assert hands.pulls == hands.prompts == PULLS
+    assert hands.pulls == hands.prompts >= PULLS
     assert hands.offers > 0 and hands.untouched()
     assert hands.dirty > 0
 
@@ -124,12 +124,12 @@ def test_files_are_copied_while_the_medium_is_pulled(
 def test_a_timeout_gives_up(client, serve, tmp_path):
     """Why docs/clients.md says: no -timeout."""
     service, label, _, _ = serve_volume(serve, tmp_path, "ext4")
-    attach(client, service, label, "-timeout", "3")
+    attach(client, service, label, "-timeout", "10")
     service.yank("left")
     job = client.begin("dd if=/dev/nbd0 of=/dev/null bs=4k skip=2000 count=1 "
                        "iflag=direct")
-    service.one_prompt(label, 30)
-    assert job.wait(60) != 0 and "Input/output error" in job.output
+    service.says("prompt 1: ")
+    assert job.wait() != 0 and "Input/output error" in job.output
     assert service.alive()
 
 
@@ -164,14 +164,14 @@ def test_P8_a_killed_service_is_a_power_cut(client, serve, tmp_path, tree):
         synced.append(done)
         job = begin(broken)
         until(lambda: service.volume(label)["unflushed_bytes"] or job.over(),
-              "something to lose", 30)
+              "something to lose")
         service.process.kill()
         service.process.wait()
         service.process.stdout.close()
         job.wait()
         client.run("umount -l /mnt/v; nbd-client -d /dev/nbd0")
         until(lambda: client.begin("nbd-client -c /dev/nbd0").wait() != 0,
-              "nothing attached", 30)
+              "nothing attached")
         service.start()
         service.mounted(label)
     attach(client, service, label)
