@@ -36,7 +36,7 @@
 
 #define INCARNATIONS 12     /* of a round */
 #define STORM        50000u /* events at one moment */
-#define HANG_S       60     /* of real time, for one service */
+#define HANG_S       240    /* of real time, for one service */
 
 static struct plan plan = { .faults = 20000, .seed = 1, .jobs = 1 };
 

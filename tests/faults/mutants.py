@@ -141,7 +141,7 @@ def one(builder, mutant, cpus):
                                    "--faults", str(FAULTS),
                                    "--seed", str(seed)], text=True,
                                   capture_output=True, check=False,
-                                  timeout=600)
+                                  timeout=7200)
             if done.returncode != 0:
                 break
     except (ValueError, KeyError, subprocess.TimeoutExpired) as error:

@@ -160,7 +160,7 @@ check_alive(struct rig *rig)
             usleep(1000);
         request = fuzz_transfer(rig->fdo, IRP_MJ_READ, 0, block, sizeof block,
                                 &manner);
-    } while (request.status == STATUS_DEVICE_NOT_READY && ++tries < 1000);
+    } while (request.status == STATUS_DEVICE_NOT_READY && ++tries < 60000);
     if (request.status != STATUS_SUCCESS)
         fprintf(stderr, "the READ: status %08x\n", (unsigned) request.status);
     CHECK(request.status == STATUS_SUCCESS);

@@ -163,7 +163,7 @@ wait_for(PDEVICE_OBJECT pdo, struct command *command)
         usleep(50);
         if (us % (PATIENCE_MS * 1000) == PATIENCE_MS * 1000 - 50)
             port_give_up(pdo);
-        CHECK(us < 20u * 1000 * 1000);
+        CHECK(us < 100u * 1000 * 1000);
     }
     KeWaitForSingleObject(&command->done, Executive, KernelMode, FALSE, NULL);
     CHECK(command->completions == 1);

@@ -43,7 +43,7 @@
     } while (0)
 
 #define PAGE   4096u
-#define END_MS 20000
+#define END_MS 200000
 #define HEARD  (4u << 20) /* of replies, at most */
 #define WINDOW 65536u
 #define CALLS  64
