@@ -115,11 +115,11 @@ class Hands:
         again() begins something else.  Away for so many seconds."""
         least = self.dice.choice([1, 4096, 65_536, 200_000])
         until(lambda: self._unflushed() >= least or not busy(),
-              "something to lose", 60)
+              "something to lose")
         self.dirty += self._unflushed() > 0
         self._do("yank", self.drives[0])
         self.pulls += 1
-        prompt = until(lambda: self._question(busy, again), "a question", 60)
+        prompt = until(lambda: self._question(busy, again), "a question")
         self.prompts += 1
         if self.wrong and self.dice.random() < 0.4:
             self._offer(prompt, self.dice.choice(sorted(self.wrong)))
@@ -163,18 +163,21 @@ class Hands:
 def copy_under(hands, tree, begin, pulls, pause=0.0):
     """begin(part) starts to copy and returns something with over() and
     good(); every part is under way when the medium is pulled, or begins
-    while it is away."""
+    while it is away.  More pulls than that, until one of them met unflushed
+    writes: parts are copied once more for them."""
     jobs = []
     waiting = list(tree.parts)
 
     def again():
-        jobs.append(begin(waiting.pop(0)))
+        jobs.append(begin(waiting.pop(0) if waiting else tree.parts[-1]))
 
-    for n in range(pulls):
+    n = 0
+    while n < pulls or (not hands.dirty and n < 10 * pulls):
         if not jobs or jobs[-1].over():
             again()
         hands.pull(lambda: not jobs[-1].over(), again,
                    pause if n == pulls // 2 else 0)
+        n += 1
     while waiting:
         again()
     for job in jobs:

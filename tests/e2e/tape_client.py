@@ -43,12 +43,10 @@ class Answer:
 class Tape:
     """One session; each call waits for its answer."""
 
-    def __init__(self, service, drive, tape="", timeout=20, **how):
+    def __init__(self, service, drive, tape="", **how):
         how = {"write": True, **how}
         flags = sum(bit for word, bit in HOW.items() if how.get(word))
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(timeout * house.SLOW)
-        self.sock.connect(service.control)
+        self.sock = house.connected(service.control)
         self.hello(drive)
         window = os.memfd_create("tape", os.MFD_ALLOW_SEALING)
         os.ftruncate(window, WINDOW)
@@ -175,8 +173,8 @@ class Later(threading.Thread):
     def waits(self):
         return self.is_alive()
 
-    def result(self, seconds=30):
-        self.join(seconds * house.SLOW)
+    def result(self):
+        self.join(house.HANG)
         assert not self.is_alive(), "it still waits"
         if self.error is not None:
             raise self.error

@@ -9,7 +9,7 @@ import struct
 import subprocess
 
 import house
-from house import HANG, REINSERT, SLOW, until
+from house import HANG, REINSERT, until
 
 # <sys/mtio.h>
 MTIOCTOP = 0x40086D01
@@ -69,13 +69,13 @@ class Mounted:
 
     def unmount(self):
         subprocess.run(["fusermount3", "-u", self.folder], check=True)
-        assert self.process.wait(HANG * SLOW) == 0, self.said()
+        assert self.process.wait(HANG) == 0, self.said()
 
     def close(self):
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(HANG * SLOW)
+                self.process.wait(HANG)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -125,7 +125,7 @@ class Tape:
 
 def run(*words, good=True, **more):
     """A program as it is; what it said."""
-    more = {"timeout": 60 * SLOW, "capture_output": True, **more}
+    more = {"timeout": HANG, "capture_output": True, **more}
     done = subprocess.run([str(w) for w in words], **more,
                           env={**os.environ, "LC_ALL": "C"})
     if good:

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from house import MIB, bytes_at, until, volumes
+from house import HANG, MIB, bytes_at, until, volumes
 
 TIB = 1 << 40
 
@@ -193,7 +193,7 @@ def test_a_block_size_that_floppies_do_not_have(tmp_path):
     config = tmp_path / "c.conf"
     config.write_text("[drive f]\ntype = floppy\nblock-size = 4096\n")
     done = subprocess.run([REINSERT, "serve", "--config", str(config)],
-                          text=True, capture_output=True, timeout=30,
+                          text=True, capture_output=True, timeout=HANG,
                           check=False)
     assert done.returncode != 0
     assert "4096" in done.stderr

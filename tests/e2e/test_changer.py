@@ -15,7 +15,7 @@ import textwrap
 
 import pytest
 
-from house import HANG, REINSERT, SLOW, until
+from house import HANG, REINSERT
 
 BUILD = os.path.abspath(os.path.join(os.path.dirname(REINSERT), "..", ".."))
 SGNODE = os.path.join(BUILD, "tests", "changer", "sgnode.so")
@@ -44,7 +44,7 @@ class Real:
 
     def __call__(self, *words):
         return subprocess.run(["mtx", "-f", NODE, *words], env=self.env,
-                              text=True, capture_output=True, timeout=20)
+                              text=True, capture_output=True, timeout=HANG)
 
 
 class Ours:
@@ -60,7 +60,7 @@ class Ours:
     def __call__(self, *words):
         return subprocess.run([self.link, "-f", self.name, *words],
                               env=self.env, text=True, capture_output=True,
-                              timeout=HANG * SLOW)
+                              timeout=HANG)
 
     def elements(self):
         done = self("--json", "status")
@@ -268,7 +268,7 @@ class Bacula:
         return subprocess.run(
             ["unshare", "--mount", "sh", "-c", inside, "sh", self.ours.name,
              *words], env=env, text=True, capture_output=True,
-            timeout=60 * SLOW)
+            timeout=HANG)
 
 
 def test_bacula_script_drives_it(vault, tmp_path):

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from house import MIB, bytes_at, steady, until, volumes
+from house import HANG, MIB, bytes_at, steady, until, volumes
 
 
 def plain(path, byte, size=8 * MIB):
@@ -28,17 +28,22 @@ def test_one_medium_carried_between_two_drives_under_load(
     c = s.client("ARCHIVE-A")
     clients.append(c)
     stop = threading.Event()
-    done = []
+    done, wrong = [], []
 
     def write():
         data = os.urandom(16384)
-        while not stop.is_set():
-            c.write(offset + random.randrange(length // 16384) * 16384, data)
-            done.append(1)
+        try:
+            while not stop.is_set():
+                c.write(offset + random.randrange(length // 16384) * 16384,
+                        data)
+                done.append(1)
+        except Exception as error:  # pylint: disable=broad-except
+            wrong.append(error)
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        until(lambda: done or wrong, "a write")
         drives = ["left", "right"]
         for _ in range(150):
             s.yank(drives[0])
@@ -46,9 +51,9 @@ def test_one_medium_carried_between_two_drives_under_load(
             s.insert(drives[0], media.a)
     finally:
         stop.set()
-        writer.join(30)
+        writer.join(HANG)
     assert not writer.is_alive()
-    assert done
+    assert not wrong, wrong
     s.no_prompt()
     c.flush()
     assert volumes.fsck(media.a) is None
@@ -142,7 +147,7 @@ def test_delayed_trim_with_flush_holds_up_nobody(serve, media, clients):
               f"h.pwrite(h.pread(4096, 0), 0)\n"
               f"h.trim({MIB}, {9 * MIB}, nbd.CMD_FLAG_FUA)\n"
               f"h.pread(4096, 0)\n")
-    subprocess.run(["/usr/bin/python3", "-c", script], check=True, timeout=20)
+    subprocess.run(["/usr/bin/python3", "-c", script], check=True, timeout=HANG)
 
 
 def test_a_drive_that_is_busy_for_a_while_is_not_given_up(

@@ -10,12 +10,12 @@ import subprocess
 import nbd
 import pytest
 
-from house import MIB, ApiError, Client, bytes_at, until, volumes
+from house import HANG, MIB, ApiError, Client, bytes_at, until, volumes
 
 
 def nbdinfo(*words):
     done = subprocess.run(["nbdinfo", *words], text=True,
-                          capture_output=True, timeout=30)
+                          capture_output=True, timeout=HANG)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -136,7 +136,7 @@ def test_nbdcopy_there_and_back(serve, media, tmp_path):
     s.mounted("ARCHIVE-A", "DISC")
     copy = str(tmp_path / "copy")
     for name, image in (("ARCHIVE-A", media.a), ("DISC", media.cd)):
-        subprocess.run(["nbdcopy", s.uri(name), copy], check=True, timeout=60)
+        subprocess.run(["nbdcopy", s.uri(name), copy], check=True, timeout=HANG)
         assert volumes.checksum(copy) == volumes.checksum(image)
         os.unlink(copy)
     source = volumes.make_blank(copy, os.path.getsize(media.blank) // MIB)
@@ -144,7 +144,7 @@ def test_nbdcopy_there_and_back(serve, media, tmp_path):
         file.seek(MIB)
         file.write(os.urandom(3 * MIB))
     subprocess.run(["nbdcopy", "--flush", source, s.uri("drive:d1")],
-                   check=True, timeout=60)
+                   check=True, timeout=HANG)
     s.eject("d1")
     assert volumes.checksum(media.blank) == volumes.checksum(source)
 

@@ -12,7 +12,7 @@ import pytest
 
 import pages
 import pulls
-from house import SLOW, until
+from house import HANG, until
 
 PULLS = 20
 SEED = int(os.environ.get("REINSERT_SEED", "20"))
@@ -42,8 +42,8 @@ class Job:
     def over(self):
         return self.process.poll() is not None
 
-    def good(self, seconds=60):
-        assert self.process.wait(seconds * SLOW) == 0, self.said()
+    def good(self):
+        assert self.process.wait(HANG) == 0, self.said()
 
     def said(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:
@@ -88,7 +88,7 @@ class Mounted:
     def unmount(self):
         for where in ("/mnt/archive", "/mnt/nbd"):
             subprocess.run(self._words(f"fusermount3 -u {where}"), check=True,
-                           timeout=60 * SLOW)
+                           timeout=HANG)
             self.jobs.pop().good()
 
     def close(self):
@@ -97,7 +97,7 @@ class Mounted:
             job.close()
         for where in (self.tree, os.path.dirname(self.file)):
             subprocess.run(["fusermount3", "-u", "-z", "-q", where],
-                           check=False, timeout=60)
+                           check=False, timeout=HANG)
 
 
 def test_P2_files_are_copied_while_the_medium_is_pulled(serve, tmp_path,
@@ -125,6 +125,6 @@ def test_P2_files_are_copied_while_the_medium_is_pulled(serve, tmp_path,
           flush=True)
     assert pulls.fsck(image) is None
     assert tree.differences(image, tmp_path / "found") == []
-    assert hands.pulls == hands.prompts == PULLS
+    assert hands.pulls == hands.prompts >= PULLS
     assert hands.offers > 0 and hands.untouched()
     assert hands.dirty > 0

@@ -6,14 +6,13 @@ SPDX-License-Identifier: MIT
 """
 import os
 import random
-import socket
 import struct
 import subprocess
 
 import pytest
 
-from house import (HANG, REINSERT, SLOW, ApiError, UnixHTTP, bytes_at, until,
-                   volumes)
+from house import (HANG, REINSERT, ApiError, UnixHTTP, bytes_at, connected,
+                   until, volumes)
 
 BAD_CONFIG = [
     # text, line that is named, words in the message
@@ -57,7 +56,7 @@ def test_bad_configuration(tmp_path, text, line, words):
     done = subprocess.run(
         [REINSERT, "serve", "--config", str(path), *more, "--control",
          str(tmp_path / "c.sock")], text=True, capture_output=True,
-        timeout=HANG * SLOW)
+        timeout=HANG)
     assert done.returncode == 2, done.stderr
     where = f"{path}:{line}: " if line else f"{path}:"
     assert where in done.stderr, done.stderr
@@ -95,7 +94,7 @@ def test_a_start_that_fails_names_the_line(tmp_path, text, line, words):
     done = subprocess.run(
         [REINSERT, "serve", "--config", str(path), "--nbd",
          f"unix:{tmp_path}/n.sock", "--control", str(tmp_path / "c.sock")],
-        text=True, capture_output=True, env=env, timeout=20 * SLOW)
+        text=True, capture_output=True, env=env, timeout=HANG)
     assert done.returncode != 0, done.stdout
     assert f"{path}:{line}: " in done.stderr, done.stderr
     assert words in done.stderr, done.stderr
@@ -104,7 +103,7 @@ def test_a_start_that_fails_names_the_line(tmp_path, text, line, words):
 def test_configuration_that_is_not_there(tmp_path):
     done = subprocess.run(
         [REINSERT, "serve", "--config", str(tmp_path / "none.conf")],
-        text=True, capture_output=True, timeout=HANG * SLOW)
+        text=True, capture_output=True, timeout=HANG)
     assert done.returncode == 2
     assert "none.conf" in done.stderr
 
@@ -200,7 +199,7 @@ def test_image_that_shrinks_while_it_is_in(other, media, clients):
     c = other.client("ARCHIVE-B")
     clients.append(c)
     os.truncate(media.b, 1 << 20)
-    assert c.read_on(8 << 20, 65536).wait(60) is not None
+    assert c.read_on(8 << 20, 65536).wait() is not None
     assert c.read(0, 65536) == bytes_at(media.b, 0, 65536)
 
 
@@ -215,9 +214,7 @@ def test_no_image_is_damaged_by_all_this(other, media):
 # --- clients of the control socket ---
 
 def talk(path, data, read=True):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(HANG * SLOW)
-        s.connect(path)
+    with connected(path) as s:
         try:
             s.sendall(data)
             return s.recv(4096) if read else b""
@@ -270,7 +267,7 @@ def test_curl_works_as_documented(other):
     said = subprocess.run(
         ["curl", "-sS", "--unix-socket", other.control,
          "http://localhost/v1/drives"], check=True, capture_output=True,
-        timeout=20).stdout
+        timeout=HANG).stdout
     assert b"\"good\"" in said
 
 
@@ -281,9 +278,7 @@ MAGIC = struct.pack(">QQ", 0x4e42444d41474943, 0x49484156454F5054)
 
 def handshake(path, export):
     """A connection in transmission, through NBD_OPT_EXPORT_NAME."""
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(HANG * SLOW)
-    s.connect(path)
+    s = connected(path)
     head = b""
     while len(head) < 18:
         head += s.recv(18 - len(head))

@@ -16,11 +16,12 @@ import time
 
 import pytest
 
-from house import (HANG, MIB, REINSERT, SLOW, Busy, bytes_at, pace, steady,
-                   until, volumes)
+from house import (HANG, MIB, REINSERT, Busy, bytes_at, shown, steady, until,
+                   volumes)
 from tgt import NAME, Target
 
 HEAD = 8 * MIB
+NEVER = "3600"                  # seconds: nothing is flushed by itself
 
 
 @pytest.fixture
@@ -35,15 +36,22 @@ def drive(target, lun, **more):
 
 
 @pytest.fixture
-def one(serve, media, target, clients):
-    """(service, client) with ARCHIVE-A in drive d1"""
-    target.add(1, media.a)
-    target.start()
-    s = serve({"d1": drive(target, 1)})
-    s.mounted("ARCHIVE-A")
-    c = s.client("ARCHIVE-A")
-    clients.append(c)
-    return s, c
+def start(serve, media, target, clients):
+    """start(**keys): (service, client) with ARCHIVE-A in drive d1"""
+    def begin(**keys):
+        target.add(1, media.a)
+        target.start()
+        s = serve({"d1": drive(target, 1)}, **keys)
+        s.mounted("ARCHIVE-A")
+        c = s.client("ARCHIVE-A")
+        clients.append(c)
+        return s, c
+    return begin
+
+
+@pytest.fixture
+def one(start):
+    return start()
 
 
 def content(media_file):
@@ -73,8 +81,8 @@ def test_what_is_of_use_next__no_image_goes_into_a_real_drive(one, serve,
     assert said["insert"].endswith(" d2 IMAGE")
 
 
-def test_medium_is_locked_while_it_lacks_writes(one, target, media):
-    s, c = one
+def test_medium_is_locked_while_it_lacks_writes(start, target, media):
+    s, c = start(flush_idle=NEVER)
     at, _ = volumes.extent(media.a)
     c.write(at, b"x" * 4096)
     until(lambda: s.drives()["d1"]["locked"], "the lock")
@@ -99,7 +107,7 @@ def test_P2_P3_target_dies_and_comes_back(one, target, media, tmp_path):
         steady(fio.running, "fio waits")
         target.start()
         s.no_prompt()
-        fio.good(90)
+        fio.good()
     finally:
         fio.close()
 
@@ -172,7 +180,7 @@ def test_P1_P2_medium_exchanged_while_away_under_fio(one, target, media,
         target.put(1, media.a)
         target.start()
         s.no_prompt()
-        fio.good(90)
+        fio.good()
     finally:
         fio.close()
     assert content(media.b) == before
@@ -242,10 +250,16 @@ def test_P1_medium_exchanged_in_a_drive_that_never_says_so(
     assert waiting.good() == first
 
 
-def overwrite(path, source):
-    """Another medium in the drive, and the drive has not noticed anything."""
-    with open(path, "r+b") as file:
-        file.write(content(source))
+def overwrite(target, path, source):
+    """Another medium in the drive, and the drive has not noticed anything:
+    nobody sees half of it."""
+    data = content(source)
+    target.process.send_signal(signal.SIGSTOP)
+    try:
+        with open(path, "r+b") as file:
+            file.write(data)
+    finally:
+        target.process.send_signal(signal.SIGCONT)
 
 
 def overwrite_at(path, at, data):
@@ -261,7 +275,8 @@ def quiet(service, drive="d1"):
     assert service.drives()[drive]["state"] == "ready"
 
 
-def test_P1_P3_medium_exchanged_between_two_looks(one, media, tmp_path):
+def test_P1_P3_medium_exchanged_between_two_looks(one, target, media,
+                                                  tmp_path):
     """Same size, never not ready, no word: what is on it tells."""
     s, c = one
     at, _ = volumes.extent(media.a)
@@ -272,14 +287,14 @@ def test_P1_P3_medium_exchanged_between_two_looks(one, media, tmp_path):
     with open(mine, "wb") as file:
         file.write(content(media.a))
     quiet(s)
-    overwrite(media.a, media.b)
+    overwrite(target, media.a, media.b)
     other = content(media.a)
     waiting = c.write_on(at, b"2" * 4096)
     assert "ARCHIVE-A" in s.one_prompt("ARCHIVE-A")["text"]
     until(lambda: s.volume("ARCHIVE-B"), "the other volume is seen")
     waiting.waits(0.5)
     assert content(media.a) == other
-    overwrite(media.a, mine)
+    overwrite(target, media.a, mine)
     waiting.good()
     s.no_prompt()
     c.flush()
@@ -288,11 +303,11 @@ def test_P1_P3_medium_exchanged_between_two_looks(one, media, tmp_path):
         file.write(content(media.a))
     until(lambda: not s.drives()["d1"]["locked"], "no lock")
     quiet(s)
-    overwrite(media.a, media.b)
+    overwrite(target, media.a, media.b)
     reading = c.read_on(at, 4096)
     s.one_prompt("ARCHIVE-A")
     reading.waits(0.5)
-    overwrite(media.a, mine)
+    overwrite(target, media.a, mine)
     assert reading.good() == b"2" * 4096
 
 
@@ -335,15 +350,15 @@ def test_blank_medium_is_formatted_by_its_user_and_nobody_is_asked(
         assert never_asked(s)
     finally:
         subprocess.run(["fusermount3", "-u", "-z", str(folder)], check=False,
-                       timeout=60)
+                       timeout=HANG)
         if job.poll() is None:
-            job.wait(HANG * SLOW)
+            job.wait(HANG)
     s.stop()
     assert volumes.fsck(media.blank) is None
 
 
 def test_P1_blank_medium_is_told_by_what_was_written_to_it(
-        blank, media, tmp_path, clients):
+        blank, target, media, tmp_path, clients):
     """Slowly, without any label or file system."""
     s, data = blank, [os.urandom(4096) for _ in range(4)]
     mine, other = str(tmp_path / "mine.img"), str(tmp_path / "other.img")
@@ -359,12 +374,12 @@ def test_P1_blank_medium_is_told_by_what_was_written_to_it(
         file.write(content(media.blank))
     volumes.make_blank(other)
     quiet(s)
-    overwrite(media.blank, other)
+    overwrite(target, media.blank, other)
     waiting = c.write_on(8 * MIB, data[0])
     until(lambda: len(s.prompts()) == 1, "the question")
     waiting.waits(1)
     assert content(media.blank) == content(other)
-    overwrite(media.blank, mine)
+    overwrite(target, media.blank, mine)
     waiting.good()
     s.no_prompt()
     c.flush()
@@ -404,10 +419,8 @@ def test_P7_target_comes_after_the_service(serve, target, media, clients):
     target.add(1, media.a)
     s = serve({"d1": drive(target, 1), "d2": {"medium": media.b}})
     s.mounted("ARCHIVE-B")
-    seen = s.drives()["d1"]
-    assert seen["state"] == "away" and "every few seconds" in seen[
-        "changes_why"]
-    assert seen["age_ms"] == -1
+    away(s, "d1", "every few seconds")
+    assert s.drives()["d1"]["age_ms"] == -1
     assert "away" in s.run("status").stdout
     done = s.run("eject", "d1")
     assert done.returncode != 0 and "away" in done.stderr
@@ -433,8 +446,8 @@ def test_unit_that_the_target_gets_later(serve, target, media, clients):
     target.start()
     s = serve({"d1": drive(target, 1), "d2": drive(target, 2)})
     s.mounted("ARCHIVE-A")
-    seen = s.drives()["d2"]
-    assert seen["state"] == "away" and "no such unit" in seen["changes_why"]
+    away(s, "d2", "no such unit")
+    s.says("drive d2 is away")
     target.add(2, media.b)
     s.mounted("ARCHIVE-B")
     assert s.volume("ARCHIVE-B")["drive"] == "d2"
@@ -451,7 +464,8 @@ def test_P8_log_on_disk_waits_for_the_target(serve, target, media, clients,
     target.add(1, media.a)
     target.start()
     s = serve({"vault": all_of(target)} if whole else
-              {"d1": drive(target, 1)}, unflushed_log=str(log))
+              {"d1": drive(target, 1)}, unflushed_log=str(log),
+              flush_idle=NEVER)
     s.mounted("ARCHIVE-A")
     c = s.client("ARCHIVE-A")
     clients.append(c)
@@ -464,7 +478,8 @@ def test_P8_log_on_disk_waits_for_the_target(serve, target, media, clients,
     target.kill()
     overwrite_at(media.a, at, b"\0" * 4096)    # what a write cache loses
     s.start()
-    assert [d["state"] for d in s.drives().values()] == ["away"]
+    until(lambda: [d["state"] for d in s.drives().values()] == ["away"],
+          "one that is away")
     target.start()
     s.mounted("ARCHIVE-A")
     until(lambda: bytes_at(media.a, at, 4096) == b"8" * 4096, "the replay")
@@ -479,10 +494,10 @@ def test_P1_another_initiator_asks_first(one, target, media, tmp_path):
     at, _ = volumes.extent(media.a)
     first = c.read(at, 4096)
     target.update(1, "online=0")
-    overwrite(media.a, media.b)
+    overwrite(target, media.a, media.b)
     target.update(1, "online=1")
     done = subprocess.run([REINSERT, "probe", target.url(1)], text=True,
-                          capture_output=True, timeout=60 * SLOW, check=False)
+                          capture_output=True, timeout=HANG, check=False)
     assert done.returncode == 0 and "ARCHIVE-B" in done.stdout
     until(lambda: s.drives()["d1"]["state"] == "ready", "ready")
     quiet(s)
@@ -491,7 +506,7 @@ def test_P1_another_initiator_asks_first(one, target, media, tmp_path):
     s.one_prompt("ARCHIVE-A")
     waiting.waits(0.5)
     assert content(media.a) == other
-    overwrite(media.a, mine)
+    overwrite(target, media.a, mine)
     waiting.good()
     s.no_prompt()
     c.flush()
@@ -507,22 +522,31 @@ def deaf():
         yield s.getsockname()[1]
 
 
-def ends_soon(service, seconds):
-    service.stopped = True
-    service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(seconds * pace()) == 0
+def away(service, name, why):
+    """It is told why."""
+    def told():
+        seen = service.drives()[name]
+        return seen["state"] == "away" and why in seen["changes_why"]
+    until(told, f"{name}: {why}")
 
 
 def test_P4_target_that_never_answers(serve, deaf, media):
     """Neither the start nor the end waits for it for long."""
-    began = time.monotonic()
     s = serve({"d1": {"port": "iscsi",
                       "url": f"iscsi://127.0.0.1:{deaf}/iqn.x:y/1"},
                "d2": {"medium": media.b}})
-    s.mounted("ARCHIVE-B")
-    assert time.monotonic() - began < 15 * pace()
-    assert s.drives()["d1"]["state"] == "away"
-    ends_soon(s, 5)
+
+    def begins():
+        if s.stopped:
+            s.start()
+        s.mounted("ARCHIVE-B")
+        assert s.drives()["d1"]["state"] == "away"
+
+    def ends():
+        begins()
+        return s.stop()
+    shown(ends, 5, "the end")
+    shown(lambda: begins() or (s.stop() and None), 20, "start and end")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -547,8 +571,9 @@ def test_P4_silent_target_is_asked_for_its_units__end_at_once(tmp_path, how):
 
 
 @pytest.mark.parametrize("dirty", [False, True])
-def test_P4_target_that_falls_silent__end_in_bounds(one, target, media, dirty):
-    s, c = one
+def test_P4_target_that_falls_silent__end_in_bounds(start, target, media,
+                                                    dirty):
+    s, c = start(flush_idle=NEVER)
     at, _ = volumes.extent(media.a)
     if dirty:
         c.write(at, b"5" * 4096)
@@ -556,7 +581,8 @@ def test_P4_target_that_falls_silent__end_in_bounds(one, target, media, dirty):
     try:
         reading = c.read_on(at + 65536, 4096)
         reading.waits(0.2)
-        ends_soon(s, 20)
+        s.stop()
+        assert s.process.returncode == 0, "by force"
         assert os.path.isdir(s.recovery) == dirty
         assert not dirty or len(os.listdir(s.recovery)) == 1
     finally:
@@ -652,11 +678,11 @@ def test_P7_all_units__target_comes_after_the_service(serve, target, media,
     done = s.run("eject", "vault")
     assert done.returncode != 0 and "means all units" in done.stderr
     target.start()
-    s.mounted("ARCHIVE-A", "ARCHIVE-B", "DISC", seconds=30)
+    s.mounted("ARCHIVE-A", "ARCHIVE-B", "DISC")
     assert sorted(s.drives()) == ["d2", "vault-1", "vault-2", "vault-300"]
     assert s.stderr().count("cannot be asked for its units") == 1
     for name in ("vault-1", "vault-2", "vault-300"):
-        assert f"drive {name} is there now" in s.stderr()
+        s.says(f"drive {name} is there now")
     c = s.client("drive:vault-1")
     clients.append(c)
     at, _ = volumes.extent(media.a)
@@ -676,7 +702,7 @@ def test_P7_all_units__refused__away_with_the_reason__then_let_in(
     assert "lets us not in" in s.drives()["vault"]["changes_why"]
     target.admin("--op", "unbind", "--mode", "account", "--tid", "1",
                  "--user", "archive")
-    s.mounted("ARCHIVE-A", "ARCHIVE-B", "DISC", seconds=40)
+    s.mounted("ARCHIVE-A", "ARCHIVE-B", "DISC")
     assert "vault" not in s.drives()
 
 
@@ -688,7 +714,7 @@ def test_all_units__none_is_a_drive__until_one_comes(serve, target, media):
           s.drives()["vault"]["changes_why"], "the reason")
     until(lambda: "drive vault: none of the" in s.stderr(), "a line of the log")
     target.add(2, media.cd, "cd")
-    s.mounted("DISC", seconds=30)
+    s.mounted("DISC")
     assert sorted(s.drives()) == ["d2", "vault-2"]
 
 
@@ -702,23 +728,22 @@ def test_all_units__the_target_gets_another_and_loses_one(serve, target, media,
     c = s.client("ARCHIVE-A")
     clients.append(c)
     target.add(2, media.b)
-    s.mounted("ARCHIVE-B", seconds=20)
+    s.mounted("ARCHIVE-B")
     assert s.volume("ARCHIVE-B")["drive"] == "vault-2"
-    assert "drive vault-2 is there now" in s.stderr()
+    s.says("drive vault-2 is there now")
     other = s.client("drive:vault-2")
     clients.append(other)
     assert other.read(0, 4096) == bytes_at(media.b, 0, 4096)
     target.admin("--op", "delete", "--mode", "logicalunit", "--tid", "1",
                  "--lun", "2")
-    s.absent("ARCHIVE-B", 20)
-    until(lambda: s.drives()["vault-2"]["state"] == "away", "away", 20)
-    assert "no such unit" in s.drives()["vault-2"]["changes_why"]
+    s.absent("ARCHIVE-B")
+    away(s, "vault-2", "no such unit")
     at, _ = volumes.extent(media.a)
     c.write(at, b"6" * 4096)
     c.flush()
     assert bytes_at(media.a, at, 4096) == b"6" * 4096
     target.add(2, media.b)
-    s.mounted("ARCHIVE-B", seconds=30)
+    s.mounted("ARCHIVE-B")
     assert s.drives()["vault-2"]["state"] == "ready"
 
 
@@ -728,10 +753,10 @@ def test_all_units__asked_again_when_the_target_was_away(serve, target, media):
     s = serve({"vault": all_of(target)})
     s.mounted("ARCHIVE-A")
     target.kill()
-    s.absent("ARCHIVE-A", 5)
+    s.absent("ARCHIVE-A")
     target.add(3, media.b)
     target.start()
-    s.mounted("ARCHIVE-A", "ARCHIVE-B", seconds=30)
+    s.mounted("ARCHIVE-A", "ARCHIVE-B")
     assert s.volume("ARCHIVE-B")["drive"] == "vault-3"
 
 
@@ -741,8 +766,13 @@ def test_all_units__the_service_ends_while_it_asks(serve, deaf, media, when):
     port = deaf if when == "asked" else 1
     s = serve({"d": {"medium": media.a}, "vault": {
         "port": "iscsi", "url": f"iscsi://127.0.0.1:{port}/{NAME}"}})
-    s.mounted("ARCHIVE-A")
-    ends_soon(s, 5)
+
+    def end():
+        if s.stopped:
+            s.start()
+        s.mounted("ARCHIVE-A")
+        return s.stop()
+    shown(end, 5, "the end")
 
 
 def test_chap_secret_from_a_file(serve, target, media, tmp_path):
@@ -772,13 +802,13 @@ def test_chap_secret_is_corrected__let_in_without_a_restart(serve, target,
     s = serve({"d1": drive(target, 1, **keys), "d2": {}})
     until(lambda: "(0201)" in s.drives()["d1"]["changes_why"], "the reason")
     secret.write_text("correct-horse-99\n")
-    s.mounted("ARCHIVE-A", seconds=40)
+    s.mounted("ARCHIVE-A")
     # And one that asks for all units.
     secret.write_text("battery-staple-7\n")
     s2 = serve({"vault": all_of(target, **keys), "d2": {}})
     until(lambda: "(0201)" in s2.drives()["vault"]["changes_why"], "the reason")
     secret.write_text("correct-horse-99\n")
-    s2.mounted("ARCHIVE-A", "ARCHIVE-B", seconds=40)
+    s2.mounted("ARCHIVE-A", "ARCHIVE-B")
     for one_of in (s, s2):
         shown = one_of.run("status", "--json").stdout + one_of.stderr()
         assert "horse" not in shown and "staple" not in shown
@@ -800,20 +830,18 @@ def test_login_is_sent_on__to_another_portal(serve, target, elsewhere, media,
     elsewhere.add(1, media.b)
     target.send_on(elsewhere.port, reason)
     s = serve({"d1": drive(target, 1), "d2": {}})
-    seen = s.drives()["d1"]
-    assert seen["state"] == "away"
-    assert f"sent on to 127.0.0.2:{elsewhere.port}: " in seen["changes_why"]
-    assert "cannot be reached" in seen["changes_why"]
+    away(s, "d1", f"sent on to 127.0.0.2:{elsewhere.port}: ")
+    away(s, "d1", "cannot be reached")
     elsewhere.start()
-    s.mounted("ARCHIVE-B", seconds=30)
+    s.mounted("ARCHIVE-B")
     s2 = serve({"vault": all_of(target), "d2": {}})
-    s2.mounted("ARCHIVE-B", seconds=30)
+    s2.mounted("ARCHIVE-B")
     assert s2.volume("ARCHIVE-B")["drive"] == "vault-1"
     # Both are gone; the configured one comes back, and serves by itself.
     elsewhere.kill()
-    s.absent("ARCHIVE-B", 5)
+    s.absent("ARCHIVE-B")
     target.restart()
-    s.mounted("ARCHIVE-A", seconds=40)
+    s.mounted("ARCHIVE-A")
 
 
 def test_login_is_sent_on__to_nobody__is_told(serve, target, media):
@@ -821,10 +849,9 @@ def test_login_is_sent_on__to_nobody__is_told(serve, target, media):
     target.start()
     target.send_on(target.port)     # nobody is there
     s = serve({"d1": drive(target, 1), "d2": {}})
-    assert f"sent on to 127.0.0.2:{target.port}: " in s.drives()["d1"][
-        "changes_why"]
+    away(s, "d1", f"sent on to 127.0.0.2:{target.port}: ")
     done = subprocess.run([REINSERT, "probe", target.url(1)], text=True,
-                          capture_output=True, timeout=60)
+                          capture_output=True, timeout=HANG)
     assert done.returncode != 0 and "sent on to 127.0.0.2:" in done.stderr
 
 
@@ -852,11 +879,9 @@ def test_P4_P7_login_refused__away_and_why__others_work(
         refused["url"] = refused["url"].replace(":t1/", ":t2/")
     s = serve({"d1": refused, "d2": {"medium": media.b}})
     s.mounted("ARCHIVE-B")
-    seen = s.drives()["d1"]
-    assert seen["state"] == "away"
-    assert "lets us not in" in seen["changes_why"]
-    assert REFUSED[why] in seen["changes_why"]
-    until(lambda: REFUSED[why] in s.stderr(), "a line of the log")
+    away(s, "d1", "lets us not in")
+    away(s, "d1", REFUSED[why])
+    s.says(REFUSED[why])
     with open(f"/proc/{s.process.pid}/cmdline", encoding="utf-8") as cmdline:
         shown = cmdline.read() + s.run("status", "--json").stdout + s.stderr()
     assert "correct-horse" not in shown
@@ -872,7 +897,7 @@ def test_P4_P7_login_refused__away_and_why__others_work(
         target.admin("--op", "unbind", "--mode", "account", "--tid", "1",
                      "--user", "archive")
     s.mounted("ARCHIVE-A")
-    assert "away" not in s.drives()["d1"]["changes_why"]
+    until(lambda: "away" not in s.drives()["d1"]["changes_why"], "the end of it")
 
 
 def test_P7_login_refused_later__told_while_it_lasts(one, target):
@@ -880,14 +905,13 @@ def test_P7_login_refused_later__told_while_it_lasts(one, target):
     s, _ = one
     target.chap = ("archive", "correct-horse-99")
     target.restart()
-    until(lambda: "(0201): it asks for chap-user" in s.stderr(),
-          "a line of the log")
-    seen = s.drives()["d1"]
-    assert seen["state"] == "away" and "(0201)" in seen["changes_why"]
+    s.says("(0201): it asks for chap-user")
+    away(s, "d1", "(0201)")
     target.admin("--op", "unbind", "--mode", "account", "--tid", "1",
                  "--user", "archive")
     s.mounted("ARCHIVE-A")
-    assert "(0201)" not in s.drives()["d1"]["changes_why"]
+    until(lambda: "(0201)" not in s.drives()["d1"]["changes_why"],
+          "the end of it")
 
 
 @pytest.mark.parametrize("change, say", [
@@ -936,9 +960,8 @@ def test_P6_changed_elsewhere__stays_that_until_somebody_answers(
     assert prompt["answers"] == ["use", "retry", "cancel"]
     until(lambda: "prompt 1: " in s.stderr(), "the question in the log")
     told = s.stderr().count("changed elsewhere")
-    seen = set()
-    end = time.monotonic() + 4
-    while time.monotonic() < end:
+    seen, end = set(), time.monotonic() + 4
+    while not seen or time.monotonic() < end:
         state = s.volume("ARCHIVE-A")["state"]
         # What its content says is compared with it again and again.
         if change == "identity" or state != "replaying":
@@ -973,13 +996,14 @@ def test_silent_drive__each_look_verifies_its_medium_once(
     clients.append(c)
     s.yank("d2")
     c.read_on(0, 4096)
-    s.one_prompt("ARCHIVE-B", 3)
+    s.one_prompt("ARCHIVE-B")
 
     def verified():
         return [float(line.split()[0]) for line in s.stderr().splitlines()
                 if "verify ARCHIVE-A: STATUS_SUCCESS" in line]
 
     before = len(verified())
-    at = until(lambda: (lambda v: len(v) > 4 and v)(verified()[before + 1:]),
-               "looks", 20)
-    assert all(b - a > 0.5 for a, b in zip(at, at[1:])), at
+    at = until(lambda: (lambda v: len(v) > 6 and v)(verified()[before + 1:]),
+               "looks")
+    # Some of them late, perhaps, and none of them twice.
+    assert len(at) - 1 <= at[-1] - at[0] + 2, at

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 import house
-from cut import COMMAND, CUT, PASS, Cut
+from cut import COMMAND, CUT, PASS, RESPONSE, Cut
 from sgbox import FIRST, Box
 from tgt import NAME, Target
 
@@ -27,7 +27,7 @@ def target(tmp_path):
 
 def run(*words, **more):
     done = subprocess.run([house.REINSERT, *words], text=True,
-                          capture_output=True, timeout=60 * house.SLOW, **more)
+                          capture_output=True, timeout=house.HANG, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -129,7 +129,7 @@ def test_drives__what_cannot_be_listed_is_named(wire, opcode, what, why):
     done = subprocess.run(
         [house.REINSERT, "drives", "--json", "--discover",
          f"127.0.0.1:{wire.port}"], text=True, capture_output=True,
-        timeout=120, check=False)
+        timeout=house.HANG, check=False)
     url = f"iscsi://127.0.0.1:{wire.port}/{NAME}{what}"
     rows = {r["name"]: r for r in json.loads(done.stdout)["drives"]}
     assert rows[url]["problem"] == why
@@ -142,7 +142,7 @@ def test_probe__session_lost_in_the_middle(wire):
     done = subprocess.run(
         [house.REINSERT, "probe", "--json",
          f"iscsi://127.0.0.1:{wire.port}/{NAME}/1"], text=True,
-        capture_output=True, timeout=120, check=False)
+        capture_output=True, timeout=house.HANG, check=False)
     report = json.loads(done.stdout)
     assert done.returncode == 1
     assert report["ended"] == "the drive stopped answering"
@@ -156,7 +156,7 @@ def test_probe_of_a_unit_that_a_target_does_not_have(target, media):
     target.add(1, media.a)
     target.start()
     done = subprocess.run([house.REINSERT, "probe", target.url(9)], text=True,
-                          capture_output=True, timeout=60, check=False)
+                          capture_output=True, timeout=house.HANG, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert "there is no such unit" in done.stderr
 
@@ -198,7 +198,7 @@ def mute():
 def test_portal_that_says_nothing_of_its_targets__given_up(mute):
     done = subprocess.run([house.REINSERT, "drives", "--discover",
                            f"127.0.0.1:{mute}"], text=True,
-                          capture_output=True, timeout=60 * house.SLOW,
+                          capture_output=True, timeout=house.HANG,
                           check=False)
     assert done.returncode == 1
     assert (f"127.0.0.1:{mute}: it does not say which targets it has"
@@ -209,7 +209,7 @@ def test_url_that_would_be_cut__is_refused():
     """Its end is the number of the unit."""
     done = subprocess.run([house.REINSERT, "probe",
                            f"iscsi://[::1]:1/iqn.t:{'a' * 240}/12"],
-                          text=True, capture_output=True, timeout=60,
+                          text=True, capture_output=True, timeout=house.HANG,
                           check=False)
     assert done.returncode == 1
     assert "is longer than 263 bytes" in done.stderr
@@ -218,7 +218,7 @@ def test_url_that_would_be_cut__is_refused():
 def test_portal_that_is_not_there_is_named():
     done = subprocess.run([house.REINSERT, "drives", "--discover",
                            "127.0.0.1:1"], text=True, capture_output=True,
-                          timeout=60, check=False)
+                          timeout=house.HANG, check=False)
     assert done.returncode == 1
     assert "127.0.0.1:1: cannot be reached" in done.stderr
 
@@ -230,14 +230,14 @@ def test_chap__what_is_asked_for_is_said__and_where_it_comes_from(target,
     target.start()
     words = [house.REINSERT, "drives", "--discover",
              f"127.0.0.1:{target.port}"]
-    done = subprocess.run(words, text=True, capture_output=True, timeout=60,
+    done = subprocess.run(words, text=True, capture_output=True, timeout=house.HANG,
                           check=False)
     assert "the login is refused (0201)" in done.stderr
     assert "REINSERT_ISCSI_USER" in done.stderr
     assert target.url(1) not in done.stdout
     env = dict(os.environ, REINSERT_ISCSI_USER="archive",
                REINSERT_ISCSI_SECRET="correct-horse-99")
-    done = subprocess.run(words, text=True, capture_output=True, timeout=60,
+    done = subprocess.run(words, text=True, capture_output=True, timeout=house.HANG,
                           check=False, env=env)
     assert target.url(1) in done.stdout and done.stderr == ""
     report = json.loads(run("probe", "--json", target.url(1), env=env))
@@ -267,7 +267,7 @@ def test_probe__as_measured(target, media, kind, table):
     check(findings(report), table)
     assert f"url = {target.url(1)}" in report["options"]
     assert report["speed"]["depth"] > 1
-    assert 0 < report["speed"]["read_us"] < 1e6
+    assert 0 < report["speed"]["read_us"]
     assert report["ended"] == ""
     for finding in report["findings"]:
         assert (finding["verdict"] == "wrong") == bool(finding["clause"])
@@ -338,7 +338,7 @@ def test_probe__a_target_that_stops_answering(target, media):
         target.kill()
         report = json.loads(process.stdout.read())
         said = process.stderr.read()
-        assert process.wait(60) == 1
+        assert process.wait(house.HANG) == 1
     assert report["ended"] == "the drive stopped answering"
     assert "the drive stopped answering" in said
     assert not [f for f in report["findings"] if f["verdict"] == "wrong"]
@@ -357,7 +357,7 @@ def test_probe_guided__interrupted__says_what_it_found(target, media, how):
             if line.startswith("Take the medium out"):
                 break
         process.send_signal(how)
-        out, said = process.communicate(timeout=20 * house.SLOW)
+        out, said = process.communicate(timeout=house.HANG)
         assert process.returncode == 1
     assert "finding\tcapacity\tgood" in out
     assert "finding\tremoval" not in out
@@ -368,12 +368,32 @@ def test_probe_guided__interrupted__says_what_it_found(target, media, how):
         "identity"]["medium"] == "none"
 
 
+class Look:
+    """What goes over the wire: has the program seen the drive empty?"""
+
+    def __init__(self, wire):
+        self.asked, self.refused = set(), 0
+        wire.rule = self.rule
+
+    def rule(self, pdu, to_target):
+        if to_target and pdu.opcode == COMMAND and pdu.cdb[0] == 0:
+            self.asked.add(pdu.task)
+        if not to_target and pdu.opcode == RESPONSE and pdu.raw[3] == 2:
+            self.refused += pdu.task in self.asked
+        return PASS
+
+    def empty(self):
+        """From now on, once more."""
+        before = self.refused
+        house.until(lambda: self.refused > before + 1, "a look")
+
+
 class Hand(threading.Thread):
     """Does what the program asks for."""
 
-    def __init__(self, process, target, media, other):
+    def __init__(self, process, target, look, media, other):
         super().__init__(daemon=True)
-        self.process, self.target = process, target
+        self.process, self.target, self.look = process, target, look
         self.media, self.other = media, other
         self.asked = []
 
@@ -386,7 +406,7 @@ class Hand(threading.Thread):
                 self.target.update(1, "online=1")
             elif line.startswith("Take the medium out, and"):
                 self.target.update(1, "online=0")
-                house.time.sleep(0.5)       # a hand is not faster
+                self.look.empty()           # a hand is not faster
                 self.target.update(1, f"path={self.other}")
                 self.target.update(1, "online=1")
             elif "Press the eject button" in line:
@@ -405,22 +425,26 @@ class Hand(threading.Thread):
             "eject-when-locked": ("good", "5/53/02"),
             "eject": ("good", "GOOD")}),
 ])
-def test_probe_guided__as_measured(target, media, tmp_path, kind, table):
+def test_probe_guided__as_measured(target, media, clients, tmp_path, kind,
+                                   table):
     mine = media.a if kind == "disk" else media.cd
     other = media.b if kind == "disk" else str(tmp_path / "other.iso")
     if kind == "cd":
         house.subprocess.run(["cp", mine, other], check=True)
     target.add(1, mine, kind)
     target.start()
+    wire = Cut(target.port)
+    clients.append(wire)
     with subprocess.Popen(
-            [house.REINSERT, "probe", "--guided", "--json", target.url(1)],
+            [house.REINSERT, "probe", "--guided", "--json",
+             f"iscsi://127.0.0.1:{wire.port}/{NAME}/1"],
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE) as process:
-        hand = Hand(process, target, mine, other)
+        hand = Hand(process, target, Look(wire), mine, other)
         hand.start()
         report = json.loads(process.stdout.read())
-        assert process.wait(30) == 0
-        hand.join(10)
+        assert process.wait(house.HANG) == 0
+        hand.join(house.HANG)
     found = findings(report)
     check(found, table)
     assert ("read-without-medium" in found) == (kind == "cd")
@@ -434,5 +458,5 @@ def test_probe_of_what_is_no_drive():
     for name, why in [("/nonsense", "No such file"), ("/dev/null", "SG_IO"),
                       ("iscsi://x", "iscsi://HOST")]:
         done = subprocess.run([house.REINSERT, "probe", name], text=True,
-                              capture_output=True, timeout=30, check=False)
+                              capture_output=True, timeout=house.HANG, check=False)
         assert done.returncode == 1 and why in done.stderr

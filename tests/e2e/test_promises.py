@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from house import MIB, Fio, bytes_at, pace, steady, until, volumes
+from house import MIB, Fio, bytes_at, shown, steady, until, volumes
 
 
 @pytest.mark.parametrize("nth", [1, 2, 33, 200])
@@ -61,10 +61,8 @@ def test_P3_one_true_question(serve, media, clients):
     want = bytes_at(media.a, 0, 4096)
     s.yank("left")
     steady(lambda: not s.prompts(), "no question without a request")
-    began = time.monotonic()
     reads = [c.read_on(i * 4096, 4096) for i in range(20) for c in (c1, c2)]
-    prompt = s.one_prompt("ARCHIVE-A", 1.0)
-    assert time.monotonic() - began < 1.0 * pace()
+    prompt = s.one_prompt("ARCHIVE-A")
     assert prompt["drive"] == "left"
     assert prompt["reason"].startswith("STATUS_")
     assert "ARCHIVE-A" in prompt["text"] and "left" in prompt["text"]
@@ -79,6 +77,18 @@ def test_P3_one_true_question(serve, media, clients):
         read.good()
     assert s.volume("ARCHIVE-A")["drive"] == "right"
 
+    def asked():
+        s.yank("right")
+        began = time.monotonic()
+        read = c1.read_on(0, 4096)
+        s.one_prompt("ARCHIVE-A")
+        took = time.monotonic() - began
+        s.insert("right", media.a)
+        read.good()
+        s.no_prompt()
+        return took
+    shown(asked, 1.0, "a question")
+
 
 @pytest.mark.parametrize("action, times", [
     ("sense 3/11/0", 1), ("sense b/0/0", 4), ("timeout", 4),
@@ -88,23 +98,30 @@ def test_P3_a_medium_that_is_hard_to_read__one_question_within_a_second(
         serve, media, clients, action, times, other):
     """However long the drive tries; of the same size, and of another."""
     lba = volumes.extent(media.a)[0] // 512
-    s = serve({"disk": {"type": "disk", "medium": media.a, "fault": [
-        f"at {2 + i} read lba 0-0 do {action}" for i in range(times)] + [
-        f"at 1 read lba {lba}-{lba + 7} do swap {getattr(media, other)}"]},
-        "spare": {"type": "disk"}})
-    s.mounted("ARCHIVE-A")
     want = bytes_at(media.a, lba * 512, 4096)
-    c = s.client("ARCHIVE-A")
-    clients.append(c)
-    read = c.read_on(lba * 512, 4096)
-    prompt = s.one_prompt("ARCHIVE-A", 1.0)
-    steady(lambda: [p["id"] for p in s.prompts()] == [prompt["id"]],
-           "the one question", 1.0)
-    read.waits(0)
-    s.insert("spare", media.a)
-    assert read.good() == want
-    s.no_prompt()
-    until(lambda: len(s.volumes()) == 2, "the other one, read in the end")
+
+    def asked():
+        s = serve({"disk": {"type": "disk", "medium": media.a, "fault": [
+            f"at {2 + i} read lba 0-0 do {action}" for i in range(times)] + [
+            f"at 1 read lba {lba}-{lba + 7} do swap {getattr(media, other)}"]},
+            "spare": {"type": "disk"}})
+        s.mounted("ARCHIVE-A")
+        c = s.client("ARCHIVE-A")
+        clients.append(c)
+        began = time.monotonic()
+        read = c.read_on(lba * 512, 4096)
+        prompt = s.one_prompt("ARCHIVE-A")
+        took = time.monotonic() - began
+        steady(lambda: [p["id"] for p in s.prompts()] == [prompt["id"]],
+               "the one question", 1.0)
+        read.waits(0)
+        s.insert("spare", media.a)
+        assert read.good() == want
+        s.no_prompt()
+        until(lambda: len(s.volumes()) == 2, "the other one, read in the end")
+        s.stop()
+        return took
+    shown(asked, 1.0, "a question")
 
 
 def test_P3_a_drive_that_does_not_answer__the_question_goes_when_it_does(
@@ -123,7 +140,7 @@ def test_P3_a_drive_that_does_not_answer__the_question_goes_when_it_does(
     assert prompt["reason"] == "STATUS_IO_TIMEOUT"
     assert "tried again by itself" in prompt["text"]
     assert s.volume("ARCHIVE-A")["state"] == "mounted"
-    write.good(60)
+    write.good()
     s.no_prompt()
     assert bytes_at(media.a, first * 512, 4096) == data
 
@@ -145,18 +162,22 @@ def test_P4_only_what_must_wait_waits(serve, media, clients):
     clients.append(fio)
     cd = s.client("DISC")
     clients.append(cd)
-    longest = 0.0
-    for i in range(200):
-        began = time.monotonic()
-        cd.read((i * 65536) % (8 * MIB), 65536)
-        longest = max(longest, time.monotonic() - began)
-    assert longest < 0.5 * pace()
-    began = time.monotonic()
-    for _ in range(20):
-        s.call("GET", "/v1/status")
-        s.prompts()
-        s.drives()
-    assert time.monotonic() - began < 4 * pace()
+
+    def longest():
+        took = 0.0
+        for i in range(200):
+            began = time.monotonic()
+            cd.read((i * 65536) % (8 * MIB), 65536)
+            took = max(took, time.monotonic() - began)
+        return took
+    shown(longest, 0.5, "a read of the CD")
+
+    def asks():
+        for _ in range(20):
+            s.call("GET", "/v1/status")
+            s.prompts()
+            s.drives()
+    shown(asks, 4, "the control API")
     fio.good()
     assert s.volume("ARCHIVE-A")["waiting"] == 64
     s.insert("d0", media.a)
@@ -232,5 +253,8 @@ def test_P7_honest_state(serve, media, clients):
           s.drives()["disk"]["age_ms"] < old, "an age that moves")
     c = s.client("drive:disk")
     clients.append(c)
-    c.read(0, 4096)
-    assert s.drives()["disk"]["age_ms"] < 1000 * pace()
+
+    def age():
+        c.read(0, 4096)
+        return s.drives()["disk"]["age_ms"] / 1000
+    shown(age, 1, "the age of an answer")

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from house import SLOW, pace, until
+from house import HANG, shown, until
 from test_scenarios import HOME, drive_line, vault  # noqa: F401
 from vault import LABELS, one_sentence
 
@@ -79,7 +79,7 @@ def test_hard_two_processes_move_at_once(vault):  # noqa: F811
     for turn in range(3):
         # All want drive 0: one gets it, the others are told why not.
         asked = [v.begin("load", slot, 0) for slot in (1, 2, 3, 4)]
-        ended = [a.communicate(timeout=60 * SLOW) for a in asked]
+        ended = [a.communicate(timeout=HANG) for a in asked]
         codes = [a.returncode for a in asked]
         assert codes.count(0) == 1, (codes, ended)
         for code, (_, err) in zip(codes, ended):
@@ -90,7 +90,7 @@ def test_hard_two_processes_move_at_once(vault):  # noqa: F811
         assert truth[("drive", 0)] == LABELS[codes.index(0)]
         # And to put it away: the second finds nothing.
         asked = [v.begin("unload") for _ in range(2)]
-        ended = [a.communicate(timeout=60 * SLOW) for a in asked]
+        ended = [a.communicate(timeout=HANG) for a in asked]
         assert sorted(a.returncode for a in asked) == [0, 1], ended
         assert v.settled() == {at: who for who, at in HOME.items()}
 
@@ -99,7 +99,8 @@ def test_hard_an_answer_is_lost_and_the_client_is_gone(vault):  # noqa: F811
     """Whoever asked is killed in mid-motion: the robot ends what it began."""
     v = vault(move_ms=400)
     asked = v.begin("load", 2)
-    until(lambda: v.library()["state"] == "moving", "a motion")
+    until(lambda: v.library()["state"] == "moving"
+          or asked.poll() is not None, "a motion")
     asked.send_signal(signal.SIGKILL)
     asked.communicate()
     until(lambda: v.where("LTO002L6") == ("drive", 0), "its end")
@@ -132,10 +133,11 @@ def test_hard_an_answer_is_lost_or_wrong(vault, rule, moved):  # noqa: F811
 def test_hard_killed_in_mid_motion(vault, after):  # noqa: F811
     v = vault(move_ms=300)
     asked = v.begin("load", 2, 1)
-    until(lambda: v.library()["state"] == "moving", "a motion")
+    until(lambda: v.library()["state"] == "moving"
+          or asked.poll() is not None, "a motion")
     time.sleep(after)       # where it is killed, not what is waited for
     v.down(kill=True)
-    asked.communicate(timeout=60 * SLOW)
+    asked.communicate(timeout=HANG)
     v.up()
     truth = v.settled()
     assert sorted(truth.values()) == sorted(HOME)
@@ -158,18 +160,23 @@ def test_hard_ten_thousand_slots(vault):  # noqa: F811
     v = vault(slots=10000, drives=4, labels=labels, personality="standard",
               where={label: ("slot", 50 * n + 1)
                      for n, label in enumerate(labels)})
-    begin = time.monotonic()
+    shown(lambda: v.good("status") and None, 5, "status")
     lines = v.good("status").out.splitlines()
-    assert time.monotonic() - begin < 5 * pace()
     assert len(lines) == 1 + 4 + 10001
     assert sum(":Full " in x for x in lines) == 200
     v.good("load", 9951, 3)
     memory = []
-    for _ in range(4):
+
+    def grows_no_more():
+        """The first rounds make room; the later ones use it again."""
         for _ in range(8):
             v.good("status")
             v.do("refresh")
         memory.append(rss_kb(v.service.process.pid))
+        return len(memory) > 3 and memory[-1] < 1.2 * memory[-3]
+    for _ in range(12):
+        if grows_no_more():
+            break
+    else:
+        raise AssertionError(memory)
     assert v.agree()[("drive", 3)] == labels[-1]
-    # The first rounds make room; the later ones use it again.
-    assert memory[3] < 1.2 * memory[1], memory

@@ -98,7 +98,7 @@ def test_random_swaps_under_verification(serve, media, clients):
             swapper.swap()
             assert s.alive(), s.stderr()[-4000:]
         for job in jobs:
-            job.good(120)
+            job.good()
             runs += 1
     except AssertionError as broken:
         raise AssertionError(

@@ -12,6 +12,7 @@ import os
 import pty
 import random
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -21,7 +22,7 @@ import threading
 import pytest
 
 import tapes
-from house import HANG, REINSERT, SLOW, steady, until
+from house import HANG, REINSERT, steady, until
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -91,9 +92,9 @@ class Job:
         except BrokenPipeError:
             pass
 
-    def wait(self, seconds=30):
+    def wait(self):
         try:
-            code = self.process.wait(seconds * SLOW)
+            code = self.process.wait(HANG)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError("it did not end: "
@@ -105,8 +106,8 @@ class Job:
         self.text = self.said.decode()
         return code
 
-    def good(self, seconds=30):
-        code = self.wait(seconds)
+    def good(self):
+        code = self.wait()
         assert code == 0, (code, self.text)
         return self
 
@@ -125,7 +126,7 @@ class Deck:
     def run(self, *words, data=b"", **more):
         env = dict(os.environ, REINSERT_CONTROL=self.s.control)
         return subprocess.run([REINSERT, "tape", *words], env=env, input=data,
-                              capture_output=True, timeout=60 * SLOW, **more)
+                              capture_output=True, timeout=HANG, **more)
 
     def good(self, *words, **more):
         done = self.run(*words, **more)
@@ -151,9 +152,9 @@ class Deck:
         return {t["drive"]: t for t in
                 self.s.call("GET", "/v1/tapes")["tapes"]}[drive]
 
-    def asked(self, seconds=10):
+    def asked(self):
         """The one question that stands."""
-        return until(self.s.prompts, "a question", seconds)[0]
+        return until(self.s.prompts, "a question")[0]
 
     def put(self, name, drive="st0"):
         """As a person does: what is in the drive is taken out."""
@@ -219,7 +220,7 @@ def test_mt__by_a_link__finds_drives_as_paths_end(deck, tmp_path):
 
     def mt(*words, **env):
         return subprocess.run([link, *words], capture_output=True, text=True,
-                              timeout=HANG * SLOW,
+                              timeout=HANG,
                               env=dict(os.environ,
                                        REINSERT_CONTROL=d.s.control, **env))
     want = d.good("st0", "status").stdout.decode()
@@ -333,7 +334,7 @@ def test_fixed_blocks__full_ones_only(deck, tmp_path):
     with open(source, "rb") as file:
         done = subprocess.run(
             [REINSERT, "tape", "st0", "write"], stdin=file,
-            capture_output=True, timeout=HANG * SLOW,
+            capture_output=True, timeout=HANG,
             env=dict(os.environ, REINSERT_CONTROL=d.s.control))
     assert done.returncode == 5 and b"--pad" in done.stderr
     assert tap_files(d.image("A")) == []
@@ -438,8 +439,8 @@ def test_read__yanked_in_the_middle__goes_on(deck):
         reader.start()
         d.asked()
         d.s.insert("st0", d.image("A"))
-        reader.join(HANG * SLOW)
-        assert job.wait(HANG * SLOW) == 0, job.stderr.read()
+        reader.join(HANG)
+        assert job.wait(HANG) == 0, job.stderr.read()
     assert back + got[0] == data
 
 
@@ -494,7 +495,7 @@ def test_read__interrupted__ends(deck):
                           stderr=subprocess.PIPE) as job:
         job.stdout.read(1)
         job.send_signal(signal.SIGINT)
-        assert job.wait(HANG * SLOW) == 130
+        assert job.wait(HANG) == 130
 
 
 def test_read__interrupted_between_filemarks__no_answer_is_blamed(deck):
@@ -511,7 +512,7 @@ def test_read__interrupted_between_filemarks__no_answer_is_blamed(deck):
         until(lambda: d.s.call("GET", "/v1/tapes")["tapes"][0]["file"] > 99,
               "a hundred files")
         job.send_signal(signal.SIGINT)
-        assert job.wait(HANG * SLOW) == 130
+        assert job.wait(HANG) == 130
         said = job.stderr.read()
     assert b"interrupted" in said and b"cancel" not in said
 
@@ -769,6 +770,20 @@ def test_span__a_robot_brings_blank_ones_and_finds_them_by_label(rack):
 
 # --- who looks on ----------------------------------------------------------------
 
+class Screen:
+    """A terminal, somebody before it."""
+
+    def __init__(self, master):
+        self.master, self.said = master, b""
+
+    def shows(self, what):
+        def look():
+            if select.select([self.master], [], [], 0.05)[0]:
+                self.said += os.read(self.master, 4096)
+            return re.search(what, self.said)
+        until(look, str(what))
+
+
 def test_progress__on_a_terminal_only(deck, tmp_path):
     d = deck()
     source = tmp_path / "source"
@@ -780,23 +795,19 @@ def test_progress__on_a_terminal_only(deck, tmp_path):
         [REINSERT, "tape", "st0", "write"], stdin=subprocess.PIPE,
         stderr=slave, env=dict(os.environ, REINSERT_CONTROL=d.s.control))
     os.close(slave)
+    screen = Screen(master)
     job.stdin.write(noise(MIB))
     job.stdin.flush()
-    said = b""
-    while b"MiB/s" not in said and b"KiB/s" not in said:
-        said += os.read(master, 4096)
-    assert b"room for 931" in said      # of an emulated cartridge of 1 TB
+    # Of an emulated cartridge of 1 TB.
+    screen.shows(rb"[MK]iB/s, room for 931")
     d.s.yank("st0")
     job.stdin.write(noise(MIB))
     job.stdin.flush()
-    while b"waiting: " not in said:
-        said += os.read(master, 4096)
-    assert b"is needed" in said.split(b"waiting: ")[1] or os.read(master, 4096)
+    screen.shows(rb"waiting: [^\n]*is needed")
     d.s.insert("st0", d.image("A"))
     job.stdin.close()
-    while b"CRC-32C" not in said:
-        said += os.read(master, 4096)
-    assert job.wait(HANG * SLOW) == 0
+    screen.shows(rb"CRC-32C")
+    assert job.wait(HANG) == 0
     os.close(master)
 
 
@@ -824,7 +835,7 @@ def test_mt__random_words__real_one_through_fuse_says_the_same(serve, tmp_path):
                 with open(tmp_path / "said", "w+b") as said:
                     out = subprocess.run(
                         [program, "-f", device, *words], stdout=subprocess.PIPE,
-                        stderr=said, env=env, timeout=HANG * SLOW)
+                        stderr=said, env=env, timeout=HANG)
                     said.seek(0)
                     done.append((out.returncode, out.stdout.decode(),
                                  said.read().decode().replace(device, "DEV")))

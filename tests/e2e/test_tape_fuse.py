@@ -18,7 +18,7 @@ import pytest
 
 import tapefile
 import tapes
-from house import HANG, SLOW, steady, until
+from house import HANG, steady, until
 from tapefile import MARK
 from tapes import Tape, make_tree, run, same_trees
 
@@ -456,9 +456,9 @@ class Program:
     def running(self):
         return self.process.poll() is None
 
-    def good(self, seconds=60):
+    def good(self):
         try:
-            _, said = self.process.communicate(timeout=seconds * SLOW)
+            _, said = self.process.communicate(timeout=HANG)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
@@ -511,7 +511,7 @@ def yanked(mount, clients, tmp_path, wrong):
     clients.append(program)
     pulls = 0
     while until(lambda: asked_for(files) or not program.running(),
-                "a pull", 60) and program.running():
+                "a pull") and program.running():
         pulls += 1
         if wrong and dice.random() < 0.5:
             files.service.insert("lto0", other)
@@ -519,7 +519,7 @@ def yanked(mount, clients, tmp_path, wrong):
                 "reason", ""), "a question about it")
             files.service.yank("lto0")
         files.service.insert("lto0", image)
-    program.good(120)
+    program.good()
     files.service.no_prompt()
     assert pulls == 10
     assert open(other, "rb").read() == before
@@ -558,28 +558,27 @@ def test_reading_is_pulled_too(lto, clients, tmp_path):
         steady(lambda: True, seconds=dice.random() * 0.01)
         lto.service.yank("lto0")
         lto.service.insert("lto0", lto.media["lto0"])
-    program.good(120)
+    program.good()
     same_trees(tree, tmp_path / "out" / "tree")
 
 
-def test_only_its_own_file_waits_and_a_killed_program_ends(
-        mount, clients, tmp_path):
+def test_only_its_own_file_waits_and_a_killed_program_ends(mount, clients):
     files = mount("lto0", "dat")
-    tree = make_tree(tmp_path / "tree", SEED + 7, 24 << 20)
-    program = Program("tar", "cf", files.path("st0"), "-C", tmp_path, "tree")
+    program = fed_dd(files.path("st0"))
     clients.append(program)
     until(grown_to(files.media["lto0"], MIB), "a MiB on the tape")
     files.service.yank("lto0")
+    feed(program, 1)
     until(lambda: answered_by_hand(files), "a question")
     with Tape(files.path("nst1")) as tape:
         tape.write(b"meanwhile")
-    steady(program.running, "tar waits")
+    steady(program.running, "dd waits")
     program.process.send_signal(signal.SIGKILL)
-    assert program.process.wait(HANG * SLOW) == -signal.SIGKILL
+    assert program.process.wait(HANG) == -signal.SIGKILL
     files.service.insert("lto0", files.media["lto0"])
     files.service.no_prompt()
     with Tape(files.path("nst0")) as tape:      # it is free again
-        assert tape.read(10240)
+        assert tape.read() == bytes(64 * KIB)
 
 
 def test_a_signal_does_not_end_a_session(lto, clients):
@@ -593,7 +592,7 @@ def test_a_signal_does_not_end_a_session(lto, clients):
         program.process.send_signal(signal.SIGUSR1)     # dd tells how far
         line = b""
         while b"copied" not in line:
-            line = os.read(program.process.stderr.fileno(), 4096)
+            line += os.read(program.process.stderr.fileno(), 4096)
         # It writes again, and so it is asked again.
         until(lambda: answered_by_hand(lto), "the question")
         assert program.running()
@@ -614,7 +613,7 @@ def test_cancel_is_an_error(lto, clients):
     feed(program, 1)
     question = until(lambda: answered_by_hand(lto), "a question")
     lto.service.answer(question, "cancel")
-    _, said = program.process.communicate(timeout=HANG * SLOW)
+    _, said = program.process.communicate(timeout=HANG)
     assert program.process.returncode == 1 and "Input/output error" in said
 
 
@@ -626,7 +625,7 @@ def test_the_service_is_gone_and_comes_back(lto):
     tape.write(b"before")
     lto.service.kill()
     fails(errno.EIO, tape.write, b"after")
-    assert "nst0 (lto0)" in lto.said()
+    until(lambda: "nst0 (lto0)" in lto.said(), "a line")
     fails(errno.EIO, tape.close)        # what it wrote is not safe
     fails(errno.EIO, Tape, lto.path("nst0"))
     lto.service.start()
@@ -646,8 +645,8 @@ def test_ended_by_a_signal_while_a_file_is_open(lto):
     tape = Tape(lto.path("nst0"))
     tape.write(b"written")
     lto.process.send_signal(signal.SIGTERM)
-    assert lto.process.wait(HANG * SLOW) == 0
-    until(lambda: tapefile.read(lto.media["lto0"]) == [b"written", MARK],
+    assert lto.process.wait(HANG) == 0
+    until(lambda: tapefile.holds(lto.media["lto0"], [b"written", MARK]),
           "the filemark of the close")
     with pytest.raises(OSError):
         tape.write(b"more")
@@ -668,7 +667,7 @@ def test_in_the_background(serve, tmp_path):
     with Tape(folder / "nst0") as tape:
         tape.write(b"hello")
     run("fusermount3", "-u", folder)
-    until(lambda: tapefile.read(tmp_path / "a.tap") == [b"hello", MARK],
+    until(lambda: tapefile.holds(tmp_path / "a.tap", [b"hello", MARK]),
           "the tape")
 
 

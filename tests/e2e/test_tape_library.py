@@ -183,7 +183,7 @@ def test_a_tape_in_the_other_drive_is_found_there(rack):
 
 def test_S13_a_drive_that_loads_slowly_is_waited_for(rack):
     r = rack(drive_load_ms=2500)
-    tape = r.open(tape="LTO002L6", timeout=60)
+    tape = r.open(tape="LTO002L6")
     tape.write(b"late" * 100)
     tape.close()
     assert r.on_tape("LTO002L6")[0] == b"late" * 100
@@ -246,7 +246,7 @@ def test_a_tape_that_somebody_else_has_is_said_to_be_in_use(rack):
     r = rack(drives=2)
     other = r.open(1, tape="LTO003L6")
     other.write(b"mine" * 100)
-    tape = r.open(0, tape="LTO003L6", timeout=60)
+    tape = r.open(0, tape="LTO003L6")
     write = Later(tape.write, b"behind" * 100)
     text = "Tape LTO003L6 is needed. Library rack cannot bring it: it is in " \
         "drive rack-1, which is in use."
@@ -316,7 +316,7 @@ def test_a_busy_machine_at_the_end_loses_nothing(rack):
     process.send_signal(signal.SIGSTOP)
     time.sleep(1.2)
     process.send_signal(signal.SIGCONT)
-    assert process.wait(house.HANG * house.SLOW) == 0, r.service.stderr()
+    assert process.wait(house.HANG) == 0, r.service.stderr()
     assert "by force" not in r.service.stderr()
     with pytest.raises(Exception):
         moves.result()

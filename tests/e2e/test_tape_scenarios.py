@@ -15,7 +15,7 @@ import subprocess
 import pytest
 
 import tapes
-from house import HANG, REINSERT, SLOW, until
+from house import HANG, REINSERT, until
 from tape_client import MTLOAD, MTWEOF, Later, Tape, TapeError, objects
 from test_changer import Bacula
 from test_scenarios import HOME, drive_line
@@ -52,9 +52,8 @@ def nothing_is_written(v, but=()):
 def test_S13_a_slow_load_is_waited_for_and_told(vault):
     v = vault(drive_load_ms=2500)
     asked = v.begin("load", 2)
-    until(lambda: any("loading" in x for x in v.events("wait")),
-          "somebody says what is waited for")
-    out, err = asked.communicate(timeout=HANG * SLOW)
+    v.tells("wait", "loading")
+    out, err = asked.communicate(timeout=HANG)
     assert (asked.returncode, err) == (0, ""), (out, err)
     # Whoever is told that it is loaded can write.
     with_tape = session(v, fail_without=True)
@@ -213,8 +212,7 @@ def test_S28_another_cartridge_is_in_the_drive(vault):
     v.write({label: (*at[:2], -1) for label, at in raw.items()})
     v.up()
     assert v.agree()[("drive", 0)] == "LTO005L6"
-    until(lambda: any("LTO005L6" in text for text in v.events("moved")),
-          "what was found out")
+    v.tells("moved", "LTO005L6")
     assert "(Storage Element 5 Loaded)" in drive_line(v)
     # Nothing that was known of the one is said of the other.
     until(lambda: tape_info(v)["tape"] == "LTO005L6", "what is in the drive")
@@ -269,7 +267,7 @@ def test_S29_bar_codes_that_do_not_say_what_is_on_the_tapes(vault, tmp_path):
         path.write_bytes(data)
     v.up()
     # The robot tries what the ledger says, then whatever else there is.
-    tape = session(v, tape="MONDAY", timeout=60)
+    tape = session(v, tape="MONDAY")
     waits = Later(tape.read)
     answers = []
 
@@ -277,7 +275,7 @@ def test_S29_bar_codes_that_do_not_say_what_is_on_the_tapes(vault, tmp_path):
         for prompt in v.service.prompts():
             assert "MONDAY" in prompt["text"], prompt
             answers.append(prompt)
-            v.service.answer(prompt, "cancel")
+        v.service.answer_all("cancel")
         return not waits.is_alive()
     until(over, "an answer")
     try:
@@ -317,7 +315,7 @@ def test_bacula_script_with_tape_drives(vault, clients, tmp_path):
     def reinsert(*words, **more):
         done = subprocess.run([REINSERT, "tape", *words, "--control",
                                v.service.control], capture_output=True,
-                              timeout=60 * SLOW, check=False, **more)
+                              timeout=HANG, check=False, **more)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -10,11 +10,10 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import re
-import socket
 import subprocess
 import urllib.parse
 
-from house import HANG, REINSERT, SLOW, until
+from house import HANG, REINSERT, connected, until
 
 LABELS = [f"LTO00{n}L6" for n in range(1, 6)]
 CLEANER = "CLN001L1"
@@ -107,7 +106,7 @@ class Vault:
         env = dict(os.environ, REINSERT_CONTROL=self.service.control)
         return Said(subprocess.run(
             [self.link, "-f", name, *map(str, words)], env=env, text=True,
-            capture_output=True, timeout=60 * SLOW, **more))
+            capture_output=True, timeout=HANG, **more))
 
     def begin(self, *words):
         """The same, under way."""
@@ -145,20 +144,19 @@ class Vault:
                     if (e["type"], e["number"]) == (kind, number))
 
     def events(self, action=None):
-        """The texts of what has happened so far."""
-        link = socket.socket(socket.AF_UNIX)
-        link.connect(self.service.control)
+        """The texts of what has happened so far, or most of it: the stream has
+        no end."""
+        link = connected(self.service.control)
         link.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n"
                      b"Last-Event-ID: 0\r\n\r\n")
         data = b""
-        link.settimeout(HANG * SLOW)
         try:
             while True:
                 part = link.recv(65536)
                 if not part:
                     break
                 data += part
-                link.settimeout(0.2 * SLOW)
+                link.settimeout(0.2)
         except TimeoutError:
             pass
         link.close()
@@ -166,6 +164,11 @@ class Vault:
             r"^data: (\{.*\})\s*$", data.decode(), re.M)]
         return [e["text"] for e in found if e["kind"] == "library"
                 and action in (None, e["action"])]
+
+    def tells(self, action, text=""):
+        """... of such a thing, sooner or later."""
+        until(lambda: any(text in x for x in self.events(action)),
+              f"an event: {action} {text}")
 
     # --- what is true ---
 
