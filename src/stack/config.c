@@ -447,6 +447,16 @@ config_reach_fault(const struct ri_drive_config *drive)
     return NULL;
 }
 
+/* Which of those before it has the same unit, or NULL. */
+static const struct ri_drive_config *
+same_unit(const struct ri_config *config, const struct ri_drive_config *drive)
+{
+    for (size_t i = 0; &config->drives[i] < drive; i++)
+        if (config_is_same_unit(&config->drives[i], drive))
+            return &config->drives[i];
+    return NULL;
+}
+
 /* What is wrong with it as a whole, or NULL. */
 static const char *
 drive_fault(const struct ri_drive_config *drive)
@@ -466,6 +476,7 @@ check_drives(struct reading *r)
 {
     for (size_t i = 0; r->rc == 0 && i < r->config->drive_count; i++) {
         const struct ri_drive_config *drive = &r->config->drives[i];
+        const struct ri_drive_config *other = same_unit(r->config, drive);
         const char *fault = drive_fault(drive);
         char text[RI_TEXT_MAX / 4];
         unsigned line = 0;
@@ -473,6 +484,9 @@ check_drives(struct reading *r)
         r->line = drive->line;
         if (fault != NULL)
             config_wrong(r, "drive %s: %s", drive->name, fault);
+        else if (other != NULL)
+            config_wrong(r, "drive %s: url: its unit is drive %s, of line %u",
+                         drive->name, other->name, other->line);
         else if (!config_tape_fits(drive, &line, text, sizeof text)) {
             r->line = line != 0 ? line : drive->line;
             config_wrong(r, "%s", text);

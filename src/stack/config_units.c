@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/iscsi_login.h"
 #include "stack/iscsi.h"
@@ -50,6 +51,41 @@ bool
 config_is_all_units(const struct ri_drive_config *drive)
 {
     return drive->port == RI_PORT_ISCSI && unit_place(drive->url) != NULL;
+}
+
+/* Below 256 there are two ways to write the same number (SAM-5, 4.7). */
+static bool
+unit_of(const struct ri_drive_config *drive, const char **out_target,
+        size_t *out_len, unsigned *out_number)
+{
+    const char *host = strstr(drive->url, "://");
+    const char *target = host != NULL ? strchr(host + 3, '/') : NULL, *end;
+
+    if (drive->port != RI_PORT_ISCSI || target == NULL)
+        return false;
+    end = target + 1 + strcspn(target + 1, "/?");
+    if (*end != '/')
+        return false;
+    *out_target = target + 1;
+    *out_len = (size_t) (end - target - 1);
+    *out_number = (unsigned) strtoul(end + 1, NULL, 10);
+    if (*out_number >> 14 == 1)
+        *out_number &= LAST_UNIT;
+    return true;
+}
+
+bool
+config_is_same_unit(const struct ri_drive_config *one,
+                    const struct ri_drive_config *other)
+{
+    const char *target, *others;
+    size_t len, others_len;
+    unsigned number, others_number;
+
+    return unit_of(one, &target, &len, &number) &&
+           unit_of(other, &others, &others_len, &others_number) &&
+           number == others_number && len == others_len &&
+           strncasecmp(target, others, len) == 0;
 }
 
 /* --- one --------------------------------------------------------------------- */
@@ -111,6 +147,16 @@ find_taken(const struct drive_list *list, const struct ri_config *config,
         find_name(config->drives, config->drive_count, name);
 
     return other != NULL ? other : find_name(list->drives, list->count, name);
+}
+
+static const struct ri_drive_config *
+find_unit(const struct ri_drive_config *drives, size_t count,
+          const struct ri_drive_config *drive)
+{
+    for (size_t i = 0; i < count; i++)
+        if (config_is_same_unit(&drives[i], drive))
+            return &drives[i];
+    return NULL;
 }
 
 bool
@@ -176,6 +222,11 @@ add_unit(struct drive_list *list, const struct ri_config *config,
                  "its unit %u would be drive %s, which is there already, of "
                  "line %u",
                  unit->number, drive.name, taken->line);
+    else if (find_unit(config->drives, config->drive_count, &drive) != NULL)
+        return true;
+    else if ((taken = find_unit(list->drives, list->count, &drive)) != NULL)
+        snprintf(out_text, text_max, "its unit %u is drive %s already",
+                 unit->number, taken->name);
     else if (add_copy(list, &drive) == NULL)
         snprintf(out_text, text_max, "out of memory");
     else
@@ -264,7 +315,8 @@ add_named(struct drive_list *list, const struct ri_config *config,
         /* Not "vault-03". */
         if (number >= 0 &&
             config_unit(section, &unit, &drive, out_text, text_max) &&
-            strcmp(drive.name, name) == 0)
+            strcmp(drive.name, name) == 0 &&
+            find_unit(config->drives, config->drive_count, &drive) == NULL)
             return add_copy(list, &drive) != NULL;
     }
     return true; /* check_library has words for it */

@@ -19,6 +19,9 @@ void drive_list_free(struct drive_list *list);
 
 /* Does its url name no unit? */
 bool config_is_all_units(const struct ri_drive_config *drive);
+/* Do both mean one unit?  A target's name is its own, by whichever portal. */
+bool config_is_same_unit(const struct ri_drive_config *one,
+                         const struct ri_drive_config *other);
 /* Can the section mean a unit of this peripheral device type? */
 bool config_unit_fits(const struct ri_drive_config *section,
                       unsigned char type);
@@ -28,9 +31,9 @@ bool config_unit(const struct ri_drive_config *section,
                  const struct unit_found *unit, struct ri_drive_config *out,
                  char *out_text, size_t text_max);
 /*
- * Appends those of `units` that `section` can be, each as NAME-LUN.  False: the
- * names do not fit or are taken, in the list or in `config`; out_text says
- * which.
+ * Appends those of `units` that `section` can be, each as NAME-LUN, but for
+ * those that have a section of their own.  False: the names do not fit, or they
+ * or the units are taken, in the list or in `config`; out_text says which.
  */
 bool config_add_units(struct drive_list *list, const struct ri_config *config,
                       const struct ri_drive_config *section,

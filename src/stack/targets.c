@@ -149,20 +149,44 @@ add_drive(struct target *target, const struct ri_drive_config *config,
     return rc == 0;
 }
 
+/* Of another section: it was there first. */
+static const struct drive *
+find_unit(const struct target *target, const struct ri_drive_config *config)
+{
+    size_t count = drives_known(target->service);
+
+    for (size_t i = 0; i < count; i++)
+        if (config_is_same_unit(&target->service->drives[i].config, config))
+            return &target->service->drives[i];
+    return NULL;
+}
+
+/* `own`: it has a section of its own. */
 static bool
-take_unit(struct target *target, const struct unit_found *unit, char *out_text,
-          size_t text_max)
+take_unit(struct target *target, const struct unit_found *unit, bool *own,
+          char *out_text, size_t text_max)
 {
     struct ri_drive_config config;
+    const struct drive *other;
     struct drive *drive;
 
     if (!config_unit(&target->section, unit, &config, out_text, text_max))
         return false;
     drive = find_drive(target->service, config.name);
+    if (drive != NULL && drive->target == target)
+        return true;
+    other = find_unit(target, &config);
+    if (other != NULL && other->config.section[0] == '\0') {
+        *own = true;
+        return true;
+    }
+    if (other != NULL) {
+        snprintf(out_text, text_max, "its unit %u is drive %s already",
+                 unit->number, other->config.name);
+        return false;
+    }
     if (drive == NULL)
         return add_drive(target, &config, out_text, text_max);
-    if (drive->target == target)
-        return true;
     snprintf(out_text, text_max,
              "its unit %u would be drive %s, which is there already",
              unit->number, config.name);
@@ -194,18 +218,19 @@ static int
 take_units(struct target *target, const struct unit_found *units, size_t count)
 {
     char why[RI_TEXT_MAX / 2] = "";
-    bool whole = true;
+    bool whole = true, own = false;
 
     for (size_t i = 0; i < count; i++)
         if (config_unit_fits(&target->section, units[i].type) &&
-            !take_unit(target, &units[i], why, sizeof why))
+            !take_unit(target, &units[i], &own, why, sizeof why))
             whole = false;
     look_at_drives(target);
     if (whole && count_drives(target, false) == 0) {
         snprintf(why, sizeof why,
                  "none of the %zu units of its target is a "
-                 "drive%s",
-                 count, target->section.only_type ? " of this type" : "");
+                 "drive%s%s",
+                 count, target->section.only_type ? " of this type" : "",
+                 own ? " without a section of its own" : "");
         whole = false;
     }
     if (!whole) {

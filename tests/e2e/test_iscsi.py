@@ -642,6 +642,26 @@ def test_P1_all_units_of_a_target(serve, target, media, clients):
     assert c.read(at, 4096) == b"4" * 4096
 
 
+def test_P1_all_units__one_has_a_section_of_its_own__is_one_drive(
+        serve, target, media, clients):
+    """Two would take each other's lock away."""
+    target.add(1, media.a)
+    target.start()
+    s = serve({"own": drive(target, 1), "vault": all_of(target)}, flush_idle=0)
+    s.mounted("ARCHIVE-A")
+    until(lambda: "section of its own" in s.drives()["vault"]["changes_why"],
+          "the reason")
+    target.add(2, media.b)
+    s.mounted("ARCHIVE-B", seconds=90)
+    assert sorted(s.drives()) == ["own", "vault-2"]
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    at, _ = volumes.extent(media.a)
+    c.write(at, b"5" * 4096)
+    until(lambda: s.drives()["own"]["locked"], "the lock")
+    assert target.update(1, "online=0", ok=False) != 0
+
+
 def test_all_units_of_a_type_with_chap(serve, target, media, tmp_path):
     box(target, media)
     target.chap = ("archive", "correct-horse-99")

@@ -155,6 +155,9 @@ static const struct {
     { "[drive d]\nport = iscsi\nurl = iscsi://[::1]:3260/iqn.t:" LETTERS_59
           LETTERS_59 LETTERS_59 LETTERS_59 "/12\n",
       3, "url: longer than 263 bytes" },
+    { "[drive a]\nport = iscsi\nurl = iscsi://h/iqn.t:x/1\n"
+      "[drive b]\nport = iscsi\nurl = iscsi://h:3261/iqn.t:x/1\n",
+      4, "its unit is drive a, of line 1" },
     { "[drive d]\nchap-secret = secret\n", 2, "absolute" },
     { "[drive d]\nchap-secret = /dev/null\n", 2, "0600" },
     { "[drive d]\ninitiator = me\n", 2, "iqn" },

@@ -149,6 +149,32 @@ add_units__name_taken_or_too_long__said(void **state)
     drive_list_free(&list);
 }
 
+/* By whichever portal, and however its number is written. */
+static void
+add_units__a_unit_is_another_drive_s__not_made_twice(void **state)
+{
+    struct ri_drive_config drives[3] = { vault("iscsi://h/iqn.t:x") };
+    struct ri_config config = { .drives = drives, .drive_count = 3 };
+    struct drive_list list = { 0 };
+    char text[256] = "";
+
+    drives[1] = vault("iscsi://[::1]:9/iqn.t:X/16385");
+    drives[2] = vault("iscsi://h/iqn.t:y/2");
+    strcpy(drives[1].name, "own");
+    strcpy(drives[2].name, "other");
+    assert_true(
+        config_add_units(&list, &config, drives, box, BOX, text, sizeof text));
+    assert_int_equal(list.count, 3);
+    assert_string_equal(list.drives[0].name, "vault-2");
+    /* Of a second section for all of them. */
+    drives[2] = vault("iscsi://h2/iqn.t:x");
+    strcpy(drives[2].name, "box");
+    assert_false(config_add_units(&list, &config, &drives[2], box, BOX, text,
+                                  sizeof text));
+    assert_non_null(strstr(text, "its unit 2 is drive vault-2 already"));
+    drive_list_free(&list);
+}
+
 /* Nobody is at that port.  Drives that a library names are there all the same:
  * below 256 by peripheral, else by flat addressing (SAM-5, 4.7). */
 static void
@@ -238,6 +264,7 @@ main(void)
         cmocka_unit_test(add_units__drives_of_a_box__each_with_all_keys),
         cmocka_unit_test(add_units__of_a_type__no_others),
         cmocka_unit_test(add_units__name_taken_or_too_long__said),
+        cmocka_unit_test(add_units__a_unit_is_another_drive_s__not_made_twice),
         cmocka_unit_test(find_units__target_away__those_that_libraries_name),
         cmocka_unit_test(find_units__no_secret__section_and_reason),
         cmocka_unit_test(service__target_away__is_told_and_has_no_drive),
