@@ -8,6 +8,7 @@
  */
 #include "cli/cli.h"
 #include "probe/drives.h"
+#include "probe/sg_find.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -95,12 +96,15 @@ unit_of(const char *url)
 static bool
 is_device(const json_t *row, const char *address)
 {
+    struct sg_found found;
+    const char *sg = strrchr(json_text(row, "name"), '/');
     char real[PATH_MAX];
 
     if (address[0] != '/')
-        return strncmp(address, "serial:", 7) == 0 &&
-               json_text(row, "serial")[0] != '\0' &&
-               strcmp(address + 7, json_text(row, "serial")) == 0;
+        return sg != NULL && sg_match_fault(address) == NULL &&
+               strcmp(address, "any-removable") != 0 &&
+               sg_describe(&sg_system, sg + 1, &found) == 0 &&
+               sg_matches(&found, address);
     if (realpath(address, real) == NULL)
         snprintf(real, sizeof real, "%s", address);
     return strcmp(real, json_text(row, "name")) == 0 ||

@@ -8,6 +8,7 @@
 #include "probe/examine.h"
 #include "probe/look.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -217,13 +218,14 @@ report_of(struct cli *cli, const struct link *link,
 static int
 run(struct cli *cli)
 {
-    char text[512] = "", held_by[512] = "";
+    char text[512] = "", held_by[512] = "", polled[PATH_MAX];
     struct examine_host host = {
         .progress = isatty(STDERR_FILENO) == 1 ? progress : NULL,
         .ask = ask,
         .says = says,
         .stopped = stopped,
         .held_by = held_by,
+        .polled = polled,
         .limit_ms = STEP_LIMIT_MS,
         .busy_ms = BUSY_MS,
     };
@@ -231,6 +233,7 @@ run(struct cli *cli)
     int rc;
 
     drives_held_by("", cli->args[0], held_by, sizeof held_by);
+    drives_polled_by("", cli->args[0], polled, sizeof polled);
     catch_signals();
     if (link_open(cli->args[0], &link, text, sizeof text) != 0) {
         cli_say("%s", text);

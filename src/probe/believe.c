@@ -55,6 +55,11 @@ trust(const struct examination *e)
                "volume is verified whenever it was not ready, and before it is "
                "used after half a second of silence.  Do not exchange media "
                "faster than that.";
+    if (strcmp(changes, "unknown") == 0)
+        return "Whether it announces changes was not found out.  Until it is, "
+               "it is asked every second; its volume is verified whenever it "
+               "was not ready, and before it is used after half a second of "
+               "silence.";
     return "Whether it announces changes shows only when media are moved: "
            "--guided.  Until then it is asked every second; its volume is "
            "verified whenever it was not ready, and before it is used after "

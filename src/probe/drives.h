@@ -26,6 +26,10 @@ bool drives_can_be_seen(const char *root);
  * any node, of one that could not be served, too. */
 void drives_held_by(const char *root, const char *node, char *out_text,
                     size_t text_max);
+/* The file that keeps the kernel's driver from asking it for changes, while it
+ * does so, or "". */
+void drives_polled_by(const char *root, const char *node, char *out_path,
+                      size_t max);
 /* Lines of a configuration for a node of a drive of this machine, below `root`,
  * whose serial number is this, or "". */
 void drives_options(const char *root, const char *node, const char *serial,

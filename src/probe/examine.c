@@ -84,6 +84,8 @@ why_unknown(const struct cdb *cdb)
         return "it has no medium";
     if (sense.valid && sense.key == 2)
         return "it is not ready";
+    if (sense.valid && sense.key == 5 && sense.asc == 0x25)
+        return "it says that there is no such unit any more";
     if (sense.valid && sense.key == 6)
         return "it goes on reporting unit attentions";
     return "it failed";
@@ -162,6 +164,17 @@ check_length(struct examination *e, const struct cdb *cdb)
             "sends more than %s asked for", command);
 }
 
+static enum reply
+reply_of(const struct cdb *cdb)
+{
+    struct sense sense = link_sense(cdb);
+
+    if (link_good(cdb))
+        return REPLY_GOOD;
+    /* LOGICAL UNIT NOT SUPPORTED is about no command. */
+    return sense.key == 5 && sense.asc != 0x25 ? REPLY_NOT : REPLY_UNKNOWN;
+}
+
 enum reply
 examine_send(struct examination *e, struct cdb *cdb)
 {
@@ -183,9 +196,13 @@ examine_send(struct examination *e, struct cdb *cdb)
     }
     e->silent = cdb->answered || cdb->error == EPERM ? 0 : e->silent + 1;
     check_length(e, cdb);
-    if (link_good(cdb))
-        return REPLY_GOOD;
-    return link_sense(cdb).key == 5 ? REPLY_NOT : REPLY_UNKNOWN;
+    return reply_of(cdb);
+}
+
+const char *
+does_not(const struct cdb *cdb)
+{
+    return link_sense(cdb).asc == 0x20 ? "does not know" : "refuses";
 }
 
 /* --- mode pages ------------------------------------------------------------------------ */
@@ -214,8 +231,11 @@ cache_page(struct examination *e, uint8_t flags)
     if (!is_type(e, "disk") && (flags & 4) == 0)
         return;
     finding(e, "cache", flags & 4 ? "note" : "good", NULL, NULL,
-            flags & 4 ? "has a write cache: what is not flushed may be lost"
-                      : "writes through");
+            (flags & 4) == 0 ? "writes through"
+            : is_type(e, "cdrom")
+                ? "has a write cache, for media that can be written: what is "
+                  "not flushed may be lost"
+                : "has a write cache: what is not flushed may be lost");
 }
 
 static void
@@ -262,8 +282,8 @@ finding_not_core(struct examination *e, const char *name, const struct cdb *cdb,
     bool cd = is_type(e, "cdrom");
 
     finding(e, name, cd ? "wrong" : "absent",
-            cd ? "MMC-5, Core feature: mandatory command" : NULL, cdb,
-            "does not know %s", command);
+            cd ? "MMC-5, Core feature: mandatory command" : NULL, cdb, "%s %s",
+            does_not(cdb), command);
 }
 
 static void
@@ -280,8 +300,8 @@ mode_sense_6(struct examination *e)
         finding(e, "mode-sense-6", "good", NULL, &six, "knows MODE SENSE(6)");
         break;
     case REPLY_NOT:
-        finding(e, "mode-sense-6", "absent", NULL, &six,
-                "does not know MODE SENSE(6)");
+        finding(e, "mode-sense-6", "absent", NULL, &six, "%s MODE SENSE(6)",
+                does_not(&six));
         break;
     case REPLY_UNKNOWN:
         finding_unknown(e, "mode-sense-6", &six);
@@ -421,7 +441,7 @@ locks(struct examination *e)
     if (link_good(&prevent))
         finding(e, "lock", "good", NULL, &prevent,
                 "takes PREVENT MEDIUM REMOVAL");
-    else if (link_sense(&prevent).key == 5)
+    else if (reply_of(&prevent) == REPLY_NOT)
         finding(e, "lock", "absent", NULL, &prevent,
                 "cannot be locked: a medium may leave with writes missing");
     else

@@ -35,6 +35,8 @@ struct examine_host {
     /* True: end soon, and leave nothing locked; may be NULL. */
     bool (*stopped)(void *context);
     const char *held_by;        /* somebody else has it, too; NULL or "" */
+    const char *polled;         /* the kernel's driver asks it for changes: the
+                                 * file that stops that; NULL or "" */
 };
 
 /* Commands in a row without an answer, after which it is left alone. */
@@ -64,6 +66,8 @@ enum reply {
     REPLY_UNKNOWN,              /* not ready, busy, reserved, no answer, ... */
 };
 
+/* "does not know", or "refuses": it knows the command, and not this use of it. */
+const char *does_not(const struct cdb *cdb);
 /* Past unit attentions and a busy drive.  After the examination is over (it was
  * stopped, or the drive is silent) nothing is sent: REPLY_UNKNOWN. */
 enum reply examine_send(struct examination *e, struct cdb *cdb);

@@ -271,6 +271,11 @@ say_changes(struct watch *w, enum step end, const char *name, const char *which)
                 w->attention ? "UNIT ATTENTION 28" : "",
                 w->attention && w->new_medium ? ", " : "",
                 w->new_medium ? "an event" : "");
+    else if (w->e->host->polled != NULL && w->e->host->polled[0] != '\0')
+        finding(w->e, name, "unknown", NULL, NULL,
+                "did not announce %s to us; the kernel's driver asks it, too, "
+                "and may have been told. Stop that (echo 0 >%s), and try again",
+                which, w->e->host->polled);
     else
         finding(w->e, name, "wrong",
                 "SAM-5, Unit attention conditions; SPC-4, NOT READY TO READY "
@@ -333,8 +338,11 @@ button(struct watch *w)
         else
             finding(e, "eject-when-locked", refused ? "good" : "wrong",
                     refused ? NULL : "SPC-4, MEDIUM REMOVAL PREVENTED", &eject,
-                    "%s to eject while it is locked",
-                    reply == REPLY_GOOD ? "does not refuse" : "refuses");
+                    "%s to eject while it is locked%s",
+                    reply == REPLY_GOOD ? "does not refuse" : "refuses",
+                    refused || reply == REPLY_GOOD
+                        ? ""
+                        : ", in other words than 5/53/02");
         say_button(w, watch_for(w, "button",
                                 "The medium is locked. Press the eject button "
                                 "once, or say that there is none.",

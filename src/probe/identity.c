@@ -58,11 +58,15 @@ standard_data(struct examination *e)
         return;
     }
     version = e->inquiry[2];
+    /* SCSI-1 has 0 and 1; who claims nothing breaks nothing. */
     if ((e->inquiry[3] & 0x0F) != 2)
-        finding(e, "inquiry", "wrong",
-                "SPC-4, Standard INQUIRY data: RESPONSE DATA FORMAT is 2", NULL,
-                "says that its INQUIRY data have format %u",
-                e->inquiry[3] & 0x0F);
+        finding(e, "inquiry", claims(e, 2) ? "wrong" : "note",
+                claims(e, 2)
+                    ? "SPC-4, Standard INQUIRY data: RESPONSE DATA FORMAT is 2"
+                    : NULL,
+                NULL, "claims %s (VERSION %u); its INQUIRY data have format %u",
+                version < 8 ? versions[version] : "an unknown standard",
+                version, e->inquiry[3] & 0x0F);
     else
         finding(e, "inquiry", "good", NULL, NULL, "claims %s (VERSION %u)",
                 version < 8 ? versions[version] : "an unknown standard",
@@ -136,6 +140,8 @@ vpd_pages(struct examination *e)
                     "SPC-4, Device Identification VPD page: mandatory", page,
                     &n))
         return;
+    if (n > 4 + (page[2] << 8 | page[3]))
+        n = 4 + (page[2] << 8 | page[3]);
     finding(e, "vpd-83", n >= 8 ? "good" : "wrong",
             n >= 8 ? NULL : "SPC-4, Device Identification VPD page: mandatory",
             NULL, n >= 8 ? "identifies itself" : "does not identify itself");

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "probe/link.h"
+#include "probe/sg_used.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,10 @@ send_one(int fd, struct cdb *cdb)
         cdb->error = errno == EACCES ? EPERM : errno;
         return;
     }
-    if (io.host_status != 0)
+    /* Before Linux 5.14 a command that error recovery gave up has no other sign
+     * than what a driver of the middle layer says (8: there are sense data). */
+    if (io.host_status != 0 ||
+        ((io.driver_status & 0x0F) != 0 && (io.driver_status & 0x0F) != 8))
         return;
     cdb->answered = true;
     cdb->status = io.status;
@@ -78,12 +82,30 @@ open_node(const char *path)
     return fd;
 }
 
+/* Alone (O_EXCL), as a service has it. */
+static int
+say_who_has_it(const char *path, char *out_text, size_t max)
+{
+    char who[300] = "somebody has it alone; who, is not seen without root or "
+                    "CAP_SYS_PTRACE";
+    struct sg_found found;
+
+    if (sg_of_device(&sg_system, path, &found) == 0)
+        (void) sg_used_by(&sg_system, &found, who, sizeof who);
+    snprintf(out_text, max, "%s: %s", path, who);
+    return -EBUSY;
+}
+
 int
 link_sg_open(const char *path, struct link *out_link, char *out_text,
              size_t text_max)
 {
     int fd = open_node(path), version = 0;
 
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
+        return sg_not_permitted(path, errno, out_text, text_max);
+    if (fd < 0 && errno == EBUSY)
+        return say_who_has_it(path, out_text, text_max);
     if (fd < 0) {
         int rc = -errno;
 

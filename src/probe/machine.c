@@ -344,6 +344,19 @@ drives_held_by(const char *root, const char *node, char *out_text,
 }
 
 void
+drives_polled_by(const char *root, const char *node, char *out_path, size_t max)
+{
+    struct sg_found found;
+    struct system system;
+
+    out_path[0] = '\0';
+    find_by_node(below(root, &system), node, &found);
+    if (sg_polled_ms(&system.roots, &found) > 0)
+        snprintf(out_path, max, "%s/class/block/%s/events_poll_msecs",
+                 system.roots.sys, found.block);
+}
+
+void
 drives_options(const char *root, const char *node, const char *serial,
                json_t *lines)
 {

@@ -86,8 +86,8 @@ capacity_16(struct examination *e, const struct told *ten, bool needed)
                 told.reply == REPLY_GOOD ? "answers READ CAPACITY(16) with %u "
                                            "bytes"
                 : needed ? "has more blocks than READ CAPACITY(10) can say, "
-                           "and does not know READ CAPACITY(16)"
-                         : "does not know READ CAPACITY(16)",
+                           "and does not answer READ CAPACITY(16)"
+                         : "does not answer READ CAPACITY(16)",
                 told.cdb.transferred);
         return !needed;
     }
@@ -125,7 +125,7 @@ capacity(struct examination *e, struct medium_seen *out)
         finding(e, "capacity", "wrong", clause, &ten.cdb,
                 ten.reply == REPLY_GOOD
                     ? "answers READ CAPACITY(10) with %u bytes"
-                    : "does not know READ CAPACITY(10)",
+                    : "does not answer READ CAPACITY(10)",
                 ten.cdb.transferred);
         return false;
     }
@@ -246,6 +246,8 @@ one_round(struct examination *e, const struct medium_seen *medium,
 static void
 say_failure(struct examination *e, const struct round *round)
 {
+    uint8_t key = link_sense(&round->bad).key;
+
     if (!round->bad.answered) {
         e->silent++;
         finding_unknown(e, "reads", &round->bad);
@@ -255,6 +257,9 @@ say_failure(struct examination *e, const struct round *round)
                 "bytes",
                 (unsigned long long) round->bad_block, round->bad.transferred,
                 round->bad.data_len);
+    } else if (key == 0 || key == 2 || key == 6) {
+        /* Busy, reserved, not ready, a new medium: of its blocks it is silent. */
+        finding_unknown(e, "reads", &round->bad);
     } else {
         finding(e, "reads", "note", NULL, &round->bad,
                 "block %llu cannot be read: speed was not looked at",

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -340,6 +341,22 @@ sg_of_device(const struct sg_roots *roots, const char *device,
         return -errno;
     rc = sg_of_name(roots, strrchr(real, '/') + 1, out_found);
     return rc == -ENOTSUP && is_of_nobody(roots, real) ? -ENODEV : rc;
+}
+
+/* In the words of those who can change it. */
+int
+sg_not_permitted(const char *path, int error, char *out_text, size_t max)
+{
+    struct stat st;
+    struct group *group = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
+
+    snprintf(out_text, max,
+             "%s: %s; reading and writing it is for user %u and group %s "
+             "(mode %03o), and needs no capability",
+             path, strerror(error), (unsigned) st.st_uid,
+             group != NULL ? group->gr_name : "?",
+             (unsigned) st.st_mode & 0777);
+    return -error;
 }
 
 /* --- the same drive, under whichever name -------------------------------------------- */

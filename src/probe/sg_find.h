@@ -50,6 +50,9 @@ int sg_of_name(const struct sg_roots *roots, const char *name,
 int sg_of_device(const struct sg_roots *roots, const char *device,
                  struct sg_found *out_found);
 
+/* What an open that failed (EACCES, EPERM) would have needed; -error. */
+int sg_not_permitted(const char *path, int error, char *out_text, size_t max);
+
 /* Can one be the other, come back?  By what no name and no match says. */
 bool sg_is_still(const struct sg_found *before, const struct sg_found *now);
 

@@ -380,6 +380,30 @@ sg_all_users(const struct sg_roots *roots, const struct sg_found *found,
     opened_by(&users);
 }
 
+unsigned
+sg_polled_ms(const struct sg_roots *roots, const struct sg_found *found)
+{
+    char events[64], text[16];
+    int ms;
+
+    if (found->block[0] == '\0')
+        return 0;
+    sg_read_line(events, sizeof events, "%s/class/block/%s/events", roots->sys,
+                 found->block);
+    sg_read_line(text, sizeof text, "%s/class/block/%s/events_poll_msecs",
+                 roots->sys, found->block);
+    if (events[0] == '\0' || text[0] == '\0')
+        return 0;
+    ms = atoi(text);
+    if (ms < 0) {
+        sg_read_line(text, sizeof text,
+                     "%s/module/block/parameters/events_dfl_poll_msecs",
+                     roots->sys);
+        ms = atoi(text);
+    }
+    return ms > 0 ? (unsigned) ms : 0;
+}
+
 void
 sg_used_tells(const struct sg_roots *roots, const struct sg_found *found,
               char *out_nodes, size_t nodes_max, char *out_mounts,

@@ -25,6 +25,9 @@ int sg_kept_by(const struct sg_roots *roots, const struct sg_found *found,
 /* Everybody, with a comma between, or "". */
 void sg_all_users(const struct sg_roots *roots, const struct sg_found *found,
                   char *out_text, size_t max);
+/* How often the kernel asks it for events; 0: never. */
+unsigned sg_polled_ms(const struct sg_roots *roots,
+                      const struct sg_found *found);
 /* What tells that its user lets go of it: the paths of its nodes, with a space
  * between, and of the mounts of a process in another namespace than ours that
  * has it mounted; or "". */

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <scsi/sg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,22 +116,6 @@ look_for_serial(struct sg_drive *sg, struct sg_found *found)
 
 /* --- opening ------------------------------------------------------------------- */
 
-/* Who may, in the words of those who can change it. */
-static int
-may_not(const char *path, int error, char *out_text, size_t max)
-{
-    struct stat st;
-    struct group *group = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
-
-    snprintf(out_text, max,
-             "%s: %s; reading and writing it is for user %u and group %s "
-             "(mode %03o), and needs no capability",
-             path, strerror(error), (unsigned) st.st_uid,
-             group != NULL ? group->gr_name : "?",
-             (unsigned) st.st_mode & 0777);
-    return -error;
-}
-
 /* Whether it may be opened is asked before who has it: that is known to nobody
  * else. */
 static int
@@ -144,7 +127,7 @@ may_open(const struct sg_found *found, char *out_text, size_t max)
     return euidaccess(path, R_OK | W_OK) == 0 ||
                    (errno != EACCES && errno != EPERM)
                ? 0
-               : may_not(path, errno, out_text, max);
+               : sg_not_permitted(path, errno, out_text, max);
 }
 
 /* Of its sg node: of others nothing is said here. */
@@ -171,7 +154,7 @@ open_node(const struct sg_found *found, char *out_text, size_t max)
         return fd;
     error = errno;
     if (error == EACCES || error == EPERM)
-        return may_not(path, error, out_text, max);
+        return sg_not_permitted(path, error, out_text, max);
     if (error == EBUSY)
         say_who_has_it(found, out_text, max);
     else
@@ -284,7 +267,7 @@ not_known(const struct sg_drive *sg, const struct sg_found *found, int rc,
     if (rc == -EBUSY)
         say_who_has_it(found, why, sizeof why);
     else
-        may_not(path, -rc, why, sizeof why);
+        sg_not_permitted(path, -rc, why, sizeof why);
     snprintf(out_text, max,
              "there is no drive that matches %.60s, unless it is one whose "
              "serial number cannot be asked for: %.160s",

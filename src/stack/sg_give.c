@@ -49,8 +49,8 @@ prepare(const struct sg_claim *claim, struct giving *out)
 
 /* --- in the child: nothing that takes a lock, and no memory ------------------------- */
 
-static int
-write_file(const char *path, const char *text)
+int
+sg_write(const char *path, const char *text)
 {
     int fd = path[0] != '\0' ? open(path, O_WRONLY | O_CLOEXEC) : -1, rc = 0;
 
@@ -67,8 +67,8 @@ write_file(const char *path, const char *text)
 static int
 give(const struct giving *giving)
 {
-    int bound = write_file(giving->bind, giving->hctl);
-    int polls = write_file(giving->poll, giving->poll_ms);
+    int bound = sg_write(giving->bind, giving->hctl);
+    int polls = sg_write(giving->poll, giving->poll_ms);
 
     unlink(giving->note);
     return bound != 0 ? bound : polls;

@@ -23,45 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- the kernel's polling --------------------------------------------------------- */
-
-unsigned
-sg_polled_ms(const struct sg_roots *roots, const struct sg_found *found)
-{
-    char events[64], text[16];
-    int ms;
-
-    if (found->block[0] == '\0')
-        return 0;
-    sg_read_line(events, sizeof events, "%s/class/block/%s/events", roots->sys,
-                 found->block);
-    sg_read_line(text, sizeof text, "%s/class/block/%s/events_poll_msecs",
-                 roots->sys, found->block);
-    if (events[0] == '\0' || text[0] == '\0')
-        return 0;
-    ms = atoi(text);
-    if (ms < 0) {
-        sg_read_line(text, sizeof text,
-                     "%s/module/block/parameters/events_dfl_poll_msecs",
-                     roots->sys);
-        ms = atoi(text);
-    }
-    return ms > 0 ? (unsigned) ms : 0;
-}
-
-/* 0 or -errno; of what was written in one go. */
-static int
-write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
-
-    if (fd < 0)
-        return -errno;
-    if (write(fd, text, strlen(text)) < 0)
-        rc = -errno;
-    close(fd);
-    return rc;
-}
+/* --- what is written to sysfs ------------------------------------------------------ */
 
 static int
 set_poll(const struct sg_claim *claim, const char *ms)
@@ -70,7 +32,7 @@ set_poll(const struct sg_claim *claim, const char *ms)
 
     snprintf(path, sizeof path, "%s/class/block/%s/events_poll_msecs",
              claim->roots->sys, claim->found.block);
-    return write_file(path, ms);
+    return sg_write(path, ms);
 }
 
 static int
@@ -80,7 +42,7 @@ tell_driver(const struct sg_claim *claim, const char *what)
 
     snprintf(path, sizeof path, "%s/bus/scsi/drivers/%s/%s", claim->roots->sys,
              claim->found.driver, what);
-    return write_file(path, claim->found.hctl);
+    return sg_write(path, claim->found.hctl);
 }
 
 /* --- alone --------------------------------------------------------------------------- */

@@ -39,9 +39,6 @@ struct sg_claim {
  * by that. */
 int sg_hold(const struct sg_roots *roots, const struct sg_found *found,
             char *out_text, size_t max, int *out_fd);
-/* How often the kernel asks it for events; 0: never. */
-unsigned sg_polled_ms(const struct sg_roots *roots,
-                      const struct sg_found *found);
 
 /* 0, or -EBUSY: who is the reason that it cannot be ours.  Nothing is opened by
  * this: others wait for a node to be closed, and would try in their turn. */
@@ -70,7 +67,11 @@ void sg_forget(struct sg_claim *claim);
 unsigned sg_restore(const struct sg_roots *roots, const char *folder,
                     char *out_text, size_t max);
 
-/* sg_give.c: 0, or -errno and text.  The note is gone after it, unless it is
+/* --- sg_give.c ------------------------------------------------------------------ */
+
+/* To a file of sysfs, in one go: 0, or -errno.  Async-signal-safe.  "": none. */
+int sg_write(const char *path, const char *text);
+/* 0, or -errno and text.  The note is gone after it, unless it is
  * -ETIMEDOUT: then who has it, and holds it locked, is a process of its own. */
 extern unsigned sg_patience_ms;         /* tests have less */
 int sg_give_back(const struct sg_claim *claim, char *out_text, size_t max);

@@ -15,7 +15,7 @@
  * node _NODE + N, and _FAULT is the first drive's; with _CACHE they have a cache
  * that a power cut loses.  With _UEVENTS, a folder, a
  * netlink socket for uevents is a unix socket in it, and whatever a test sends
- * there is the kernel's.
+ * there is the kernel's.  With _OLD, what is lost is said as before Linux 5.14.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -187,11 +187,13 @@ fill_answer(const struct vscsi_command *command, struct sg_io_hdr *io)
 {
     size_t len =
         command->sense_len < io->mx_sb_len ? command->sense_len : io->mx_sb_len;
+    bool lost = command->result != VSCSI_DONE;
+    bool old = getenv("REINSERT_SG_OLD") != NULL;
 
     io->status = command->status;
     io->masked_status = (unsigned char) (command->status >> 1);
-    io->host_status = command->result == VSCSI_DONE ? 0 : 7;
-    io->driver_status = command->sense_len != 0 ? 8 : 0;
+    io->host_status = !lost || old ? 0 : 7;
+    io->driver_status = lost && old ? 6 : command->sense_len != 0 ? 8 : 0;
     io->info = io->status != 0 || io->host_status != 0 ? SG_INFO_CHECK : 0;
     io->resid = (int) (io->dxfer_len - command->transferred);
     if (len > 0)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import threading
 
@@ -102,6 +103,39 @@ def test_drives__a_drive_of_this_machine_and_who_has_it(tmp_path, monkeypatch,
     assert rows[f"/dev/sg{FIRST + 1}"]["held_by"] == "the service, as reader"
     assert rows[f"/dev/sg{FIRST + 2}"]["held_by"] == ""
     assert rows["reader"]["volume"] == "ARCHIVE-A"
+
+
+def test_drives__found_by_its_place(tmp_path, monkeypatch, serve, media):
+    box = Box(tmp_path, monkeypatch)
+    box.put(1, media.a)
+    box.make(1)
+    box.make(2)
+    s = serve({"reader": {"port": "sg", "match": "path:target9:0:1"}})
+    s.mounted("ARCHIVE-A")
+    held = {r["name"]: r["held_by"] for r in json.loads(
+        s.run("drives", "--json").stdout)["drives"]}
+    assert held[f"/dev/sg{FIRST + 1}"] == "the service, as reader"
+    assert held[f"/dev/sg{FIRST + 2}"] == ""
+
+
+def test_probe__a_command_that_the_kernel_gave_up_was_not_answered(
+        tmp_path, monkeypatch, media):
+    """Before Linux 5.14 it looks as one that went well, but for one field."""
+    box = Box(tmp_path, monkeypatch, OLD=1, FAULT="at * 0x5A do timeout")
+    box.put(1, media.a)
+    box.make(1)
+    node = f"/dev/sg{FIRST + 1}"
+    assert not os.path.exists(node)
+    try:
+        os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(21, FIRST + 1))
+        done = subprocess.run(
+            [house.REINSERT, "probe", "--json", node], text=True,
+            capture_output=True, timeout=120, check=False)
+    finally:
+        os.unlink(node)
+    check(findings(json.loads(done.stdout)), {
+        "mode-sense-6": ("good", "GOOD"),
+        "mode-sense-10": ("unknown", "no answer")})
 
 
 @pytest.fixture

@@ -23,13 +23,14 @@
 
 #include "probe/examine.h"
 
-#define BLOCKS 2048u
+#define BLOCKS    2048u
+#define PAGE_ROOM 64
 
 /* A removable disk of SPC-4 that keeps the standards, but for `odd`. */
 struct disk {
     /* True: it has answered in its own way. */
     bool (*odd)(struct disk *disk, struct cdb *cdb);
-    uint8_t type;
+    uint8_t type, version;
     uint32_t block_bytes; /* 0: 512 */
     bool wp;
     unsigned sent[256], total;
@@ -192,7 +193,7 @@ struct person {
     unsigned asked;
     unsigned stop_at; /* the question at which it is interrupted; 0: never */
     enum said says;
-    const char *held_by;
+    const char *held_by, *polled;
     bool guided;
     char last[128];
 };
@@ -228,7 +229,8 @@ examine_by(struct disk *disk, struct person *person)
                                  .ask = ask,
                                  .says = says,
                                  .stopped = stopped,
-                                 .held_by = person->held_by };
+                                 .held_by = person->held_by,
+                                 .polled = person->polled };
     struct link link = { &ops, disk, "scripted", true, false };
     json_t *report = examine("scripted", &link, &host, person->guided);
 
@@ -426,6 +428,43 @@ reserved_busy_not_ready__unknown__not_called_wrong_or_absent(void **state)
     }
 }
 
+/* SPC-4, 5/24/00: the command is known, this use of it is not. */
+static bool
+refuses_fields(struct disk *disk, struct cdb *cdb)
+{
+    (void) disk;
+    return (cdb->cdb[0] == 0x4A || cdb->cdb[0] == 0x1A) &&
+           check(cdb, 5, 0x24, 0);
+}
+
+static bool
+taken_from_its_target(struct disk *disk, struct cdb *cdb)
+{
+    (void) disk;
+    return cdb->cdb[0] != 0x12 && cdb->cdb[0] != 0x00 && check(cdb, 5, 0x25, 0);
+}
+
+static void
+illegal_request__says_of_a_command_what_its_sense_says(void **state)
+{
+    struct disk disk = { .odd = refuses_fields };
+    json_t *report = examine_it(&disk);
+
+    (void) state;
+    assert_string_equal(verdict(report, "gesn"), "absent");
+    assert_string_equal(field(report, "gesn", "text"),
+                        "refuses GET EVENT STATUS NOTIFICATION");
+    assert_string_equal(field(report, "mode-sense-6", "text"),
+                        "refuses MODE SENSE(6)");
+    json_decref(report);
+    disk = (struct disk){ .odd = taken_from_its_target };
+    report = examine_it(&disk);
+    assert_int_equal(count_of(report, "wrong"), 0);
+    assert_int_equal(count_of(report, "absent"), 0);
+    assert_has(field(report, "mode-sense-10", "text"), "no such unit any more");
+    json_decref(report);
+}
+
 /* SAM-5: a unit attention is reported instead of what was asked for. */
 static bool
 interrupts(struct disk *disk, struct cdb *cdb)
@@ -579,6 +618,43 @@ inquiry_data_of_20_bytes__wrong(void **state)
     json_decref(report);
 }
 
+/* As SCSI-1 has it: RESPONSE DATA FORMAT 1, and an empty page 83h. */
+static bool
+old_and_empty(struct disk *disk, struct cdb *cdb)
+{
+    static const uint8_t id[PAGE_ROOM] = { 0, 0x83, 0, 0 };
+
+    if (cdb->cdb[0] != 0x12 || (cdb->cdb[1] & 1 && cdb->cdb[2] != 0x83))
+        return false;
+    if (cdb->cdb[1] & 1) {
+        give(cdb, id, sizeof id);
+        return true;
+    }
+    inquiry(disk, cdb);
+    ((uint8_t *) cdb->data)[2] = disk->version;
+    ((uint8_t *) cdb->data)[3] = 1;
+    return true;
+}
+
+static void
+format_of_inquiry_data__wrong_for_who_claims_a_standard(void **state)
+{
+    struct disk disk = { .odd = old_and_empty, .version = 1 };
+    json_t *report = examine_it(&disk);
+
+    (void) state;
+    assert_string_equal(verdict(report, "inquiry"), "note");
+    assert_has(field(report, "inquiry", "text"), "claims SCSI-1");
+    /* What it sends behind the page's length is no name of it. */
+    assert_string_equal(verdict(report, "vpd-83"), "wrong");
+    json_decref(report);
+    disk = (struct disk){ .odd = old_and_empty, .version = 2 };
+    report = examine_it(&disk);
+    assert_string_equal(verdict(report, "inquiry"), "wrong");
+    assert_has(field(report, "inquiry", "clause"), "RESPONSE DATA FORMAT");
+    json_decref(report);
+}
+
 static bool
 short_reads(struct disk *disk, struct cdb *cdb)
 {
@@ -673,6 +749,25 @@ scratched(struct disk *disk, struct cdb *cdb)
 }
 
 /* A damaged medium is no drive's fault. */
+static bool
+exchanged(struct disk *disk, struct cdb *cdb)
+{
+    (void) disk;
+    return cdb->cdb[0] == 0x28 && cdb->data_len == 512 &&
+           check(cdb, 6, 0x28, 0);
+}
+
+static void
+medium_exchanged_in_between__its_blocks_are_unknown(void **state)
+{
+    struct disk disk = { .odd = exchanged };
+    json_t *report = examine_it(&disk);
+
+    (void) state;
+    assert_string_equal(verdict(report, "reads"), "unknown");
+    json_decref(report);
+}
+
 static void
 block_that_cannot_be_read__noted(void **state)
 {
@@ -826,6 +921,46 @@ done_without_a_word__is_wrong(void **state)
     json_decref(report);
 }
 
+/* Its driver in the kernel asks it every two seconds, and may have been told. */
+static void
+done_while_the_kernel_asks_it_too__unknown(void **state)
+{
+    struct disk disk = { .odd = keeps_when_locked };
+    struct person person = { .guided = true,
+                             .says = SAID_DONE,
+                             .polled = "/sys/class/block/sr0/poll" };
+    json_t *report = examine_by(&disk, &person);
+
+    (void) state;
+    assert_string_equal(verdict(report, "return"), "unknown");
+    assert_string_equal(verdict(report, "changes"), "unknown");
+    assert_has(field(report, "changes", "text"),
+               "echo 0 >/sys/class/block/sr0/poll");
+    assert_has(json_string_value(json_object_get(report, "believe")),
+               "was not found out");
+    json_decref(report);
+}
+
+static bool
+keeps_in_its_own_words(struct disk *disk, struct cdb *cdb)
+{
+    return cdb->cdb[0] == 0x1B && disk->prevents && check(cdb, 5, 0x2C, 0);
+}
+
+static void
+eject_refused_in_other_words__says_what_is_wrong_with_that(void **state)
+{
+    struct disk disk = { .odd = keeps_in_its_own_words };
+    struct person person = { .guided = true, .says = SAID_DONE };
+    json_t *report = examine_by(&disk, &person);
+
+    (void) state;
+    assert_string_equal(verdict(report, "eject-when-locked"), "wrong");
+    assert_has(field(report, "eject-when-locked", "text"),
+               "in other words than 5/53/02");
+    json_decref(report);
+}
+
 int
 main(void)
 {
@@ -848,6 +983,7 @@ main(void)
         cmocka_unit_test(inquiry_data_of_20_bytes__wrong),
         cmocka_unit_test(wrong__each_is_named_with_its_clause),
         cmocka_unit_test(block_that_cannot_be_read__noted),
+        cmocka_unit_test(medium_exchanged_in_between__its_blocks_are_unknown),
         cmocka_unit_test(
             end_that_cannot_be_read__the_volume_is_known_all_the_same),
         cmocka_unit_test(cd__no_read_past_its_end),
@@ -855,6 +991,13 @@ main(void)
         cmocka_unit_test(interrupted_while_locked__unlocked__and_said),
         cmocka_unit_test(not_done__is_not_held_against_the_drive),
         cmocka_unit_test(done_without_a_word__is_wrong),
+        cmocka_unit_test(done_while_the_kernel_asks_it_too__unknown),
+        cmocka_unit_test(
+            eject_refused_in_other_words__says_what_is_wrong_with_that),
+        cmocka_unit_test(
+            illegal_request__says_of_a_command_what_its_sense_says),
+        cmocka_unit_test(
+            format_of_inquiry_data__wrong_for_who_claims_a_standard),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -326,6 +326,15 @@ machine__held_by__of_one_node(void **state)
     assert_string_equal(text, "sdw is mounted on /srv");
     drives_held_by(folder, "/dev/sdw", text, sizeof text);
     assert_string_equal(text, "sdw is mounted on /srv");
+    put("sys/class/block/sdw/events", "media_change\n");
+    put("sys/class/block/sdw/events_poll_msecs", "-1\n");
+    put("sys/devices/pci/host9/block/sdw/x", "");
+    put("sys/module/block/parameters/events_dfl_poll_msecs", "2000\n");
+    drives_polled_by(folder, "/dev/sg50", path, sizeof path);
+    assert_non_null(strstr(path, "/sys/class/block/sdw/events_poll_msecs"));
+    put("sys/class/block/sdw/events_poll_msecs", "0\n");
+    drives_polled_by(folder, "/dev/sg50", path, sizeof path);
+    assert_string_equal(path, "");
     drives_held_by(folder, "/dev/nothing", text, sizeof text);
     assert_string_equal(text, "");
     drives_held_by(folder, "iscsi://x/y/1", text, sizeof text);
