@@ -547,7 +547,15 @@ def test_without_privileges(guest, serve, media):
         caps = guest.run(f"grep -E 'Cap(Eff|Bnd)|^Uid' /proc/$(cat "
                          f"{service.pid})/status")
         assert caps.count("0000000000000000") == 2 and "65534" in caps
+        got = guest.run(f"nbdcopy 'nbd+unix:///SG-CD?socket={service.nbd}' - "
+                        "| sha256sum")
+        assert got.split()[0] == volumes.checksum(media["cd"][0])
+        client = Client(guest, service, "hd", "SG-HD")
+        guest.run("printf reinsert | dd of=" + client.node + " bs=64k seek=300 "
+                  "conv=sync oflag=direct status=none")
+        guest.run(f"nbd-client -d {client.node}")
         service.stop()
+        assert bytes_at(media["hd"][0], 300 << 16, 8) == b"reinsert"
     finally:
         guest.run(each % "bind")
 
