@@ -37,8 +37,8 @@ struct column {
 #define D(field, kind) { #field, kind, offsetof(struct ri_drive_info, field) }
 static const struct column drive_columns[] = {
     D(name, TEXT),         D(type, DRIVE_TYPE), D(state, TEXT),
-    D(address, TEXT),      D(vendor, TEXT),     D(product, TEXT),
-    D(serial, TEXT),
+    D(address, TEXT),      D(node, TEXT),
+    D(vendor, TEXT),       D(product, TEXT),    D(serial, TEXT),
     D(medium, TEXT),       D(volume, TEXT),     D(tape, TEXT),
     D(sense, TEXT),
     D(size_bytes, U64),    D(block_bytes, U32), D(change_count, U32),

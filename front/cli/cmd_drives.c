@@ -8,9 +8,7 @@
  */
 #include "cli/cli.h"
 #include "probe/drives.h"
-#include "probe/sg_find.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +37,12 @@ service_row(const json_t *drive)
     const char *state = json_text(drive, "state");
 
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:b}",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, "
+        "s:b}",
         "name", json_text(drive, "name"), "where", "service", "address",
-        json_text(drive, "address"), "type", json_text(drive, "type"), "vendor",
-        json_text(drive, "vendor"), "product",
+        json_text(drive, "address"), "node", json_text(drive, "node"), "type",
+        json_text(drive, "type"), "vendor", json_text(drive, "vendor"),
+        "product",
         json_is_true(json_object_get(drive, "real"))
             ? json_text(drive, "product")
             : "emulated",
@@ -92,36 +92,19 @@ unit_of(const char *url)
     return unit != NULL ? unit : "";
 }
 
-/* A device of this machine, as the service was told to find it: is it this? */
-static bool
-is_device(const json_t *row, const char *address)
-{
-    struct sg_found found;
-    const char *sg = strrchr(json_text(row, "name"), '/');
-    char real[PATH_MAX];
-
-    if (address[0] != '/')
-        return sg != NULL && sg_match_fault(address) == NULL &&
-               strcmp(address, "any-removable") != 0 &&
-               sg_describe(&sg_system, sg + 1, &found) == 0 &&
-               sg_matches(&found, address);
-    if (realpath(address, real) == NULL)
-        snprintf(real, sizeof real, "%s", address);
-    return strcmp(real, json_text(row, "name")) == 0 ||
-           strcmp(real, json_text(row, "node")) == 0;
-}
-
 static bool
 is_same(const json_t *row, const json_t *of_service)
 {
     const char *unit = unit_of(json_text(row, "name"));
     const char *address = json_text(of_service, "address");
+    const char *node = json_text(of_service, "node");
 
-    if (address[0] == '\0')
+    if (strcmp(json_text(of_service, "where"), "service") != 0)
         return false;
     if (strcmp(json_text(row, "where"), "machine") == 0)
-        return is_device(row, address);
-    return unit[0] != '\0' && strcmp(unit, unit_of(address)) == 0;
+        return node[0] != '\0' && strcmp(json_text(row, "name"), node) == 0;
+    return address[0] != '\0' && unit[0] != '\0' &&
+           strcmp(unit, unit_of(address)) == 0;
 }
 
 /* What the service has of this machine, and of portals. */

@@ -187,6 +187,8 @@ struct ri_drive_info {
                                  * drives: "away" */
     char address[RI_PATH_MAX];  /* real drives: url, device or match, as
                                  * configured; or "" */
+    char node[32];              /* of this machine: "/dev/sg2", while it is
+                                 * ours; or "" */
     char vendor[16], product[24];   /* as the drive says; "": not yet */
     char serial[128];           /* ... or it has none */
     char medium[RI_PATH_MAX];   /* emulated drives: the image, or "" */

@@ -15,6 +15,7 @@
 #include "io/io.h"
 #include "port/port.h"
 #include "prompt/prompt.h"
+#include "stack/sg.h"
 #include "stack/tape_drive.h"
 #include "stack/targets.h"
 
@@ -40,6 +41,7 @@ fill_real(struct drive *drive, struct volume *volume, struct ri_drive_info *out)
              config->port == RI_PORT_ISCSI ? config->url
              : config->device[0] != '\0'   ? config->device
                                            : config->match);
+    sg_node(drive->sg, out->node, sizeof out->node);
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (words[i].status == found)

@@ -31,6 +31,7 @@ struct sg_drive {
     struct ri_service *service;
     struct sg_use use; /* its text: no more, once it was made */
     struct sg_claim claim;
+    int number; /* atomic: of its sg node, while it is ours; or -1 */
     char match[SG_MATCH_MAX]; /* "" until it was found by its name */
     bool seen;                /* it was ours once: */
     struct sg_found before;
@@ -229,6 +230,7 @@ take(struct sg_drive *sg, struct sg_found *found,
     snprintf(out_device->node, sizeof out_device->node, "%s", found->sg);
     snprintf(out_device->devpath, sizeof out_device->devpath, "%s",
              found->devpath);
+    __atomic_store_n(&sg->number, atoi(found->sg + 2), __ATOMIC_RELEASE);
     sg->seen = true;
     sg->before = *found;
     if (sg->match[0] == '\0' || strcmp(sg->match, "any-removable") == 0)
@@ -328,6 +330,7 @@ sg_gone(void *context, bool lost)
     struct sg_drive *sg = context;
     char text[SG_WHY_MAX];
 
+    __atomic_store_n(&sg->number, -1, __ATOMIC_RELEASE);
     if (lost)
         sg_forget(&sg->claim);
     else if (sg_unclaim(&sg->claim, text, sizeof text) != 0)
@@ -394,6 +397,7 @@ sg_unit(struct ri_service *service, const struct sg_use *use,
         return STATUS_INSUFFICIENT_RESOURCES;
     *out_sg = sg;
     sg->service = service;
+    sg->number = -1;
     sg->use = *use;
     sg->claim.roots = &sg_system;
     sg->claim.notes = NOTES;
@@ -410,6 +414,17 @@ sg_unit(struct ri_service *service, const struct sg_use *use,
                                   .out_text = use->out_text,
                                   .text_max = use->text_max },
         use->config->name, out_pdo);
+}
+
+void
+sg_node(const struct sg_drive *sg, char *out_path, size_t max)
+{
+    int number =
+        sg != NULL ? __atomic_load_n(&sg->number, __ATOMIC_ACQUIRE) : -1;
+
+    out_path[0] = '\0';
+    if (number >= 0)
+        snprintf(out_path, max, "/dev/sg%d", number);
 }
 
 void

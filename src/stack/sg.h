@@ -27,6 +27,8 @@ void sg_begin(struct ri_service *service);
 /* The unit, and what finds it, which the caller frees, also after a failure. */
 NTSTATUS sg_unit(struct ri_service *service, const struct sg_use *use,
                  struct sg_drive **out_sg, PDEVICE_OBJECT *out_pdo);
+/* "/dev/sg2", or "" while it is away, and of NULL.  Any thread. */
+void sg_node(const struct sg_drive *sg, char *out_path, size_t max);
 /* After its unit is gone, or was never made.  NULL: nothing. */
 void sg_unit_free(struct sg_drive *sg);
 

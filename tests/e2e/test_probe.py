@@ -112,10 +112,13 @@ def test_drives__found_by_its_place(tmp_path, monkeypatch, serve, media):
     box.make(2)
     s = serve({"reader": {"port": "sg", "match": "path:target9:0:1"}})
     s.mounted("ARCHIVE-A")
+    assert s.drives()["reader"]["node"] == f"/dev/sg{FIRST + 1}"
     held = {r["name"]: r["held_by"] for r in json.loads(
         s.run("drives", "--json").stdout)["drives"]}
     assert held[f"/dev/sg{FIRST + 1}"] == "the service, as reader"
     assert held[f"/dev/sg{FIRST + 2}"] == ""
+    box.unplug(1)
+    house.until(lambda: s.drives()["reader"]["node"] == "", "no drive")
 
 
 def test_probe__a_command_that_the_kernel_gave_up_was_not_answered(
