@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,10 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 import house  # noqa: E402
 from house import volumes  # noqa: E402
+
+# Programs that are started here are not to ignore it, whatever a shell that ran
+# this beside something else has done.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config):

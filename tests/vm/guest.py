@@ -66,7 +66,7 @@ class Guest:
             f"cp {self.machine.path(self.name)}.conf {self.folder}/conf\n"
             f"sh -c 'echo $$ >{self.pid}; exec {self.prefix} {REINSERT} serve "
             f"--config {self.folder}/conf'")
-        until(lambda: "ready" in self.job.output or self.job.over(),
+        until(lambda: "\nready\t" in "\n" + self.job.output or self.job.over(),
               "the service in the guest")
         if self.job.status is not None:
             raise Refused(self.job.output)
