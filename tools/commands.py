@@ -30,6 +30,9 @@ drive and command, by name. Each command is for the kinds of devices named with 
 any of them. Where service actions are named, those alone. An emulated drive takes whatever it knows.
 
 *service* is the stack, *probe* is `reinsert probe` and `reinsert drives --discover`, which leave a medium as it is.
+*asked*: only to a device that says itself (REPORT SUPPORTED OPERATION CODES) that it knows the command as a standard has it.
+E7h is the one code here that SAM leaves to makers: old changers and the WDK (SCSIOP_INIT_ELEMENT_RANGE) have it for what
+SMC-2 has as 37h. It is used where 37h is not known, when somebody wants an inventory of a part of the elements.
 
 | | command | bytes | devices | sent by | service actions |
 |---|---|---|---|---|---|

@@ -16,6 +16,7 @@
 #define NOBODY    CDB_NOBODY
 #define SERVICE   CDB_SERVICE
 #define PROBE     CDB_PROBE
+#define ASKED     CDB_ASKED
 #define ANY       CDB_ANY
 #define ACTION(n) CDB_ACTION(n)
 

@@ -25,8 +25,8 @@ enum {
     CDB_EVERY = 31,
 };
 
-/* Who sends it. */
-enum { CDB_NOBODY = 0, CDB_SERVICE = 1, CDB_PROBE = 2 };
+/* Who sends it.  ASKED: and only if the device says that it knows it. */
+enum { CDB_NOBODY = 0, CDB_SERVICE = 1, CDB_PROBE = 2, CDB_ASKED = 4 };
 
 #define CDB_ANY       0u        /* whatever its service action is */
 #define CDB_ACTION(n) (1u << (n))

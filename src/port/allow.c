@@ -2,7 +2,9 @@
  * allow.c - what is in no row of base/cdbs.def is not sent to a real drive
  *
  * Whoever asks for it: a driver above, or a program by pass-through.  Each
- * command that a unit was not sent is told once, in the error log.
+ * command that a unit was not sent is told once, in the error log.  An operation
+ * code that makers use for commands of their own, too, is sent once the unit has
+ * said what it means by it.
  *
  * Context: <= DISPATCH, any thread.  No lock.
  *
@@ -69,6 +71,33 @@ refuse(struct port_unit *unit, struct hba_request *request)
     return false;
 }
 
+/* --- what a unit says of itself ---------------------------------------------- */
+
+/* REPORT SUPPORTED OPERATION CODES for one of them (SPC-4: reporting options 1 to
+ * 3); SUPPORT 011b: as a standard has it. */
+void NTAPI __attribute__((noinline))
+port_hear_of_commands(struct port_unit *unit, const SCSI_REQUEST_BLOCK *srb)
+{
+    const uint8_t *cdb = srb->Cdb, *reply = srb->DataBuffer;
+    unsigned which = cdb[2] & 7u;
+    uint32_t bit = 1u << (cdb[3] % 32);
+
+    if ((cdb[1] & 0x1F) != 0x0C || which < 1 || which > 3 ||
+        srb->DataTransferLength < 2)
+        return;
+    if ((reply[1] & 7) == 3)
+        __atomic_fetch_or(&unit->says[cdb[3] / 32], bit, __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(&unit->says[cdb[3] / 32], ~bit, __ATOMIC_RELAXED);
+}
+
+static bool
+says(struct port_unit *unit, uint8_t opcode)
+{
+    return (__atomic_load_n(&unit->says[opcode / 32], __ATOMIC_RELAXED) &
+            1u << (opcode % 32)) != 0;
+}
+
 bool NTAPI
 hba_may_send(struct hba_request *request)
 {
@@ -78,7 +107,9 @@ hba_may_send(struct hba_request *request)
     if (__builtin_expect(
             cdb_is_sent(srb->Cdb, srb->CdbLength,
                         __atomic_load_n(&unit->kind, __ATOMIC_RELAXED),
-                        CDB_SERVICE),
+                        CDB_SERVICE) &&
+                (!(cdb_rows[srb->Cdb[0]].who & CDB_ASKED) ||
+                 says(unit, srb->Cdb[0])),
             1))
         return true;
     return refuse(unit, request);

@@ -220,6 +220,8 @@ hba_set_answer(struct hba_request *hba, const struct hba_answer *answer)
     }
     if (__builtin_expect(answer->srb_status != SRB_STATUS_SUCCESS, 0))
         set_failure(request, answer);
+    else if (__builtin_expect(srb->Cdb[0] == SCSIOP_MAINTENANCE_IN, 0))
+        port_hear_of_commands(unit, srb);
 }
 
 /* --- on its way ----------------------------------------------------------- */

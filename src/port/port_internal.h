@@ -88,6 +88,7 @@ struct port_unit {
 
     uint8_t kind;               /* atomic: CDB_..., as it says it is */
     uint32_t told[8];           /* atomic: refused commands, in the error log */
+    uint32_t says[8];           /* atomic: those that it says it knows */
     BOOLEAN known;              /* atomic: the next two are there, for good */
     INQUIRYDATA inquiry;        /* asked until the unit says who it is */
     CHAR serial[UNIT_NAME_MAX];
@@ -151,6 +152,10 @@ struct port_request *NTAPI port_request_new(void);
 void NTAPI port_request_unref(struct port_request *request);
 /* Gives back what the calling thread keeps. */
 void port_request_drain(void);
+
+/* allow.c: it has answered REPORT SUPPORTED OPERATION CODES */
+void NTAPI port_hear_of_commands(struct port_unit *unit,
+                                 const SCSI_REQUEST_BLOCK *srb);
 
 /* functions.c, event.c, ioctl.c, passthrough.c, pnp.c: dispatch */
 DRIVER_DISPATCH port_scsi;

@@ -266,7 +266,7 @@ bool
 ri_command(size_t index, struct ri_command *out_command)
 {
     static const char *const kinds[] = { "disk", "CD", "tape", "changer" };
-    static const char *const who[] = { "service", "probe" };
+    static const char *const who[] = { "service", "probe", "asked" };
     const struct cdb_row *row = NULL;
     size_t opcode, len = 0;
 
@@ -285,7 +285,7 @@ ri_command(size_t index, struct ri_command *out_command)
     else
         words_of(row->kinds, kinds, 4, out_command->devices,
                  sizeof out_command->devices);
-    words_of(row->who, who, 2, out_command->sent_by,
+    words_of(row->who, who, 3, out_command->sent_by,
              sizeof out_command->sent_by);
     for (unsigned i = 0;
          i < 32 && len < sizeof out_command->actions && row->actions != CDB_ANY;

@@ -13,9 +13,10 @@
  */
 #include "mcd/smc_lib.h"
 
-#define PAGE_ROOM 252
-#define ROOM      0xFFFF /* some devices look at 16 bits of three bytes only */
-#define RANGE_37  0x37   /* INITIALIZE ELEMENT STATUS WITH RANGE */
+#define PAGE_ROOM  252
+#define ROOM       0xFFFF /* some devices look at 16 bits of three bytes only */
+#define RANGE_37   0x37   /* INITIALIZE ELEMENT STATUS WITH RANGE */
+#define MAKERS_OWN 0xC0  /* SAM-5, 5.2.1: vendor specific from here on */
 
 /* --- one command ------------------------------------------------------------ */
 
@@ -226,7 +227,9 @@ knows(struct look *look, UCHAR opcode, ULONG *out_seconds)
         look->tells_commands = FALSE;
         return UNKNOWN;
     }
-    if ((look->data[1] & 7) != 3 && (look->data[1] & 7) != 5)
+    /* 5: in a manner of its maker's, which of such a code says nothing. */
+    if ((look->data[1] & 7) != 3 &&
+        ((look->data[1] & 7) != 5 || opcode >= MAKERS_OWN))
         return (look->data[1] & 7) == 1 ? KNOWN_NOT : UNKNOWN;
     usage = smc_be16(look->data + 2);
     limits = look->data + 4 + usage;

@@ -353,7 +353,7 @@ static uint32_t
 supported(const uint8_t *cdb, uint8_t *to)
 {
     memset(to, 0, 28);
-    to[1] = lacks(cdb[3]) ? 1 : 3;
+    to[1] = lacks(cdb[3]) ? 1 : robot.own_way == cdb[3] && cdb[3] != 0 ? 5 : 3;
     to[3] = 12;
     return to[1] == 3 ? 16 : 4;
 }

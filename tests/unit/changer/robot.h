@@ -97,6 +97,7 @@ struct robot {
     uint32_t alloc_most;        /* 0: any */
     uint32_t descriptor_more;   /* bytes behind each descriptor */
     bool tells_commands;        /* REPORT SUPPORTED OPERATION CODES */
+    uint8_t own_way;            /* ... of this one: in a manner of its maker's */
     uint8_t lacks[16];          /* commands answered 5/20/00; 0 ends */
     uint16_t first[5], count[5];
     struct place *places[5];

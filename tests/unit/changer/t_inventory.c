@@ -71,6 +71,19 @@ CT117__a_part__by_the_newer_command_if_there_is_one(void **state)
     assert_int_equal(robot_seen(-1, 0)->cdb[3], 501 & 0xff);
 }
 
+/* SPC-4: SUPPORT 101b; SAM-5: E7h is a maker's own. */
+static void
+a_part__such_a_code_means_something_else__refused(void **state)
+{
+    (void) state;
+    robot.tells_commands = true;
+    robot.lacks[0] = 0x37;
+    robot.own_way = 0xE7;
+    robot_start();
+    assert_refused(initialize(SLOT, 2, 3, true), STATUS_INVALID_PARAMETER);
+    assert_int_equal(robot_count(0xE7), 0);
+}
+
 static bool inventory_done;
 
 static VOID NTAPI
@@ -327,6 +340,7 @@ main(void)
         TEST(CT116__a_part_without_such_a_command__refused),
         TEST_COLD(CT117_CT118__a_part__translated),
         TEST_COLD(CT117__a_part__by_the_newer_command_if_there_is_one),
+        TEST_COLD(a_part__such_a_code_means_something_else__refused),
         TEST(CT119__long_inventory__readiness_is_answered_meanwhile),
         TEST(CT17_CT120__door__prevent_and_allow),
         TEST(CT121__extending_a_mail_slot_that_cannot__refused),

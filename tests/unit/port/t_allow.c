@@ -31,6 +31,7 @@ struct stand {
     int peer;
     int device;
     uint8_t type; /* of the device */
+    uint8_t support; /* ... and what it says of a command: SPC-4's SUPPORT */
     pthread_t thread;
     unsigned sent[256]; /* atomic; sg's */
     uint64_t log_seq;   /* of the error log, when this began */
@@ -56,6 +57,10 @@ carry_out(const struct stand *stand, struct sg_io_hdr *hdr)
     hdr->host_status = hdr->driver_status = 0;
     hdr->sb_len_wr = 0;
     hdr->resid = 0;
+    if (hdr->cmdp[0] == 0xA3 && hdr->dxfer_len >= 4) {
+        memcpy(hdr->dxferp, (uint8_t[4]){ 0, stand->support, 0, 0 }, 4);
+        hdr->resid = (int) hdr->dxfer_len - 4;
+    }
     if (hdr->cmdp[0] != 0x12)
         return;
     memcpy(reply + 8, "SCRIPTEDDISK                0001", 28);
@@ -182,6 +187,12 @@ static int
 sg_tape(void **state)
 {
     return stand_new(state, SG, 0x01);
+}
+
+static int
+sg_robot(void **state)
+{
+    return stand_new(state, SG, 0x08);
 }
 
 static int
@@ -312,6 +323,56 @@ command_of_another_kind_of_device__not_sent(void **state)
     assert_int_equal(sent(stand, 0xA5) + sent(stand, 0x2A), 0);
 }
 
+/* SPC-4, REPORT SUPPORTED OPERATION CODES: one operation code. */
+static void
+ask_about(struct stand *stand, uint8_t opcode, uint8_t support)
+{
+    UCHAR reply[4];
+    struct call call;
+
+    stand->support = support;
+    call_cdb(&call, FREE | SRB_FLAGS_DATA_IN,
+             CDB_OF(0xA3, 0x0C, 1, opcode, 0, 0, 0, 0, 0, 4, 0, 0));
+    call.srb.DataBuffer = reply;
+    call.srb.DataTransferLength = sizeof reply;
+    call_send(&call, stand->pdo);
+    call_wait(&call);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+}
+
+/* E7h is a maker's own to SAM, and WDK's SCSIOP_INIT_ELEMENT_RANGE. */
+static void
+code_of_makers__sent_to_a_device_that_says_what_it_means(void **state)
+{
+    struct stand *stand = *state;
+    struct call call;
+
+    give(stand, &call, 0xE7, 10);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_INVALID_REQUEST);
+    /* Another command; not known; in a manner of the maker's. */
+    ask_about(stand, 0x37, 3);
+    ask_about(stand, 0xE7, 1);
+    ask_about(stand, 0xE7, 5);
+    give(stand, &call, 0xE7, 10);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_INVALID_REQUEST);
+    assert_int_equal(sent(stand, 0xE7), 0);
+    ask_about(stand, 0xE7, 3);
+    give(stand, &call, 0xE7, 10);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+    assert_int_equal(sent(stand, 0xE7), 1);
+    /* As 37h is, without asking; and no other code becomes one by saying so. */
+    give(stand, &call, 0x37, 10);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+    ask_about(stand, 0xC5, 3);
+    give(stand, &call, 0xC5, 10);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_INVALID_REQUEST);
+    /* It may be another device now. */
+    ask_about(stand, 0xE7, 1);
+    give(stand, &call, 0xE7, 10);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_INVALID_REQUEST);
+    assert_int_equal(sent(stand, 0xE7), 1);
+}
+
 #define ON(test, stand) cmocka_unit_test_setup_teardown(test, stand, stand_free)
 
 int
@@ -324,6 +385,7 @@ main(void)
            iscsi_disk),
         ON(pass_through_of_no_row__not_sent__invalid_device_request, sg_disk),
         ON(command_of_another_kind_of_device__not_sent, sg_tape),
+        ON(code_of_makers__sent_to_a_device_that_says_what_it_means, sg_robot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
