@@ -553,6 +553,19 @@ static const struct hba_ops iscsi_ops = {
     .close = iscsi_close,
 };
 
+bool
+port_iscsi_is_up(const struct port_iscsi_config *config)
+{
+    struct iscsi_url *url;
+    bool up;
+
+    if (!NT_SUCCESS(parse(config, &url)))
+        return false;
+    up = iscsi_session_exists(config, url->portal, url->target);
+    iscsi_destroy_url(url);
+    return up;
+}
+
 NTSTATUS
 port_add_iscsi(PDRIVER_OBJECT driver, const struct port_iscsi_config *config,
                const char *name, PDEVICE_OBJECT *out_pdo)

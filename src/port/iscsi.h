@@ -133,6 +133,9 @@ NTSTATUS iscsi_session_get(const struct port_iscsi_config *config,
                            const char *portal, const char *target,
                            struct iscsi_session **out_session);
 void iscsi_session_put(struct iscsi_session *session);
+/* Any thread: there is one, and it is up. */
+bool iscsi_session_exists(const struct port_iscsi_config *config,
+                          const char *portal, const char *target);
 /* Any thread. */
 bool iscsi_session_is_up(struct iscsi_session *session);
 /* Where it leads, and why it is down. */

@@ -169,6 +169,20 @@ find_locked(const struct port_iscsi_config *config, const char *portal,
     return session;
 }
 
+bool
+iscsi_session_exists(const struct port_iscsi_config *config, const char *portal,
+                     const char *target)
+{
+    struct iscsi_session *session;
+    bool up;
+
+    pthread_mutex_lock(&registry_lock);
+    session = find_locked(config, portal, target);
+    up = session != NULL && iscsi_session_is_up(session);
+    pthread_mutex_unlock(&registry_lock);
+    return up;
+}
+
 NTSTATUS
 iscsi_session_get(const struct port_iscsi_config *config, const char *portal,
                   const char *target, struct iscsi_session **out_session)

@@ -50,6 +50,8 @@ struct port_iscsi_config {
 NTSTATUS port_add_iscsi(PDRIVER_OBJECT driver,
                         const struct port_iscsi_config *config,
                         const char *name, PDEVICE_OBJECT *out_pdo);
+/* Any thread.  Is there a session with its target, as another unit's? */
+bool port_iscsi_is_up(const struct port_iscsi_config *config);
 /* A device of this machine, as its finder opened it. */
 struct port_sg_device {
     int fd;                     /* /dev/sgN, for reading and writing, nonblocking */

@@ -100,6 +100,13 @@ url_of_unit(const char *url, unsigned address, char *out, size_t max)
     return len > 0 && (size_t) len < max && len <= ISCSI_URL_MAX;
 }
 
+bool
+config_unit_url(const struct ri_drive_config *section, unsigned address,
+                char *out, size_t max)
+{
+    return url_of_unit(section->url, address, out, max);
+}
+
 /* --- the list --------------------------------------------------------------- */
 
 static char *

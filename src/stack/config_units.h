@@ -22,6 +22,9 @@ bool config_is_all_units(const struct ri_drive_config *drive);
 /* Do both mean one unit?  A target's name is its own, by whichever portal. */
 bool config_is_same_unit(const struct ri_drive_config *one,
                          const struct ri_drive_config *other);
+/* The url of one of its units; FALSE: it is too long. */
+bool config_unit_url(const struct ri_drive_config *section, unsigned address,
+                     char *out, size_t max);
 /* Can the section mean a unit of this peripheral device type? */
 bool config_unit_fits(const struct ri_drive_config *section,
                       unsigned char type);

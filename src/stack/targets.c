@@ -4,8 +4,11 @@
  * A section whose url names no unit has a thread.  It asks the target for its
  * units when nobody could at the start, later and later; and again when a
  * session with it began, or one of its drives was told that the target's units
- * are others now.  What is new gets a drive, which begins like one that was
- * away; a drive whose unit is gone stays, and is away.
+ * are others now.  While nobody would be told, for nothing is asked of its tape
+ * drives and robots, it is asked every few seconds.  What is new gets a drive,
+ * which begins like one that was away; a drive whose unit is gone stays, and is
+ * away.  It is asked over the session that its drives have, else in one of its
+ * own.
  *
  * Drives are made one at a time (drives_lock, of the service), in places that
  * were kept for them: whoever reads the count sees what is before it whole.
@@ -25,12 +28,15 @@
 #include <unistd.h>
 
 #include "port/port.h"
+#include "stack/iscsi.h"
+#include "stack/tape_drive.h"
 
 /* Real time: a target does not wait for a clock that tests move. */
 #define PAUSE_FIRST_MS   1000
 #define PAUSE_LONGEST_MS 8000
 #define PAUSE_REFUSED_MS 64000 /* it answers, and that is no help */
 #define SETTLE_MS        250   /* several tell of one change */
+#define POLL_MS          5000  /* nobody would tell */
 
 struct target {
     struct ri_service *service;
@@ -39,7 +45,13 @@ struct target {
     int turned_fd, stop_fd;
     bool runs;
     pthread_t thread;
-    int pause_ms; /* the thread's */
+    struct iscsi_lent lent;
+
+    /* The thread's. */
+    int pause_ms;
+    struct unit_found lists[2][UNITS_MAX];
+    struct unit_found *units, *found; /* as it last said; as it says */
+    int unit_count;                   /* of `units`; -1: not asked yet */
 
     pthread_mutex_t lock;
     char why[RI_TEXT_MAX / 2]; /* its drives are not all there, or "" */
@@ -78,20 +90,47 @@ count_drives(const struct target *target, bool up)
     return n;
 }
 
+/* Disks and CD drives are given a command each second, by which they tell. */
+static bool
+would_be_told(const struct target *target)
+{
+    size_t count = drives_known(target->service);
+
+    for (size_t i = 0; i < count; i++) {
+        struct drive *drive = &target->service->drives[i];
+        struct port_unit_info unit;
+
+        if (drive->target != target || drive_fdo(drive) == NULL ||
+            is_tape(drive))
+            continue;
+        port_unit_info(drive->pdo, &unit);
+        if (!unit.away)
+            return true;
+    }
+    return false;
+}
+
 /* --- what is said of it ---------------------------------------------------------- */
+
+/* That it does not answer: they are away. */
+static bool
+drives_say(const struct target *target)
+{
+    return count_drives(target, false) > 0 && count_drives(target, true) == 0;
+}
 
 /* Once for each reason; a network has another one each time, for the same. */
 static void
 tell(struct target *target, const char *why, bool no_answer, bool refused)
 {
     const char *name = target->section.name;
-    bool news, has_drives = count_drives(target, false) > 0;
+    bool news, they_say = drives_say(target);
 
     pthread_mutex_lock(&target->lock);
     news = target->why[0] == '\0' || target->no_answer != no_answer ||
            target->refused != refused ||
            (!no_answer && strcmp(target->why, why) != 0);
-    news = news && !(no_answer && has_drives); /* they say it */
+    news = news && !(no_answer && they_say);
     snprintf(target->why, sizeof target->why, "%.*s",
              (int) sizeof target->why - 1, why);
     target->no_answer = no_answer;
@@ -242,22 +281,77 @@ take_units(struct target *target, const struct unit_found *units, size_t count)
     return -1;
 }
 
+/* Into `found`; their count, or -errno and why. */
+static int
+ask_units(struct target *target, bool looking, char *out_text, size_t text_max)
+{
+    size_t known =
+        looking && target->unit_count > 0 ? (size_t) target->unit_count : 0;
+    int count = -ENOTCONN;
+
+    if (looking || iscsi_lent_is_up(&target->lent))
+        count = iscsi_lent_units(&target->lent, target->units, known,
+                                 target->found, out_text, text_max);
+    if (looking || count >= 0 || count == -E2BIG)
+        return count;
+    return config_ask_units(&target->section, &target->stop_fd, target->found,
+                            out_text, text_max);
+}
+
+static void
+take_found(struct target *target, int count)
+{
+    struct unit_found *found = target->found;
+
+    target->found = target->units;
+    target->units = found;
+    target->unit_count = count;
+}
+
+static bool
+are_as_before(const struct target *target, int count)
+{
+    bool same = count == target->unit_count;
+
+    for (int i = 0; same && i < count; i++)
+        same = target->units[i].address == target->found[i].address &&
+               target->units[i].type == target->found[i].type;
+    return same;
+}
+
 static int
 ask(struct target *target)
 {
     char why[RI_TEXT_MAX / 2] = "";
-    struct unit_found units[UNITS_MAX];
-    int count = config_ask_units(&target->section, &target->stop_fd, units, why,
-                                 sizeof why);
+    int count = ask_units(target, false, why, sizeof why);
     bool refused = count == -EACCES || count == -EINVAL;
 
     if (__atomic_load_n(&target->service->stopping, __ATOMIC_ACQUIRE))
         return -1;
-    if (count >= 0)
-        return take_units(target, units, (size_t) count);
+    if (count >= 0) {
+        take_found(target, count);
+        return take_units(target, target->units, (size_t) count);
+    }
     tell(target, why, count != -E2BIG, refused);
     return pause_of(target, refused || count == -E2BIG ? PAUSE_REFUSED_MS
                                                        : PAUSE_LONGEST_MS);
+}
+
+/* Whether others are there, where nothing would tell: as ask, or `pause_ms`. */
+static int
+look(struct target *target, int pause_ms)
+{
+    char why[RI_TEXT_MAX / 2] = "";
+    int count;
+
+    if (would_be_told(target) || !iscsi_lent_is_up(&target->lent))
+        return pause_ms;
+    count = ask_units(target, true, why, sizeof why);
+    if (count < 0 || are_as_before(target, count) ||
+        __atomic_load_n(&target->service->stopping, __ATOMIC_ACQUIRE))
+        return pause_ms;
+    take_found(target, count);
+    return take_units(target, target->units, (size_t) count);
 }
 
 /* --- the thread ------------------------------------------------------------------------ */
@@ -292,7 +386,8 @@ run(void *context)
     int pause_ms = target->known ? -1 : ask(target);
 
     while (!__atomic_load_n(&target->service->stopping, __ATOMIC_ACQUIRE)) {
-        bool turned = wait_for_turn(target, pause_ms);
+        int wait_ms = pause_ms >= 0 && pause_ms < POLL_MS ? pause_ms : POLL_MS;
+        bool turned = wait_for_turn(target, wait_ms);
 
         if (turned)
             settle(target);
@@ -301,8 +396,11 @@ run(void *context)
         /* A session that ended will begin again. */
         if (turned && count_drives(target, true) == 0)
             pause_ms = PAUSE_REFUSED_MS;
-        else
+        else if (turned || pause_ms == wait_ms)
             pause_ms = ask(target);
+        else
+            pause_ms =
+                look(target, pause_ms < 0 ? pause_ms : pause_ms - wait_ms);
     }
     return NULL;
 }
@@ -338,6 +436,10 @@ target_new(struct ri_service *service, const struct ri_drive_config *section,
     target->section = *section;
     target->known = section->answered;
     target->pause_ms = PAUSE_FIRST_MS;
+    target->units = target->lists[0];
+    target->found = target->lists[1];
+    target->unit_count = -1;
+    iscsi_lent_init(&target->lent, service, &target->section);
     pthread_mutex_init(&target->lock, NULL);
     target->turned_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     target->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -392,8 +494,10 @@ target_turned(struct target *target)
 void
 targets_stop(struct ri_service *service)
 {
-    for (size_t i = 0; i < service->target_count; i++)
+    for (size_t i = 0; i < service->target_count; i++) {
         raise_fd(service->targets[i]->stop_fd);
+        iscsi_lent_stop(&service->targets[i]->lent);
+    }
 }
 
 void
@@ -414,6 +518,7 @@ targets_free(struct ri_service *service)
             close(target->turned_fd);
         if (target->stop_fd >= 0)
             close(target->stop_fd);
+        iscsi_lent_free(&target->lent);
         pthread_mutex_destroy(&target->lock);
         free(target->section.parameters);
         free(target);
@@ -436,8 +541,7 @@ fill(struct target *target, struct ri_drive_info *out)
     pthread_mutex_unlock(&target->lock);
     if (why[0] == '\0' && count_drives(target, false) > 0)
         return false;
-    /* Its drives say so themselves. */
-    if (no_answer && count_drives(target, false) > 0)
+    if (no_answer && drives_say(target))
         return false;
     snprintf(out->name, sizeof out->name, "%s", target->section.name);
     out->type = target->section.type;

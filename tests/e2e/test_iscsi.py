@@ -9,6 +9,7 @@ import errno
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -783,6 +784,54 @@ def test_all_units__asked_again_when_the_target_was_away(serve, target, media):
     target.start()
     s.mounted("ARCHIVE-A", "ARCHIVE-B")
     assert s.volume("ARCHIVE-B")["drive"] == "vault-3"
+
+
+def test_all_units__no_second_session__asked_over_the_one_there_is(
+        serve, target, media, clients):
+    """A target that lets nobody else in, as one for a single session."""
+    target.add(1, media.a)
+    target.start()
+    s = serve({"vault": all_of(target)})
+    s.mounted("ARCHIVE-A")
+    c = s.client("ARCHIVE-A")
+    clients.append(c)
+    first = c.read(0, 4096)
+    target.admin("--op", "unbind", "--mode", "target", "--tid", "1",
+                 "-I", "ALL")
+    done = subprocess.run([REINSERT, "probe", target.url(1)], text=True,
+                          capture_output=True, timeout=60 * SLOW, check=False)
+    assert done.returncode != 0, "a second session"
+    target.add(2, media.b)
+    s.mounted("ARCHIVE-B")
+    assert s.volume("ARCHIVE-B")["drive"] == "vault-2"
+    assert "cannot be asked" not in s.stderr()
+    assert "is away" not in s.stderr()
+    assert c.read(0, 4096) == first
+
+
+@pytest.mark.skipif(not shutil.which("tgtimg"), reason="needs tgtimg")
+def test_all_units__tape_drives_alone__new_units_are_found(serve, target,
+                                                           media, tmp_path):
+    """Nothing is sent to a tape drive that nobody uses: nothing tells."""
+    for n in (1, 2):
+        subprocess.run(["tgtimg", "--op", "new", "--device-type", "tape",
+                        "--barcode", f"TAPE000{n}", "--size", "4", "--type",
+                        "data", "--file", str(tmp_path / f"t{n}")],
+                       check=True, stdout=subprocess.DEVNULL)
+    target.add(1, tmp_path / "t1", "tape")
+    target.start()
+    s = serve({"vault": all_of(target), "d2": {}})
+    until(lambda: "vault-1" in s.drives(), "the tape drive")
+    target.add(2, tmp_path / "t2", "tape")
+    until(lambda: "vault-2" in s.drives(), "another")
+    assert s.drives()["vault-2"]["type"] == "tape"
+    target.add(3, media.a)
+    s.mounted("ARCHIVE-A")
+    # And it is told by the disk now, not looked for.
+    target.add(4, media.b)
+    s.mounted("ARCHIVE-B")
+    assert sorted(s.drives()) == ["d2", "vault-1", "vault-2", "vault-3",
+                                  "vault-4"]
 
 
 @pytest.mark.parametrize("when", ["away", "asked"])

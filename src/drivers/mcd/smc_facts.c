@@ -16,7 +16,7 @@
 #define PAGE_ROOM  252
 #define ROOM       0xFFFF /* some devices look at 16 bits of three bytes only */
 #define RANGE_37   0x37   /* INITIALIZE ELEMENT STATUS WITH RANGE */
-#define MAKERS_OWN 0xC0  /* SAM-5, 5.2.1: vendor specific from here on */
+#define MAKERS_OWN 0xC0   /* SAM-5, 5.2.1: vendor specific from here on */
 
 /* --- one command ------------------------------------------------------------ */
 

@@ -30,7 +30,7 @@ struct stand {
     /* The kernel's end of sg: a thread that carries commands out. */
     int peer;
     int device;
-    uint8_t type; /* of the device */
+    uint8_t type;    /* of the device */
     uint8_t support; /* ... and what it says of a command: SPC-4's SUPPORT */
     pthread_t thread;
     unsigned sent[256]; /* atomic; sg's */
