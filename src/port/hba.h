@@ -45,6 +45,7 @@ struct hba_info {
     bool prevented;
     bool away;                  /* there is no way to it now */
     bool refused;               /* ... for it lets us not in */
+    bool silent;                /* there is, and nothing comes back */
     bool gone;                  /* ... for its target has no such unit any more */
     bool may_be_away;           /* ... and that is no failure when it is made */
     bool shared;                /* others may be told of changes in our place */
@@ -75,7 +76,7 @@ struct hba_ops {
      * way: it is the end, nobody waits for what cannot be aborted. */
     void (*give_up)(void *hba);
     void (*info)(void *hba, struct hba_info *out_info);
-    /* PASSIVE; or NULL.  While it is away: why. */
+    /* PASSIVE; or NULL.  While it is away, or silent: why. */
     void (*why)(void *hba, char *out_text, size_t text_max);
     /* PASSIVE.  No command is under way; no event is raised after it. */
     void (*close)(void *hba);

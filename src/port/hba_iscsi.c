@@ -450,6 +450,8 @@ iscsi_info(void *hba, struct hba_info *out_info)
     out_info->gone = __atomic_load_n(&unit->gone, __ATOMIC_ACQUIRE);
     out_info->away = out_info->gone || !iscsi_session_is_up(unit->session);
     out_info->refused = iscsi_session_is_refused(unit->session);
+    out_info->silent =
+        !out_info->away && iscsi_session_is_silent(unit->session);
     out_info->may_be_away = unit->may_be_away;
 }
 

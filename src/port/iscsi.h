@@ -95,7 +95,10 @@ struct iscsi_session {
     uint64_t functions_ms;      /* ... by then the session is given up */
     uint32_t isid;              /* the same each time: see session_new */
     uint64_t next_ms;           /* down: the next attempt; else the deadline of
-                                 * the login, or the next sign of life */
+                                 * the login, or the next look for signs of life */
+    bool heard;                 /* something came since the last look */
+    bool silent;                /* atomic: nor when it was asked to answer; ... */
+    uint64_t asked_ms;          /* ... then; 0: it is not asked */
     unsigned pause_ms;          /* between attempts */
 };
 
@@ -138,7 +141,9 @@ bool iscsi_session_exists(const struct port_iscsi_config *config,
                           const char *portal, const char *target);
 /* Any thread. */
 bool iscsi_session_is_up(struct iscsi_session *session);
-/* Where it leads, and why it is down. */
+/* Any thread: it is up, and the target has stopped to answer. */
+bool iscsi_session_is_silent(struct iscsi_session *session);
+/* Where it leads, and why it is down, or what is wrong with it. */
 void iscsi_session_why(struct iscsi_session *session, char *out_text,
                        size_t text_max);
 /* Any thread: it is there, and lets us not in. */

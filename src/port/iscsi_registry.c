@@ -90,6 +90,12 @@ iscsi_session_is_up(struct iscsi_session *session)
 }
 
 bool
+iscsi_session_is_silent(struct iscsi_session *session)
+{
+    return __atomic_load_n(&session->silent, __ATOMIC_RELAXED);
+}
+
+bool
 iscsi_session_is_refused(struct iscsi_session *session)
 {
     bool refused;
@@ -109,6 +115,9 @@ iscsi_session_why(struct iscsi_session *session, char *out_text,
         snprintf(out_text, text_max, "%s at %s: %s", session->target,
                  session->portal,
                  session->error[0] != '\0' ? session->error : "no answer");
+    else if (iscsi_session_is_silent(session))
+        snprintf(out_text, text_max, "%s at %s: no answer, nor a sign of life",
+                 session->target, session->portal);
     pthread_mutex_unlock(&session->lock);
 }
 

@@ -33,8 +33,9 @@
 #define PAUSE_FIRST_MS   250
 #define PAUSE_LONGEST_MS 8000
 #define PAUSE_REFUSED_MS 64000 /* ... as long as we are refused */
-#define LIFE_MS          5000  /* between signs of life */
-#define LIFE_MISSING     3     /* so many without an answer: it is gone */
+#define LIFE_MS          2000  /* of silence: it is asked for a sign of life */
+#define SILENT_MS        1000  /* ... without one: that is told */
+#define GONE_MS          5000  /* ... still: it is given up */
 #define FUNCTION_MS      3000  /* for task management to be answered */
 #define BURST_BYTES      (256u * 1024)
 
@@ -67,9 +68,12 @@ say_why(struct iscsi_session *session, const char *what)
     const char *text =
         session->iscsi != NULL ? iscsi_get_error(session->iscsi) : "";
 
-    /* libiscsi's word for what it was told not to do. */
+    /* libiscsi's word for what it was told not to do; what a unit said, which
+     * is no reason. */
     if (strstr(text, "reconnect") != NULL)
         text = session->state == ISCSI_UP ? "" : "cannot be reached";
+    else if (strstr(text, "SENSE KEY") != NULL)
+        text = "";
     pthread_mutex_lock(&session->lock);
     session->refused = session->refusal;
     iscsi_login_why(session, what, text, session->error, sizeof session->error);
@@ -94,6 +98,12 @@ for_each_unit(struct iscsi_session *session, void (*fn)(struct iscsi_unit *))
 }
 
 static void connect_to_target(struct iscsi_session *session);
+
+static void
+set_silent(struct iscsi_session *session, bool silent)
+{
+    __atomic_store_n(&session->silent, silent, __ATOMIC_RELAXED);
+}
 
 /* Cancels what is on its way.  A watcher that sleeps on the socket keeps it
  * open until it wakes: the target has to know now. */
@@ -127,6 +137,7 @@ go_down(struct iscsi_session *session, const char *why)
     disconnect(session);
     session->ended = false;
     session->functions = 0;
+    set_silent(session, false);
     for_each_unit(session, iscsi_unit_over);
     longest = iscsi_login_is_ours(session->refusal) ? PAUSE_REFUSED_MS
                                                     : PAUSE_LONGEST_MS;
@@ -154,6 +165,8 @@ logged_in(struct iscsi_context *iscsi, int status, void *data, void *context)
     iscsi_login_good(session);
     session->pause_ms = PAUSE_FIRST_MS;
     session->next_ms = now_ms() + LIFE_MS;
+    session->heard = false;
+    session->asked_ms = 0;
     set_state(session, ISCSI_UP);
     for_each_unit(session, iscsi_unit_up);
 }
@@ -224,6 +237,40 @@ nop_done(struct iscsi_context *iscsi, int status, void *data, void *context)
     (void) context;
 }
 
+/* Something is there that was not taken in yet: we were slow, not the target. */
+static bool
+has_input(struct iscsi_session *session)
+{
+    struct pollfd input = { .fd = iscsi_get_fd(session->iscsi),
+                            .events = POLLIN };
+
+    return poll(&input, 1, 0) > 0;
+}
+
+/*
+ * Whatever comes is one; who is asked for one, and gives none, has stopped or
+ * cannot be reached.  More than the five seconds in which TCP brings again what
+ * was lost on the way, less than a command's time limit.
+ */
+static void
+look_for_life(struct iscsi_session *session, uint64_t now)
+{
+    if (session->heard || (session->asked_ms != 0 && has_input(session))) {
+        session->heard = false;
+        session->asked_ms = 0;
+        session->next_ms = now + LIFE_MS;
+    } else if (session->asked_ms == 0) {
+        iscsi_nop_out_async(session->iscsi, nop_done, NULL, 0, NULL);
+        session->asked_ms = now;
+        session->next_ms = now + SILENT_MS;
+    } else if (now < session->asked_ms + GONE_MS) {
+        set_silent(session, true);
+        session->next_ms = session->asked_ms + GONE_MS;
+    } else {
+        go_down(session, "the target does not answer");
+    }
+}
+
 /* What is due by the clock; in how many ms something is next. */
 static int
 by_the_clock(struct iscsi_session *session)
@@ -242,12 +289,9 @@ by_the_clock(struct iscsi_session *session)
         iscsi_login_begin(session);
         connect_to_target(session);
     } else if (session->state == ISCSI_CONNECTING) {
-        go_down(session, "login");
-    } else if (iscsi_get_nops_in_flight(session->iscsi) >= LIFE_MISSING) {
-        go_down(session, "the target does not answer");
+        go_down(session, "the target does not answer the login");
     } else {
-        iscsi_nop_out_async(session->iscsi, nop_done, NULL, 0, NULL);
-        session->next_ms = now + LIFE_MS;
+        look_for_life(session, now);
     }
     now = now_ms();
     return session->next_ms > now ? (int) (session->next_ms - now) : 0;
@@ -370,6 +414,11 @@ serve(struct iscsi_session *session, short ready)
     if (!session->ended && ready != 0 &&
         iscsi_service(session->iscsi, ready) < 0)
         return false;
+    if (ready & POLLIN) {
+        session->heard = true;
+        if (session->silent)
+            set_silent(session, false);
+    }
     return !session->ended && !closed;
 }
 

@@ -124,6 +124,7 @@ struct port_unit_info {
     bool locked;                /* PREVENT MEDIUM REMOVAL in force */
     bool away;                  /* there is no way to it now */
     bool refused;               /* ... for its target lets us not in */
+    bool silent;                /* it is not away, and has stopped to answer */
     bool gone;                  /* ... for its target has it no more */
     bool shared;                /* others may be told of changes in our place */
     bool frozen;                /* the queue */

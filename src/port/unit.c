@@ -342,6 +342,7 @@ port_unit_info(PDEVICE_OBJECT pdo, struct port_unit_info *out_info)
     info.locked = hba.prevented;
     info.away = hba.away;
     info.refused = hba.refused;
+    info.silent = hba.silent;
     info.gone = hba.gone;
     info.shared = hba.shared;
     info.last_answer_ms =

@@ -85,8 +85,9 @@ why_now(struct drive *drive, const struct port_unit_info *unit, char *text,
 
     port_unit_why(drive->pdo, why, sizeof why);
     snprintf(text + len, text_max - len,
-             unit->refused ? "; its target lets us not in now (%s)"
-                           : "; it is away now (%s)",
+             unit->refused  ? "; its target lets us not in now (%s)"
+             : unit->silent ? "; its target has stopped to answer (%s)"
+                            : "; it is away now (%s)",
              why[0] != '\0' ? why : "it is not there");
 }
 
@@ -127,7 +128,7 @@ fill_evidence(struct drive *drive, struct ri_drive_info *out)
                  "times",
                  seen.came_silently, seen.sizes);
     port_unit_info(drive->pdo, &unit);
-    if (unit.away)
+    if (unit.away || unit.silent)
         why_now(drive, &unit, out->changes_why, sizeof out->changes_why);
     else if (seen.asked)
         snprintf(out->changes_why + strlen(out->changes_why),
@@ -215,6 +216,8 @@ fill_drive(struct ri_service *service, struct drive *drive,
     if (drive->device == NULL)
         fill_real(drive, volume, out);
     tape_fill_drive(drive, out);
+    if (unit.silent)
+        snprintf(out->state, sizeof out->state, "no answer");
 }
 
 int

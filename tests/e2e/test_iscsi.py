@@ -113,6 +113,35 @@ def test_P2_P3_target_dies_and_comes_back(one, target, media, tmp_path):
         fio.close()
 
 
+def test_P3_P7_target_stops_under_a_write__told_then_asked__and_on_by_itself(
+        one, target, media):
+    """It is there, and answers nothing: what is on its way has no end.  A
+    medium that is locked is not verified first."""
+    s, c = one
+    at, _ = volumes.extent(media.a)
+    c.write(at, b"x" * 4096)
+    until(lambda: s.drives()["d1"]["locked"], "the lock")
+    target.process.send_signal(signal.SIGSTOP)
+    try:
+        writing = c.write_on(at, b"y" * 4096)
+        until(lambda: s.drives()["d1"]["state"] == "no answer", "told")
+        seen = s.drives()["d1"]
+        assert "has stopped to answer" in seen["changes_why"]
+        question = s.one_prompt("ARCHIVE-A")
+        assert "iSCSI target of drive d1" in question["text"]
+        assert "does not answer" in question["text"]
+        until(lambda: s.drives()["d1"]["state"] == "away", "away")
+        assert "the target does not answer" in s.drives()["d1"]["changes_why"]
+        writing.waits(0.3)
+    finally:
+        target.process.send_signal(signal.SIGCONT)
+    s.no_prompt()
+    writing.good()
+    c.flush()
+    assert bytes_at(media.a, at, 4096) == b"y" * 4096
+    assert s.drives()["d1"]["state"] == "ready"
+
+
 @pytest.mark.parametrize("image, kind, name",
                          [("a", "disk", "ARCHIVE-A"), ("cd", "cd", "DISC")])
 def test_P3_P7_target_away__told__and_on_by_itself(
@@ -799,7 +828,7 @@ def test_all_units__no_second_session__asked_over_the_one_there_is(
     target.admin("--op", "unbind", "--mode", "target", "--tid", "1",
                  "-I", "ALL")
     done = subprocess.run([REINSERT, "probe", target.url(1)], text=True,
-                          capture_output=True, timeout=60 * SLOW, check=False)
+                          capture_output=True, timeout=HANG, check=False)
     assert done.returncode != 0, "a second session"
     target.add(2, media.b)
     s.mounted("ARCHIVE-B")

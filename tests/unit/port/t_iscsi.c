@@ -544,6 +544,75 @@ P1__target_falls_silent__abort_ends_with_the_session(void **state)
     UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
 }
 
+/* A command without a time limit, as a tape's that may take an hour. */
+static void
+P3_P7__target_falls_silent__told__given_up_within_seconds(void **state)
+{
+    struct wire *wire = *state;
+    struct port_unit_info info;
+    struct call call;
+    char why[256];
+
+    transfer(wire, &call, 0x2A, 0, 1);
+    call.srb.TimeOutValue = 0;
+    __atomic_store_n(&wire->target.deaf, true, __ATOMIC_RELEASE);
+    call_send(&call, wire->pdo);
+    UNTIL(info_of(&(struct rig){ .pdo = wire->pdo }).silent);
+    assert_true(call_waits(&call));
+    port_unit_info(wire->pdo, &info);
+    assert_false(info.away);
+    port_unit_why(wire->pdo, why, sizeof why);
+    assert_non_null(strstr(why, "no answer, nor a sign of life"));
+    UNTIL(KeReadStateEvent(&call.done) != 0);
+    call_wait(&call);
+    assert_lost_with_session(&call);
+    port_unit_info(wire->pdo, &info);
+    assert_true(info.away);
+    assert_false(info.silent);
+    port_unit_why(wire->pdo, why, sizeof why);
+    assert_non_null(strstr(why, ": the target does not answer"));
+    assert_null(strstr(why, "SENSE"));
+    __atomic_store_n(&wire->target.deaf, false, __ATOMIC_RELEASE);
+    UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).away);
+}
+
+static bool
+read_is_not_answered(struct target *target, const struct pdu *in)
+{
+    (void) target;
+    return in->head[32] == 0x28;
+}
+
+/* Signs of life are enough: a command may take as long as it needs.  And a
+ * moment without any is over with the first. */
+static void
+slow_command__signs_of_life__stays_on_its_way(void **state)
+{
+    struct wire *wire = *state;
+    unsigned pings = __atomic_load_n(&wire->target.pings, __ATOMIC_ACQUIRE);
+    struct call call, other;
+
+    answers_by(wire, read_is_not_answered);
+    transfer(wire, &call, 0x28, 0, 0);
+    call.srb.TimeOutValue = 0;
+    call_send(&call, wire->pdo);
+    UNTIL(__atomic_load_n(&wire->target.pings, __ATOMIC_ACQUIRE) >= pings + 3);
+    assert_true(call_waits(&call));
+    __atomic_store_n(&wire->target.deaf, true, __ATOMIC_RELEASE);
+    UNTIL(info_of(&(struct rig){ .pdo = wire->pdo }).silent);
+    __atomic_store_n(&wire->target.deaf, false, __ATOMIC_RELEASE);
+    answers_by(wire, NULL);
+    transfer(wire, &other, 0x28, 1, 0);
+    call_send(&other, wire->pdo);
+    UNTIL(!info_of(&(struct rig){ .pdo = wire->pdo }).silent);
+    assert_true(call_waits(&call));
+    assert_int_equal(__atomic_load_n(&wire->target.sessions, __ATOMIC_ACQUIRE),
+                     1);
+    port_give_up(wire->pdo);
+    call_wait(&call);
+    call_wait(&other);
+}
+
 /* libiscsi takes it for an error, and forgets the command. */
 static bool
 data_where_none_is_due(struct target *target, const struct pdu *in)
@@ -888,6 +957,8 @@ main(void)
         WIRED(P1__reset_by_another_initiator__what_was_locked_is_not),
         WIRED(P1__session_lost_in_a_write__is_not_sent_again),
         WIRED(P1__target_falls_silent__abort_ends_with_the_session),
+        WIRED(P3_P7__target_falls_silent__told__given_up_within_seconds),
+        WIRED(slow_command__signs_of_life__stays_on_its_way),
         WIRED(strange_answer__abort_ends_it_all_the_same),
         ALONE(away_at_first__made_all_the_same__known_when_it_comes),
         ALONE(no_unit_at_first__asked_again__is_one),

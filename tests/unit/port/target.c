@@ -232,6 +232,7 @@ answer(struct target *target, const struct pdu *in)
             data_out(target, in);
         break;
     case PDU_NOP_OUT:
+        __atomic_fetch_add(&target->pings, 1, __ATOMIC_RELEASE);
         if (get32(in->head + 16) != 0xFFFFFFFF)
             plain(target, in, 0x20);
         break;

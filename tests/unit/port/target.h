@@ -55,6 +55,7 @@ struct target {
     unsigned sessions;          /* atomic: logins so far, ... */
     unsigned attempts;          /* atomic: ... and those that were refused */
     unsigned sent[256];         /* atomic: commands so far, by operation code */
+    unsigned pings;             /* atomic: signs of life that were asked for */
 };
 
 void target_start(struct target *target);
