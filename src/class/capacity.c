@@ -1,14 +1,22 @@
 /*
- * capacity.c - how large the medium is, for this attention number
+ * capacity.c - how large the medium is, for this attention number; how much is
+ * moved at once
  *
  * Known capacity belongs to one attention number: note_attention forgets it,
  * and a reply is stored only if nothing happened since it was asked for.
+ *
+ * A drive that was away may be back at another adapter or portal, with other
+ * limits.  Whoever uses a medium asks for its capacity first, by control code:
+ * then the adapter is asked again, too, and, if it does not know them, the drive
+ * itself (SBC-3: block limits VPD page).
  *
  * SPDX-License-Identifier: MIT
  */
 #include "class/class_internal.h"
 
-enum { STAGE_TEN, STAGE_SIXTEEN };
+enum { STAGE_TEN, STAGE_SIXTEEN, STAGE_LIMITS };
+
+#define LIMITS_BYTES 44
 
 VOID NTAPI
 class_capacity_command(struct class_request *request, BOOLEAN sixteen)
@@ -91,6 +99,69 @@ class_capacity_reply(struct class_request *request, BOOLEAN sixteen)
     store(request->dev, stamp, class_get_be32(reply + 4),
           (ULONGLONG) class_get_be32(reply) + 1);
     return TRUE;
+}
+
+/* --- how much at once ------------------------------------------------------- */
+
+VOID NTAPI
+class_limits_command(struct class_request *request)
+{
+    static const UCHAR cdb[6] = { SCSIOP_INQUIRY, 1, VPD_BLOCK_LIMITS, 0,
+                                  LIMITS_BYTES };
+
+    class_command(request, cdb, sizeof cdb, request->small, LIMITS_BYTES,
+                  FALSE);
+}
+
+VOID NTAPI
+class_take_adapter(class_device *dev, const STORAGE_ADAPTER_DESCRIPTOR *adapter)
+{
+    ULONG most = adapter->MaximumTransferLength;
+
+    most = most >= 0x10000     ? most & ~0xffffu
+           : most >= PAGE_SIZE ? most & ~(PAGE_SIZE - 1u)
+                               : PAGE_SIZE;
+    dev->adapter_most = most;
+    if (!dev->asks_device ||
+        most < __atomic_load_n(&dev->max_transfer, __ATOMIC_RELAXED))
+        __atomic_store_n(&dev->max_transfer, most, __ATOMIC_RELAXED);
+}
+
+/* A drive that answers with no such page has no limit, as one that says 0. */
+static void
+take_limits(struct class_request *request, NTSTATUS status)
+{
+    class_device *dev = request->dev;
+    const UCHAR *page = request->small;
+    ULONG len = NT_SUCCESS(status) ? request->srb.DataTransferLength : 0;
+    ULONGLONG most = 0;
+
+    if (!NT_SUCCESS(status) && status != STATUS_INVALID_DEVICE_REQUEST)
+        return; /* it stays what it was */
+    if (len >= 12 && page[1] == VPD_BLOCK_LIMITS)
+        most = (ULONGLONG) class_get_be32(page + 8)
+               << __atomic_load_n(&dev->capacity.shift, __ATOMIC_RELAXED);
+    if (most >= 0x10000)
+        most &= ~0xffffull;
+    if (most == 0 || most > dev->adapter_most)
+        most = dev->adapter_most;
+    __atomic_store_n(&dev->max_transfer, (ULONG) most, __ATOMIC_RELAXED);
+    if (len != 0 && page[1] == VPD_BLOCK_LIMITS)
+        class_unmap_limits(request, TRUE);
+}
+
+static void
+ask_adapter(class_device *dev)
+{
+    STORAGE_PROPERTY_ID id = StorageAdapterProperty;
+    PSTORAGE_ADAPTER_DESCRIPTOR adapter;
+
+    if (KeGetCurrentIrql() != PASSIVE_LEVEL ||
+        !NT_SUCCESS(ClassGetDescriptor(
+            dev->lower, &id, (PSTORAGE_DESCRIPTOR_HEADER *) &adapter)))
+        return;
+    class_take_adapter(dev, adapter);
+    ExFreePool(adapter);
 }
 
 /* --- the control code ----------------------------------------------------- */
@@ -225,11 +296,19 @@ capacity_finish(struct class_request *request, NTSTATUS *status)
     class_device *dev = request->dev;
     KIRQL irql;
 
-    if (!NT_SUCCESS(*status))
+    if (request->stage == STAGE_LIMITS) {
+        take_limits(request, *status);
+        *status = STATUS_SUCCESS;
+    } else if (!NT_SUCCESS(*status)) {
         return NEXT_COMPLETE;
-    if (!class_capacity_reply(request, request->stage == STAGE_SIXTEEN)) {
+    } else if (!class_capacity_reply(request,
+                                     request->stage == STAGE_SIXTEEN)) {
         request->stage = STAGE_SIXTEEN;
         class_capacity_command(request, TRUE);
+        return NEXT_SEND;
+    } else if (dev->asks_device) {
+        request->stage = STAGE_LIMITS;
+        class_limits_command(request);
         return NEXT_SEND;
     }
     KeAcquireSpinLock(&dev->change_lock, &irql);
@@ -256,6 +335,7 @@ class_read_capacity(class_device *dev, PIRP irp)
     request->finish = capacity_finish;
     request->flags |= REQ_STAMPED | REQ_VERIFY_RETRY;
     request->retries = 1;
+    ask_adapter(dev);
     class_capacity_command(request, FALSE);
     return class_send(request);
 }

@@ -104,7 +104,9 @@ struct _CLASS_PRIVATE_FDO_DATA {
     ULONG attention;            /* atomic; see note_attention */
     LONG due;                   /* atomic, CLASS_DUE_: looked at whenever an IRP
                                  * is completed */
-    ULONG max_transfer;         /* bytes, multiple of every block size */
+    ULONG max_transfer;         /* atomic: bytes, of both the next two */
+    ULONG adapter_most;         /* ... multiple of every block size */
+    BOOLEAN asks_device;        /* nobody below knows its own limit */
     BOOLEAN removable;
     BOOLEAN hotplug;            /* the drive may be pulled */
     BOOLEAN read_only_type;     /* CD: nothing to flush */
@@ -365,6 +367,11 @@ extern const ULONG class_control_count;
 /* capacity.c */
 VOID NTAPI class_capacity_command(struct class_request *request,
                                   BOOLEAN sixteen);
+/* Puts INQUIRY for the block limits page (SBC-3) into the SRB. */
+VOID NTAPI class_limits_command(struct class_request *request);
+/* What the adapter takes at once, now. */
+VOID NTAPI class_take_adapter(class_device *dev,
+                              const STORAGE_ADAPTER_DESCRIPTOR *adapter);
 /* Reads the reply in request->small.  FALSE: ask again with sixteen. */
 BOOLEAN NTAPI class_capacity_reply(struct class_request *request,
                                    BOOLEAN sixteen);
@@ -449,6 +456,8 @@ class_control_fn class_media_serial, class_persistent_in,
 
 /* provision.c */
 NTSTATUS NTAPI class_manage_data_set(class_device *dev, PIRP irp);
+/* The reply of class_limits_command, in `small`: limits of UNMAP. */
+VOID NTAPI class_unmap_limits(struct class_request *request, BOOLEAN good);
 
 /* passthru.c */
 NTSTATUS NTAPI class_pass_through(class_device *dev, PIRP irp);

@@ -45,11 +45,11 @@ static void
 use_descriptors(class_device *dev)
 {
     PFUNCTIONAL_DEVICE_EXTENSION ext = dev->ext;
-    ULONG most = ext->AdapterDescriptor->MaximumTransferLength;
 
-    dev->max_transfer = most >= 0x10000     ? most & ~0xffffu
-                        : most >= PAGE_SIZE ? most & ~(PAGE_SIZE - 1u)
-                                            : PAGE_SIZE;
+    class_take_adapter(dev, ext->AdapterDescriptor);
+    /* Linux asks the disks that it has; a target's are asked by nobody else. */
+    dev->asks_device =
+        ext->AdapterDescriptor->BusType == BusTypeiScsi && !dev->read_only_type;
     dev->removable = ext->DeviceDescriptor->RemovableMedia != 0;
     if (dev->removable)
         dev->fdo->Characteristics |= FILE_REMOVABLE_MEDIA;

@@ -48,7 +48,6 @@ is_trim(const struct class_request *request)
 static BOOLEAN
 ask_first(struct class_request *request)
 {
-    static const UCHAR limits[6] = { SCSIOP_INQUIRY, 1, 0xB0, 0, 44 };
     class_device *dev = request->dev;
 
     if (!__atomic_load_n(&dev->capacity.valid, __ATOMIC_ACQUIRE)) {
@@ -60,15 +59,14 @@ ask_first(struct class_request *request)
     }
     if (!__atomic_load_n(&dev->limits_known, __ATOMIC_ACQUIRE)) {
         request->stage = STAGE_LIMITS;
-        class_command(request, limits, sizeof limits, request->small, 44,
-                      FALSE);
+        class_limits_command(request);
         return TRUE;
     }
     return FALSE;
 }
 
-static void
-read_limits(struct class_request *request, BOOLEAN good)
+VOID NTAPI
+class_unmap_limits(struct class_request *request, BOOLEAN good)
 {
     class_device *dev = request->dev;
     const UCHAR *page = request->small;
@@ -329,7 +327,7 @@ data_set_finish(struct class_request *request, NTSTATUS *status)
 {
     if (request->stage == STAGE_LIMITS &&
         (NT_SUCCESS(*status) || *status == STATUS_INVALID_DEVICE_REQUEST)) {
-        read_limits(request, NT_SUCCESS(*status));
+        class_unmap_limits(request, NT_SUCCESS(*status));
         request->stage = STAGE_WORK;
         return NEXT_SEND;
     }

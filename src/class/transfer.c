@@ -326,5 +326,6 @@ class_read_write(PDEVICE_OBJECT fdo, PIRP irp)
         return refuse(dev, irp, STATUS_INVALID_PARAMETER);
     if (driver_takes(dev, irp, &status))
         return status;
-    return class_transfer(fdo, irp, dev->max_transfer);
+    return class_transfer(
+        fdo, irp, __atomic_load_n(&dev->max_transfer, __ATOMIC_RELAXED));
 }

@@ -31,11 +31,12 @@ static NTSTATUS
 adapter_descriptor(struct port_unit *unit, PIRP irp)
 {
     const struct hba_ops *ops = unit->ops;
+    ULONG most = port_unit_limit(unit);
     STORAGE_ADAPTER_DESCRIPTOR adapter = {
         .Version = sizeof adapter,
         .Size = sizeof adapter,
-        .MaximumTransferLength = unit->max_transfer_bytes,
-        .MaximumPhysicalPages = unit->max_transfer_bytes / PAGE_SIZE + 1,
+        .MaximumTransferLength = most,
+        .MaximumPhysicalPages = most / PAGE_SIZE + 1,
         .AlignmentMask = ops->alignment_mask,
         .CommandQueueing = TRUE,
         .BusType = ops->bus_type,
@@ -140,10 +141,11 @@ get_address(struct port_unit *unit, PIRP irp)
 static NTSTATUS
 get_capabilities(struct port_unit *unit, PIRP irp)
 {
+    ULONG most = port_unit_limit(unit);
     IO_SCSI_CAPABILITIES capabilities = {
         .Length = sizeof capabilities,
-        .MaximumTransferLength = unit->max_transfer_bytes,
-        .MaximumPhysicalPages = unit->max_transfer_bytes / PAGE_SIZE + 1,
+        .MaximumTransferLength = most,
+        .MaximumPhysicalPages = most / PAGE_SIZE + 1,
         .AlignmentMask = unit->ops->alignment_mask,
         .TaggedQueuing = TRUE,
     };

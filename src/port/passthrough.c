@@ -80,7 +80,7 @@ within(ULONG_PTR offset, ULONG length, ULONG total)
 }
 
 static NTSTATUS
-check(const struct port_unit *unit, PIRP irp, BOOLEAN direct)
+check(struct port_unit *unit, PIRP irp, BOOLEAN direct)
 {
     PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
     const SCSI_PASS_THROUGH *record = irp->AssociatedIrp.SystemBuffer;
@@ -94,7 +94,7 @@ check(const struct port_unit *unit, PIRP irp, BOOLEAN direct)
     if (out < sizeof *record || record->CdbLength == 0 ||
         record->CdbLength > sizeof record->Cdb ||
         record->DataIn > SCSI_IOCTL_DATA_UNSPECIFIED ||
-        record->DataTransferLength > unit->max_transfer_bytes ||
+        record->DataTransferLength > port_unit_limit(unit) ||
         record->TimeOutValue > TIME_LIMIT_MAX_S)
         return STATUS_INVALID_PARAMETER;
     if (record->SenseInfoLength != 0 &&

@@ -59,7 +59,6 @@ struct port_unit {
     void *hba;
     uint64_t last_answer_ms;    /* atomic */
     PDEVICE_OBJECT pdo;
-    uint32_t max_transfer_bytes;    /* fixed once it is known */
 
     /* Held over no call to the adapter and no completion. */
     KSPIN_LOCK lock;
@@ -168,6 +167,9 @@ NTSTATUS port_pass_through(PDEVICE_OBJECT pdo, PIRP irp);
 
 /* unit.c */
 void port_unit_stop(struct port_unit *unit);
+/* <= DISPATCH.  What can be moved at once: one that was away may be back with
+ * another limit. */
+uint32_t port_unit_limit(struct port_unit *unit);
 
 NTSTATUS NTAPI port_srb_ntstatus(const SCSI_REQUEST_BLOCK *srb);
 /* Completes with status and information; returns status. */

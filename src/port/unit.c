@@ -125,15 +125,14 @@ is_no_unit(const INQUIRYDATA *inquiry)
            inquiry->DeviceType == NO_DEVICE_TYPE;
 }
 
-static void
-take_limit(struct port_unit *unit)
+uint32_t
+port_unit_limit(struct port_unit *unit)
 {
     struct hba_info info = { 0 };
 
     unit->ops->info(unit->hba, &info);
-    unit->max_transfer_bytes = info.max_transfer_bytes != 0
-                                   ? info.max_transfer_bytes
-                                   : unit->ops->max_transfer_bytes;
+    return info.max_transfer_bytes != 0 ? info.max_transfer_bytes
+                                        : unit->ops->max_transfer_bytes;
 }
 
 static NTSTATUS
@@ -158,7 +157,6 @@ identify(struct port_unit *unit)
         RtlCopyMemory(unit->serial, page + 4, len);
         unit->serial[len] = '\0';
     }
-    take_limit(unit);
     __atomic_store_n(&unit->kind, cdb_kind_of(unit->inquiry.DeviceType),
                      __ATOMIC_RELAXED);
     __atomic_store_n(&unit->known, TRUE, __ATOMIC_RELEASE);
@@ -230,7 +228,6 @@ port_unit_new(PDRIVER_OBJECT driver, const struct hba_ops *ops,
         return status;
     }
     ops->info(unit->hba, &info);
-    take_limit(unit);
     InterlockedOr((LONG volatile *) &pdo->Flags,
                   DO_DIRECT_IO | DO_BUS_ENUMERATED_DEVICE);
     InterlockedAnd((LONG volatile *) &pdo->Flags, ~DO_DEVICE_INITIALIZING);

@@ -113,7 +113,7 @@ pass(struct spy *spy, PIRP irp)
     return IoCallDriver(spy->lower, irp);
 }
 
-bool spy_refuses_events, spy_says_fixed;
+bool spy_refuses_events, spy_says_fixed, spy_says_remote;
 PDRIVER_OBJECT rig_driver;
 
 static NTSTATUS NTAPI
@@ -172,20 +172,42 @@ descriptor_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 }
 
 static NTSTATUS NTAPI
+adapter_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    PSTORAGE_ADAPTER_DESCRIPTOR reply = irp->AssociatedIrp.SystemBuffer;
+    const struct rig *rig = context;
+
+    if (irp->PendingReturned)
+        IoMarkIrpPending(irp);
+    if (irp->IoStatus.Information < sizeof *reply)
+        return STATUS_SUCCESS;
+    if (rig->remote)
+        reply->BusType = BusTypeiScsi;
+    if (rig->adapter_most != 0)
+        reply->MaximumTransferLength = rig->adapter_most;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI
 spy_control(PDEVICE_OBJECT device, PIRP irp)
 {
     PIO_STACK_LOCATION at = IoGetCurrentIrpStackLocation(irp);
     PSTORAGE_PROPERTY_QUERY query = irp->AssociatedIrp.SystemBuffer;
-    struct spy *spy = &rig_of(device)->spy;
+    struct rig *rig = rig_of(device);
+    PIO_COMPLETION_ROUTINE done = NULL;
 
-    if (!rig_of(device)->fixed ||
-        at->Parameters.DeviceIoControl.IoControlCode !=
-            IOCTL_STORAGE_QUERY_PROPERTY ||
-        query->PropertyId != StorageDeviceProperty)
-        return pass(spy, irp);
+    if (at->Parameters.DeviceIoControl.IoControlCode ==
+        IOCTL_STORAGE_QUERY_PROPERTY) {
+        if (query->PropertyId == StorageDeviceProperty && rig->fixed)
+            done = descriptor_done;
+        if (query->PropertyId == StorageAdapterProperty)
+            done = adapter_done;
+    }
+    if (done == NULL)
+        return pass(&rig->spy, irp);
     IoCopyCurrentIrpStackLocationToNext(irp);
-    IoSetCompletionRoutine(irp, descriptor_done, NULL, TRUE, TRUE, TRUE);
-    return IoCallDriver(spy->lower, irp);
+    IoSetCompletionRoutine(irp, done, rig, TRUE, TRUE, TRUE);
+    return IoCallDriver(rig->spy.lower, irp);
 }
 
 static NTSTATUS NTAPI
@@ -384,6 +406,7 @@ rig_new(void **state, const struct vscsi_config *config, bool medium)
                                                           : disk_driver;
 
     rig->fixed = spy_says_fixed;
+    rig->remote = spy_says_remote;
     snprintf(rig->name, sizeof rig->name, "drive%u", number++);
     own.name = rig->name;
     rig->drive = vscsi_new(&own);

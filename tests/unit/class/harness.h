@@ -114,6 +114,8 @@ struct rig {
     struct spy spy;
     char name[32];
     bool fixed;                 /* its medium is said not to be removable */
+    bool remote;                /* it is said to be a target's */
+    ULONG adapter_most;         /* what its adapter says it takes; 0: that */
 };
 
 struct outcome {
@@ -163,7 +165,7 @@ void rig_rule(struct rig *rig, const char *rule);
 
 /* Set before a rig is made: its port has no events; the drive is fixed. */
 extern bool spy_refuses_events;
-extern bool spy_says_fixed;
+extern bool spy_says_fixed, spy_says_remote;
 /* Set before a rig is made: its driver.  NULL: disk or cdrom. */
 extern PDRIVER_OBJECT rig_driver;
 

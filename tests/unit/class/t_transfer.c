@@ -205,6 +205,88 @@ long_transfer__splits_at_the_adapters_limit(void **state)
     assert_int_equal(spy_count(rig, SCSIOP_READ), 5);
 }
 
+/* Whoever goes on with a medium asks for its capacity first. */
+static unsigned
+parts_of_1_mib(struct rig *rig)
+{
+    STORAGE_READ_CAPACITY capacity;
+
+    assert_int_equal(control(rig, IOCTL_STORAGE_READ_CAPACITY, &capacity, 0,
+                             sizeof capacity, NULL)
+                         .status,
+                     STATUS_SUCCESS);
+    spy_reset(rig);
+    assert_int_equal(transfer(rig, IRP_MJ_READ, 0, data, MIB, NULL).information,
+                     MIB);
+    return spy_count(rig, SCSIOP_READ);
+}
+
+/* SBC-3: MAXIMUM TRANSFER LENGTH, in blocks; 0: none is told. */
+static unsigned
+parts_by_its_own_limit(struct rig *rig, ULONG blocks)
+{
+    struct answer page = { .opcode = SCSIOP_INQUIRY,
+                           .times = 1,
+                           .srb_status = SRB_STATUS_SUCCESS,
+                           .transferred = 44,
+                           .data = { 0, 0xB0, 0,
+                                     0x3C, [10] = (UCHAR) (blocks >> 8),
+                                     (UCHAR) blocks },
+                           .data_len = 12 };
+
+    spy_answer(rig, &page);
+    return parts_of_1_mib(rig);
+}
+
+static int
+rig_remote(void **state)
+{
+    int rc;
+
+    spy_says_remote = true;
+    rc = rig_disk(state);
+    spy_says_remote = false;
+    return rc;
+}
+
+/* It was away, and is back at another portal, or behind another controller. */
+static void
+limits__others_when_it_is_back__kept_to(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(parts_by_its_own_limit(rig, 256), 8);
+    assert_int_equal(parts_by_its_own_limit(rig, 64), 32);
+    assert_int_equal(parts_by_its_own_limit(rig, 13), 158);
+    /* More than the adapter takes; none; no such page. */
+    assert_int_equal(parts_by_its_own_limit(rig, 0xFFFF), 1);
+    assert_int_equal(parts_by_its_own_limit(rig, 256), 8);
+    assert_int_equal(parts_by_its_own_limit(rig, 0), 1);
+    assert_int_equal(parts_by_its_own_limit(rig, 256), 8);
+    spy_answer(rig, SENSE_ANSWER(SCSIOP_INQUIRY, 1, 5, 0x24, 0));
+    assert_int_equal(parts_of_1_mib(rig), 1);
+    /* Whichever is less. */
+    rig->adapter_most = 256 * 1024;
+    assert_int_equal(parts_by_its_own_limit(rig, 1024), 4);
+    assert_int_equal(parts_by_its_own_limit(rig, 256), 8);
+    rig->adapter_most = 0;
+    assert_int_equal(parts_by_its_own_limit(rig, 0), 1);
+}
+
+/* A drive of this machine: its adapter knows. */
+static void
+limits__adapter_says_others_when_it_is_back__kept_to(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(parts_of_1_mib(rig), 1);
+    rig->adapter_most = 128 * 1024;
+    assert_int_equal(parts_of_1_mib(rig), 8);
+    assert_int_equal(spy_count(rig, SCSIOP_INQUIRY), 0);
+    rig->adapter_most = 0;
+    assert_int_equal(parts_of_1_mib(rig), 1);
+}
+
 static void
 long_transfer__a_part_fails__no_further_part_is_sent(void **state)
 {
@@ -833,6 +915,8 @@ main(void)
         TEST(R59__while_the_flag_is_set__control_of_the_drive_works, rig_disk),
         TEST(write_and_read__all_sizes__what_was_written, rig_disk),
         TEST(long_transfer__splits_at_the_adapters_limit, rig_disk),
+        TEST(limits__others_when_it_is_back__kept_to, rig_remote),
+        TEST(limits__adapter_says_others_when_it_is_back__kept_to, rig_disk),
         TEST(long_transfer__a_part_fails__no_further_part_is_sent, rig_disk),
         TEST(yank_in_the_middle_of_a_split_transfer__no_media, rig_disk),
         TEST(past_the_end__nonexistent_sector, rig_disk),
