@@ -682,7 +682,7 @@ def test_P1_all_units__one_has_a_section_of_its_own__is_one_drive(
     until(lambda: "section of its own" in s.drives()["vault"]["changes_why"],
           "the reason")
     target.add(2, media.b)
-    s.mounted("ARCHIVE-B", seconds=90)
+    s.mounted("ARCHIVE-B")
     assert sorted(s.drives()) == ["own", "vault-2"]
     c = s.client("ARCHIVE-A")
     clients.append(c)
