@@ -252,6 +252,14 @@ find_ending(const struct iscsi_unit *unit)
     return NULL;
 }
 
+static void
+set_functions(struct iscsi_unit *unit, unsigned functions)
+{
+    unit->functions = functions;
+    if (functions == 0)
+        pthread_cond_broadcast(&unit->session->settled);
+}
+
 /*
  * Until the target says that a command is over it may still carry it out, after
  * whatever is sent next: only then it ends here.  A target that does not say so
@@ -264,7 +272,7 @@ tmf_done(struct iscsi_context *iscsi, int status, void *data, void *context)
     const uint32_t *response = data;
     struct iscsi_command *command;
 
-    unit->functions--;
+    set_functions(unit, unit->functions - 1);
     iscsi_session_got(unit->session);
     if (status == SCSI_STATUS_CANCELLED)
         return; /* the session is ending */
@@ -311,7 +319,7 @@ end_aborted(struct iscsi_unit *unit)
         iscsi_session_expects(unit->session);
         if (iscsi_task_mgmt_abort_task_async(iscsi, command->task, tmf_done,
                                              unit) != 0) {
-            unit->functions--;
+            set_functions(unit, unit->functions - 1);
             iscsi_session_got(unit->session);
             unit->session->broken = true;
         }
@@ -343,7 +351,7 @@ do_reset(struct iscsi_unit *unit)
     iscsi_session_expects(unit->session);
     if (iscsi_task_mgmt_async(iscsi, unit->lun, ISCSI_TM_LUN_RESET, 0xFFFFFFFF,
                               0, tmf_done, unit) != 0) {
-        unit->functions--;
+        set_functions(unit, unit->functions - 1);
         iscsi_session_got(unit->session);
         unit->session->broken = true;
     }
@@ -377,6 +385,7 @@ iscsi_unit_over(struct iscsi_unit *unit)
             command->status = SCSI_STATUS_CANCELLED;
         end_sent(command);
     }
+    set_functions(unit, 0);
     send_held(unit);
 }
 
@@ -389,7 +398,6 @@ iscsi_unit_turned(struct iscsi_unit *unit)
 void
 iscsi_unit_up(struct iscsi_unit *unit)
 {
-    unit->functions = 0;
     unit->turned(unit->context);
 }
 

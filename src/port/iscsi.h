@@ -64,8 +64,9 @@ struct iscsi_session {
     struct watch_source source; /* watched only while there is a connection */
 
     /* Taken before the lock.  The thread has it, but while it sleeps or passes
-     * up; others try to get it, and do not wait. */
+     * up; others try to get it, and do not wait, but for who removes a unit. */
     pthread_mutex_t seat;
+    pthread_cond_t settled;     /* a unit's task management is over */
 
     pthread_mutex_t lock;       /* the next eight; a leaf */
     pthread_cond_t changed;     /* state, or a unit came or went */
@@ -148,7 +149,8 @@ void iscsi_session_why(struct iscsi_session *session, char *out_text,
                        size_t text_max);
 /* Any thread: it is there, and lets us not in. */
 bool iscsi_session_is_refused(struct iscsi_session *session);
-/* Units of the thread's rounds; PASSIVE. */
+/* Units of the thread's rounds; PASSIVE.  One that is removed has no command on
+ * its way; what was said about them is waited for. */
 void iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit);
 void iscsi_session_remove(struct iscsi_session *session,
                           struct iscsi_unit *unit);

@@ -26,6 +26,7 @@ session_free(struct iscsi_session *session)
     if (session->wake_fd >= 0)
         close(session->wake_fd);
     pthread_cond_destroy(&session->changed);
+    pthread_cond_destroy(&session->settled);
     pthread_mutex_destroy(&session->lock);
     pthread_mutex_destroy(&session->seat);
     explicit_bzero(session->secret, sizeof session->secret);
@@ -62,6 +63,7 @@ session_new(const struct port_iscsi_config *config, const char *portal,
     InitializeListHead(&session->units);
     pthread_mutex_init(&session->lock, NULL);
     pthread_mutex_init(&session->seat, NULL);
+    pthread_cond_init(&session->settled, NULL);
     session->pins = 1;
     iscsi_session_prepare(session);
     pthread_condattr_init(&attr);
@@ -261,7 +263,11 @@ iscsi_session_add(struct iscsi_session *session, struct iscsi_unit *unit)
 void
 iscsi_session_remove(struct iscsi_session *session, struct iscsi_unit *unit)
 {
+    pthread_mutex_lock(&session->seat);
+    while (unit->functions != 0)
+        pthread_cond_wait(&session->settled, &session->seat);
     lock_list(session);
     RemoveEntryList(&unit->link);
     pthread_mutex_unlock(&session->lock);
+    pthread_mutex_unlock(&session->seat);
 }

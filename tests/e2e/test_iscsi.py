@@ -878,17 +878,26 @@ def test_all_units__the_service_ends_while_it_asks(serve, deaf, media, when):
     shown(end, 5, "the end")
 
 
-def test_chap_secret_from_a_file(serve, target, media, tmp_path):
+@pytest.mark.parametrize("given_by", ["file", "environment"])
+def test_chap_secret__shown_nowhere(serve, target, media, tmp_path,
+                                    monkeypatch, given_by):
     target.add(1, media.a)
     target.chap = ("archive", "correct-horse-99")
     target.start()
-    secret = tmp_path / "secret"
-    secret.write_text("correct-horse-99\n")
-    secret.chmod(0o600)
-    s = serve({"d1": drive(target, 1, chap_user="archive",
-                           chap_secret=str(secret))})
+    keys = {"chap_user": "archive"}
+    if given_by == "file":
+        secret = tmp_path / "secret"
+        secret.write_text("correct-horse-99\n")
+        secret.chmod(0o600)
+        keys["chap_secret"] = str(secret)
+    else:
+        monkeypatch.setenv("REINSERT_ISCSI_SECRET", "correct-horse-99")
+    s = serve({"d1": drive(target, 1, **keys)})
     s.mounted("ARCHIVE-A")
-    shown = s.run("status", "--json").stdout + s.stderr()
+    shown = s.run("status", "--json").stdout + s.run("status").stdout
+    shown += s.run("drives", "--json").stdout + s.run("errors").stdout
+    with open(f"/proc/{s.process.pid}/cmdline", encoding="utf-8") as words:
+        shown += words.read() + s.stderr() + "\n".join(s.lines)
     assert "correct-horse" not in shown
 
 

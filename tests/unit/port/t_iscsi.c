@@ -643,6 +643,84 @@ strange_answer__abort_ends_it_all_the_same(void **state)
     assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
 }
 
+static bool
+keeps_reads(struct target *target, const struct pdu *in)
+{
+    struct wire *wire = target->context;
+
+    if (in->head[32] != 0x28)
+        return false;
+    wire->first = *in;
+    wire->kept = true;
+    return true;
+}
+
+/* It is answered after all; of the abort nothing is said for now. */
+static bool
+ends_what_was_kept(struct target *target, const struct pdu *in)
+{
+    struct wire *wire = target->context;
+    struct pdu read = wire->first;
+
+    wire->first = *in;
+    return target_honest(target, &read);
+}
+
+static bool
+answers_the_abort_first(struct target *target, const struct pdu *in)
+{
+    struct wire *wire = target->context;
+    uint8_t head[48] = { 0x22, 0x80 };
+
+    memcpy(head + 16, wire->first.head + 16, 4);
+    target_send(target, head, NULL, 0);
+    return target_honest(target, in);
+}
+
+static void *
+removes_unit(void *context)
+{
+    struct wire *wire = context;
+
+    port_remove_unit(wire->pdo);
+    InterlockedIncrement(&wire->turns);
+    return NULL;
+}
+
+/* Its session goes on, for another unit. */
+static void
+unit__removed_before_its_abort_is_answered__is_not_touched_again(void **state)
+{
+    struct wire *wire = *state, other = { .text = "" };
+    struct call call;
+    pthread_t thread;
+    LONG before;
+
+    other.driver = wire->driver;
+    other.target.port = wire->target.port;
+    assert_int_equal(add_unit(&other, true), STATUS_SUCCESS);
+    answers_by(wire, keeps_reads);
+    __atomic_store_n(&wire->target.task, ends_what_was_kept, __ATOMIC_RELEASE);
+    transfer(wire, &call, 0x28, 0, 0);
+    call_send(&call, wire->pdo);
+    UNTIL(sent(wire, 0x28) == 1);
+    IoCancelIrp(call.irp);
+    call_wait(&call);
+    before = InterlockedOr(&wire->turns, 0);
+    assert_int_equal(pthread_create(&thread, NULL, removes_unit, wire), 0);
+    /* It has time enough to do so too early. */
+    for (unsigned i = 0; i < 200 && InterlockedOr(&wire->turns, 0) == before;
+         i++)
+        usleep(1000);
+    answers_by(wire, answers_the_abort_first);
+    tur(&call, FREE);
+    give(&call, &other);
+    assert_int_equal(call.srb.SrbStatus, SRB_STATUS_SUCCESS);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    wire->pdo = NULL;
+    port_remove_unit(other.pdo);
+}
+
 /* --- being away ---------------------------------------------------------------------- */
 
 static void
@@ -960,6 +1038,7 @@ main(void)
         WIRED(P3_P7__target_falls_silent__told__given_up_within_seconds),
         WIRED(slow_command__signs_of_life__stays_on_its_way),
         WIRED(strange_answer__abort_ends_it_all_the_same),
+        WIRED(unit__removed_before_its_abort_is_answered__is_not_touched_again),
         ALONE(away_at_first__made_all_the_same__known_when_it_comes),
         ALONE(no_unit_at_first__asked_again__is_one),
         WIRED(bursts__of_several_threads__each_command_is_sent_and_answered),

@@ -237,7 +237,9 @@ answer(struct target *target, const struct pdu *in)
             plain(target, in, 0x20);
         break;
     case PDU_TASK:
-        plain(target, in, 0x22);
+        command = __atomic_load_n(&target->task, __ATOMIC_ACQUIRE);
+        if (command == NULL || !command(target, in))
+            plain(target, in, 0x22);
         break;
     case PDU_LOGOUT:
         plain(target, in, 0x26);

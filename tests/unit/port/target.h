@@ -39,6 +39,8 @@ struct pdu {
 struct target {
     /* Atomic.  True: it is answered, or will not be.  On the target's thread. */
     bool (*command)(struct target *target, const struct pdu *in);
+    /* Atomic.  As `command`, for task management. */
+    bool (*task)(struct target *target, const struct pdu *in);
     /* Atomic.  The last of what was asked for, or sent without being asked. */
     void (*data_out)(struct target *target, const struct pdu *in);
     void *context;
