@@ -385,6 +385,16 @@ events(struct examination *e)
     }
 }
 
+/* SPC-3 was the last to have it for all. */
+const char *
+prevent_clause(const struct examination *e)
+{
+    return is_type(e, "cdrom")  ? "MMC-5, PREVENT ALLOW MEDIUM REMOVAL command"
+           : is_type(e, "tape") ? "SSC-3, PREVENT ALLOW MEDIUM REMOVAL command"
+           : is_type(e, "disk") ? "SBC-3, PREVENT ALLOW MEDIUM REMOVAL command"
+                                : "SPC-3, PREVENT ALLOW MEDIUM REMOVAL command";
+}
+
 struct cdb
 examine_prevent(struct examination *e, bool on)
 {
@@ -412,8 +422,7 @@ examine_unlock(struct examination *e)
         return;
     allow = examine_prevent(e, false);
     if (e->locked)
-        finding(e, "unlock", "wrong",
-                "SPC-4, PREVENT ALLOW MEDIUM REMOVAL command", &allow,
+        finding(e, "unlock", "wrong", prevent_clause(e), &allow,
                 "does not take ALLOW: its medium stays locked until it is "
                 "reset");
 }

@@ -86,6 +86,7 @@ void answer_text(const struct cdb *cdb, char *out_text, size_t max);
 enum reply examine_gesn(struct examination *e, uint8_t *out_reply,
                         struct cdb *out_cdb);
 struct cdb examine_prevent(struct examination *e, bool on);
+const char *prevent_clause(const struct examination *e);
 /* Takes our PREVENT back, whatever else is over. */
 void examine_unlock(struct examination *e);
 /* A field of `identity`; NULL before. */

@@ -306,8 +306,7 @@ say_button(struct watch *w, enum step end)
     if (examine_is_over(e))
         return;
     if (w->was_out)
-        finding(e, "lock-holds", "wrong",
-                "SPC-4, PREVENT ALLOW MEDIUM REMOVAL command", &w->tur,
+        finding(e, "lock-holds", "wrong", prevent_clause(e), &w->tur,
                 "lets its medium go although it is locked");
     else if (w->eject_request)
         finding(e, "button", "good", NULL, NULL,

@@ -252,7 +252,10 @@ say_failure(struct examination *e, const struct round *round)
         e->silent++;
         finding_unknown(e, "reads", &round->bad);
     } else if (link_good(&round->bad)) {
-        finding(e, "reads", "wrong", "SBC-3, READ (10) command", &round->bad,
+        finding(e, "reads", "wrong",
+                is_type(e, "cdrom") ? "MMC-5, READ (10) command"
+                                    : "SBC-3, READ (10) command",
+                &round->bad,
                 "answers the read of block %llu with GOOD, and with %u of %u "
                 "bytes",
                 (unsigned long long) round->bad_block, round->bad.transferred,
@@ -290,6 +293,7 @@ speed(struct examination *e, const struct medium_seen *medium)
     uint8_t *room = calloc(SPEED_DEPTH, medium->block_bytes);
     struct round alone, together = { 0 };
     char one[32], many[32];
+    bool gains;
 
     if (room == NULL)
         return;
@@ -318,12 +322,11 @@ speed(struct examination *e, const struct medium_seen *medium)
     }
     json_object_set_new(json_object_get(e->report, "speed"), "queued_read_us",
                         json_real(each_us(&together)));
-    finding(e, "queueing",
-            each_us(&together) * 4 < each_us(&alone) * 3 ? "good" : "note",
-            NULL, NULL,
-            "a read of a block takes %s when it is alone; of %u at once, each "
-            "takes %s on average",
-            one, SPEED_DEPTH, many);
+    gains = each_us(&together) * 4 < each_us(&alone) * 3;
+    finding(e, "queueing", gains ? "good" : "note", NULL, NULL,
+            "a read of a block takes %s when it is alone; of %u at once, one "
+            "is done every %s%s",
+            one, SPEED_DEPTH, many, gains ? "" : ": queueing gains nothing");
 }
 
 /* --- what is in it --------------------------------------------------------------------- */

@@ -866,6 +866,37 @@ keeps_when_locked(struct disk *disk, struct cdb *cdb)
     return cdb->cdb[0] == 0x1B && disk->prevents && check(cdb, 5, 0x53, 0x02);
 }
 
+static bool
+stays_locked(struct disk *disk, struct cdb *cdb)
+{
+    (void) disk;
+    return cdb->cdb[0] == 0x1E && !(cdb->cdb[4] & 1) && check(cdb, 5, 0x24, 0);
+}
+
+/* The command is in the standards of each kind, since SPC-4 in no other. */
+static void
+does_not_unlock__wrong_by_the_standard_of_its_kind(void **state)
+{
+    static const struct {
+        uint8_t type;
+        const char *clause;
+    } all[] = { { 0x00, "SBC-3, PREVENT ALLOW" },
+                { 0x05, "MMC-5, PREVENT ALLOW" },
+                { 0x01, "SSC-3, PREVENT ALLOW" } };
+
+    (void) state;
+    for (size_t i = 0; i < 3; i++) {
+        struct disk disk = { .odd = stays_locked, .type = all[i].type };
+        json_t *report = examine_it(&disk);
+
+        assert_string_equal(verdict(report, "unlock"), "wrong");
+        assert_has(field(report, "unlock", "clause"), all[i].clause);
+        assert_has(json_string_value(json_object_get(report, "ended")),
+                   "did not take its unlocking");
+        json_decref(report);
+    }
+}
+
 static void
 interrupted_while_locked__unlocked__and_said(void **state)
 {
@@ -988,6 +1019,7 @@ main(void)
             end_that_cannot_be_read__the_volume_is_known_all_the_same),
         cmocka_unit_test(cd__no_read_past_its_end),
         cmocka_unit_test(held_by_somebody__no_lock_is_taken_or_given_back),
+        cmocka_unit_test(does_not_unlock__wrong_by_the_standard_of_its_kind),
         cmocka_unit_test(interrupted_while_locked__unlocked__and_said),
         cmocka_unit_test(not_done__is_not_held_against_the_drive),
         cmocka_unit_test(done_without_a_word__is_wrong),
