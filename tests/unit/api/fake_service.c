@@ -563,7 +563,7 @@ ri_service_start(const struct ri_config *config,
 void
 ri_service_shutdown(struct ri_service *service)
 {
-    struct timespec pause = { .tv_sec = 30 };
+    struct timespec pause = { .tv_sec = 90 };
 
     pthread_mutex_lock(&service->lock);
     service->down = true;

@@ -48,7 +48,7 @@ class Service:
     def stop(self):
         begin = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=90)
         return self.process.returncode, time.monotonic() - begin, err
 
 
@@ -337,7 +337,7 @@ def test_stop_when_something_hangs(tmp_path, trouble):
     if trouble == "FAKE_DEAF":
         assert seconds < 1.3
     else:
-        assert seconds < 12     # by force, after ten
+        assert 25 < seconds < 60    # by force, after thirty
         assert code == 1
         assert "ended by force, waiting for the drives" in err
     eject.communicate(timeout=5)
