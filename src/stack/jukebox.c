@@ -305,14 +305,17 @@ jukebox_scan(struct jukebox *jukebox, char *out_text)
 /* What an operator loads is his, until it leaves the drive. */
 static void
 note_command(struct jukebox *jukebox, const struct ri_library_command *command,
-             const struct ri_library_result *result)
+             const struct ri_library_result *result, bool his)
 {
     bool loads = command->op == RI_LIB_LOAD || command->op == RI_LIB_EXCHANGE;
 
     pthread_mutex_lock(&jukebox->lock);
-    if (command->drive < jukebox->drive_count)
+    if (command->drive < jukebox->drive_count) {
         jukebox->drives[command->drive].operators--;
-    if (loads && result->error == 0 && result->drive < jukebox->drive_count)
+        if (!his)
+            jukebox->drives[command->drive].pinned = false;
+    }
+    if (his && loads && result->error == 0 && result->drive < jukebox->drive_count)
         jukebox->drives[result->drive].pinned = true;
     EACH_HELD(jukebox, held) held->again_ms = 0;
     jukebox_poke_locked(jukebox);
@@ -350,13 +353,27 @@ command_scan(struct jukebox *jukebox, struct ri_library_result *out_result,
                          jukebox->name, out_result->text);
 }
 
-void
-jukebox_unpin(struct jukebox *jukebox, unsigned drive)
+static int
+carry_out(struct jukebox *jukebox, struct library *library,
+          const struct ri_library_command *command, bool his,
+          struct ri_library_result *out_result, struct ri_error *out_error)
 {
-    pthread_mutex_lock(&jukebox->lock);
-    if (drive < jukebox->drive_count)
-        jukebox->drives[drive].pinned = false;
-    pthread_mutex_unlock(&jukebox->lock);
+    int rc;
+
+    if (jukebox != NULL)
+        begin_command(jukebox, command);
+    rc = library_command(library, command, out_result, out_error);
+    if (jukebox != NULL)
+        note_command(jukebox, command, out_result, his);
+    return rc;
+}
+
+int
+jukebox_errand(struct jukebox *jukebox, struct library *library,
+               const struct ri_library_command *command,
+               struct ri_library_result *out_result)
+{
+    return carry_out(jukebox, library, command, false, out_result, NULL);
 }
 
 int
@@ -365,16 +382,9 @@ jukebox_command(struct jukebox *jukebox, struct library *library,
                 struct ri_library_result *out_result,
                 struct ri_error *out_error)
 {
-    int rc;
-
     if (jukebox != NULL && command->op == RI_LIB_SCAN)
         return command_scan(jukebox, out_result, out_error);
-    if (jukebox != NULL)
-        begin_command(jukebox, command);
-    rc = library_command(library, command, out_result, out_error);
-    if (jukebox != NULL)
-        note_command(jukebox, command, out_result);
-    return rc;
+    return carry_out(jukebox, library, command, true, out_result, out_error);
 }
 
 /* --- threads ------------------------------------------------------------------------------- */

@@ -300,8 +300,10 @@ int jukebox_command(struct jukebox *jukebox, struct library *library,
                     const struct ri_library_command *command,
                     struct ri_library_result *out_result,
                     struct ri_error *out_error);
-/* What was loaded by such a command was not loaded for a person. */
-void jukebox_unpin(struct jukebox *jukebox, unsigned drive);
+/* The same, for a session: what it loads is nobody's afterwards. */
+int jukebox_errand(struct jukebox *jukebox, struct library *library,
+                   const struct ri_library_command *command,
+                   struct ri_library_result *out_result);
 /* Every cartridge that nobody knows is looked at; out_text: RI_TEXT_MAX, what
  * came out.  0 or -errno. */
 int jukebox_scan(struct jukebox *jukebox, char *out_text);

@@ -233,11 +233,8 @@ command(struct tape_robot *robot, enum ri_library_op op, unsigned drive,
                                        .drive = drive,
                                        .source = slot };
     struct ri_library_result result;
-    int rc =
-        jukebox_command(jukebox, robot->unit->library, &what, &result, NULL);
+    int rc = jukebox_errand(jukebox, robot->unit->library, &what, &result);
 
-    if (jukebox != NULL)
-        jukebox_unpin(jukebox, drive);
     snprintf(out_text, RI_TEXT_MAX, "%s", result.text);
     return op == RI_LIB_UNLOAD && rc == -EBUSY &&
                    result.status == (uint32_t) STATUS_DEVICE_BUSY

@@ -4,6 +4,7 @@ a session asks for
 SPDX-License-Identifier: MIT
 """
 import errno
+import os
 import signal
 import time
 from pathlib import Path
@@ -341,6 +342,25 @@ def test_a_session_that_reads_goes_on_after_an_exchange(rack):
         assert tape.read().data == bytes([n]) * 100
     assert tape.read().flags & FILEMARK
     tape.close()
+
+
+@pytest.fixture
+def one_processor():
+    """Who is told of something is at times faster than who did it."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    yield
+    os.sched_setaffinity(0, cpus)
+
+
+@pytest.mark.parametrize("turn", range(40))
+def test_a_session_is_over_when_its_end_is_told(rack, one_processor, turn):
+    """What was brought for it is nobody's then: the robot may use the drive."""
+    r = rack(labels=LABELS[:3])
+    tape = r.open(tape="LTO002L6")
+    tape.write(label_block(f"TURN{turn:02}"))
+    tape.close()
+    assert r.do("scan")["text"] == "2 looked at, 2 with a volume"
 
 
 def test_scan_learns_what_is_on_the_tapes(rack):
