@@ -105,6 +105,7 @@ struct api_server {
     uint64_t start_ms; /* monotonic */
     struct api_events events;
     struct tape_server *tapes;
+    unsigned jobs_end_ms, sessions_end_ms; /* set before the stop */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
@@ -117,6 +118,7 @@ struct api_server {
 };
 
 uint64_t api_now_ms(void);
+void api_server_unref(struct api_server *server);
 
 /* --- routes.c, handlers.c
  * ----------------------------------------------------- */

@@ -66,8 +66,8 @@ server_free(struct api_server *server)
     free(server);
 }
 
-static void
-server_unref(struct api_server *server)
+void
+api_server_unref(struct api_server *server)
 {
     bool last;
 
@@ -111,7 +111,7 @@ job_thread(void *context)
     job_unref_locked(job);
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
-    server_unref(server);
+    api_server_unref(server);
     return NULL;
 }
 
@@ -407,6 +407,8 @@ server_new(struct ri_service *service, const char *path)
     }
     server->service = service;
     server->refs = 1;
+    server->jobs_end_ms = JOBS_END_MS;
+    server->sessions_end_ms = SESSIONS_END_MS;
     server->start_ms = api_now_ms();
     snprintf(server->path, sizeof server->path, "%s", path);
     pthread_mutex_init(&server->lock, NULL);
@@ -454,7 +456,7 @@ api_server_start(struct ri_service *service, const char *control_path,
         remove_socket(server);
         api_events_stop(&server->events);
         tape_server_stop(server->tapes);
-        server_unref(server);
+        api_server_unref(server);
         snprintf(out_error->text, sizeof out_error->text,
                  "control socket %s: the HTTP server did not start",
                  control_path);
@@ -475,7 +477,7 @@ api_server_set_listeners(struct api_server *server,
     pthread_mutex_unlock(&server->lock);
 }
 
-/* New requests are refused; running jobs get JOBS_END_MS.  Returns how many
+/* New requests are refused; running jobs get jobs_end_ms.  Returns how many
  * are left behind. */
 static unsigned
 end_jobs(struct api_server *server)
@@ -484,7 +486,8 @@ end_jobs(struct api_server *server)
     unsigned left;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += JOBS_END_MS * 1000000L;
+    until.tv_sec += server->jobs_end_ms / 1000;
+    until.tv_nsec += server->jobs_end_ms % 1000 * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&server->lock);
@@ -521,8 +524,8 @@ end_sessions(struct api_server *server)
     unsigned left, waited = 0;
 
     do {
-        left = tape_server_wait(server->tapes, SESSIONS_END_MS);
-        waited += SESSIONS_END_MS;
+        left = tape_server_wait(server->tapes, server->sessions_end_ms);
+        waited += server->sessions_end_ms;
     } while (left > 0 && waited < SESSIONS_KEEP_MS && tapes_are_unsafe(server));
     return left;
 }
@@ -540,6 +543,6 @@ api_server_stop(struct api_server *server)
     left = end_jobs(server);
     left += end_sessions(server);
     MHD_stop_daemon(server->daemon);
-    server_unref(server);
+    api_server_unref(server);
     return left > 0 ? -EBUSY : 0;
 }

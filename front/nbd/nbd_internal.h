@@ -34,7 +34,7 @@
 #define HANDSHAKE_OPTIONS   4096
 #define OPTION_BYTES_MAX    (64u * 1024)
 #define STOP_GRACE_MS       300         /* to take the last replies */
-#define STOP_WAIT_MS        600         /* all connections, together */
+#define STOP_WAIT_MS        600         /* all connections, if not set */
 
 /* --- pool.c: requests and their buffers, recycled ------------------------- */
 
@@ -258,6 +258,7 @@ struct nbd_server {
     struct nbd_conn *ended;             /* to be joined, linked by list_next */
     size_t conn_count;
     bool abandoned;                     /* nobody will join any more */
+    unsigned stop_wait_ms;              /* set before the stop */
 };
 
 struct nbd_server *server_new(struct ri_service *service);

@@ -36,6 +36,7 @@ server_new(struct ri_service *service)
     if (server == NULL)
         return NULL;
     server->service = service;
+    server->stop_wait_ms = STOP_WAIT_MS;
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->wake_fd < 0) {
         free(server);
@@ -332,7 +333,8 @@ await_conns(struct nbd_server *server)
     size_t left;
 
     clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_nsec += STOP_WAIT_MS * 1000000L;
+    end.tv_sec += server->stop_wait_ms / 1000;
+    end.tv_nsec += server->stop_wait_ms % 1000 * 1000000L;
     end.tv_sec += end.tv_nsec / 1000000000L;
     end.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&server->lock);

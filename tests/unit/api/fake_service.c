@@ -44,7 +44,7 @@ struct ri_service {
     uint64_t last_subscription, last_event;
 };
 
-unsigned fake_eject_ms;
+unsigned fake_eject_ms, fake_ejecting;
 bool fake_deaf;
 
 static int
@@ -500,13 +500,21 @@ ri_eject(struct ri_service *service, const char *drive,
          struct ri_error *out_error)
 {
     struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+    bool down = false;
+    int rc;
 
-    for (unsigned ms = 0; ms < fake_eject_ms; ms += 5) {
-        if (is_down(service))
-            return fail(out_error, ESHUTDOWN, "%s", "the service is ending");
-        nanosleep(&pause, NULL);
+    __atomic_add_fetch(&fake_ejecting, 1, __ATOMIC_RELEASE);
+    for (unsigned ms = 0;
+         ms < __atomic_load_n(&fake_eject_ms, __ATOMIC_ACQUIRE) && !down;
+         ms += 5) {
+        down = is_down(service);
+        if (!down)
+            nanosleep(&pause, NULL);
     }
-    return remove_medium(service, drive, false, out_error);
+    rc = down ? fail(out_error, ESHUTDOWN, "%s", "the service is ending")
+              : remove_medium(service, drive, false, out_error);
+    __atomic_sub_fetch(&fake_ejecting, 1, __ATOMIC_RELEASE);
+    return rc;
 }
 
 int
@@ -563,7 +571,7 @@ ri_service_start(const struct ri_config *config,
 void
 ri_service_shutdown(struct ri_service *service)
 {
-    struct timespec pause = { .tv_sec = 90 };
+    struct timespec pause = { .tv_sec = 600 };
 
     pthread_mutex_lock(&service->lock);
     service->down = true;

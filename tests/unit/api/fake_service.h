@@ -12,9 +12,10 @@
 
 #include "reinsert.h"
 
-/* How long ri_eject takes; FAKE_EJECT_MS sets it from outside.  A shutdown
- * ends it early unless fake_deaf is set. */
-extern unsigned fake_eject_ms;
+/* How long ri_eject takes, also of one that is under way; FAKE_EJECT_MS sets it
+ * from outside.  A shutdown ends it early unless fake_deaf is set. */
+extern unsigned fake_eject_ms; /* atomic */
+extern unsigned fake_ejecting; /* atomic: how many are at it */
 extern bool fake_deaf;
 
 void fake_emit(struct ri_service *service, const char *kind, const char *drive,

