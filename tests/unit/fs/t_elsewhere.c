@@ -450,7 +450,7 @@ give_up_over_flush(struct drive_rig *d, const char *path, struct req *req)
     volume = mount(d);
     memset(buffer, 'G', sizeof buffer);
     assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
-    fault(d, "at 1 0x35 do delay 300");
+    fault(d, "at 1 0x35 do delay 2000");
     req_start(req, volume, IRP_MJ_FLUSH_BUFFERS, 0, NULL, 0);
     pull_out(d);
     fs_media_gone(d->fdo);

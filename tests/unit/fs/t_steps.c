@@ -189,7 +189,7 @@ cancel__between_two_steps__no_further_step(void **state)
     struct wait wait;
 
     (void) state;
-    start(&house, 16384, "at 1 write lba 8192-10239 do delay 300\n", NULL);
+    start(&house, 16384, "at 1 write lba 8192-10239 do delay 2000\n", NULL);
     submit(&house, &request, &wait, RI_ZERO, 4 * MIB, 3 * MIB);
     assert_int_equal(wait.done, 0);
     ri_cancel(&request);

@@ -155,13 +155,27 @@ unload(struct library *library, const struct ri_library_command *command,
     return 0;
 }
 
+/* So long as a motion takes, also when that is changed meanwhile. */
+static void
+move_slowly(struct library *library)
+{
+    unsigned ms, passed = 0;
+
+    do {
+        pthread_mutex_lock(&library->lock);
+        ms = library->motion_ms;
+        pthread_mutex_unlock(&library->lock);
+        if (passed < ms)
+            usleep(1000);
+    } while (passed++ < ms);
+}
+
 int
 library_command(struct library *library,
                 const struct ri_library_command *command,
                 struct ri_library_result *out_result,
                 struct ri_error *out_error)
 {
-    unsigned ms;
     int rc;
 
     (void) out_error;
@@ -171,10 +185,8 @@ library_command(struct library *library,
     if (++library->at_once > library->most_at_once)
         library->most_at_once = library->at_once;
     rc = library->door_open ? -EHOSTDOWN : 0;
-    ms = library->motion_ms;
     pthread_mutex_unlock(&library->lock);
-    if (ms > 0)
-        usleep(ms * 1000);
+    move_slowly(library);
     if (rc != 0)
         fail(out_result, rc, "the door is open.");
     else if (command->op == RI_LIB_LOAD)

