@@ -512,20 +512,21 @@ is_calm(struct rig *rig)
     return calm;
 }
 
-/* An event may be on its way between two workers: look several times. */
+/* An event of the drive asks for a poll before it is over; a poll, and what it
+ * has to tell, are work items. */
+void
+rig_calm(struct rig *rig)
+{
+    do {
+        assert_true(EVENTUALLY(is_calm(rig)));
+        rest();
+    } while (!is_calm(rig));
+}
+
 void
 rig_settle(struct rig *rig)
 {
-    unsigned polls, calm = 0;
-
-    for (int i = 0; i < 5000 && calm < 4; i++) {
-        polls = __atomic_load_n(&rig->spy.polls, __ATOMIC_RELAXED);
-        usleep(2000);
-        calm = is_calm(rig) && polls == __atomic_load_n(&rig->spy.polls,
-                                                        __ATOMIC_RELAXED)
-                   ? calm + 1
-                   : 0;
-    }
+    rig_calm(rig);
     spy_reset(rig);
 }
 

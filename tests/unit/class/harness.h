@@ -37,6 +37,8 @@
 #include "ke/ke.h"
 #include "port/port.h"
 
+#include "../rest.h"
+
 #define IMAGE_BYTES (8u << 20)
 #define BLOCK 512u
 
@@ -151,7 +153,9 @@ int rig_cached(void **state);
 int rig_free(void **state);
 bool rig_try_disk(void **state);
 
-/* Lets polls that are under way end; then counts from 0. */
+/* Lets polls that are asked for or under way end, and what they tell. */
+void rig_calm(struct rig *rig);
+/* ... then counts from 0. */
 void rig_settle(struct rig *rig);
 void rig_mount(struct rig *rig, bool mounted);
 bool rig_verify_set(struct rig *rig);
@@ -227,7 +231,7 @@ void stop_listening(struct listener *listener);
 unsigned heard(struct listener *listener);
 unsigned heard_of(struct listener *listener, const GUID *guid);
 
-/* True within 5 s. */
+/* True in the end; the limit, at least a minute, only ends a hang. */
 #define EVENTUALLY(condition)                                                 \
     ({                                                                        \
         int tries_ = 0;                                                       \

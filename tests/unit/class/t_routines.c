@@ -201,13 +201,13 @@ prediction_poll__asks_every_period_until_told_not_to(void **state)
         STATUS_SUCCESS);
     for (unsigned i = 1; i <= 3; i++) {
         clock_advance_ms(59999);
-        usleep(2000);
+        rest();
         assert_int_equal(times_asked(), i - 1);
         if (i == 3)
             __atomic_store_n(&answer_failure, 1, __ATOMIC_RELEASE);
         clock_advance_ms(1);
-        assert_true(EVENTUALLY(times_asked() == i));
-        usleep(5000); /* the next period begins after the answer */
+        rest(); /* the next period begins after the answer */
+        assert_int_equal(times_asked(), i);
         assert_int_equal(
             __atomic_load_n(&ext->FailurePredicted, __ATOMIC_ACQUIRE), i == 3);
     }
@@ -216,7 +216,7 @@ prediction_poll__asks_every_period_until_told_not_to(void **state)
         ClassSetFailurePredictionPoll(ext, FailurePredictionNone, 0),
         STATUS_SUCCESS);
     clock_advance_ms(600000);
-    usleep(5000);
+    rest();
     assert_int_equal(times_asked(), 3);
     /* Left on: the removal of the device ends it. */
     assert_int_equal(
@@ -339,7 +339,7 @@ media_change_notification__suppressed_and_wanted_again(void **state)
     spy_reset(rig);
     assert_int_equal(vscsi_yank(rig->drive), 0);
     ClassCheckMediaState(ext);
-    usleep(20000);
+    rig_calm(rig);
     assert_int_equal(rig->spy.polls, 0);
     assert_int_equal(rig_state(rig), MediaPresent);
     assert_int_equal(ClassSetDeviceParameter(ext,

@@ -675,7 +675,7 @@ R41_R69__check_verify_2__never_starts_the_unit(void **state)
         control(rig, IOCTL_STORAGE_CHECK_VERIFY2, NULL, 0, 0, NULL).status,
         STATUS_DEVICE_NOT_READY);
     assert_int_equal(spy_count(rig, SCSIOP_TEST_UNIT_READY), 5);
-    usleep(5000);
+    rest();
     assert_int_equal(spy_count(rig, SCSIOP_START_STOP_UNIT), 0);
     spy_reset(rig);
     spy_answer(rig, SENSE_ANSWER(0, 1, 2, 4, 2));
@@ -1042,7 +1042,7 @@ R107__error_routine_turns_the_retry_on__the_interval_is_the_tables(void **state)
         start_transfer(rig, IRP_MJ_READ, 0, data, 512, NULL, &got);
         assert_int_equal(got.returned, STATUS_PENDING);
         clock_advance_ms(cases[i].interval_ms - 1);
-        usleep(3000);
+        rest();
         assert_int_equal(spy_count(rig, SCSIOP_READ), 1);
         clock_advance_ms(1);
         finish(&got);

@@ -241,7 +241,8 @@ image_peek(const char *path, unsigned long offset, void *bytes, size_t len)
 
 /* --- questions --------------------------------------------------------------------- */
 
-static LONG prompts_asked; /* atomic */
+static LONG prompts_asked;        /* atomic */
+static LONG volatile asked_up_to; /* atomic: the id of the newest of these */
 
 LONG
 asked(void)
@@ -324,9 +325,10 @@ host_event(void *context, enum prompt_event event,
            const struct ri_prompt_info *prompt)
 {
     (void) context;
-    (void) prompt;
-    if (event == PROMPT_ASKED)
-        InterlockedIncrement(&prompts_asked);
+    if (event != PROMPT_ASKED)
+        return;
+    InterlockedIncrement(&prompts_asked);
+    InterlockedExchange(&asked_up_to, (LONG) prompt->id);
 }
 
 static void
@@ -362,7 +364,9 @@ the_prompt(void)
 {
     struct ri_prompt_info info;
 
-    assert_true(EVENTUALLY(prompts(&info) == 1));
+    assert_true(EVENTUALLY(prompts(&info) == 1 &&
+                           __atomic_load_n(&asked_up_to, __ATOMIC_ACQUIRE) >=
+                               (LONG) info.id));
     return info;
 }
 
@@ -412,7 +416,7 @@ connect(struct rig *rig)
                                           .inform = prompt_inform,
                                           .ask = prompt_ask };
 
-    prompts_asked = 0;
+    prompts_asked = asked_up_to = 0;
     prompt_init(&host, 0, RI_NO_OPERATOR_WAIT);
     io_set_harderr_port(&port);
     fs_set_observer(volume_changed, rig);

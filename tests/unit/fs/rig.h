@@ -35,6 +35,8 @@
 #include "ke/ke.h"
 #include "prompt/prompt.h"
 
+#include "../rest.h"
+
 #define DRIVES_MAX 3
 #define LOG_MAX    512
 
@@ -187,10 +189,11 @@ extern void (*before_question)(void);
 
 LONG asked(void);               /* questions since the test began */
 size_t prompts(struct ri_prompt_info *out_first);
-/* Waits for the one question there is, and returns it. */
+/* Waits for the one question there is, once it was told of, and returns it. */
 struct ri_prompt_info the_prompt(void);
 void answer(enum ri_answer answer);
 
+/* The limit, at least a minute, only ends a hang. */
 #define EVENTUALLY(condition)                                                 \
     ({                                                                        \
         int tries_ = 0;                                                       \

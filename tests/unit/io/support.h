@@ -41,7 +41,7 @@ void expect_bugcheck(void (*fn)(void), const char *text);
 /* Runs fn(context) on another thread and waits for it. */
 void on_other_thread(void (*fn)(void *), void *context);
 
-/* Waits (10 s at most) until *value, changed by another thread, is `want`. */
+/* Waits, at most a minute, until *value is `want`: by another thread. */
 void wait_for_value(const LONG *value, LONG want);
 
 int io_setup(void **state);

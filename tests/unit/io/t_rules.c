@@ -727,6 +727,22 @@ provoke(const struct misdeed *misdeed, char *out_said, size_t max)
                  (unsigned) status, out_said);
 }
 
+/* What came long after the one before it says so, on a busy machine. */
+static void
+forget_times(char *line)
+{
+    static const char after[] = "after ", ms[] = " ms ";
+    char *at = line, *end;
+
+    while ((at = strstr(at, after)) != NULL) {
+        (void) strtoul(at + strlen(after), &end, 10);
+        if (end != at + strlen(after) && strncmp(end, ms, strlen(ms)) == 0)
+            memmove(at, end + strlen(ms), strlen(end + strlen(ms)) + 1);
+        else
+            at++;
+    }
+}
+
 static void
 rules__broken__one_line_names_rule_driver_and_history(void **state)
 {
@@ -735,7 +751,7 @@ rules__broken__one_line_names_rule_driver_and_history(void **state)
     (void) state;
     for (size_t i = 0; i < ARRAYSIZE(misdeeds); i++) {
         const struct misdeed *misdeed = &misdeeds[i];
-        char *line, *end;
+        char *line, *end, *more;
 
         /* A use after free, found as such. */
         if (ADDRESS_SANITIZER && strcmp(misdeed->rule, "irp-double-free") == 0)
@@ -748,13 +764,15 @@ rules__broken__one_line_names_rule_driver_and_history(void **state)
         end = strchr(line, '\n');
         assert_non_null(end);
         *end = '\0';
+        more = end + 1;
+        forget_times(line);
         if (strstr(line, misdeed->who) == NULL)
             fail_msg("wanted \"%s\", said: %s", misdeed->who, line);
         if (strstr(line, misdeed->says) == NULL)
             fail_msg("wanted \"%s\", said: %s", misdeed->says, line);
-        if (strstr(end + 1, "rule ") != NULL)
-            fail_msg("more than one line: %s", end + 1);
-        assert_non_null(strstr(end + 1, "*** STOP 0x"));
+        if (strstr(more, "rule ") != NULL)
+            fail_msg("more than one line: %s", more);
+        assert_non_null(strstr(more, "*** STOP 0x"));
     }
 }
 
@@ -1087,7 +1105,7 @@ switched_off__no_rule_stops(void **state)
 static int
 commit(const struct misdeed *misdeed)
 {
-    alarm(60);
+    alarm(600);
     setup(NULL);
     if (misdeed->story != NULL)
         misdeed->story();

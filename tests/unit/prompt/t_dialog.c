@@ -27,6 +27,8 @@
 #include "ke/ke.h"
 #include "prompt/prompt.h"
 
+#include "../rest.h"
+
 static struct {
     LONG failed;
     NTSTATUS failed_with;
@@ -126,6 +128,7 @@ after(void **state)
 {
     (void) state;
     prompt_fail_all(STATUS_SYSTEM_SHUTDOWN);
+    rest(); /* who raised may still be telling of it */
     io_set_harderr_port(NULL);
     return 0;
 }

@@ -26,6 +26,8 @@
 #include "ob/ob.h"
 #include "port/port.h"
 
+#include "../rest.h"
+
 static char path[] = "/tmp/registry-XXXXXX";
 
 static struct ri_service *
@@ -80,26 +82,6 @@ the_port(void)
     return port;
 }
 
-/* The drives are left alone for a while: their driver can be looked into. */
-static void
-wait_until_quiet(PDRIVER_OBJECT port)
-{
-    uint64_t before = 0, now;
-    struct port_unit_info info;
-
-    for (int calm = 0, i = 0; calm < 20 && i < 5000; i++) {
-        now = 0;
-        for (PDEVICE_OBJECT pdo = port->DeviceObject; pdo != NULL;
-             pdo = pdo->NextDevice) {
-            port_unit_info(pdo, &info);
-            now += info.commands;
-        }
-        calm = now == before ? calm + 1 : 0;
-        before = now;
-        usleep(2000);
-    }
-}
-
 /* TimeOutValue of the TEST UNIT READY that a check-verify of the drive of this
  * type sends. */
 static ULONG
@@ -113,7 +95,7 @@ limit_of(DEVICE_TYPE type)
         if (IoGetAttachedDevice(pdo)->DeviceType == type)
             device = pdo;
     assert_non_null(device);
-    wait_until_quiet(port);
+    rest(); /* their driver can be looked into */
     seen_limit = 0;
     port_dispatch = port->MajorFunction[IRP_MJ_SCSI];
     port->MajorFunction[IRP_MJ_SCSI] = look_at_srb;
