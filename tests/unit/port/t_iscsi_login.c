@@ -131,6 +131,7 @@ sent_on__for_now__followed__and_each_time_from_home(void **state)
     target_stop(&move->other);
     target_start(&move->other);
     UNTIL(sessions(&move->other) == 2);
+    UNTIL(!info(move).away); /* and knows it */
     assert_true(attempts(&move->home) >= 2);
     target_stop(&move->other);
     UNTIL(info(move).away);

@@ -20,6 +20,8 @@
 
 #include "port/sg.h"
 
+#define LIMIT_MS 60000 /* only ends a hang */
+
 struct scene {
     char folder[32], first[48], second[48];
     struct sg_wait wait;
@@ -80,15 +82,15 @@ node__closed_or_rights_changed__told_once(void **state)
     fd = open(scene->first, O_RDWR);
     assert_false(told(&scene->wait, 0));
     close(fd);
-    assert_true(told(&scene->wait, 1000));
+    assert_true(told(&scene->wait, LIMIT_MS));
     assert_false(told(&scene->wait, 0));
     sg_wait_begin(&scene->wait, &scene->seen);
     assert_false(told(&scene->wait, 0));
     close(before);
-    assert_true(told(&scene->wait, 1000));
+    assert_true(told(&scene->wait, LIMIT_MS));
     sg_wait_begin(&scene->wait, &scene->seen);
     assert_int_equal(chmod(scene->first, 0660), 0);
-    assert_true(told(&scene->wait, 1000));
+    assert_true(told(&scene->wait, LIMIT_MS));
     sg_wait_end(&scene->wait);
     assert_false(told(&scene->wait, 0));
 }
@@ -129,7 +131,7 @@ mounts_elsewhere__unmounted__told(void **state)
         sg_wait_begin(&scene->wait, &scene->seen);
         assert_false(told(&scene->wait, 0));
         assert_int_equal(write(to[1], "u", 1), 1);
-        assert_true(told(&scene->wait, 5000));
+        assert_true(told(&scene->wait, LIMIT_MS));
     }
     close(to[1]);
     close(from[0]);
