@@ -39,7 +39,7 @@ def run(program, words, folder, answers, **more):
     # What mt says after an error depends on errno behind perror(), which a
     # pipe changes; it means what it says to a file.
     with open(folder / "said", "w+b") as said:
-        done = subprocess.run([program, *words], env=env, timeout=20,
+        done = subprocess.run([program, *words], env=env, timeout=120,
                               stdout=subprocess.PIPE, stderr=said)
         said.seek(0)
         return done.returncode, done.stdout, said.read(), log.read_text()

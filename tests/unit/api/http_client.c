@@ -83,7 +83,7 @@ http_request(const char *path, const char *method, const char *target,
                 break;
             sent += (int) n;
         }
-        http_read(fd, buffer, max, NULL, 10000);
+        http_read(fd, buffer, max, NULL, LIMIT_MS);
         split = strstr(buffer, "\r\n\r\n");
         if (split != NULL) {
             *split = '\0';

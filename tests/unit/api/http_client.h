@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#define LIMIT_MS 60000 /* only ends a hang */
+
 struct http_reply {
     int status;
     char head[4096];

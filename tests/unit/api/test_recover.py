@@ -52,7 +52,7 @@ class Case:
 
     def run(self, *args):
         return subprocess.run([REINSERT, "recover", *map(str, args)], env=ENV,
-                              text=True, capture_output=True, timeout=20)
+                              text=True, capture_output=True, timeout=120)
 
     def apply(self, *args):
         return self.run("apply", self.file, "--to", self.image, *args)

@@ -106,7 +106,7 @@ CT119__long_inventory__readiness_is_answered_meanwhile(void **state)
     (void) PsCreateSystemThread(&thread, 0, NULL, NULL, NULL, inventory_thread,
                                 NULL);
     for (int i = 0;
-         i < 50000 && !__atomic_load_n(&robot.held, __ATOMIC_ACQUIRE); i++)
+         i < 600000 && !__atomic_load_n(&robot.held, __ATOMIC_ACQUIRE); i++)
         usleep(100);
     assert_non_null(robot.held);
     assert_status(io_device_control(robot.fdo, IOCTL_CHANGER_GET_STATUS, NULL,
@@ -115,7 +115,7 @@ CT119__long_inventory__readiness_is_answered_meanwhile(void **state)
     assert_false(__atomic_load_n(&inventory_done, __ATOMIC_ACQUIRE));
     robot_release();
     for (int i = 0;
-         i < 50000 && !__atomic_load_n(&inventory_done, __ATOMIC_ACQUIRE); i++)
+         i < 600000 && !__atomic_load_n(&inventory_done, __ATOMIC_ACQUIRE); i++)
         usleep(100);
     assert_true(inventory_done);
     ZwClose(thread);

@@ -24,11 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The limit, here and of all other waits, only ends a hang. */
+#define LIMIT_MS 60000
+
 #define eventually(condition)                                                 \
     do {                                                                      \
         int tries_ = 0;                                                       \
         while (!(condition)) {                                                \
-            if (++tries_ > 10000)                                             \
+            if (++tries_ > LIMIT_MS)                                          \
                 fail_msg("never: %s", #condition);                            \
             usleep(1000);                                                     \
         }                                                                     \

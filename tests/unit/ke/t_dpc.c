@@ -134,7 +134,7 @@ run_bad_dpc(void)
     KeInitializeDpc(&dpc, return_lower, NULL);
     KeInsertQueueDpc(&dpc, NULL, NULL);
     KeFlushQueuedDpcs();
-    usleep(1000000);
+    sleep(LIMIT_MS / 1000);
 }
 
 static void

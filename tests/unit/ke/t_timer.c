@@ -178,15 +178,13 @@ timer__in_real_time__comes_after_its_delay(void **state)
     clock_manual(false);
     before = clock_now_ns();
     KeSetTimer(&timer, relative_ms(20), &dpc);
-    assert_int_equal(wait_ms(&timer, 10000), STATUS_SUCCESS);
+    assert_int_equal(wait_ms(&timer, LIMIT_MS), STATUS_SUCCESS);
     assert_true(clock_now_ns() - before >= 20000000u);
     /* A sooner one cuts the sleep of the timer thread short. */
     KeSetTimer(&timer, relative_ms(3600 * 1000), NULL);
     usleep(2000);
-    before = clock_now_ns();
     KeSetTimer(&timer, relative_ms(5), NULL);
-    assert_int_equal(wait_ms(&timer, 10000), STATUS_SUCCESS);
-    assert_true(clock_now_ns() - before < 5000000000u);
+    assert_int_equal(wait_ms(&timer, LIMIT_MS), STATUS_SUCCESS);
 }
 
 /* Either the cancel wins, or the DPC runs: never both, never neither. */

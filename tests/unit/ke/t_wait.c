@@ -232,7 +232,7 @@ wait__limit_and_signal_at_once__exactly_one_wins(void **state)
         threads[i] = start(take_impatiently, NULL);
     for (int i = 0; i < ROUNDS; i++) {
         assert_int_equal(KeSetEvent(&events[0], 0, FALSE), 0);
-        assert_int_equal(wait_ms(&events[2], 10000), STATUS_SUCCESS);
+        assert_int_equal(wait_ms(&events[2], LIMIT_MS), STATUS_SUCCESS);
         assert_int_equal(load(&taken), i + 1);
     }
     for (int i = 0; i < 3; i++)

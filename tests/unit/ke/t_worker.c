@@ -169,7 +169,7 @@ run_bad_item(void)
 {
     ExInitializeWorkItem(&items[0], return_raised, NULL);
     ExQueueWorkItem(&items[0], DelayedWorkQueue);
-    usleep(5000000);
+    sleep(LIMIT_MS / 1000);
 }
 
 static void

@@ -170,7 +170,7 @@ await(struct ri_service *service, const size_t *counter, size_t count)
     bool reached;
 
     clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 10;
+    end.tv_sec += 60;
     pthread_mutex_lock(&service->lock);
     while (*counter != count &&
            pthread_cond_timedwait(&service->changed, &service->lock, &end) == 0)

@@ -19,7 +19,7 @@ SIZE = 32 << 20
 
 def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True,
-                          timeout=60).stdout
+                          timeout=120).stdout
 
 
 def nbdinfo(uri, folder):
@@ -81,7 +81,7 @@ def serve(server, slow_us):
                      folder)
                 ran += 1
             process.terminate()
-            assert process.wait(5) == 0
+            assert process.wait(60) == 0
             assert not os.path.exists(path)
         finally:
             process.kill()

@@ -89,7 +89,7 @@ the_volume(void)
                                                                                \
         while (!(condition) && tries_++ < 600000)                              \
             usleep(100);                                                       \
-        assert_true(tries_ < 50000);                                           \
+        assert_true(tries_ < 600000);                                          \
     } while (0)
 
 static void

@@ -76,7 +76,7 @@ fake_tape_wait(const unsigned *what, unsigned value)
     bool there;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 10;
+    until.tv_sec += 60;
     pthread_mutex_lock(&lock);
     while (*what != value &&
            pthread_cond_timedwait(&changed, &lock, &until) == 0)

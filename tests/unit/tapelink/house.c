@@ -126,11 +126,11 @@ raw_send(struct raw *raw, const void *data, size_t len)
 bool
 raw_ended(struct raw *raw)
 {
-    struct timeval ten = { .tv_sec = 10 };
+    struct timeval minute = { .tv_sec = 60 };
     char drain[4096];
     ssize_t n;
 
-    (void) setsockopt(raw->fd, SOL_SOCKET, SO_RCVTIMEO, &ten, sizeof ten);
+    (void) setsockopt(raw->fd, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof minute);
     while ((n = recv(raw->fd, drain, sizeof drain, 0)) > 0)
         ;
     return n == 0;
