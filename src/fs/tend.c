@@ -85,7 +85,7 @@ prevent(struct volume *volume)
         }
         /* An eject that has begun meanwhile is not to find it locked. */
         if (!fs_volume_mounted(volume))
-            fs_allow_removal(volume);
+            try_to_allow(volume);
     }
     fs_let_drive(real, target);
 }

@@ -227,37 +227,102 @@ locks_are_lost(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at,
     return TRUE;
 }
 
+static bool
+is_locked(struct drive_rig *d)
+{
+    struct vscsi_state now;
+
+    vscsi_state(d->drive, &now);
+    return now.prevented;
+}
+
+/* Dirty, and no unlock of its drive gets through from now on. */
+static struct volume *
+begin_to_lose(struct drive_rig *d, const char *path)
+{
+    struct volume *volume;
+
+    clock_manual(true);
+    limit(64u << 20, 500);
+    put_in(d, path);
+    volume = mount(d);
+    d->watch.number = 0;
+    memset(buffer, 'u', sizeof buffer);
+    return volume;
+}
+
 /* The class driver counts locks: one too many would hold the medium for ever. */
+static void
+assert_let_go_in_the_end(struct drive_rig *d, struct volume *volume,
+                         const char *path)
+{
+    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
+    assert_true(
+        EVENTUALLY((clock_advance_ms(1001), usleep(1000),
+                    __atomic_load_n(&d->watch.number, __ATOMIC_ACQUIRE) != 0)));
+    put_in(d, path);
+    set_flag(d);
+    IoVerifyVolume(d->fdo, FALSE);
+    assert_int_equal(fs_volume_state(volume), VOL_MOUNTED);
+    __atomic_store_n(&deaf, 0, __ATOMIC_RELEASE);
+    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
+    assert_true(EVENTUALLY(is_locked(d)));
+    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
+    assert_true(
+        EVENTUALLY((clock_advance_ms(501), usleep(1000), !is_locked(d))));
+    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    clock_manual(false);
+}
+
 static void
 unlock_is_lost__medium_back__let_go_all_the_same(void **state)
 {
     struct drive_rig *d = begin(state, 0);
     const char *path = FAT("unlock", "UNLOCK", "A000004D");
-    struct vscsi_state now;
-    struct volume *volume;
+    struct volume *volume = begin_to_lose(d, path);
 
-    limit(64u << 20, 500);
-    put_in(d, path);
-    volume = mount(d);
-    memset(buffer, 'u', sizeof buffer);
     assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
-    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
-    d->watch.number = 0;
+    assert_true(EVENTUALLY(is_locked(d)));
+    rest();
     deaf = 1;
     __atomic_store_n(&d->watch.before, locks_are_lost, __ATOMIC_RELEASE);
     pull_out(d);
     assert_true(fs_media_gone(d->fdo));
-    assert_int_equal(fs_volume_state(volume), VOL_ABSENT);
-    assert_true(
-        EVENTUALLY(__atomic_load_n(&d->watch.number, __ATOMIC_ACQUIRE) != 0));
-    put_in(d, path);
-    assert_int_equal(IoVerifyVolume(d->fdo, FALSE), STATUS_SUCCESS);
-    __atomic_store_n(&deaf, 0, __ATOMIC_RELEASE);
-    assert_int_equal(write_volume(volume, AT, buffer, 4096), STATUS_SUCCESS);
-    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), now.prevented)));
-    assert_int_equal(flush_volume(volume), STATUS_SUCCESS);
-    assert_true(EVENTUALLY((vscsi_state(d->drive, &now), !now.prevented)));
-    __atomic_store_n(&d->watch.before, NULL, __ATOMIC_RELEASE);
+    assert_let_go_in_the_end(d, volume, path);
+}
+
+static struct volume *just_locked;
+
+/* The drive is locked, and who locked it does not know yet. */
+static void
+pull_out_as_it_is_locked(struct watch *watch, PIRP irp, PIO_STACK_LOCATION at)
+{
+    (void) irp;
+    if (at->MajorFunction != IRP_MJ_DEVICE_CONTROL ||
+        at->Parameters.DeviceIoControl.IoControlCode !=
+            IOCTL_STORAGE_MEDIA_REMOVAL)
+        return;
+    __atomic_store_n(&watch->after, NULL, __ATOMIC_RELEASE);
+    deaf = 1;
+    __atomic_store_n(&watch->before, locks_are_lost, __ATOMIC_RELEASE);
+    pull_out(CONTAINING_RECORD(watch, struct drive_rig, watch));
+    fs_volume_change(just_locked, fs_volume_generation(just_locked), VOL_ABSENT,
+                     STATUS_NO_MEDIA_IN_DEVICE);
+}
+
+static void
+pulled_as_it_is_locked__unlock_is_lost__let_go_all_the_same(void **state)
+{
+    struct drive_rig *d = begin(state, 0);
+    const char *path = FAT("locked", "LOCKED", "A000004E");
+
+    just_locked = begin_to_lose(d, path);
+    __atomic_store_n(&d->watch.after, pull_out_as_it_is_locked,
+                     __ATOMIC_RELEASE);
+    assert_int_equal(write_volume(just_locked, AT, buffer, 4096),
+                     STATUS_SUCCESS);
+    assert_true(EVENTUALLY(fs_volume_state(just_locked) == VOL_ABSENT));
+    assert_let_go_in_the_end(d, just_locked, path);
 }
 
 static NTSTATUS
@@ -426,6 +491,8 @@ main(void)
         TEST(no_room__gone_before_the_flush__sent_again, rig_cached_disk),
         TEST(dirty__in_another_drive__kept_in_that_one, rig_cached_disks),
         TEST(unlock_is_lost__medium_back__let_go_all_the_same, rig_cached_disk),
+        TEST(pulled_as_it_is_locked__unlock_is_lost__let_go_all_the_same,
+             rig_cached_disk),
         TEST(trim__then_yanked__old_data_are_not_replayed, rig_cached_disk),
         TEST(zero__then_yanked__zeroes_again, rig_cached_disk),
     };
