@@ -315,7 +315,8 @@ note_command(struct jukebox *jukebox, const struct ri_library_command *command,
         if (!his)
             jukebox->drives[command->drive].pinned = false;
     }
-    if (his && loads && result->error == 0 && result->drive < jukebox->drive_count)
+    if (his && loads && result->error == 0 &&
+        result->drive < jukebox->drive_count)
         jukebox->drives[result->drive].pinned = true;
     EACH_HELD(jukebox, held) held->again_ms = 0;
     jukebox_poke_locked(jukebox);
