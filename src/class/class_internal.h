@@ -49,7 +49,7 @@ struct class_mcd {
     BOOLEAN polling;            /* a poll is under way */
     BOOLEAN poll_again;         /* something happened meanwhile */
     BOOLEAN queued;             /* work is on its way to a worker */
-    BOOLEAN by_timer;           /* the port has no events */
+    BOOLEAN by_timer;           /* atomic, too: the port has no events */
     BOOLEAN unsettled;          /* becoming ready: look again in a second */
     BOOLEAN gesn;               /* ask for events, too (CD drives) */
     BOOLEAN change_counted;     /* by UNIT ATTENTION, GESN will repeat it */

@@ -206,7 +206,8 @@ class_evidence_ready(class_device *dev)
 BOOLEAN NTAPI
 class_evidence_wants_size(class_device *dev)
 {
-    return dev->mcd.by_timer && dev->mcd.evidence.belief != CLASS_ANNOUNCES &&
+    return __atomic_load_n(&dev->mcd.by_timer, __ATOMIC_RELAXED) &&
+           dev->mcd.evidence.belief != CLASS_ANNOUNCES &&
            __atomic_load_n(&dev->capacity.valid, __ATOMIC_ACQUIRE);
 }
 
@@ -247,6 +248,6 @@ class_evidence(PDEVICE_OBJECT fdo, struct class_evidence *out_evidence)
 
     KeAcquireSpinLock(&dev->mcd.lock, &irql);
     *out_evidence = dev->mcd.evidence;
-    out_evidence->asked = dev->mcd.by_timer;
+    out_evidence->asked = __atomic_load_n(&dev->mcd.by_timer, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&dev->mcd.lock, irql);
 }

@@ -442,7 +442,7 @@ event_finish(struct class_request *request, NTSTATUS *status)
     KeAcquireSpinLock(&mcd->lock, &irql);
     by_timer = mcd->running &&
                SRB_STATUS(request->srb.SrbStatus) == SRB_STATUS_INVALID_REQUEST;
-    mcd->by_timer = by_timer;
+    __atomic_store_n(&mcd->by_timer, by_timer, __ATOMIC_RELAXED);
     KeReleaseSpinLock(&mcd->lock, irql);
     tick_for(dev, by_timer);
     KeAcquireSpinLock(&mcd->lock, &irql);
