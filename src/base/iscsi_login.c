@@ -132,22 +132,27 @@ is_at_end(FILE *file)
     return byte == EOF || byte == '\r' || byte == '\n';
 }
 
+static int
+read_line(FILE *file, char *out, size_t max)
+{
+    errno = 0;
+    if (fgets(out, (int) max, file) == NULL)
+        return errno != 0 ? -errno : -ENODATA;
+    if (strpbrk(out, "\r\n") == NULL && !is_at_end(file))
+        return -E2BIG;
+    out[strcspn(out, "\r\n")] = '\0';
+    return out[0] != '\0' ? 0 : -ENODATA;
+}
+
 int
 iscsi_login_secret(const char *path, char *out_secret, size_t max)
 {
     FILE *file = fopen(path, "re");
-    char *line;
     int rc;
 
     if (file == NULL)
         return -errno;
-    errno = 0;
-    line = fgets(out_secret, (int) max, file);
-    rc = line != NULL ? 0 : errno != 0 ? -errno : -ENODATA;
-    if (line != NULL && strpbrk(line, "\r\n") == NULL && !is_at_end(file))
-        rc = -E2BIG;
+    rc = read_line(file, out_secret, max);
     fclose(file);
-    if (line != NULL)
-        line[strcspn(line, "\r\n")] = '\0';
-    return rc == 0 && line[0] == '\0' ? -ENODATA : rc;
+    return rc;
 }
