@@ -432,7 +432,7 @@ def test_a_disc_is_read_while_it_is_exchanged_and_asked_for(
 
     job = read_on(guest, client.node)
     guest.pull("cd0")
-    guest.run("touch go")
+    guest.run("touch read-on")
     service.question("SG-CD")
     guest.put("cd0", wrong)
     service.mounted("OTHER-CD")
@@ -446,7 +446,7 @@ def test_a_disc_is_read_while_it_is_exchanged_and_asked_for(
     guest.ask("cd0")
     until(lambda: opened(guest, "cd0"), "an open tray")
     guest.take("cd0")
-    guest.run("touch go")
+    guest.run("touch read-on")
     service.question("SG-CD")
     guest.put("cd0", right)
     assert job.good().split()[-2] == want
@@ -455,11 +455,11 @@ def test_a_disc_is_read_while_it_is_exchanged_and_asked_for(
 
 def read_on(guest, node):
     """The disc, past the page cache; a hand is waited for in the middle."""
-    guest.run("rm -f go")
+    guest.run("rm -f read-on")
     part = (f"dd if={node} bs=64k count=1 skip=$n iflag=direct status=none; "
             "done")
     job = guest.begin(f"(for n in $(seq 0 31); do {part}; echo half >&2; "
-                      "until [ -e go ]; do sleep 0.1; done; "
+                      "until [ -e read-on ]; do sleep 0.1; done; "
                       f"for n in $(seq 32 63); do {part}) | sha256sum")
     until(lambda: "half" in job.output, "half of it")
     return job

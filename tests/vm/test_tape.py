@@ -216,7 +216,7 @@ def test_a_drive_is_unplugged_while_it_writes(machine, rack, serve, loaded):
     loaded("TD001", 3)
     service = serve("gone", {"d0": DRIVES["d0"]})
     d = service.words
-    machine.run(f"head -c {4 << 20} /dev/urandom >tape-data")
+    machine.run(f"rm -f go; head -c {4 << 20} /dev/urandom >tape-data")
     job = machine.begin(f"(head -c {1 << 20} tape-data; until [ -e go ]; do "
                         f"sleep 0.1; done; tail -c +{(1 << 20) + 1} "
                         "tape-data) | " + d("tape", "d0", "write", "--block-size",
