@@ -275,12 +275,15 @@ class Service:
         until(lambda: not self.prompts(), "no question")
 
     def answer_all(self, word):
-        """Whatever is asked just now; it may be gone before it is answered."""
-        for prompt in self.prompts():
+        """Whatever is asked just now; it may be gone before it is answered.
+        Returns the questions."""
+        asked = self.prompts()
+        for prompt in asked:
             try:
                 self.answer(prompt, word)
             except ApiError as error:
                 assert error.status == 404, error
+        return asked
 
     # --- clients ---
 
