@@ -76,7 +76,8 @@ port_finish(PIRP irp, PSCSI_REQUEST_BLOCK srb)
             srb->DataTransferLength = 0;
         }
         status = port_srb_ntstatus(srb);
-        if (irp->Cancel && SRB_STATUS(srb->SrbStatus) == SRB_STATUS_ABORTED)
+        if (__atomic_load_n(&irp->Cancel, __ATOMIC_ACQUIRE) &&
+            SRB_STATUS(srb->SrbStatus) == SRB_STATUS_ABORTED)
             status = STATUS_CANCELLED;
     }
     irp->IoStatus.Status = status;

@@ -38,7 +38,8 @@ gives_up_locked(struct port_unit *unit, PIRP irp, const SCSI_REQUEST_BLOCK *srb)
         unit->full_since_ms = now;
     unit->full_last_ms = now;
     return now - unit->full_since_ms > limit_s * 1000ull ||
-           (unit_flags(unit) & UNIT_REMOVED) != 0 || irp->Cancel;
+           (unit_flags(unit) & UNIT_REMOVED) != 0 ||
+           __atomic_load_n(&irp->Cancel, __ATOMIC_ACQUIRE);
 }
 
 BOOLEAN NTAPI

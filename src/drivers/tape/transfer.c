@@ -284,7 +284,7 @@ transfer(PDEVICE_OBJECT fdo, PIRP irp, ULONG *out_bytes)
     while (left != 0 && status == STATUS_SUCCESS) {
         ULONG part = left < most ? left : most;
 
-        if (irp->Cancel)
+        if (__atomic_load_n(&irp->Cancel, __ATOMIC_ACQUIRE))
             return STATUS_CANCELLED;
         status = send_part(&request, buffer, write, block, part);
         buffer += request.last.bytes;
