@@ -37,6 +37,7 @@
 #include "ke/ke.h"
 #include "port/port.h"
 
+#include "../eventually.h"
 #include "../rest.h"
 
 #define IMAGE_BYTES (8u << 20)
@@ -230,16 +231,6 @@ void listen_to(struct rig *rig, struct listener *listener);
 void stop_listening(struct listener *listener);
 unsigned heard(struct listener *listener);
 unsigned heard_of(struct listener *listener, const GUID *guid);
-
-/* True in the end; the limit, at least a minute, only ends a hang. */
-#define EVENTUALLY(condition)                                                 \
-    ({                                                                        \
-        int tries_ = 0;                                                       \
-                                                                              \
-        while (!(condition) && tries_++ < 600000)                              \
-            usleep(100);                                                      \
-        (condition);                                                          \
-    })
 
 #define TEST(test, setup)                                                     \
     cmocka_unit_test_setup_teardown(test, setup, rig_free)

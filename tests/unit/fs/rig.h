@@ -35,6 +35,7 @@
 #include "ke/ke.h"
 #include "prompt/prompt.h"
 
+#include "../eventually.h"
 #include "../rest.h"
 
 #define DRIVES_MAX 3
@@ -192,16 +193,6 @@ size_t prompts(struct ri_prompt_info *out_first);
 /* Waits for the one question there is, once it was told of, and returns it. */
 struct ri_prompt_info the_prompt(void);
 void answer(enum ri_answer answer);
-
-/* The limit, at least a minute, only ends a hang. */
-#define EVENTUALLY(condition)                                                 \
-    ({                                                                        \
-        int tries_ = 0;                                                       \
-                                                                              \
-        while (!(condition) && tries_++ < 600000)                             \
-            usleep(100);                                                      \
-        (condition);                                                          \
-    })
 
 #define TEST(test, setup)                                                     \
     cmocka_unit_test_setup_teardown(test, setup, rig_free)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../eventually.h"
 #include "io/io.h"
 #include "stack/stack_internal.h"
 
@@ -83,15 +84,6 @@ the_volume(void)
     return info;
 }
 
-#define SOON(condition)                                                        \
-    do {                                                                       \
-        int tries_ = 0;                                                        \
-                                                                               \
-        while (!(condition) && tries_++ < 600000)                              \
-            usleep(100);                                                       \
-        assert_true(tries_ < 600000);                                          \
-    } while (0)
-
 static void
 write_data(void)
 {
@@ -122,16 +114,17 @@ drive_taken_away__asked_in_its_own_words__ends_without_a_trace(void **state)
     start();
     write_data();
     assert_int_equal(io_surprise_remove_device(service->drives[0].pdo), 0);
-    SOON(strcmp(the_volume().state, "absent") == 0);
+    assert_true(EVENTUALLY(strcmp(the_volume().state, "absent") == 0));
     assert_false(ri_submit(export_, &request));
-    SOON((free(n > 0 ? list : NULL), ri_prompts(service, &list, &n) == 0) &&
-         n == 1);
+    assert_true(EVENTUALLY(
+        (free(n > 0 ? list : NULL), ri_prompts(service, &list, &n) == 0) &&
+        n == 1));
     assert_string_equal(list[0].title, "Drive gone");
     assert_string_equal(list[0].drive, "d");
     free(list);
     assert_int_equal(the_volume().unflushed_bytes, sizeof data);
     ri_service_shutdown(service);
-    SOON(__atomic_load_n(&over, __ATOMIC_ACQUIRE));
+    assert_true(EVENTUALLY(__atomic_load_n(&over, __ATOMIC_ACQUIRE)));
     assert_int_not_equal(request.error, 0);
     stop();
 }
@@ -163,7 +156,7 @@ looked_at_again_and_again__the_first_look_is_slow__workers_are_left(
     }
     ExInitializeWorkItem(&item, item_ran, &ran);
     ExQueueWorkItem(&item, DelayedWorkQueue);
-    SOON(__atomic_load_n(&ran, __ATOMIC_ACQUIRE));
+    assert_true(EVENTUALLY(__atomic_load_n(&ran, __ATOMIC_ACQUIRE)));
     KeSetEvent(&drive->fdo->DeviceLock, IO_NO_INCREMENT, FALSE);
     stop();
 }
@@ -200,12 +193,13 @@ medium_that_nobody_took__a_volume_goes_away__looked_at_again(void **state)
                                      sizeof line),
                      0);
     assert_int_equal(ri_insert(service, "e", other, &error), 0);
-    SOON(__atomic_load_n(&drive->found, __ATOMIC_ACQUIRE) == STATUS_SUCCESS);
+    assert_true(EVENTUALLY(__atomic_load_n(&drive->found, __ATOMIC_ACQUIRE) ==
+                           STATUS_SUCCESS));
     usleep(100000);
     assert_int_equal(volumes(), 1);
     vscsi_fault_clear(drive->device);
     assert_int_equal(ri_yank(service, "d", &error), 0);
-    SOON(volumes() == 2);
+    assert_true(EVENTUALLY(volumes() == 2));
     stop();
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../eventually.h"
 #include "fake_library.h"
 #include "stack/stack_internal.h"
 
@@ -190,15 +191,6 @@ begin_io(struct client *client, enum ri_op op, uint64_t offset)
     if (ri_submit(client->export_, &client->request))
         completed(&client->request);
 }
-
-#define EVENTUALLY(condition)                                                  \
-    ({                                                                         \
-        int tries_ = 0;                                                        \
-                                                                               \
-        while (!(condition) && tries_++ < 60000)                               \
-            usleep(1000);                                                      \
-        (condition);                                                           \
-    })
 
 static bool
 is_done(struct client *client)
