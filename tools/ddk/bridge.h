@@ -72,6 +72,9 @@ NTKERNELAPI VOID NTAPI IoSetMasterIrpStatus(PIRP MasterIrp, NTSTATUS Status);
 /* ntiologc.h: a code of Windows 8. */
 #define IO_WARNING_IO_OPERATION_RETRIED ((NTSTATUS) 0x80040099)
 
+/* scsi.h: a page of Windows 8. */
+#define VPD_BLOCK_LIMITS 0xB0
+
 /* ntddstor.h: the record is there, its version is not. */
 #define DEVICE_DATA_SET_LB_PROVISIONING_STATE_VERSION_V1                      \
     sizeof(DEVICE_DATA_SET_LB_PROVISIONING_STATE)
