@@ -113,6 +113,7 @@ note_data(struct watch *w)
 {
     static uint8_t block[65536];
     struct medium_seen one = { true, 1, w->medium.block_bytes };
+    struct cdb capacity;
     struct medium_seen now;
     char text[64];
     bool out = link_sense(&w->tur).key == 2 && link_sense(&w->tur).asc == 0x3A;
@@ -125,7 +126,9 @@ note_data(struct watch *w)
     w->attention |= link_sense(&w->read).asc == 0x28;
     answer_text(&w->read, text, sizeof text);
     write_down(w, 2, "READ", text);
-    now = look_capacity(w->e->link);
+    now = look_capacity(w->e->link, &capacity);
+    w->attention |=
+        link_sense(&capacity).key == 6 && link_sense(&capacity).asc == 0x28;
     w->size_while_out |= out && now.known;
     if (now.known)
         snprintf(text, sizeof text, "%llu blocks",
@@ -383,7 +386,7 @@ examine_guided(struct examination *e)
     if (examine_is_over(e))
         return;
     if (has_blocks(e) && why_held(e)[0] == '\0')
-        w.medium = look_capacity(e->link);
+        w.medium = look_capacity(e->link, NULL);
     if (!w.medium.known) {
         finding(e, "guided", "note", NULL, NULL, "nothing was watched: %s",
                 why_not(e));

@@ -59,7 +59,7 @@ look_ready(const struct link *link)
 }
 
 struct medium_seen
-look_capacity(const struct link *link)
+look_capacity(const struct link *link, struct cdb *out_cdb)
 {
     uint8_t reply[32] = { 0 };
     struct medium_seen seen = { 0 };
@@ -72,6 +72,10 @@ look_capacity(const struct link *link)
                            .data_len = 32 };
 
     link_send(link, &ten);
+    if (out_cdb != NULL) {
+        *out_cdb = ten;
+        out_cdb->data = NULL;
+    }
     if (!link_good(&ten) || ten.transferred < 8)
         return seen;
     seen.blocks = big_endian(reply, 4) + 1;
@@ -315,7 +319,7 @@ look_at(const struct link *link, json_t *into)
         set_serial(link, inquiry, len > 0 ? (size_t) len : 0, into);
     json_object_set_new(into, "medium", json_string(medium_word(&tur)));
     if (data && link_good(&tur)) {
-        medium = look_capacity(link);
+        medium = look_capacity(link, NULL);
         if (medium.known)
             look_volume(link, &medium, volume, sizeof volume);
     }

@@ -19,7 +19,8 @@ struct medium_seen {
 
 /* TEST UNIT READY, past unit attentions.  The last answer. */
 struct cdb look_ready(const struct link *link);
-struct medium_seen look_capacity(const struct link *link);
+/* out_cdb: READ CAPACITY (10), without its data; or NULL. */
+struct medium_seen look_capacity(const struct link *link, struct cdb *out_cdb);
 /* -1, or what cdb->transferred says. */
 int look_inquiry(const struct link *link, int page, uint8_t *out, uint8_t len);
 /* Blocks from `first` on; at most 1 MiB. */

@@ -137,7 +137,7 @@ capacity(struct examination *e, struct medium_seen *out)
     }
     if (is_type(e, "disk") && !capacity_16(e, &ten, needed))
         return false;
-    *out = look_capacity(e->link);
+    *out = look_capacity(e->link, NULL);
     if (!out->known)
         return false;
     finding(e, "capacity", "good", NULL, NULL, "%llu blocks of %u bytes",

@@ -131,6 +131,82 @@ guided__emulated_drive__announces_and_nothing_is_wrong(void **state)
     }
 }
 
+/* A hand that waits for READ CAPACITY of the round in which it is asked. */
+struct late_hand {
+    struct hand hand;
+    struct link inner;
+    bool has_it;
+};
+
+static void
+send_late(void *self, struct cdb *cdbs, size_t count)
+{
+    struct late_hand *late = self;
+
+    if (late->has_it && cdbs[0].cdb[0] == 0x25) {
+        insert(&late->hand, 0);
+        late->has_it = false;
+    }
+    late->inner.ops->send(late->inner.self, cdbs, count);
+}
+
+static void
+close_late(void *self)
+{
+    link_close(&((struct late_hand *) self)->inner);
+}
+
+static void
+do_it_late(void *context, const char *what)
+{
+    struct late_hand *late = context;
+
+    if (strncmp(what, "Put", 3) == 0)
+        late->has_it = true;
+    else
+        do_it(&late->hand, what);
+}
+
+static enum said
+says_late(void *context)
+{
+    return ((struct late_hand *) context)->hand.asked == 3 ? SAID_DONE
+                                                           : SAID_NOTHING;
+}
+
+/* Whichever of the commands is told of it. */
+static void
+guided__medium_is_back_before_the_capacity_is_asked_for__announced(void **state)
+{
+    static const struct link_ops ops = { .send = send_late,
+                                         .close = close_late };
+    struct vscsi_config config = { .name = "p", .type = VSCSI_DISK };
+    struct late_hand late = { .hand.drive = vscsi_new(&config) };
+    struct link link = { .ops = &ops, .self = &late, .kind = "emulated" };
+    struct examine_host host = { .context = &late,
+                                 .ask = do_it_late,
+                                 .says = says_late,
+                                 .limit_ms = 60000 };
+    json_t *report;
+
+    (void) state;
+    assert_non_null(late.hand.drive);
+    for (int n = 0; n < 2; n++) {
+        snprintf(late.hand.image[n], sizeof late.hand.image[n], "%s/%d.img",
+                 folder, n);
+        make_image(late.hand.image[n], (n + 1) * 1024 * 1024);
+    }
+    insert(&late.hand, 0);
+    assert_int_equal(link_emulated_over(late.hand.drive, &late.inner), 0);
+    report = examine("p", &link, &host, true);
+    assert_non_null(report);
+    assert_string_equal(verdict(report, "removal"), "good");
+    assert_string_equal(verdict(report, "return"), "good");
+    json_decref(report);
+    link_close(&link);
+    vscsi_free(late.hand.drive);
+}
+
 static void
 command_that_writes__not_sent(void **state)
 {
@@ -537,6 +613,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             guided__emulated_drive__announces_and_nothing_is_wrong),
+        cmocka_unit_test(
+            guided__medium_is_back_before_the_capacity_is_asked_for__announced),
         cmocka_unit_test(command_that_writes__not_sent),
         cmocka_unit_test(capacity_that_no_number_holds__wrong_and_no_size),
         cmocka_unit_test(sense__both_formats_and_nonsense),
