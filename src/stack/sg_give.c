@@ -163,17 +163,6 @@ by_hand(const struct giving *giving, char *out_text, size_t max)
              giving->poll[0] != '\0' ? " >" : "", giving->poll);
 }
 
-/* Somebody was quicker: it has one. */
-static bool
-has_driver(const struct sg_claim *claim)
-{
-    char path[PATH_MAX];
-
-    snprintf(path, sizeof path, "%s%s/driver", claim->roots->sys,
-             claim->found.devpath);
-    return access(path, F_OK) == 0;
-}
-
 static void
 say_why(const struct sg_claim *claim, const struct giving *giving, int rc,
         char *out_text, size_t max)
@@ -208,7 +197,9 @@ sg_give_back(const struct sg_claim *claim, char *out_text, size_t max)
 
     prepare(claim, &giving);
     rc = have_it_done(&giving, claim->note_fd);
-    if (rc == 0 || (rc != -ETIMEDOUT && claim->unbound && has_driver(claim)))
+    /* Somebody was quicker: it has a driver. */
+    if (rc == 0 ||
+        (rc != -ETIMEDOUT && claim->unbound && sg_claim_has(claim, "/driver")))
         return 0;
     say_why(claim, &giving, rc, out_text, max);
     return rc;

@@ -149,13 +149,13 @@ drop_note(struct sg_claim *claim)
     claim->note_fd = -1;
 }
 
-static bool
-is_there(const struct sg_claim *claim)
+bool
+sg_claim_has(const struct sg_claim *claim, const char *file)
 {
     char path[PATH_MAX];
 
-    snprintf(path, sizeof path, "%s%s", claim->roots->sys,
-             claim->found.devpath);
+    snprintf(path, sizeof path, "%s%s%s", claim->roots->sys,
+             claim->found.devpath, file);
     return access(path, F_OK) == 0;
 }
 
@@ -166,7 +166,7 @@ put_back(struct sg_claim *claim, char *out_text, size_t max)
     bool taken = claim->unbound || claim->poll_ms[0] != '\0';
     int rc = 0;
 
-    if (taken && claim->note_fd >= 0 && is_there(claim))
+    if (taken && claim->note_fd >= 0 && sg_claim_has(claim, ""))
         rc = sg_give_back(claim, out_text, max);
     /* Whoever still gives it back has the note. */
     if (rc == -ETIMEDOUT) {

@@ -60,6 +60,8 @@ bool sg_is_shared(const struct sg_claim *claim);
  * do: -ETIMEDOUT: the kernel is at it; nobody waits for it any more, and the note
  * is there, and locked, until it is done. */
 int sg_unclaim(struct sg_claim *claim, char *out_text, size_t max);
+/* Is there such a file of its device in sysfs?  "": the device. */
+bool sg_claim_has(const struct sg_claim *claim, const char *file);
 /* The device is gone: there is nothing to put back. */
 void sg_forget(struct sg_claim *claim);
 /* sg_unclaim for services that were killed: for the notes in a folder whose

@@ -462,10 +462,7 @@ def test_P7_target_comes_after_the_service(serve, target, media, clients):
     assert s.drives()["d1"]["state"] == "ready"
     c = s.client("ARCHIVE-A")
     clients.append(c)
-    at, _ = volumes.extent(media.a)
-    c.write(at, b"7" * 4096)
-    c.flush()
-    assert bytes_at(media.a, at, 4096) == b"7" * 4096
+    on_medium(c, media.a, b"7")
     # And it may go away again.
     target.kill()
     s.absent("ARCHIVE-A")
@@ -561,6 +558,15 @@ def away(service, name, why):
         seen = service.drives()[name]
         return seen["state"] == "away" and why in seen["changes_why"]
     until(told, f"{name}: {why}")
+
+
+def on_medium(c, image, byte):
+    """A write that is flushed is on it.  Returns where."""
+    at, _ = volumes.extent(image)
+    c.write(at, byte * 4096)
+    c.flush()
+    assert bytes_at(image, at, 4096) == byte * 4096
+    return at
 
 
 def test_P4_target_that_never_answers(serve, deaf, media):
@@ -662,10 +668,7 @@ def test_P1_all_units_of_a_target(serve, target, media, clients):
     assert s.volume("ARCHIVE-B")["drive"] == "vault-300"
     c = s.client("ARCHIVE-A")
     clients.append(c)
-    at, _ = volumes.extent(media.a)
-    c.write(at, b"4" * 4096)
-    c.flush()
-    assert bytes_at(media.a, at, 4096) == b"4" * 4096
+    at = on_medium(c, media.a, b"4")
     target.kill()
     s.absent("ARCHIVE-A")
     assert {d["state"] for name, d in s.drives().items()
@@ -743,10 +746,7 @@ def test_P7_all_units__target_comes_after_the_service(serve, target, media,
         s.says(f"drive {name} is there now")
     c = s.client("drive:vault-1")
     clients.append(c)
-    at, _ = volumes.extent(media.a)
-    c.write(at, b"5" * 4096)
-    c.flush()
-    assert bytes_at(media.a, at, 4096) == b"5" * 4096
+    on_medium(c, media.a, b"5")
 
 
 def test_P7_all_units__refused__away_with_the_reason__then_let_in(
@@ -796,10 +796,7 @@ def test_all_units__the_target_gets_another_and_loses_one(serve, target, media,
                  "--lun", "2")
     s.absent("ARCHIVE-B")
     away(s, "vault-2", "no such unit")
-    at, _ = volumes.extent(media.a)
-    c.write(at, b"6" * 4096)
-    c.flush()
-    assert bytes_at(media.a, at, 4096) == b"6" * 4096
+    on_medium(c, media.a, b"6")
     target.add(2, media.b)
     s.mounted("ARCHIVE-B")
     assert s.drives()["vault-2"]["state"] == "ready"
